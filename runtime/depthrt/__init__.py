@@ -1,0 +1,3 @@
+"""depthrt: monocular depth on the edge."""
+
+from __future__ import annotations

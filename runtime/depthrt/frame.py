@@ -1,0 +1,58 @@
+"""Frames: one picture with its place in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = Literal["bt601", "bt709", "bt2020"]
+
+RgbImage: TypeAlias = NDArray[np.uint8]  # H,W,3, RGB, 0..255
+
+
+@dataclass(frozen=True, eq=False)
+class YuvImage:
+    """8-bit planar YUV as a video decoder gives it; the planes may be views of its memory.
+
+    ``y`` is H,W; ``u`` and ``v`` have the same size or are subsampled.
+    """
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+    matrix: Matrix = "bt709"
+    full_range: bool = False
+    owner: object = None  # keeps the decoder's memory alive
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.y.shape[0], self.y.shape[1]
+
+
+Image: TypeAlias = RgbImage | YuvImage
+
+
+def image_size(image: Image) -> tuple[int, int]:
+    """Height and width of an image in pixels."""
+    return image.shape[0], image.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    - ``image``: uint8 RGB (H,W,3) or planar YUV;
+    - ``index``: its number among the frames of the source, counted from 0 before any stride;
+    - ``time_s``: its exact presentation time in seconds from the source's time 0;
+    - ``stream``: the name of its source.
+    """
+
+    image: Image
+    index: int
+    time_s: Fraction
+    stream: str = ""

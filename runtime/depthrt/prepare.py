@@ -1,0 +1,125 @@
+"""From a frame of any size to the network's input: the one preprocessing there is.
+
+Calibration, verification, running, evaluation and serving all call :func:`prepare` with the spec
+that the model file carries.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import UsageError
+from depthrt.frame import Image, Matrix, YuvImage, image_size
+from depthrt.spec import InputSpec
+
+PAD_VALUE = 116  # close to the mean pixel of natural photographs, so that a border looks like none
+
+_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+# Luma weights of red and blue: ITU-R BT.601, BT.709 and BT.2020.
+_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+
+
+def network_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
+    """Height and width that the network runs at for an image of this height and width."""
+    if spec.resize != "keep_aspect":
+        return spec.height, spec.width
+    ratio_height, ratio_width = spec.height / size[0], spec.width / size[1]
+    # DPT's rule (Ranftl et al. 2021, as in its reference transforms): the ratio nearer to 1.
+    ratio = ratio_width if abs(1 - ratio_width) < abs(1 - ratio_height) else ratio_height
+    step = spec.multiple_of
+    height, width = (max(step, round(side * ratio / step) * step) for side in size)
+    return height, width
+
+
+def content_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
+    """Height and width of the part of the network's input, from its top left, that is picture."""
+    height, width = network_size(size, spec)
+    if spec.resize != "pad":
+        return height, width
+    ratio = min(height / size[0], width / size[1])
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def prepare(image: Image, spec: InputSpec, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Resize an image as the spec says and lay it out as the network wants it.
+
+    Args:
+        image: uint8 RGB (H,W,3), or planar YUV of a decoder; both give the same pixels to within
+            the rounding of the colour conversion (2 of 255).
+        spec: the input part of the model's spec.
+        out: uint8 array 3,h,w to write into, to save an allocation.
+
+    Returns:
+        uint8 RGB, 3,h,w with h,w from :func:`network_size`.
+
+    Raises:
+        UsageError: the image is not uint8 RGB or has no pixels.
+    """
+    size = check_image(image)
+    height, width = network_size(size, spec)
+    rows, columns = content_size(size, spec)
+    if out is None:
+        out = np.empty((3, height, width), np.uint8)
+    small = _resize_rgb(image, (columns, rows), _INTERPOLATION[spec.interpolation])
+    if (rows, columns) != (height, width):
+        out.fill(PAD_VALUE)
+    for channel, plane in enumerate(cv2.split(small)):
+        out[channel, :rows, :columns] = plane
+    return out
+
+
+def check_image(image: Image) -> tuple[int, int]:
+    """Height and width of a usable image, or a UsageError that says what is wrong with it."""
+    if isinstance(image, YuvImage):
+        return image_size(image)
+    if not isinstance(image, np.ndarray):
+        raise UsageError(f"an image is a uint8 RGB array (H,W,3), not {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise UsageError(
+            f"an image is a uint8 RGB array (H,W,3), not {image.dtype} {tuple(image.shape)}"
+        )
+    return image_size(image)
+
+
+def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
+    """The 3x4 affine map from 8-bit Y,U,V to 8-bit R,G,B (ITU-R BT.601-7, BT.709-6, BT.2020-2)."""
+    return _rgb_matrix(matrix, full_range).copy()
+
+
+@lru_cache(maxsize=None)
+def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
+    red, blue = _LUMA_WEIGHTS[matrix]
+    green = 1 - red - blue
+    y_scale, y_offset = (1.0, 0) if full_range else (255 / 219, 16)
+    c_scale = 1.0 if full_range else 255 / 224
+    from_u, from_v = 2 * (1 - blue) * c_scale, 2 * (1 - red) * c_scale
+    linear = np.array(
+        [
+            [y_scale, 0, from_v],
+            [y_scale, -blue / green * from_u, -red / green * from_v],
+            [y_scale, from_u, 0],
+        ]
+    )
+    offset = -linear @ np.array([y_offset, 128, 128])
+    return np.hstack([linear, offset[:, None]])
+
+
+def _resize_rgb(image: Image, dsize: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
+    if not isinstance(image, YuvImage):
+        return np.asarray(cv2.resize(image, dsize, interpolation=interpolation), np.uint8)
+    # Planes first, colour last: the conversion then touches only the network's few pixels.
+    planes = [cv2.resize(p, dsize, interpolation=interpolation) for p in (image.y, image.u, image.v)]
+    small = cv2.transform(cv2.merge(planes), _rgb_matrix(image.matrix, image.full_range))
+    return np.asarray(small, np.uint8)
+
+
+def to_rgb(image: Image) -> NDArray[np.uint8]:
+    """The image as uint8 RGB (H,W,3) at its own size."""
+    if not isinstance(image, YuvImage):
+        return image
+    height, width = image_size(image)
+    return _resize_rgb(image, (width, height), cv2.INTER_LINEAR)

@@ -1,0 +1,167 @@
+"""The contract that a depthrt model file carries in its own metadata.
+
+A depthrt model is one ``.onnx`` file with
+
+- input ``image``: uint8 RGB pixels, N,3,H,W; normalisation is inside the graph;
+- output ``depth``: float32, N,H,W, unnormalised;
+- metadata entry ``depthrt``: the JSON form of :class:`ModelSpec`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from depthrt.errors import ModelError
+
+METADATA_KEY = "depthrt"
+SCHEMA_VERSION = 1
+
+Kind = Literal["inverse_depth", "depth"]
+Unit = Literal["m"]
+Resize = Literal["stretch", "keep_aspect", "pad"]
+Interpolation = Literal["linear", "cubic", "area"]
+Precision = Literal["float32", "float16", "bfloat16", "int8", "int8_dynamic", "int16"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a frame of any size becomes the network's input.
+
+    ``stretch`` resizes to height x width; ``pad`` keeps the aspect and fills the right and bottom;
+    ``keep_aspect`` lets the network's size follow the frame (a graph with dynamic height and
+    width), scaled as DPT does it: by the one of both ratios that is nearer to 1, each side then
+    rounded to ``multiple_of``.
+    """
+
+    height: int
+    width: int
+    resize: Resize = "stretch"
+    multiple_of: int = 1
+    interpolation: Interpolation = "linear"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a depthrt model is, needs and gives; immutable, versioned, JSON in the file's metadata.
+
+    - ``kind``: ``inverse_depth`` (larger is nearer) or ``depth`` (larger is farther).
+    - ``unit``: ``m`` for metric depth, else None (relative, known up to scale, or scale and shift).
+    - ``valid_range``: what the network can mean, in the output's unit; None where nothing is known.
+    - ``output_range``: smallest and largest value seen when the file was made.
+    - ``float_nodes``: graph nodes left in float by quantisation.
+    - ``provenance``: source, checkpoint hash, package versions.
+    - ``measured``: fidelity, accuracy, latency ratio, and on which frames.
+    """
+
+    name: str
+    kind: Kind
+    input: InputSpec
+    unit: Unit | None = None
+    valid_range: tuple[float, float] | None = None
+    output_range: tuple[float, float] | None = None
+    precision: Precision = "float32"
+    float_nodes: tuple[str, ...] = ()
+    licence: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.name, str) and bool(self.name), "name", self.name, "a name")
+        _require_one_of("kind", self.kind, get_args(Kind))
+        _require_one_of("unit", self.unit, (*get_args(Unit), None))
+        _require_one_of("precision", self.precision, get_args(Precision))
+        _require_one_of("resize", self.input.resize, get_args(Resize))
+        _require_one_of("interpolation", self.input.interpolation, get_args(Interpolation))
+        for key in ("height", "width", "multiple_of"):
+            value = getattr(self.input, key)
+            _require(_is_int(value) and 1 <= value <= 16384, key, value, "an integer in 1..16384")
+        for key in ("height", "width"):
+            value = getattr(self.input, key)
+            rule = f"a multiple of {self.input.multiple_of}"
+            _require(value % self.input.multiple_of == 0, key, value, rule)
+        for key in ("valid_range", "output_range"):
+            value = getattr(self, key)
+            _require(value is None or _is_range(value), key, value, "two finite numbers, low < high")
+
+    @property
+    def larger_is(self) -> Literal["nearer", "farther"]:
+        """The direction of the output's values."""
+        return "nearer" if self.kind == "inverse_depth" else "farther"
+
+    def to_json(self) -> str:
+        """The JSON object that goes into the metadata of the ``.onnx`` file."""
+        content = dataclasses.asdict(self)
+        content["larger_is"] = self.larger_is
+        return json.dumps({"schema_version": SCHEMA_VERSION, **content}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ModelError: not JSON, a newer schema, unknown or missing fields, values out of range.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"the depthrt spec is not valid JSON ({error})") from error
+        if not isinstance(content, dict):
+            raise ModelError("the depthrt spec is not a JSON object")
+        version = content.pop("schema_version", None)
+        if not _is_int(version) or version < 1:
+            raise ModelError(f"the depthrt spec has no usable schema_version (got {version!r})")
+        if version > SCHEMA_VERSION:
+            raise ModelError(
+                f"the spec has schema version {version}, but this depthrt reads up to "
+                f"{SCHEMA_VERSION}: upgrade depthrt"
+            )
+        larger_is = content.pop("larger_is", None)
+        spec = _build(cls, {**content, "input": _build(InputSpec, content.get("input"), "input.")})
+        if larger_is not in (None, spec.larger_is):
+            raise ModelError(
+                f"the spec contradicts itself: kind {spec.kind}, but larger is {larger_is}"
+            )
+        return spec
+
+
+def _build(cls: type[Any], content: object, prefix: str = "") -> Any:
+    if not isinstance(content, dict):
+        raise ModelError(f"the depthrt spec lacks the object {prefix.rstrip('.') or 'spec'}")
+    fields = dataclasses.fields(cls)
+    known = {f.name for f in fields}
+    required = {
+        f.name
+        for f in fields
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    for word, names in (("unknown", set(content) - known), ("missing", required - set(content))):
+        if names:
+            listed = ", ".join(prefix + name for name in sorted(names))
+            raise ModelError(f"the depthrt spec has {word} fields: {listed}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    return cls(**values)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_range(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    return numbers and value[0] < value[1]
+
+
+def _require_one_of(key: str, value: object, allowed: tuple[object, ...]) -> None:
+    _require(value in allowed, key, value, "one of " + ", ".join(str(a) for a in allowed))
+
+
+def _require(condition: bool, key: str, value: object, rule: str) -> None:
+    if not condition:
+        raise ModelError(f"the depthrt spec has {key}={value!r}, which is not {rule}")
