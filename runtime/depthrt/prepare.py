@@ -6,7 +6,7 @@ that the model file carries.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -44,7 +44,9 @@ def content_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
-def prepare(image: Image, spec: InputSpec, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+def prepare(
+    image: Image, spec: InputSpec, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Resize an image as the spec says and lay it out as the network wants it.
 
     Args:
@@ -90,7 +92,7 @@ def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
     return _rgb_matrix(matrix, full_range).copy()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
     red, blue = _LUMA_WEIGHTS[matrix]
     green = 1 - red - blue
@@ -105,14 +107,16 @@ def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
         ]
     )
     offset = -linear @ np.array([y_offset, 128, 128])
-    return np.hstack([linear, offset[:, None]])
+    return np.asarray(np.hstack([linear, offset[:, None]]), np.float64)
 
 
 def _resize_rgb(image: Image, dsize: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
     if not isinstance(image, YuvImage):
         return np.asarray(cv2.resize(image, dsize, interpolation=interpolation), np.uint8)
     # Planes first, colour last: the conversion then touches only the network's few pixels.
-    planes = [cv2.resize(p, dsize, interpolation=interpolation) for p in (image.y, image.u, image.v)]
+    planes = [
+        cv2.resize(p, dsize, interpolation=interpolation) for p in (image.y, image.u, image.v)
+    ]
     small = cv2.transform(cv2.merge(planes), _rgb_matrix(image.matrix, image.full_range))
     return np.asarray(small, np.uint8)
 

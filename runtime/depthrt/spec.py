@@ -86,7 +86,9 @@ class ModelSpec:
             _require(value % self.input.multiple_of == 0, key, value, rule)
         for key in ("valid_range", "output_range"):
             value = getattr(self, key)
-            _require(value is None or _is_range(value), key, value, "two finite numbers, low < high")
+            _require(
+                value is None or _is_range(value), key, value, "two finite numbers, low < high"
+            )
 
     @property
     def larger_is(self) -> Literal["nearer", "farther"]:
@@ -121,7 +123,9 @@ class ModelSpec:
                 f"{SCHEMA_VERSION}: upgrade depthrt"
             )
         larger_is = content.pop("larger_is", None)
-        spec = _build(cls, {**content, "input": _build(InputSpec, content.get("input"), "input.")})
+        spec: ModelSpec = _build(
+            cls, {**content, "input": _build(InputSpec, content.get("input"), "input.")}
+        )
         if larger_is not in (None, spec.larger_is):
             raise ModelError(
                 f"the spec contradicts itself: kind {spec.kind}, but larger is {larger_is}"
