@@ -89,7 +89,7 @@ def check_image(image: Image) -> tuple[int, int]:
 
 def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
     """The 3x4 affine map from 8-bit Y,U,V to 8-bit R,G,B (ITU-R BT.601-7, BT.709-6, BT.2020-2)."""
-    return _rgb_matrix(matrix, full_range).copy()
+    return np.array(_rgb_matrix(matrix, full_range), np.float64)
 
 
 @cache
