@@ -1,0 +1,149 @@
+"""What a user may say of a network and of the file to be made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from depthrt.errors import UsageError
+from depthrt.spec import Interpolation, Kind, Resize, Unit
+
+Vary = Literal["batch", "size"]
+ExportPrecision = Literal["float32", "float16", "bfloat16", "int8"]
+
+DEFAULT_OPSET = 20
+"""The first opset whose Resize, Gelu and GridSample torch.onnx needs no detours for."""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What is said of a network beside its source; None leaves it to the source.
+
+    A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``.
+    """
+
+    checkpoint: Path | None = None
+    key: str = ""
+    trust_code: bool = False
+    name: str | None = None
+    licence: str | None = None
+    kind: Kind | None = None
+    unit: Unit | None = None
+    valid_range: tuple[float, float] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    multiple_of: int | None = None
+    resize: Resize | None = None
+    interpolation: Interpolation | None = None
+
+    def over(self, other: SourceOptions) -> SourceOptions:
+        """These options, with the other's where these say nothing."""
+        values = {
+            f.name: getattr(other, f.name) if getattr(self, f.name) in (None, "", False) else v
+            for f in dataclasses.fields(self)
+            for v in [getattr(self, f.name)]
+        }
+        return SourceOptions(**values)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How the file is made and proven.
+
+    - ``vary``: which of batch and size the graph leaves open;
+    - ``frames``: image, folder, glob or video for the proof and the calibration; None: the clip
+      that comes with depthrt;
+    - ``calibration``: frames for the int8 ranges, where they are not to come from ``frames``;
+    - ``max_error``: largest mean |difference| of an int8 graph to its float32 graph, as a share of
+      the float output's 2-98 percentile spread.
+    """
+
+    precision: ExportPrecision = "float32"
+    vary: frozenset[Vary] = frozenset()
+    opset: int = DEFAULT_OPSET
+    rewrite: bool = True
+    frames: str | None = None
+    calibration: str | None = None
+    max_error: float = 0.10
+    overwrite: bool = False
+
+
+def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:
+    """Options from a mapping, as the ``DEPTHRT`` attribute of a user's module holds them.
+
+    Keys are the names of :class:`SourceOptions` that describe the network (not ``checkpoint``,
+    ``key``, ``trust_code``); ``kind`` may be ``inverse-depth``, ``depth`` or ``metric``; ``mean``
+    and ``std`` one number or three.
+
+    Raises:
+        UsageError: an unknown key or an unusable value; ``where`` names the place.
+    """
+    allowed = {f.name for f in dataclasses.fields(SourceOptions)} - {
+        "checkpoint",
+        "key",
+        "trust_code",
+    }
+    unknown = ", ".join(sorted(set(settings) - allowed))
+    if unknown:
+        raise UsageError(
+            f"{where} holds unknown settings: {unknown} (known: {', '.join(sorted(allowed))})"
+        )
+    values = dict(settings)
+    if "kind" in values:
+        kind, unit = parse_kind(str(values["kind"]), where)
+        values["kind"] = kind
+        values.setdefault("unit", unit)
+    for key in ("mean", "std"):
+        if key in values:
+            values[key] = _three(values[key], key, where)
+    for key in ("size", "valid_range"):
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
+    return SourceOptions(**values)
+
+
+def parse_kind(text: str, where: str = "--kind") -> tuple[Kind, Unit | None]:
+    """``inverse-depth``, ``depth`` (relative) or ``metric`` (depth in metres) as kind and unit."""
+    known: dict[str, tuple[Kind, Unit | None]] = {
+        "inverse-depth": ("inverse_depth", None),
+        "depth": ("depth", None),
+        "metric": ("depth", "m"),
+    }
+    if text.replace("_", "-") not in known:
+        raise UsageError(f"{where}: {text!r} is none of {', '.join(known)}")
+    return known[text.replace("_", "-")]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``192x320`` as height and width."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.strip().isdigit() and int(side) > 0 for side in sides):
+        raise UsageError(f"--size {text!r} is not HEIGHTxWIDTH in pixels, such as 192x320")
+    return int(sides[0]), int(sides[1])
+
+
+def parse_three(text: str | None, option: str) -> tuple[float, float, float] | None:
+    """``0.485,0.456,0.406`` or one number for all channels."""
+    if text is None:
+        return None
+    try:
+        return _three([float(part) for part in text.split(",")], option, "the command line")
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is not one number or three, as in 0.5,0.4,0.3") from (
+            error
+        )
+
+
+def _three(value: Any, key: str, where: str) -> tuple[float, float, float]:
+    numbers = [value] if isinstance(value, (int, float)) else list(value)
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3:
+        raise UsageError(f"{where}: {key} needs one number or three, not {len(numbers)}")
+    red, green, blue = (float(number) for number in numbers)
+    return red, green, blue
