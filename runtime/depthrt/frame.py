@@ -16,7 +16,7 @@ RgbImage: TypeAlias = NDArray[np.uint8]  # H,W,3, RGB, 0..255
 
 @dataclass(frozen=True, eq=False)
 class YuvImage:
-    """8-bit planar YUV as a video decoder gives it; the planes may be views of its memory.
+    """8-bit planar YUV as a video decoder gives it; the planes are views of its memory: read only.
 
     ``y`` is H,W; ``u`` and ``v`` have the same size or are subsampled.
     """
@@ -26,7 +26,6 @@ class YuvImage:
     v: NDArray[np.uint8]
     matrix: Matrix = "bt709"
     full_range: bool = False
-    owner: object = None  # keeps the decoder's memory alive
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,0 +1,184 @@
+"""A depthrt model, ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.depth import Depth
+from depthrt.errors import InferenceError, ModelError
+from depthrt.frame import Image, image_size
+from depthrt.models import find_model
+from depthrt.prepare import check_image, content_size, network_size, prepare
+from depthrt.providers import SessionOptions, short_name
+from depthrt.session import open_session
+from depthrt.spec import METADATA_KEY, ModelSpec
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+
+class DepthModel:
+    """A depth network in an onnxruntime session, with the spec that its file carries.
+
+    >>> model = DepthModel.load()                # the built-in model
+    >>> depth = model(image)                     # image: uint8 RGB, H,W,3
+    >>> depth.at_image_size()                    # float32, H,W
+
+    Safe to call from several threads.
+    """
+
+    def __init__(self, session: ort.InferenceSession, spec: ModelSpec, path: Path) -> None:
+        self.session = session
+        self.spec = spec
+        self.path = path
+        batch, _, height, width = session.get_inputs()[0].shape
+        self.fixed_batch: int | None = batch if isinstance(batch, int) else None
+        self.dynamic_size: bool = not (isinstance(height, int) and isinstance(width, int))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        provider: str = "auto",
+        threads: int | None = None,
+        spinning: bool = False,
+    ) -> DepthModel:
+        """Load a model file; without a path the built-in model.
+
+        Args:
+            path: a depthrt ``.onnx`` file or the name of a built-in model.
+            provider: ``auto`` or one of ``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ...; one
+                that is asked for by name and not bound is an error.
+            threads: threads inside one operator; None takes every usable core.
+            spinning: busy waiting; faster for a bare model, slower beside a decoder.
+
+        Raises:
+            ModelError: no file, no depthrt model, corrupt, or a spec from the future.
+            ProviderError: the provider cannot be had here.
+        """
+        file = find_model(path)
+        session = open_session(file, SessionOptions(provider, threads, spinning))
+        metadata = session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise ModelError(
+                f"{file} is an ONNX file but no depthrt model (no {METADATA_KEY!r} entry in its "
+                "metadata): make one with `depthrt export`"
+            )
+        try:
+            spec = ModelSpec.from_json(metadata[METADATA_KEY])
+            _check_contract(session, spec)
+        except ModelError as error:
+            raise ModelError(f"{file}: {error}") from error
+        return cls(session, spec, file)
+
+    @property
+    def provider(self) -> str:
+        """The provider that onnxruntime bound, by its short name."""
+        return short_name(self.session.get_providers()[0])
+
+    def sha256(self) -> str:
+        """The hash of the model file."""
+        with self.path.open("rb") as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Run once on a grey batch at the spec's size, so that the next run is a usual one."""
+        size = (self.spec.input.height, self.spec.input.width)
+        self._run(np.full((self.fixed_batch or batch, 3, *size), 116, np.uint8))
+
+    def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Depth of prepared images: the network alone.
+
+        Args:
+            batch: uint8 RGB N,3,h,w from :func:`depthrt.prepare.prepare`.
+
+        Returns:
+            float32 N,h,w, unnormalised.
+
+        Raises:
+            InferenceError: the session failed, or the depth holds NaN or infinity.
+        """
+        step = self.fixed_batch
+        if step is None or step == len(batch):
+            depth = self._run(batch)
+        else:
+            parts = [self._run_fixed(batch[i : i + step], step) for i in range(0, len(batch), step)]
+            depth = np.concatenate(parts)
+        if not np.isfinite(depth).all():
+            share = 1 - float(np.isfinite(depth).mean())
+            raise InferenceError(
+                f"model {self.spec.name} gave {share:.1%} non-finite depth values (NaN or "
+                "infinity): export it again in float32, or check its weights"
+            )
+        return depth
+
+    def infer_images(self, images: Sequence[Image]) -> list[Depth]:
+        """Depth maps of images of any sizes, batched where their network sizes agree.
+
+        Raises:
+            UsageError: an image that is not uint8 RGB (H,W,3).
+            InferenceError: as :meth:`infer`.
+        """
+        sizes = [network_size(check_image(image), self.spec.input) for image in images]
+        depths: list[Depth | None] = [None] * len(images)
+        for size in dict.fromkeys(sizes):
+            members = [i for i, other in enumerate(sizes) if other == size]
+            batch = np.empty((len(members), 3, *size), np.uint8)
+            for row, i in enumerate(members):
+                prepare(images[i], self.spec.input, out=batch[row])
+            for i, values in zip(members, self.infer(batch), strict=True):
+                depths[i] = self.depth(values, image_size(images[i]))
+        return [depth for depth in depths if depth is not None]
+
+    def __call__(self, image: Image) -> Depth:
+        """The depth map of one image (uint8 RGB, H,W,3)."""
+        return self.infer_images([image])[0]
+
+    def depth(self, values: NDArray[np.float32], size: tuple[int, int]) -> Depth:
+        """Wrap the network's output (h,w) for an image of this height and width."""
+        rows, columns = content_size(size, self.spec.input)
+        return Depth(values[:rows, :columns], self.spec.kind, self.spec.unit, size)
+
+    def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            (depth,) = self.session.run(["depth"], {"image": batch})
+        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+            reason = str(error).strip().splitlines()[0]
+            raise InferenceError(
+                f"model {self.spec.name} failed on a batch of shape {tuple(batch.shape)}: {reason}"
+            ) from error
+        return np.asarray(depth, np.float32)
+
+    def _run_fixed(self, part: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
+        missing = step - len(part)
+        full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+        return self._run(full)[: len(part)]
+
+
+def _check_contract(session: ort.InferenceSession, spec: ModelSpec) -> None:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    given = [(i.name, i.type, len(i.shape)) for i in inputs]
+    if given != [("image", "tensor(uint8)", 4)] or inputs[0].shape[1] != 3:
+        raise ModelError(f"the input must be one uint8 tensor image N,3,H,W, not {given}")
+    made = [(o.name, o.type, len(o.shape)) for o in outputs]
+    if made != [("depth", "tensor(float)", 3)]:
+        raise ModelError(f"the output must be one float32 tensor depth N,H,W, not {made}")
+    size = inputs[0].shape[2:]
+    fixed = all(isinstance(side, int) for side in size)
+    if fixed and tuple(size) != (spec.input.height, spec.input.width):
+        raise ModelError(
+            f"the graph takes {size[0]}x{size[1]}, but the spec says "
+            f"{spec.input.height}x{spec.input.width}"
+        )
+    if fixed and spec.input.resize == "keep_aspect":
+        raise ModelError("the spec keeps the aspect of frames, but the graph has one fixed size")

@@ -1,0 +1,107 @@
+"""An onnxruntime session that is what it was asked to be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from depthrt.errors import DepthrtError, ModelError, ProviderError
+from depthrt.providers import PROVIDERS, SessionOptions, candidates, short_name
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_FATAL_ONLY = 4
+_WARNING = 2
+
+
+def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
+    """Load an ONNX file into a session whose first provider is the one asked for.
+
+    Raises:
+        ModelError: missing, unreadable or corrupt file.
+        ProviderError: the provider cannot be had here.
+    """
+    ort = import_onnxruntime()
+    if not path.is_file():
+        raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
+    failures: list[str] = []
+    for name in candidates(options.provider, ort.get_available_providers()):
+        try:
+            with _quiet(ort):
+                session = ort.InferenceSession(
+                    str(path), session_options(options), providers=[PROVIDERS[name]]
+                )
+        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
+            failure = _load_error(path, name, error)
+            if not isinstance(failure, ProviderError):
+                raise failure from error
+            failures.append(str(failure))
+            continue
+        bound = short_name(session.get_providers()[0])
+        if bound == name:
+            return session
+        failures.append(f"provider {name} was asked for, but onnxruntime bound {bound} instead")
+    advice = "`depthrt doctor` says which providers work here"
+    raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
+
+
+def session_options(options: SessionOptions) -> ort.SessionOptions:
+    """onnxruntime's session options for use inside a pipeline."""
+    ort = import_onnxruntime()
+    result = ort.SessionOptions()
+    # EXTENDED costs 2x and BASIC 5x on int8 graphs.
+    result.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    result.intra_op_num_threads = options.threads or usable_cores()
+    result.inter_op_num_threads = 1
+    result.log_severity_level = 3
+    result.add_session_config_entry(
+        "session.intra_op.allow_spinning", "1" if options.spinning else "0"
+    )
+    return result
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def import_onnxruntime() -> ModuleType:
+    """The onnxruntime module, or a sentence that says how to install one."""
+    try:
+        import onnxruntime as module
+    except ImportError as error:
+        raise ProviderError(
+            "onnxruntime is not installed or does not load: install exactly one of "
+            '"depthrt[cpu]", "depthrt[gpu]", "depthrt[openvino]"'
+        ) from error
+    return cast(ModuleType, module)
+
+
+@contextmanager
+def _quiet(module: ModuleType) -> Iterator[None]:
+    # A provider that cannot start logs pages of C++ before it falls back; the check says it in one.
+    module.set_default_logger_severity(_FATAL_ONLY)
+    try:
+        yield
+    finally:
+        module.set_default_logger_severity(_WARNING)
+
+
+def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "External data" in reason or "external data" in reason:
+        return ModelError(
+            f"{path} keeps weights in another file that cannot be read from here; a depthrt model "
+            f"is one file: export it again ({reason})"
+        )
+    kinds = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoSuchFile", "NotImplemented")
+    if provider == "cpu" or type(error).__name__ in kinds:
+        return ModelError(f"{path} is corrupt or no ONNX model that onnxruntime can run ({reason})")
+    return ProviderError(f"provider {provider} does not work here ({reason})")

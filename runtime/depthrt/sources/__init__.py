@@ -1,0 +1,81 @@
+"""Where frames come from: videos, images, cameras, streams."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from depthrt.errors import SourceError, UsageError
+from depthrt.models import DEMO_CLIP
+from depthrt.sources.base import Losses, Selection, Source, SourceInfo
+from depthrt.sources.camera import CameraSource
+from depthrt.sources.images import IMAGE_SUFFIXES, ImagesSource, natural_order, read_image
+from depthrt.sources.video import VideoSource
+
+__all__ = ["Losses", "Selection", "Source", "SourceInfo", "open_source", "read_image"]
+
+_LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp")
+_URL_SCHEMES = (*_LIVE_SCHEMES, "http", "https")
+
+
+def open_source(source: str | Path | int, selection: Selection | None = None) -> Source:
+    """Open a video file, image, directory of images, glob, camera number, URL, or ``demo``.
+
+    Raises:
+        SourceError: nothing there, or nothing that can be read as pictures.
+        UsageError: several videos where one was expected.
+    """
+    selection = selection or Selection()
+    text = str(source)
+    if text.isdigit():
+        return CameraSource(int(text), selection)
+    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
+    if scheme in _URL_SCHEMES:
+        return VideoSource(text, selection, live=scheme in _LIVE_SCHEMES)
+    if scheme and not Path(text).exists():
+        raise SourceError(f"{text}: {scheme} is none of {', '.join(_URL_SCHEMES)}")
+    if text == "demo" and not Path(text).exists():
+        return VideoSource(str(DEMO_CLIP), selection)
+    path = Path(text)
+    if path.is_dir():
+        return _images(sorted(path.iterdir(), key=natural_order), text, selection)
+    if path.exists():
+        return _file(path, selection)
+    if glob.has_magic(text):
+        matches = sorted(map(Path, glob.glob(text, recursive=True)), key=natural_order)
+        if not matches:
+            raise SourceError(f"no file matches {text}")
+        return (
+            _file(matches[0], selection)
+            if len(matches) == 1
+            else _several(matches, text, selection)
+        )
+    raise SourceError(f"no file, directory, camera or URL {text!r}")
+
+
+def _file(path: Path, selection: Selection) -> Source:
+    if not path.is_file():
+        raise SourceError(f"{path} is no regular file")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path} is empty")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImagesSource([path], selection)
+    return VideoSource(str(path), selection)
+
+
+def _matches(matches: list[Path], text: str, selection: Selection) -> Source:
+    if not matches:
+        raise SourceError(f"no file matches {text}")
+    if len(matches) == 1:
+        return _file(matches[0], selection)
+    images = [path for path in matches if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise UsageError(f"{text} matches {len(matches)} files: give one video at a time")
+    return _images(images, text, selection)
+
+
+def _images(paths: list[Path], text: str, selection: Selection) -> Source:
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise SourceError(f"{text} holds no image file ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return ImagesSource(images, selection, name=text)

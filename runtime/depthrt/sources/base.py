@@ -1,0 +1,128 @@
+"""What every source of frames offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from depthrt.errors import UsageError
+from depthrt.frame import Frame
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a source are wanted.
+
+    - ``start_s``, ``end_s``: times in seconds from the source's time 0, start included, end not;
+    - ``stride``: every stride-th of them;
+    - ``max_frames``: at most so many.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+    stride: int = 1
+    max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.start_s >= 0:
+            raise UsageError(f"--start {self.start_s:g} is negative")
+        if self.end_s is not None and not self.end_s > self.start_s:
+            raise UsageError(f"--end {self.end_s:g} is not after --start {self.start_s:g}")
+        if self.stride < 1:
+            raise UsageError(f"--stride {self.stride} is less than 1")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise UsageError(f"--max-frames {self.max_frames} is less than 1")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was left out on purpose."""
+        return self == Selection()
+
+    def count(self, frames: int, rate: Fraction) -> int:
+        """How many frames are to be expected of so many at this rate (1/s)."""
+        first = min(frames, -int(-self.start_s * rate // 1))
+        last = frames if self.end_s is None else min(frames, -int(-self.end_s * rate // 1))
+        wanted = -(-max(0, last - first) // self.stride)
+        return wanted if self.max_frames is None else min(wanted, self.max_frames)
+
+
+@dataclass
+class Losses:
+    """What a source could not give; filled while it is read."""
+
+    corrupt_packets: int = 0
+    corrupt_frames: int = 0
+    missing_frames: int = 0
+    broke_off: str = ""
+
+    def sentence(self) -> str:
+        """What was lost, in words; empty when nothing was."""
+        parts = [
+            f"{count} {what}"
+            for count, what in (
+                (self.missing_frames, "frames missing"),
+                (self.corrupt_packets, "corrupt packets skipped"),
+                (self.corrupt_frames, "frames damaged"),
+            )
+            if count
+        ]
+        if self.broke_off:
+            parts.append(f"reading broke off ({self.broke_off})")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known of a source before it is read.
+
+    - ``size``: height and width of its first frame in pixels;
+    - ``rate``: mean frame rate in 1/s, exact; None when frames have no times of their own;
+    - ``time_base_s``: the unit of its time stamps in seconds;
+    - ``frame_count``: frames to expect after selection, None when unknown (live);
+    - ``live``: frames that are not taken in time are lost;
+    - ``path``: the file that its sound can be copied from.
+    """
+
+    name: str
+    size: tuple[int, int]
+    rate: Fraction | None = None
+    time_base_s: Fraction = Fraction(1, 90000)
+    frame_count: int | None = None
+    live: bool = False
+    path: Path | None = None
+    selection: Selection = field(default_factory=Selection)
+
+
+class Source(Protocol):
+    """A thing that gives frames once, in order."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of it."""
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be read so far."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The selected frames; closing the iterator releases the source."""
+
+
+def select(frames: Iterator[Frame], selection: Selection) -> Iterator[Frame]:
+    """The selected ones of frames that come in order of time."""
+    taken = 0
+    seen = 0
+    for frame in frames:
+        if selection.end_s is not None and frame.time_s >= selection.end_s:
+            return
+        if frame.time_s < selection.start_s:
+            continue
+        if seen % selection.stride == 0:
+            yield frame
+            taken += 1
+            if taken == selection.max_frames:
+                return
+        seen += 1

@@ -1,0 +1,79 @@
+"""Image files as frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depthrt.errors import SourceError
+from depthrt.frame import Frame, RgbImage
+from depthrt.sources.base import Losses, Selection, SourceInfo, select
+
+IMAGE_SUFFIXES = {
+    ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
+
+
+def read_image(path: str | Path) -> RgbImage:
+    """Read an image file as uint8 RGB (H,W,3), turned as its EXIF entry says; alpha is dropped.
+
+    Raises:
+        SourceError: missing, unreadable or no image.
+    """
+    path = Path(path)
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except cv2.error as error:
+        raise SourceError(f"{path} cannot be decoded as an image ({error.err})") from error
+    if image is None:
+        what = "is empty" if content.size == 0 else "is no image that can be decoded"
+        raise SourceError(f"{path} {what}")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def natural_order(path: Path) -> list[tuple[int, int | str]]:
+    """Sort key by which frame_2 comes before frame_10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(p)) if p.isdigit() else (1, p) for p in parts if p]
+
+
+class ImagesSource:
+    """The images of a list of files, one frame each; a single image is a list of one."""
+
+    def __init__(self, paths: Sequence[Path], selection: Selection, name: str = "") -> None:
+        self._paths = list(paths)
+        self.losses = Losses()
+        first = read_image(self._paths[0])
+        single = len(self._paths) == 1
+        self.info = SourceInfo(
+            name=name or self._paths[0].name,
+            size=(first.shape[0], first.shape[1]),
+            rate=None if single else IMAGES_PER_S,
+            time_base_s=1 / IMAGES_PER_S,
+            frame_count=selection.count(len(self._paths), IMAGES_PER_S),
+            selection=selection,
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """The selected images, in order; one that cannot be read is counted and left out."""
+        yield from select(self._read(), self.info.selection)
+
+    def _read(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            try:
+                image = read_image(path)
+            except SourceError as error:
+                self.losses.missing_frames += 1
+                self.losses.broke_off = self.losses.broke_off or str(error)
+                continue
+            yield Frame(image, index, index / IMAGES_PER_S, path.name)
