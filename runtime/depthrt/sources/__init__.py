@@ -42,14 +42,8 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
     if path.exists():
         return _file(path, selection)
     if glob.has_magic(text):
-        matches = sorted(map(Path, glob.glob(text, recursive=True)), key=natural_order)
-        if not matches:
-            raise SourceError(f"no file matches {text}")
-        return (
-            _file(matches[0], selection)
-            if len(matches) == 1
-            else _several(matches, text, selection)
-        )
+        found = glob.glob(text, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute ones)
+        return _matches(sorted(map(Path, found), key=natural_order), text, selection)
     raise SourceError(f"no file, directory, camera or URL {text!r}")
 
 

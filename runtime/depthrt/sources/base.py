@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
@@ -96,6 +96,7 @@ class SourceInfo:
     selection: Selection = field(default_factory=Selection)
 
 
+@runtime_checkable
 class Source(Protocol):
     """A thing that gives frames once, in order."""
 
