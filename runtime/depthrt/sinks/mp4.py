@@ -96,11 +96,8 @@ class Mp4Sink:
         self._clock = Clock(origin_s, base_s)
         self._duration = max(1, round(self._info.selection.stride / rate / base_s))
         self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
-        stream = container.add_stream(
-            "libx264",
-            rate=rate / self._info.selection.stride,
-            options={"preset": "ultrafast", "crf": _QUALITY_CRF},
-        )
+        options = {"preset": "ultrafast", "crf": _QUALITY_CRF}
+        stream = container.add_stream("libx264", rate / self._info.selection.stride, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
         stream.time_base = base_s
@@ -111,10 +108,7 @@ class Mp4Sink:
         context.colorspace = _MATRIX[self._canvas.matrix]
         context.color_range = _FULL_RANGE if self._canvas.full_range else _LIMITED_RANGE
         self._stream: VideoStream = stream
-        self._sound = Sound(self._info.path, container, origin_s) if self._has_sound else None
+        path = self._info.path
+        self._sound = Sound(path, container, origin_s) if path is not None else None
         self._container = container
         return container
-
-    @property
-    def _has_sound(self) -> bool:
-        return self._info.path is not None

@@ -62,8 +62,7 @@ class Sound:
             self._input = None
 
     def _copied(self, track: AudioStream, offset_s: Fraction) -> Iterator[Packet[Any]]:
-        assert_base = track.time_base or Fraction(1, 48000)
-        shift = round(offset_s / assert_base)
+        shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
         for packet in _readable(self._input, track):
             if packet.pts is None or packet.dts is None or packet.pts < shift:
                 continue
@@ -78,7 +77,7 @@ class Sound:
         context = self._target.codec_context
         resampler = av.AudioResampler(format="fltp", layout=track.layout, rate=context.sample_rate)
         for packet in _readable(self._input, track):
-            for decoded in packet.decode():
+            for decoded in track.decode(packet):
                 if decoded.pts is None or decoded.time_base is None:
                     continue
                 decoded.pts -= round(offset_s / decoded.time_base)

@@ -1,0 +1,88 @@
+"""Views of single frames: an image file, a window."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import UsageError, WriteError
+from depthrt.pipeline import Result
+from depthrt.prepare import rgb_matrix
+from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.sinks.muxing import write_error
+from depthrt.views import Canvas, View, compose
+
+_ESCAPE, _QUIT = 27, ord("q")
+
+
+def draw(result: Result, view: View, colormap: str) -> NDArray[np.uint8]:
+    """A result's view as a BGR picture (H,W,3), as OpenCV shows and saves it."""
+    canvas = Canvas.of(result.frame.image, view, colormap)
+    height, width = canvas.size
+    y = np.empty((height, width), np.uint8)
+    u = np.empty((height // 2, width // 2), np.uint8)
+    v = np.empty_like(u)
+    compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
+    chroma = [np.asarray(cv2.resize(plane, (width, height)), np.uint8) for plane in (u, v)]
+    to_bgr = rgb_matrix(canvas.matrix, canvas.full_range)[::-1]
+    return np.asarray(cv2.transform(cv2.merge([y, *chroma]), to_bgr), np.uint8)
+
+
+class ImageSink:
+    """The view of a single image as an image file."""
+
+    def __init__(self, target: Path, view: View, colormap: str) -> None:
+        self._target, self._partial = target, partial_name(target)
+        self._view, self._colormap = view, colormap
+        self._written = False
+
+    def write(self, result: Result) -> bool:
+        """Write the file; a second frame is an error."""
+        if self._written:
+            raise WriteError(
+                f"{self._target.name} holds one picture, but the source has more: write .mp4, .mkv, "
+                ".npz or a folder, or take --max-frames 1"
+            )
+        try:
+            _, content = cv2.imencode(self._target.suffix, draw(result, self._view, self._colormap))
+            self._partial.write_bytes(content.tobytes())
+        except OSError as error:
+            raise write_error(self._partial, error) from error
+        self._written = True
+        return True
+
+    def close(self, *, complete: bool) -> Path | None:
+        """Put the file in its place."""
+        if not self._written:
+            return None
+        return put_in_place(self._partial, self._target) if complete else self._partial
+
+
+class WindowSink:
+    """The view in a window; q, Escape or closing it ends the run.
+
+    Raises:
+        UsageError: there is no display.
+    """
+
+    def __init__(self, title: str, view: View, colormap: str) -> None:
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise UsageError("--show needs a display and there is none: write a file with -o")
+        self._title = f"depthrt: {title}"
+        self._view, self._colormap = view, colormap
+
+    def write(self, result: Result) -> bool:
+        """Show one frame."""
+        cv2.imshow(self._title, draw(result, self._view, self._colormap))
+        key = cv2.waitKey(1) & 0xFF
+        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        return not closed and key not in (_ESCAPE, _QUIT)
+
+    def close(self, *, complete: bool) -> Path | None:
+        """Close the window."""
+        cv2.destroyAllWindows()
+        return None
