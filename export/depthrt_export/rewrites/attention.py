@@ -1,0 +1,209 @@
+"""Attention written out in many small operators becomes one ``com.microsoft.MultiHeadAttention``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from depthrt_export.rewrites._graph import (
+    Dim,
+    dims,
+    integer,
+    ints,
+    made_by,
+    replace,
+    same,
+    uniform,
+)
+
+MICROSOFT_DOMAIN = "com.microsoft"
+SPLIT_HEADS = (0, 2, 1, 3)  # B,S,H,D -> B,H,S,D, and back
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """A value B,S,H,D and the B,S,H*D that it was reshaped from."""
+
+    packed: ir.Value
+    shape: tuple[Dim, ...]
+
+    @property
+    def count(self) -> Dim:
+        return self.shape[2]
+
+    @property
+    def length(self) -> Dim:
+        return self.shape[1]
+
+
+def fuse_attention(model: ir.Model) -> int:
+    """Attention to MultiHeadAttention.
+
+    Matches what ``torch.onnx.export(dynamo=True)`` writes for ``scaled_dot_product_attention`` and
+    for transformers' eager attention::
+
+        softmax(scale * Q K^T + bias) V
+
+    with Q, K, V as B,H,S,D split off B,S,H*D by Reshape and Transpose, the scale a scalar anywhere
+    on Q, K or their product, the result transposed and reshaped back to B,S,H*D, and an optional
+    bias of shape (1 or B),(1 or H),S,T, such as BEiT's relative position bias. The batch may be
+    symbolic. Attention whose queries pass through something else on the way (Swin v2's cosine
+    attention), or whose bias has another shape, is left alone.
+
+    Exact because MultiHeadAttention is defined as the same formula on the same B,S,H*D tensors
+    (onnxruntime ContribOperators.md); only the order of float additions differs. Faster because
+    onnxruntime's kernel works through blocks of keys that stay in the cache (flash attention, Dao
+    et al. 2022) where there is no bias, and writes no transposed copies where there is one.
+    """
+    count = 0
+    for node in list(model.graph):
+        count += node.op_type == "MatMul" and _fuse(model.graph, node)
+    if count:
+        model.opset_imports.setdefault(MICROSOFT_DOMAIN, 1)
+    return count
+
+
+def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
+    """Fuse the attention whose weighted sum of values is this MatMul, if it is one."""
+    softmax = made_by(context.inputs[0], "Softmax")
+    values = _split(context.inputs[1], SPLIT_HEADS)
+    if softmax is None or values is None or integer(softmax, "axis", -1) not in (-1, 3):
+        return False
+    scores, bias = _without_bias(softmax.inputs[0])
+    product, scale = _without_scale(scores)
+    matmul = made_by(product, "MatMul")
+    if matmul is None:
+        return False
+    query, query_scale = _without_scale(matmul.inputs[0])
+    key, key_scale = _transposed_key(matmul.inputs[1])
+    queries, keys = _split(query, SPLIT_HEADS), _split(key, SPLIT_HEADS)
+    merged = _merged(context.outputs[0], values)
+    if queries is None or keys is None or merged is None or not _agree(queries, keys, values):
+        return False
+    if bias is not None and not _bias_fits(bias, queries, keys):
+        return False
+    fused = ir.node(
+        "MultiHeadAttention",
+        [queries.packed, keys.packed, values.packed, None, None, bias][: 6 if bias else 3],
+        {"num_heads": int(queries.count), "scale": scale * query_scale * key_scale},
+        domain=MICROSOFT_DOMAIN,
+        name=f"{merged.name}_attention",
+    )
+    replace(graph, merged, [fused])
+    return True
+
+
+def _split(value: ir.Value | None, perm: tuple[int, ...]) -> _Heads | None:
+    """The B,S,H*D that Reshape and Transpose turned into this value."""
+    transpose = made_by(value, "Transpose")
+    if transpose is None or ints(transpose, "perm") != perm:
+        return None
+    reshape = made_by(transpose.inputs[0], "Reshape")
+    if reshape is None:
+        return None
+    packed, split = dims(reshape.inputs[0], 3), dims(reshape.outputs[0], 4)
+    if packed is None or split is None or not same(packed[1], split[1]):
+        return None
+    heads, depth = split[2:]
+    if not isinstance(heads, int) or not isinstance(depth, int) or packed[2] != heads * depth:
+        return None
+    source = reshape.inputs[0]
+    return _Heads(source, split) if source is not None else None
+
+
+def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
+    """The B,S,H*D that the heads' results B,H,S,D are put together to, if that is their only use."""
+    transpose = _only_user(context, "Transpose")
+    if transpose is None or ints(transpose, "perm") != SPLIT_HEADS:
+        return None
+    reshape = _only_user(transpose.outputs[0], "Reshape")
+    split = dims(transpose.outputs[0], 4)
+    if reshape is None or split is None:
+        return None
+    merged = dims(reshape.outputs[0], 3)
+    width = int(values.count) * int(values.shape[3])
+    fits = merged is not None and same(merged[1], split[1]) and merged[2] == width
+    return reshape.outputs[0] if fits else None
+
+
+def _only_user(value: ir.Value, op_type: str) -> ir.Node | None:
+    users = {use.node for use in value.uses()}
+    if value.is_graph_output() or len(users) != 1:
+        return None
+    (user,) = users
+    return user if user.op_type == op_type and not user.domain else None
+
+
+def _without_bias(logits: ir.Value | None) -> tuple[ir.Value | None, ir.Value | None]:
+    """Scores and what is added to them; the scores are the side that is a scaled product."""
+    add = made_by(logits, "Add")
+    if add is None:
+        return logits, None
+    for scores, bias in (add.inputs, reversed(add.inputs)):
+        if made_by(_without_scale(scores)[0], "MatMul") is not None:
+            return scores, bias
+    return logits, None
+
+
+def _without_scale(value: ir.Value | None) -> tuple[ir.Value | None, float]:
+    """Peel off multiplications and divisions by one number."""
+    scale = 1.0
+    while (node := made_by(value, "Mul", "Div")) is not None:
+        left, right = node.inputs
+        factor = _scalar(right)
+        if factor is None and node.op_type == "Mul":
+            left, factor = right, _scalar(left)
+        if factor is None or factor == 0 or not math.isfinite(factor):
+            break
+        value, scale = left, scale * (factor if node.op_type == "Mul" else 1 / factor)
+    return value, scale
+
+
+def _scalar(value: ir.Value | None) -> float | None:
+    """A constant of one element that broadcasting does not turn into something bigger."""
+    single = value is not None and value.shape is not None and value.shape.rank() <= 1
+    return uniform(value) if single and value is not None and value.shape in ((), (1,)) else None
+
+
+def _transposed_key(value: ir.Value | None) -> tuple[ir.Value | None, float]:
+    """From K^T, B,H,D,T, to the value K, B,H,T,D, that was transposed, and the scale on the way.
+
+    The exporter transposes either in place or on B*H,T,D, between two Reshapes.
+    """
+    value, scale = _without_scale(value)
+    transpose = made_by(value, "Transpose")
+    if transpose is not None and ints(transpose, "perm") == (0, 1, 3, 2):
+        value, more = _without_scale(transpose.inputs[0])
+        return value, scale * more
+    flat = made_by(value, "Reshape")
+    transpose = made_by(flat.inputs[0], "Transpose") if flat else None
+    if transpose is None or ints(transpose, "perm") != (0, 2, 1):
+        return None, scale
+    merge = made_by(transpose.inputs[0], "Reshape")
+    key = merge.inputs[0] if merge else None
+    before, inner, after = dims(key, 4), dims(transpose.inputs[0], 3), dims(value, 4)
+    if before is None or inner is None or after is None:
+        return None, scale
+    kept = same(before[2], inner[1]) and same(before[3], inner[2]) and same(before[1], after[1])
+    if not (kept and same(after[2], inner[2]) and same(after[3], inner[1])):
+        return None, scale
+    key, more = _without_scale(key)
+    return key, scale * more
+
+
+def _agree(queries: _Heads, keys: _Heads, values: _Heads) -> bool:
+    """Whether heads, head size and lengths are those that the operator wants."""
+    heads = queries.count == keys.count == values.count
+    return heads and queries.shape[3] == keys.shape[3] and same(keys.length, values.length)
+
+
+def _bias_fits(bias: ir.Value, queries: _Heads, keys: _Heads) -> bool:
+    """Whether the bias is (1 or B),(1 or H),S,T, which is what the operator broadcasts."""
+    shape = dims(bias, 4)
+    if shape is None:
+        return False
+    batch = shape[0] == 1 or same(shape[0], queries.shape[0])
+    heads = shape[1] in (1, queries.count)
+    return batch and heads and same(shape[2], queries.length) and same(shape[3], keys.length)
