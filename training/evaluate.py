@@ -1,0 +1,137 @@
+"""AbsRel and delta1 of a weights file on the RGB-D sets, under `disparity-lsq`.
+
+    python training/evaluate.py WEIGHTS.safetensors --data DATA [--teacher] [--out FIGURES.json]
+
+Protocol: colour stretched to 192x320, prediction to the depth grid (both cv2 bilinear); valid
+pixels strictly inside the set's range; one scale and shift per image by least squares on inverse
+depth (MiDaS); cap at the set's maximum; mean per image, then over images; no crop, no test-time
+augmentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from network import NATIVE_SIZE, DepthNet, normalise
+from prepare import read_rgb
+from teacher import Teacher
+from weights_file import load_weights
+
+FloatMap = npt.NDArray[np.float32]
+Predictor = Callable[[npt.NDArray[np.uint8]], FloatMap]
+
+PROTOCOL = (
+    "disparity-lsq per image; 192x320 stretched (cv2 bilinear), prediction resized to the depth "
+    "grid (cv2 bilinear); valid min < depth < max of the set; depth clamped to [min, max]; "
+    "no crop; mean over images; no test-time augmentation"
+)
+SETS = ("tum_fr1_rpy", "aims_lab", "realsense_desk", "phone_lidar_desk", "box_on_floor")
+TRAINED_ON = ("tum_fr1_rpy", "aims_lab")
+MIN_VALID_PIXELS = 10
+
+
+def network_predictor(network: DepthNet) -> Predictor:
+    """RGB H,W,3 uint8 -> 192,320 float32."""
+
+    def predict(rgb: npt.NDArray[np.uint8]) -> FloatMap:
+        height, width = NATIVE_SIZE
+        resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
+        pixels = torch.from_numpy(np.asarray(resized)).permute(2, 0, 1)[None]  # 1,3,h,w
+        with torch.inference_mode():
+            output = network(normalise(pixels))[0].numpy()
+        return np.asarray(output, dtype=np.float32)
+
+    return predict
+
+
+def image_metrics(
+    prediction: FloatMap, depth_m: FloatMap, valid: npt.NDArray[np.bool_], low: float, cap: float
+) -> tuple[float, float]:
+    """AbsRel and delta1 of one image; prediction and depth on the same grid (H,W).
+
+    Least squares of MiDaS (`disparity-lsq`): s * p + t to 1 / depth over the valid pixels.
+    """
+    p, g = prediction[valid].astype(np.float64), depth_m[valid].astype(np.float64)
+    y = 1 / g
+    a00, a01, a11 = np.sum(p * p), np.sum(p), float(len(p))
+    b0, b1 = np.sum(p * y), np.sum(y)
+    determinant = a00 * a11 - a01 * a01
+    scale, shift = 0.0, b1 / a11
+    if determinant > 0:
+        scale = (a11 * b0 - a01 * b1) / determinant
+        shift = (a00 * b1 - a01 * b0) / determinant
+    aligned = np.clip(1 / np.maximum(scale * p + shift, 1 / cap), low, cap)
+    ratio = np.maximum(aligned / g, g / aligned)
+    return float(np.mean(np.abs(aligned - g) / g)), float(np.mean(ratio < 1.25))
+
+
+def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
+    """Mean AbsRel and delta1 over a set, with the numbers of images used and skipped."""
+    spec = json.loads((folder / "dataset.json").read_text())
+    low, cap = float(spec["min_depth_m"]), float(spec["max_depth_m"])
+    results: list[tuple[float, float]] = []
+    skipped = non_finite = 0
+    for file in sorted((folder / "rgb").glob("*.jpg")):
+        raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
+        depth_m = np.asarray(raw, dtype=np.float32) * np.float32(spec["depth_unit_m"])
+        valid = (depth_m > low) & (depth_m < cap)
+        valid &= ~np.isin(np.asarray(raw), spec.get("invalid", [0]))
+        if valid.sum() < MIN_VALID_PIXELS:
+            skipped += 1
+            continue
+        output = predict(read_rgb(file))
+        non_finite += int(not np.isfinite(output).all())
+        height, width = depth_m.shape
+        resized = cv2.resize(output, (width, height), interpolation=cv2.INTER_LINEAR)
+        results.append(
+            image_metrics(np.asarray(resized, dtype=np.float32), depth_m, valid, low, cap)
+        )
+    abs_rel, delta1 = np.mean(results, axis=0)
+    return {
+        "abs_rel": round(float(abs_rel), 4),
+        "delta1": round(float(delta1), 4),
+        "images": len(results),
+        "skipped": skipped,
+        "non_finite": non_finite,
+        "trained_on": folder.name in TRAINED_ON,
+    }
+
+
+def evaluate(data: Path, predict: Predictor) -> dict[str, Any]:
+    """All five sets."""
+    return {name: evaluate_set(data / "rgbd" / name, predict) for name in SETS}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Evaluate depthrt-s on the RGB-D sets.")
+    parser.add_argument("weights", type=Path, help="safetensors file")
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--teacher", action="store_true", help="also TCMonoDepth-small")
+    parser.add_argument("--out", type=Path, help="write the JSON here too")
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    report: dict[str, Any] = {"protocol": PROTOCOL}
+    network = load_weights(options.weights)
+    report["depthrt-s"] = evaluate(options.data, network_predictor(network))
+    if options.teacher:
+        report["tcmonodepth-small"] = evaluate(options.data, Teacher(options.data).predict)
+    text = json.dumps(report, indent=2)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

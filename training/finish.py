@@ -1,0 +1,111 @@
+"""Write the released weights with their metadata, and the figures file beside them.
+
+    python training/finish.py --work WORK --data DATA --out training/weights
+
+The figures are those of the released float16 tensors (computed in float32), not of the
+checkpoint they were rounded from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from evaluate import PROTOCOL, evaluate, network_predictor
+from safetensors import safe_open
+from teacher import Teacher
+from train import Config, read_config
+from weights_file import load_weights, save_weights
+
+NAME = "depthrt-s"
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """The metadata that the trainer wrote with its best weights."""
+    with safe_open(file, framework="pt") as handle:
+        return dict(handle.metadata() or {})
+
+
+def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]:
+    """What was run, on what."""
+    return {
+        "images_seen": int(checkpoint["images"]),
+        "minutes": float(checkpoint["minutes"]),
+        "step": int(checkpoint["step"]),
+        "steps_planned": config.steps,
+        "validation_score": float(checkpoint["score"]),
+        "seed": config.seed,
+        "sources": config.sources,
+        "device": f"CPU, {os.cpu_count()} cores, bfloat16 autocast",
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "onnxruntime": ort.__version__,
+        },
+    }
+
+
+def recipe_summary(config: Config) -> str:
+    """One line for the metadata."""
+    return (
+        "MobileNetV2 encoder from ImageNet (batch norm folded, stem to stride 4 frozen); "
+        "distilled from TCMonoDepth-small and trained on RGB-D and stereo ground truth; "
+        "trimmed scale-and-shift-invariant L1, gradient matching, scale anchor; "
+        f"AdamW, EMA, {sum(stage.images for stage in config.stages)} images, seed {config.seed}"
+    )
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Write the released weights and their figures.")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--run", default=NAME)
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("weights"))
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    best: Path = options.work / options.run / "best.safetensors"
+    config = read_config(options.config)
+    facts = training_facts(config, read_metadata(best))
+    date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    metadata = {
+        "name": NAME,
+        "date": date,
+        "licence": "Apache-2.0",
+        "recipe": recipe_summary(config),
+        "images_seen": str(facts["images_seen"]),
+    }
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    weights = out / f"{NAME}.safetensors"
+    save_weights(weights, load_weights(best).state_dict(), metadata)
+    network = load_weights(weights)
+    report = {
+        "name": NAME,
+        "date": date,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "training": facts,
+        "protocol": PROTOCOL,
+        "float": evaluate(options.data, network_predictor(network)),
+        "reference": {"tcmonodepth-small": evaluate(options.data, Teacher(options.data).predict)},
+    }
+    text = json.dumps(report, indent=2)
+    (out / f"{NAME}.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

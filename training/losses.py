@@ -1,0 +1,111 @@
+"""Losses on relative inverse depth (N,H,W; larger is nearer) with a valid mask (N,H,W bool).
+
+Scale-and-shift-invariant trimmed loss and multi-scale gradient matching: Ranftl et al.,
+"Towards Robust Monocular Depth Estimation" (MiDaS), PAMI 2022, equations 5 to 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_EPSILON = 1e-6
+_MIN_SPREAD = 0.15
+"""Floor of the normalisation in target units, so that flat targets do not amplify noise."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms and the share of the largest residuals that is dropped."""
+
+    gradient: float
+    anchor: float
+    trim: float
+
+
+def align_least_squares(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift (N,1,1 each) that bring the prediction to the target per image.
+
+    The closed form of EVALUATION's `disparity-lsq` (MiDaS, appendix of the paper), centred for
+    numerical stability: scale = cov(p, d) / var(p), shift = mean(d) - scale * mean(p).
+    """
+    weight = valid.float()
+    count = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
+    mean_p = (weight * prediction).sum(dim=(1, 2), keepdim=True) / count
+    mean_d = (weight * target).sum(dim=(1, 2), keepdim=True) / count
+    centred = (prediction - mean_p) * weight
+    variance = (centred**2).sum(dim=(1, 2), keepdim=True) / count
+    covariance = (centred * (target - mean_d)).sum(dim=(1, 2), keepdim=True) / count
+    scale = covariance / (variance + 1e-3)
+    return scale, mean_d - scale * mean_p
+
+
+def target_spread(target: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute deviation of the target per image, N,1,1, at least `_MIN_SPREAD`."""
+    weight = valid.float()
+    count = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
+    mean = (weight * target).sum(dim=(1, 2), keepdim=True) / count
+    spread = (weight * (target - mean).abs()).sum(dim=(1, 2), keepdim=True) / count
+    return spread.clamp_min(_MIN_SPREAD)
+
+
+def trimmed_mask(residual: Tensor, valid: Tensor, trim: float) -> Tensor:
+    """`valid` without the share `trim` of its largest residuals, per image.
+
+    The threshold is the quantile over every second row and column: close enough, and cheap.
+    """
+    with torch.no_grad():
+        coarse = residual[:, ::2, ::2].flatten(1).masked_fill(~valid[:, ::2, ::2].flatten(1), -1)
+        ordered = coarse.sort(dim=1, descending=True).values
+        rank = (valid[:, ::2, ::2].flatten(1).sum(dim=1, keepdim=True) * trim).long()
+        threshold = ordered.gather(1, rank.clamp_max(ordered.shape[1] - 1))
+        return valid & (residual <= threshold[:, :, None].clamp_min(_EPSILON))
+
+
+def gradient_matching(difference: Tensor, valid: Tensor, scales: int = 4) -> Tensor:
+    """Mean over `scales` of the absolute gradient of the difference, per image (N)."""
+    total = difference.new_zeros(difference.shape[0])
+    for level in range(scales):
+        step = 2**level
+        d, m = difference[:, ::step, ::step], valid[:, ::step, ::step]
+        both_x = (m[:, :, 1:] & m[:, :, :-1]).float()
+        both_y = (m[:, 1:] & m[:, :-1]).float()
+        dx = ((d[:, :, 1:] - d[:, :, :-1]).abs() * both_x).sum(dim=(1, 2))
+        dy = ((d[:, 1:] - d[:, :-1]).abs() * both_y).sum(dim=(1, 2))
+        total = total + dx / both_x.sum(dim=(1, 2)).clamp_min(1)
+        total = total + dy / both_y.sum(dim=(1, 2)).clamp_min(1)
+    return total / scales
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid pixels of each image (N)."""
+    weight = valid.float()
+    return (values * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp_min(1)
+
+
+def depth_loss(prediction: Tensor, target: Tensor, valid: Tensor, weights: LossWeights) -> Tensor:
+    """Scalar: trimmed invariant L1 + gradient matching + anchor, each over the target's spread.
+
+    The anchor, a plain L1 to the target's own scale, keeps all sources in one range (a
+    scale-and-shift-invariant loss alone leaves every source its own).
+    """
+    scale, shift = align_least_squares(prediction, target, valid)
+    spread = target_spread(target, valid)
+    difference = (scale * prediction + shift - target) / spread
+    residual = difference.abs()
+    kept = trimmed_mask(residual, valid, weights.trim)
+    invariant = masked_mean(residual, kept)
+    gradient = gradient_matching(difference, valid)
+    anchor = masked_mean((prediction - target).abs() / spread, valid)
+    usable = (valid.float().mean(dim=(1, 2)) > 0.05).float()
+    per_image = invariant + weights.gradient * gradient + weights.anchor * anchor
+    return (per_image * usable).sum() / usable.sum().clamp_min(1)
+
+
+def invariant_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Validation measure per image (N): mean |s p + t - d| over the target's spread."""
+    scale, shift = align_least_squares(prediction, target, valid)
+    spread = target_spread(target, valid)
+    return masked_mean((scale * prediction + shift - target).abs() / spread, valid)

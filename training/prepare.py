@@ -1,0 +1,212 @@
+"""Build the label cache once: every training image with its target and valid mask.
+
+    python training/prepare.py --data DATA --work WORK
+
+One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
+256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
+times `TARGET_SCALE`) and a valid mask (bool, H,W). Ground truth is brought to the teacher's
+scale image by image, so that all sources share one range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from teacher import ByteImage, FloatMap, Teacher
+
+Mask = npt.NDArray[np.bool_]
+Sample = tuple[ByteImage, FloatMap, Mask]
+
+TARGET_SCALE = 5.0
+TARGET_RANGE = (0.1, 9.0)
+SHORT_SIDE = 256
+CLIP_STRIDE = 6
+STEREO_DISPARITIES = 128
+MIN_VALID_SHARE = 0.2
+
+
+def read_rgb(file: Path) -> ByteImage:
+    """H,W,3 uint8 RGB."""
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FileNotFoundError(f"cannot read the image {file}")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def shrink(rgb: ByteImage) -> ByteImage:
+    """Reduce by area to a short side of at most `SHORT_SIDE`."""
+    height, width = rgb.shape[:2]
+    scale = SHORT_SIDE / min(height, width)
+    if scale >= 1:
+        return rgb
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def pseudo_labelled(images: Iterator[ByteImage], teacher: Teacher) -> Iterator[Sample]:
+    """Label by the teacher; every pixel is valid."""
+    for rgb in images:
+        label = teacher.label(rgb) * TARGET_SCALE
+        small = shrink(rgb)
+        height, width = small.shape[:2]
+        target = cv2.resize(label, (width, height), interpolation=cv2.INTER_LINEAR)
+        yield small, np.asarray(target, dtype=np.float32), np.ones((height, width), dtype=bool)
+
+
+def photographs(folder: Path) -> Iterator[ByteImage]:
+    """Every JPEG of a folder, by name."""
+    for file in sorted(folder.glob("*.jpg")):
+        yield read_rgb(file)
+
+
+def clip_frames(folder: Path) -> Iterator[ByteImage]:
+    """Every `CLIP_STRIDE`-th frame of every clip."""
+    for file in sorted(folder.glob("*.mp4")):
+        with av.open(str(file)) as container:
+            for i, frame in enumerate(container.decode(video=0)):
+                if i % CLIP_STRIDE == 0:
+                    yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def rgbd_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
+    """Inverse depth from a depth camera, valid strictly inside the set's range."""
+    spec = json.loads((folder / "dataset.json").read_text())
+    for file in sorted((folder / "rgb").glob("*.jpg")):
+        rgb = read_rgb(file)
+        raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
+        depth_m = np.asarray(raw, dtype=np.float32) * spec["depth_unit_m"]
+        valid = (depth_m > spec["min_depth_m"]) & (depth_m < spec["max_depth_m"])
+        valid &= ~np.isin(np.asarray(raw), spec.get("invalid", [0]))
+        inverse = np.where(valid, 1 / np.maximum(depth_m, 1e-3), 0).astype(np.float32)
+        yield from _on_teacher_scale(rgb, inverse, valid, teacher)
+
+
+def stereo_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
+    """Disparity by semi-global matching with a left-right check."""
+    for left_file in sorted(folder.glob("*_left.jpg")):
+        right_file = left_file.with_name(left_file.name.replace("_left", "_right"))
+        left, right = read_rgb(left_file), read_rgb(right_file)
+        disparity, valid = match_stereo(left, right)
+        yield from _on_teacher_scale(left, disparity, valid, teacher)
+
+
+def match_stereo(left: ByteImage, right: ByteImage) -> tuple[FloatMap, Mask]:
+    """Disparity in pixels (H,W) and where it is trusted.
+
+    Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008,
+    as OpenCV implements it; trusted where the right image's disparity agrees within one pixel.
+    """
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=0,
+        numDisparities=STEREO_DISPARITIES,
+        blockSize=5,
+        P1=8 * 3 * 25,
+        P2=32 * 3 * 25,
+        uniquenessRatio=10,
+        speckleWindowSize=100,
+        speckleRange=2,
+        mode=cv2.STEREO_SGBM_MODE_HH,
+    )
+    pad = ((0, 0), (STEREO_DISPARITIES, 0), (0, 0))  # so that the left border is matched too
+
+    def run(a: ByteImage, b: ByteImage) -> FloatMap:
+        fixed = matcher.compute(np.pad(a, pad, mode="edge"), np.pad(b, pad, mode="edge"))
+        disparity = np.asarray(fixed[:, STEREO_DISPARITIES:], dtype=np.float32)
+        return disparity / np.float32(16)  # fixed point with four fractional bits
+
+    flip = (slice(None), slice(None, None, -1))
+    forward = run(left, right)
+    backward = run(right[flip], left[flip])[flip]
+    height, width = forward.shape
+    columns = np.arange(width)[None] - np.round(forward).astype(np.int64)
+    inside = (columns >= 0) & (forward > 0.5)
+    rows = np.arange(height)[:, None]
+    seen = backward[rows, np.clip(columns, 0, width - 1)]
+    valid = inside & (np.abs(seen - forward) <= 1)
+    return np.asarray(forward, dtype=np.float32), valid
+
+
+def _on_teacher_scale(
+    rgb: ByteImage, inverse: FloatMap, valid: Mask, teacher: Teacher
+) -> Iterator[Sample]:
+    """Map true inverse depth onto the teacher's median and mean absolute deviation.
+
+    MiDaS (Ranftl et al., PAMI 2022), equation 5. An affine map of inverse depth changes nothing
+    for a scale-and-shift-invariant loss; it only gives all sources one range. The scale is
+    lowered where the result would leave `TARGET_RANGE`. Skips images with few valid pixels.
+    """
+    small = shrink(rgb)
+    height, width = small.shape[:2]
+    nearest = cv2.resize(inverse, (width, height), interpolation=cv2.INTER_NEAREST)
+    mask = cv2.resize(valid.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    keep = np.asarray(mask, dtype=bool)
+    if keep.mean() < MIN_VALID_SHARE:
+        return
+    label = teacher.label(small)[keep] * TARGET_SCALE
+    values = np.asarray(nearest, dtype=np.float32)[keep]
+    middle, label_middle = float(np.median(values)), float(np.median(label))
+    scale = float(np.mean(np.abs(label - label_middle)) / np.mean(np.abs(values - middle)))
+    low, high = np.quantile(values, [0.002, 0.998])
+    scale = min(scale, (label_middle - TARGET_RANGE[0]) / max(middle - low, 1e-6))
+    scale = min(scale, (TARGET_RANGE[1] - label_middle) / max(high - middle, 1e-6))
+    if scale <= 0:
+        return
+    aligned = scale * (values - middle) + label_middle
+    target = np.zeros((height, width), dtype=np.float32)
+    target[keep] = np.clip(aligned, 0, 2 * TARGET_SCALE)
+    yield small, target, keep
+
+
+def write_cache(file: Path, samples: Iterator[Sample]) -> int:
+    """Write one source; returns its number of samples."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    count = 0
+    for rgb, target, valid in samples:
+        arrays[f"{count:05d}.image"] = rgb
+        arrays[f"{count:05d}.target"] = target.astype(np.float16)
+        arrays[f"{count:05d}.valid"] = valid
+        count += 1
+    partial = file.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(file)
+    return count
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    data: Path = options.data
+    cache: Path = options.work / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    teacher = Teacher(data)
+    sources: dict[str, Callable[[], Iterator[Sample]]] = {
+        "photographs": lambda: pseudo_labelled(photographs(data / "images"), teacher),
+        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), teacher),
+        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), teacher),
+        "tum_fr1_rpy": lambda: rgbd_pairs(data / "rgbd/tum_fr1_rpy", teacher),
+        "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
+        "middlebury": lambda: stereo_pairs(data / "stereo/middlebury", teacher),
+        "oak_d": lambda: stereo_pairs(data / "stereo/oak_d", teacher),
+    }
+    for name, build in sources.items():
+        file = cache / f"{name}.npz"
+        if not file.exists():
+            print(f"{name}: {write_cache(file, build())} samples", flush=True)
+
+
+if __name__ == "__main__":
+    main()
