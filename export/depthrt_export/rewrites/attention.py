@@ -1,4 +1,4 @@
-"""Attention written out in many small operators becomes one ``com.microsoft.MultiHeadAttention``."""
+"""Attention written out in small operators becomes one ``com.microsoft.MultiHeadAttention``."""
 
 from __future__ import annotations
 
@@ -24,18 +24,13 @@ SPLIT_HEADS = (0, 2, 1, 3)  # B,S,H,D -> B,H,S,D, and back
 
 @dataclass(frozen=True)
 class _Heads:
-    """A value B,S,H,D and the B,S,H*D that it was reshaped from."""
+    """The value B,S,H*D that one B,H,S,D was split off."""
 
     packed: ir.Value
-    shape: tuple[Dim, ...]
-
-    @property
-    def count(self) -> Dim:
-        return self.shape[2]
-
-    @property
-    def length(self) -> Dim:
-        return self.shape[1]
+    batch: Dim
+    length: Dim
+    count: int
+    depth: int
 
 
 def fuse_attention(model: ir.Model) -> int:
@@ -87,7 +82,7 @@ def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
     fused = ir.node(
         "MultiHeadAttention",
         [queries.packed, keys.packed, values.packed, None, None, bias][: 6 if bias else 3],
-        {"num_heads": int(queries.count), "scale": scale * query_scale * key_scale},
+        {"num_heads": queries.count, "scale": scale * query_scale * key_scale},
         domain=MICROSOFT_DOMAIN,
         name=f"{merged.name}_attention",
     )
@@ -110,11 +105,11 @@ def _split(value: ir.Value | None, perm: tuple[int, ...]) -> _Heads | None:
     if not isinstance(heads, int) or not isinstance(depth, int) or packed[2] != heads * depth:
         return None
     source = reshape.inputs[0]
-    return _Heads(source, split) if source is not None else None
+    return _Heads(source, split[0], split[1], heads, depth) if source is not None else None
 
 
 def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
-    """The B,S,H*D that the heads' results B,H,S,D are put together to, if that is their only use."""
+    """The B,S,H*D that the heads' results B,H,S,D are put together to, and are used for only."""
     transpose = _only_user(context, "Transpose")
     if transpose is None or ints(transpose, "perm") != SPLIT_HEADS:
         return None
@@ -123,7 +118,7 @@ def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
     if reshape is None or split is None:
         return None
     merged = dims(reshape.outputs[0], 3)
-    width = int(values.count) * int(values.shape[3])
+    width = values.count * values.depth
     fits = merged is not None and same(merged[1], split[1]) and merged[2] == width
     return reshape.outputs[0] if fits else None
 
@@ -196,7 +191,7 @@ def _transposed_key(value: ir.Value | None) -> tuple[ir.Value | None, float]:
 def _agree(queries: _Heads, keys: _Heads, values: _Heads) -> bool:
     """Whether heads, head size and lengths are those that the operator wants."""
     heads = queries.count == keys.count == values.count
-    return heads and queries.shape[3] == keys.shape[3] and same(keys.length, values.length)
+    return heads and queries.depth == keys.depth and same(keys.length, values.length)
 
 
 def _bias_fits(bias: ir.Value, queries: _Heads, keys: _Heads) -> bool:
@@ -204,6 +199,6 @@ def _bias_fits(bias: ir.Value, queries: _Heads, keys: _Heads) -> bool:
     shape = dims(bias, 4)
     if shape is None:
         return False
-    batch = shape[0] == 1 or same(shape[0], queries.shape[0])
+    batch = shape[0] == 1 or same(shape[0], queries.batch)
     heads = shape[1] in (1, queries.count)
     return batch and heads and same(shape[2], queries.length) and same(shape[3], keys.length)

@@ -32,7 +32,7 @@ def drop_neutral_masks(model: ir.Model) -> int:
 
 
 def everywhere(value: ir.Value | None) -> float | None:
-    """The one number that a value holds everywhere, whatever its shape, where that can be proven."""
+    """The one number that a value holds everywhere, whatever its shape, if there is a proof."""
     number = uniform(value)
     if number is not None:
         return number

@@ -47,16 +47,17 @@ def _move(graph: ir.Graph, conv: ir.Node) -> bool:
     if not (_is_pointwise(conv, weight) and _interpolates(resize) and _enlarges(resize)):
         return False
     source = dims(resize.inputs[0], 4)
-    if source is None or not isinstance(weight[0], int) or source[1] < weight[0]:
+    before, after = source[1] if source else None, weight[0]
+    if source is None or not isinstance(before, int) or not isinstance(after, int):
         return False
-    sizes = _sizes_input(graph, resize, weight[0], source[1])
+    sizes = _sizes_input(graph, resize, before, after) if after <= before else None
     if sizes is None:
         return False
     name = conv.outputs[0].name
     first = ir.node(
         "Conv", [resize.inputs[0], *conv.inputs[1:]], dict(conv.attributes), name=f"{name}_conv"
     )
-    first.outputs[0].shape = ir.Shape([source[0], weight[0], *source[2:]])
+    first.outputs[0].shape = ir.Shape([source[0], after, *source[2:]])
     first.outputs[0].type = resize.outputs[0].type
     second = ir.node(
         "Resize", [first.outputs[0], *sizes], dict(resize.attributes), name=f"{name}_resize"
@@ -85,26 +86,26 @@ def _enlarges(resize: ir.Node) -> bool:
     if scales is not None and scales.size == 4:
         ratios = scales[2:].astype(np.float64)
     elif before is not None and after is not None:
-        pairs = list(zip(before[2:], after[2:], strict=True))
-        if not all(isinstance(a, int) and isinstance(b, int) for a, b in pairs):
+        sides = [side for side in (*before[2:], *after[2:]) if isinstance(side, int)]
+        if len(sides) != 4:
             return False
-        ratios = np.array([int(b) / int(a) for a, b in pairs])
+        ratios = np.array(sides[2:]) / np.array(sides[:2])
     else:
         return False
     return bool(np.all(ratios >= 1) and np.any(ratios > 1))
 
 
 def _sizes_input(
-    graph: ir.Graph, resize: ir.Node, channels: int, channels_before: object
+    graph: ir.Graph, resize: ir.Node, before: int, after: int
 ) -> list[ir.Value | None] | None:
-    """The inputs of Resize behind its first, with the channels that it will see."""
+    """The inputs of Resize behind its first, for ``after`` channels in place of ``before``."""
     inputs = list(resize.inputs[1:])
-    if len(inputs) < 3 or inputs[2] is None or channels == channels_before:
+    if len(inputs) < 3 or inputs[2] is None or after == before:
         return inputs
     sizes = constant(inputs[2])
     if sizes is None:
         return None
     changed = sizes.copy()
-    changed[1] = channels
+    changed[1] = after
     inputs[2] = new_constant(graph, f"{resize.outputs[0].name}_sizes", changed)
     return inputs
