@@ -1,3 +1,62 @@
-"""depthrt: monocular depth on the edge."""
+"""depthrt: monocular depth on the edge.
 
-from __future__ import annotations
+>>> import depthrt
+>>> model = depthrt.DepthModel.load()               # the built-in model, or a path
+>>> depth = model(depthrt.read_image("photo.jpg"))  # depth.values, depth.at_image_size()
+>>> for result in depthrt.stream("clip.mp4", model):
+...     picture = depthrt.colourise(result.depth, result.display_range)
+"""
+
+from depthrt.colour import colourise
+from depthrt.depth import Depth
+from depthrt.errors import (
+    AccuracyGateError,
+    DepthrtError,
+    InferenceError,
+    LatencyGateError,
+    ModelError,
+    ProviderError,
+    SourceError,
+    TargetError,
+    UsageError,
+    WriteError,
+)
+from depthrt.frame import Frame, YuvImage
+from depthrt.model import DepthModel
+from depthrt.pipeline import Result, Stats, stream
+from depthrt.prepare import prepare, to_rgb
+from depthrt.recorded import Recorded, read_depth
+from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
+from depthrt.spec import InputSpec, ModelSpec
+
+__all__ = [
+    "AccuracyGateError",
+    "Depth",
+    "DepthModel",
+    "DepthrtError",
+    "Frame",
+    "InferenceError",
+    "InputSpec",
+    "LatencyGateError",
+    "ModelError",
+    "ModelSpec",
+    "ProviderError",
+    "Recorded",
+    "Result",
+    "Selection",
+    "Source",
+    "SourceError",
+    "SourceInfo",
+    "Stats",
+    "TargetError",
+    "UsageError",
+    "WriteError",
+    "YuvImage",
+    "colourise",
+    "open_source",
+    "prepare",
+    "read_depth",
+    "read_image",
+    "stream",
+    "to_rgb",
+]

@@ -5,7 +5,6 @@
     ├── SourceError(ValueError)      2  a source that is not there or cannot be read as pictures
     ├── ModelError(ValueError)       2  no depthrt model, a corrupt one, one from the future
     ├── TargetError(OSError)         2  an output that cannot be opened or would be overwritten
-    ├── DecodeError(RuntimeError)    1  a source that broke off while running
     ├── InferenceError(RuntimeError) 1  a model that failed or gave non-finite depth
     ├── WriteError(OSError)          1  an output that failed while running (a full disk)
     ├── AccuracyGateError            3  depth is no longer good enough
@@ -52,10 +51,6 @@ class TargetError(DepthrtError, OSError):
     """An output place that cannot be written or would be overwritten."""
 
     exit_code = 2
-
-
-class DecodeError(DepthrtError, RuntimeError):
-    """A source that stopped making sense after frames had been read from it."""
 
 
 class InferenceError(DepthrtError, RuntimeError):

@@ -44,8 +44,8 @@ class ImageSink:
         """Write the file; a second frame is an error."""
         if self._written:
             raise WriteError(
-                f"{self._target.name} holds one picture, but the source has more: write .mp4, .mkv, "
-                ".npz or a folder, or take --max-frames 1"
+                f"{self._target.name} holds one picture, but the source has more: write .mp4, "
+                ".mkv, .npz or a folder, or take --max-frames 1"
             )
         try:
             _, content = cv2.imencode(self._target.suffix, draw(result, self._view, self._colormap))

@@ -64,8 +64,10 @@ class Sound:
     def _copied(self, track: AudioStream, offset_s: Fraction) -> Iterator[Packet[Any]]:
         shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
         for packet in _readable(self._input, track):
-            if packet.pts is None or packet.dts is None or packet.pts < shift:
+            if packet.pts is None or packet.dts is None:
                 continue
+            if self._origin_s and packet.pts < shift:
+                continue  # from the very start on, the encoder's priming packets are kept
             packet.pts -= shift
             packet.dts -= shift
             packet.stream = self._target

@@ -45,7 +45,11 @@ class CameraSource:
         try:
             yield from select(self._read(), self.info.selection)
         finally:
-            self._capture.release()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
 
     def _read(self) -> Iterator[Frame]:
         start = time.monotonic()

@@ -1,0 +1,106 @@
+"""The `depthrt` command line.
+
+Commands of the other packages are entry points of the group ``depthrt.commands``, imported only
+when they are called or listed; heavy imports happen inside the command that needs them.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from depthrt.cli import doctor, info, run
+from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
+
+ENTRY_POINTS = "depthrt.commands"
+
+
+class Commands(TyperGroup):
+    """Our own commands and those that other packages offer; errors become one sentence."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        offered = [point.name for point in entry_points(group=ENTRY_POINTS)]
+        return [*super().list_commands(ctx), *sorted(offered)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name, imported if another package offers it."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            return command
+        for point in entry_points(group=ENTRY_POINTS, name=cmd_name):
+            offered = get_command(_load(point))
+            offered.name = cmd_name
+            return offered
+        return None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a mistake of the user's is a sentence and an exit code, no traceback."""
+        try:
+            return super().invoke(ctx)
+        except DepthrtError as error:
+            typer.echo(f"depthrt: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("depthrt: interrupted", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def _load(point: EntryPoint) -> typer.Typer:
+    """The command of an entry point; one that cannot be imported says so when it is called."""
+    try:
+        return cast(typer.Typer, point.load())
+    except (ImportError, AttributeError) as error:
+        reason = f"the command {point.name} ({point.value}) cannot be loaded: {error}"
+    broken = typer.Typer()
+
+    @broken.command(help="Cannot be loaded.", context_settings={"ignore_unknown_options": True})
+    def refuse(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise UsageError(reason)
+
+    return broken
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    epilog="Exit codes: 0 done, 1 failed while running, 2 wrong usage or input, 3 accuracy gate, "
+    "4 latency regression, 5 provider unavailable, 130 interrupted.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("info")(info.info)
+app.command("models")(info.models)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"depthrt {version('depthrt')}")
+        raise typer.Exit
+
+
+@app.callback()
+def depthrt(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Monocular depth on the edge: run it on video, export and prove your own model."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(app())

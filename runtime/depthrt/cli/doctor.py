@@ -1,0 +1,27 @@
+"""`depthrt doctor`: what works on this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Versions, providers that truly work, clashing wheels, codecs and cameras.
+
+    Ends with 1 when something is broken, with 5 when no provider works.
+    """
+    from depthrt.diagnosis import examine
+
+    report = examine()
+    if as_json:
+        typer.echo(json.dumps(report.as_dict()))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)

@@ -1,0 +1,85 @@
+"""`depthrt info` and `depthrt models`: what a model is, and which come with depthrt."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from depthrt.model import DepthModel
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="A depthrt .onnx file or built-in name.")],
+    provider: Annotated[str, typer.Option(help="Bind it to this provider.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """What a model file says of itself, and what it is bound to here."""
+    from depthrt.model import DepthModel
+
+    loaded = DepthModel.load(model, provider=provider)
+    if as_json:
+        typer.echo(json.dumps(_facts(loaded)))
+        return
+    for key, value in _flat(_facts(loaded)):
+        typer.echo(f"{key:<28} {value}")
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """The models that come with depthrt."""
+    from depthrt.model import DepthModel
+    from depthrt.models import DEFAULT_MODEL, built_in_models
+
+    rows: list[dict[str, Any]] = []
+    for name, path in built_in_models().items():
+        spec = DepthModel.load(path, provider="cpu").spec
+        rows.append(
+            {
+                "name": name,
+                "default": name == DEFAULT_MODEL,
+                "kind": spec.kind,
+                "unit": spec.unit,
+                "size": [spec.input.height, spec.input.width],
+                "precision": spec.precision,
+                "file_mb": round(path.stat().st_size / 1e6, 2),
+                "licence": spec.licence,
+                "path": str(path),
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        size = "x".join(str(side) for side in row["size"])
+        mark = " (default)" if row["default"] else ""
+        typer.echo(
+            f"{row['name']}{mark}: {row['kind']}, {size}, {row['precision']}, "
+            f"{row['file_mb']} MB, {row['licence']}"
+        )
+
+
+def _facts(model: DepthModel) -> dict[str, Any]:
+    return {
+        "file": str(model.path),
+        "file_mb": round(model.path.stat().st_size / 1e6, 2),
+        "sha256": model.sha256(),
+        "bound_provider": model.provider,
+        "dynamic_batch": model.fixed_batch is None,
+        "dynamic_size": model.dynamic_size,
+        "spec": json.loads(model.spec.to_json()),
+    }
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            rows.extend(_flat(value, "" if key == "spec" else f"{name}."))
+        else:
+            rows.append((name, value))
+    return rows

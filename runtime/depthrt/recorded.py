@@ -1,0 +1,100 @@
+"""Depth read back from what ``depthrt run`` wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import SourceError
+from depthrt.sinks.codes import DepthCodes
+from depthrt.sinks.raw import INDEX_FILE, TAG_PREFIX
+from depthrt.spec import Kind, Unit
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One recorded depth map: float32 (h,w), NaN where invalid, and its time in seconds."""
+
+    values: NDArray[np.float32]
+    time_s: float
+    kind: Kind
+    unit: Unit | None
+
+
+def read_depth(path: str | Path) -> Iterator[Recorded]:
+    """The depth maps of a ``.mkv``, ``.npz`` or PNG folder that ``depthrt run`` wrote, in order.
+
+    Values of ``.npz`` are exactly the model's; 16-bit ones are off by at most half their step.
+
+    Raises:
+        SourceError: missing, or not written by depthrt.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        if path.suffix == ".npz":
+            return _read_npz(path)
+        return _read_mkv(path)
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{path} is no depth recording of depthrt ({error})") from error
+
+
+def _read_npz(path: Path) -> Iterator[Recorded]:
+    with np.load(path, allow_pickle=False) as archive:
+        depth, times = archive["depth"], archive["time_s"]
+        meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")})
+    return (Recorded(values, float(t), *meaning) for values, t in zip(depth, times, strict=True))
+
+
+def _read_folder(path: Path) -> Iterator[Recorded]:
+    content = json.loads((path / INDEX_FILE).read_text())
+    codes = DepthCodes(float(content["step"]), float(content["offset"]))
+    meaning = _meaning(content)
+
+    def read() -> Iterator[Recorded]:
+        for frame in content["frames"]:
+            image = cv2.imread(str(path / frame["file"]), cv2.IMREAD_UNCHANGED)
+            if image is None or image.dtype != np.uint16:
+                raise SourceError(f"{path / frame['file']} is missing or no 16-bit PNG")
+            yield Recorded(codes.decode(image.astype(np.uint16)), frame["time_s"], *meaning)
+
+    return read()
+
+
+def _read_mkv(path: Path) -> Iterator[Recorded]:
+    import av
+
+    container = av.open(str(path))
+    tags = {
+        key.upper().removeprefix(TAG_PREFIX).lower(): value
+        for key, value in container.metadata.items()
+        if key.upper().startswith(TAG_PREFIX)
+    }
+    if "step" not in tags:
+        container.close()
+        raise SourceError(f"{path} is no depth recording of depthrt (no {TAG_PREFIX}STEP tag)")
+    codes = DepthCodes(float(tags["step"]), float(tags["offset"]))
+    meaning = _meaning(tags)
+
+    def read() -> Iterator[Recorded]:
+        with container:
+            for frame in container.decode(video=0):
+                samples = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
+                yield Recorded(codes.decode(samples), float(frame.time or 0), *meaning)
+
+    return read()
+
+
+def _meaning(content: dict[str, Any]) -> tuple[Kind, Unit | None]:
+    kind: Kind = "depth" if content["kind"] == "depth" else "inverse_depth"
+    return kind, "m" if content.get("unit") == "m" else None
