@@ -1,0 +1,126 @@
+"""Which values every tensor of a graph takes on real frames, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, shape_inference
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+    from depthrt_calibration.frames import Sample
+
+Ranges = dict[str, tuple[float, float]]
+
+HISTOGRAM_BINS = 2048
+_TENSORS_AT_A_TIME = 16  # raw tensors held in memory while histograms are filled
+
+
+def collect_ranges(
+    model: onnx.ModelProto, samples: Sequence[Sample], percentile: float | None = None
+) -> Ranges:
+    """Smallest and largest value of every float32 tensor that a node computes.
+
+    Args:
+        model: the float graph; reads uint8 ``image`` N,3,H,W; frames are run one by one.
+        percentile: of the values to keep inside the range, such as 99.99, cut at both ends by half
+            the rest, from a histogram of 2048 bins between the extremes (a second run); None keeps
+            all (min-max).
+    """
+    names = float_tensors(model)
+    ranges = _extremes(model, names, samples)
+    if percentile is None:
+        return ranges
+    tail = (1 - percentile / 100) / 2
+    counts = _histograms(model, ranges, samples)
+    return {name: _cut(ranges[name], counts[name], tail) for name in names}
+
+
+def float_tensors(model: onnx.ModelProto) -> list[str]:
+    """Names of the float32 tensors that nodes of the graph compute, in order."""
+    inferred = shape_inference.infer_shapes(model).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.output)}
+    made = [name for node in model.graph.node for name in node.output if name]
+    return [name for name in made if types.get(name) == TensorProto.FLOAT]
+
+
+def _extremes(model: onnx.ModelProto, names: list[str], samples: Sequence[Sample]) -> Ranges:
+    """One run with a ReduceMin and a ReduceMax after every tensor: scalars come out, no maps."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    del watched.graph.output[:]
+    for kind in ("ReduceMin", "ReduceMax"):
+        for name in names:
+            result = f"{name}.{kind}"
+            watched.graph.node.append(helper.make_node(kind, [name], [result], keepdims=0))
+            watched.graph.output.append(
+                helper.make_tensor_value_info(result, TensorProto.FLOAT, [])
+            )
+    low = np.full(len(names), np.inf)
+    high = np.full(len(names), -np.inf)
+    session = _session(watched)
+    for batch in _batches(session, samples):
+        values = np.array([float(v) for v in session.run(None, {"image": batch})])
+        low = np.minimum(low, values[: len(names)])
+        high = np.maximum(high, values[len(names) :])
+    return {n: (float(a), float(b)) for n, a, b in zip(names, low, high, strict=True)}
+
+
+def _histograms(
+    model: onnx.ModelProto, ranges: Ranges, samples: Sequence[Sample]
+) -> dict[str, NDArray[np.int64]]:
+    counts = {name: np.zeros(HISTOGRAM_BINS, np.int64) for name in ranges}
+    names = list(ranges)
+    for start in range(0, len(names), _TENSORS_AT_A_TIME):
+        chunk = names[start : start + _TENSORS_AT_A_TIME]
+        watched = onnx.ModelProto()
+        watched.CopyFrom(model)
+        del watched.graph.output[:]
+        watched.graph.output.extend(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in chunk
+        )
+        session = _session(watched)
+        for batch in _batches(session, samples):
+            for name, value in zip(chunk, session.run(None, {"image": batch}), strict=True):
+                low, high = ranges[name]
+                if high > low:
+                    counts[name] += np.histogram(value, HISTOGRAM_BINS, (low, high))[0]
+    return counts
+
+
+def _cut(
+    extremes: tuple[float, float], counts: NDArray[np.int64], tail: float
+) -> tuple[float, float]:
+    low, high = extremes
+    total = int(counts.sum())
+    if total == 0:
+        return extremes
+    share = np.cumsum(counts) / total
+    first = int(np.searchsorted(share, tail, side="right"))
+    last = int(np.searchsorted(share, 1 - tail, side="left"))
+    width = (high - low) / HISTOGRAM_BINS
+    return low + first * width, min(high, low + (last + 1) * width)
+
+
+def _batches(
+    session: ort.InferenceSession, samples: Sequence[Sample]
+) -> Iterator[NDArray[np.uint8]]:
+    """Every frame alone, or as often as a graph of a fixed batch wants it."""
+    batch = session.get_inputs()[0].shape[0]
+    for sample in samples:
+        yield np.repeat(sample.pixels[None], batch if isinstance(batch, int) else 1, axis=0)
+
+
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,229 @@
+"""Where a trained network comes from, and what is known of it.
+
+``SOURCE`` is a Hugging Face model id or folder, ``package.module:factory`` or
+``path/to/file.py:factory``, a ``torch.export`` file (.pt2) or a TorchScript file.
+
+A user's module may say once what would else be options, as a module attribute::
+
+    DEPTHRT = {
+        "kind": "inverse-depth",   # or "depth", "metric"
+        "size": (192, 320),        # height, width
+        "multiple_of": 32,
+        "mean": 116, "std": 58, "scale": 1,   # (pixel * scale - mean) / std, pixel in 0..255
+        "name": "my-net", "licence": "MIT",
+    }
+
+Options of the command line win over it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from depthrt.errors import DepthrtError, ModelError, UsageError
+from depthrt.spec import InputSpec
+from depthrt_export.checkpoint import file_sha256, fit_state, read_state
+from depthrt_export.network import DepthNetwork, Normalisation
+from depthrt_export.options import SourceOptions, from_settings
+
+SETTINGS = "DEPTHRT"
+
+
+def load_network(source: str, options: SourceOptions) -> DepthNetwork:
+    """Turn a source into a network in eval mode, float32, on the CPU.
+
+    Raises:
+        UsageError: the source is none of the known forms, or something it does not say is missing
+            among the options.
+        ModelError: a checkpoint or file that cannot be read or does not fit.
+    """
+    path = Path(source)
+    if ":" in source and not path.exists():
+        return _from_factory(source, options)
+    if path.is_file():
+        return _from_file(path, options)
+    if path.is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        from depthrt_export.huggingface import load
+
+        return load(source, options)
+    raise UsageError(
+        f"{source!r} is no source of a network: give a Hugging Face id or folder, "
+        "file.py:factory, package.module:factory, a .pt2 or a TorchScript file"
+    )
+
+
+def _from_factory(source: str, options: SourceOptions) -> DepthNetwork:
+    place, _, name = source.rpartition(":")
+    module = _import(place)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise UsageError(f"{place} has no callable {name!r}")
+    settings = getattr(module, SETTINGS, {})
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"{SETTINGS} in {place} is not a dict")
+    options = options.over(from_settings(settings, f"{SETTINGS} in {place}"))
+    try:
+        network = factory()
+    except DepthrtError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise UsageError(f"{source} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{source} gave a {type(network).__name__}, not a torch.nn.Module")
+    provenance: dict[str, Any] = {"source": f"{Path(place).name}:{name}"}
+    if options.checkpoint is not None:
+        state = read_state(options.checkpoint, options.key, options.trust_code)
+        prefix = fit_state(network, state, options.checkpoint)
+        provenance |= checkpoint_facts(options.checkpoint)
+        if prefix:
+            provenance["checkpoint_prefix"] = prefix
+    else:
+        provenance["checkpoint"] = None  # the factory brings its own weights, or has none
+    return describe(network.eval().float().cpu(), options, name, provenance)
+
+
+def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
+    if path.suffix == ".onnx":
+        raise UsageError(f"{path} is ONNX already; export wants the PyTorch network")
+    if path.suffix == ".py":
+        raise UsageError(f"say which function of {path} builds the network: {path}:factory")
+    if options.checkpoint is not None:
+        raise UsageError(f"{path} brings its own weights: leave out --checkpoint")
+    names = _archive_names(path)
+    if path.suffix == ".pt2" or any(n.endswith("serialized_exported_program.json") for n in names):
+        module = _load_pt2(path)
+    elif any("/code/" in name or name.startswith("code/") for name in names):
+        module = _load_torchscript(path, options)
+    else:
+        raise UsageError(
+            f"{path} holds weights but no network: give the code as file.py:factory and this file "
+            "as --checkpoint"
+        )
+    return describe(module, options, path.stem, {"source": path.name, **checkpoint_facts(path)})
+
+
+def describe(
+    module: nn.Module, options: SourceOptions, name: str, provenance: Mapping[str, Any]
+) -> DepthNetwork:
+    """The network with what the options say; nothing may be missing.
+
+    Raises:
+        UsageError: kind or size is not said, or a size that its own multiple_of excludes.
+    """
+    if options.kind is None:
+        raise UsageError("say what the output means: --kind inverse-depth, depth or metric")
+    if options.size is None:
+        raise UsageError("say the input size: --size HEIGHTxWIDTH, such as 192x320")
+    step = options.multiple_of or 1
+    height, width = options.size
+    if height % step or width % step:
+        nearest = tuple(max(step, round(side / step) * step) for side in options.size)
+        raise UsageError(
+            f"{height}x{width} is no multiple of {step}: the nearest size that is, is "
+            f"--size {nearest[0]}x{nearest[1]}"
+        )
+    default = Normalisation()
+    return DepthNetwork(
+        module=module,
+        name=options.name or name.replace("_", "-"),
+        kind=options.kind,
+        unit=options.unit,
+        valid_range=options.valid_range,
+        input=InputSpec(
+            height,
+            width,
+            resize=options.resize or "stretch",
+            multiple_of=step,
+            interpolation=options.interpolation or "linear",
+        ),
+        normalisation=dataclasses.replace(
+            default,
+            mean=options.mean or default.mean,
+            std=options.std or default.std,
+            scale=default.scale if options.scale is None else options.scale,
+        ),
+        licence=options.licence or "",
+        provenance=provenance,
+    )
+
+
+def checkpoint_facts(path: Path) -> dict[str, Any]:
+    """Name, hash and size of the file that the weights came from."""
+    return {
+        "checkpoint": path.name,
+        "checkpoint_sha256": file_sha256(path),
+        "checkpoint_bytes": path.stat().st_size,
+    }
+
+
+def _import(place: str) -> ModuleType:
+    path = Path(place)
+    if place.endswith(".py"):
+        if not path.is_file():
+            raise UsageError(f"no file {path}: check the path")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"{path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        loader = spec.loader
+        with _importable_beside(path, module):
+            _run_user_code(lambda: loader.exec_module(module), place)
+        return module
+    with _importable_beside(Path("here.py").resolve(), None):
+        found: ModuleType = _run_user_code(lambda: importlib.import_module(place), place)
+    return found
+
+
+def _run_user_code(run: Any, place: str) -> Any:
+    try:
+        return run()
+    except Exception as error:  # a user's file may raise anything
+        raise UsageError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _importable_beside(path: Path, module: ModuleType | None) -> Iterator[None]:
+    """Let a user's file import its neighbours, and be found by name while it is run."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    if module is not None:
+        sys.modules.setdefault(module.__name__, module)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _archive_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
+
+
+def _load_pt2(path: Path) -> nn.Module:
+    import torch
+
+    try:
+        return torch.export.load(path).module()
+    except Exception as error:  # torch.export documents no base class
+        raise ModelError(f"{path} is no readable torch.export file ({error})") from error
+
+
+def _load_torchscript(path: Path, options: SourceOptions) -> nn.Module:
+    from depthrt_export.torchscript import load_torchscript
+
+    return load_torchscript(path, options.size)
