@@ -1,0 +1,112 @@
+"""Stages in threads: order, errors, early ends. None may hang."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from depthrt.buffered import buffered
+
+
+def stage_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("depthrt-")]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert stage_threads() == []
+
+
+def test_order_is_kept_and_the_queue_is_bounded() -> None:
+    made = []
+
+    def numbers() -> Iterator[int]:
+        for i in range(50):
+            made.append(i)
+            yield i
+
+    seen = []
+    for item in buffered(numbers(), 3):
+        seen.append(item)
+        time.sleep(0.0005)
+        assert len(made) <= len(seen) + 3 + 1  # the queue, and one in the producer's hand
+    assert seen == list(range(50))
+
+
+def test_an_error_arrives_as_itself_with_its_cause_after_what_came_before() -> None:
+    def fails() -> Iterator[int]:
+        yield 1
+        try:
+            raise KeyError("cause")
+        except KeyError as cause:
+            raise RuntimeError("reader") from cause
+
+    items = buffered(fails(), 2)
+    assert next(items) == 1
+    with pytest.raises(RuntimeError, match="reader") as caught:
+        next(items)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert any("fails" in str(entry) for entry in caught.traceback)
+
+
+def test_a_consumer_that_stops_early_closes_the_producer() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    items = buffered(endless(), 2)
+    next(items)
+    items.close()
+    assert closed.is_set()
+
+
+def test_nested_stages_end_together() -> None:
+    closed = []
+
+    def endless(name: str, items: Iterator[int]) -> Iterator[int]:
+        try:
+            yield from items
+        finally:
+            closed.append(name)
+
+    source = endless("source", iter(lambda: 0, 1))
+    inner = buffered(source, 1, name="inner")
+    outer = buffered(endless("outer", inner), 1, name="outer")
+    next(outer)
+    outer.close()
+    assert sorted(closed) == ["outer", "source"]
+
+
+def test_an_error_on_closing_does_not_hide() -> None:
+    def bad_end() -> Iterator[int]:
+        yield 1
+        raise ValueError("at the end")
+
+    with pytest.raises(ValueError, match="at the end"):
+        list(buffered(bad_end(), 5))
+
+
+def test_a_live_stage_keeps_the_newest_and_counts_the_rest() -> None:
+    dropped = []
+    all_made = threading.Event()
+
+    def live() -> Iterator[int]:
+        yield from range(100)
+        all_made.set()
+
+    items = buffered(live(), 1, on_drop=lambda: dropped.append(1))
+    seen = [next(items)]
+    assert all_made.wait(5)
+    seen += items
+    assert seen[-1] == 99
+    assert len(dropped) + len(seen) == 100
+    assert dropped

@@ -1,0 +1,83 @@
+"""The package as a whole: lean, typed, one public face."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import depthrt
+from depthrt import errors
+
+HEAVY = ("torch", "onnx", "onnxscript", "transformers", "matplotlib", "depthrt_export")
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that a fresh process has loaded after running some code."""
+    code += "\nimport sys; print(chr(10).join(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_importing_the_runtime_is_lean() -> None:
+    loaded = modules_after("import depthrt")
+    assert "cv2" in loaded
+    assert loaded.isdisjoint({*HEAVY, "av", "onnxruntime", "typer", "rich"})
+
+
+def test_running_needs_nothing_of_the_exporter(tmp_path: Path) -> None:
+    code = (
+        "from depthrt.cli import app\n"
+        f"app(['run', 'demo', '--max-frames', '3', '-o', {str(tmp_path / 'd.mp4')!r}],"
+        " standalone_mode=False)"
+    )
+    loaded = modules_after(code)
+    assert {"av", "onnxruntime"} <= loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_help_needs_neither_torch_nor_onnx() -> None:
+    loaded = modules_after("from depthrt.cli import app\napp(['--help'], standalone_mode=False)")
+    assert loaded.isdisjoint({"torch", "onnx", "transformers", "onnxruntime", "av"})
+
+
+def test_the_public_face_is_what_is_visible() -> None:
+    visible = {
+        name
+        for name, value in vars(depthrt).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert visible == set(depthrt.__all__)
+    assert list(depthrt.__all__) == sorted(depthrt.__all__)
+
+
+def test_public_names_are_documented() -> None:
+    for name in depthrt.__all__:
+        assert inspect.getdoc(getattr(depthrt, name)), name
+
+
+def test_every_error_is_public_and_has_its_exit_code() -> None:
+    classes = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, Exception)]
+    assert {c.__name__ for c in classes} <= set(depthrt.__all__)
+    codes = {c.__name__: c.exit_code for c in classes}
+    assert codes["UsageError"] == codes["SourceError"] == codes["ModelError"] == 2
+    assert codes["TargetError"] == 2
+    assert codes["InferenceError"] == codes["WriteError"] == 1
+    assert codes["AccuracyGateError"] == 3
+    assert codes["LatencyGateError"] == 4
+    assert codes["ProviderError"] == 5
+
+
+def test_the_type_marker_is_shipped() -> None:
+    assert (Path(depthrt.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("point", entry_points(group="depthrt.commands"), ids=lambda p: p.name)
+def test_commands_of_other_packages_import_without_their_extras(point: object) -> None:
+    value = point.value.split(":")[0]  # type: ignore[attr-defined]
+    assert modules_after(f"import {value}").isdisjoint({"torch", "onnx", "transformers"})
