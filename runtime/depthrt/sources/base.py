@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -37,14 +38,25 @@ class Selection:
             raise UsageError(f"--max-frames {self.max_frames} is less than 1")
 
     @property
+    def begin_s(self) -> Fraction:
+        """``start_s`` as the decimal that was typed: 0.08 is two frames at 25/s, not more."""
+        return Fraction(str(self.start_s))
+
+    @property
+    def finish_s(self) -> Fraction | None:
+        """``end_s`` likewise."""
+        return None if self.end_s is None else Fraction(str(self.end_s))
+
+    @property
     def is_whole(self) -> bool:
         """Whether nothing was left out on purpose."""
         return self == Selection()
 
     def count(self, frames: int, rate: Fraction) -> int:
         """How many frames are to be expected of so many at this rate (1/s)."""
-        first = min(frames, -int(-self.start_s * rate // 1))
-        last = frames if self.end_s is None else min(frames, -int(-self.end_s * rate // 1))
+        finish_s = self.finish_s
+        first = min(frames, ceil(self.begin_s * rate))
+        last = frames if finish_s is None else min(frames, ceil(finish_s * rate))
         wanted = -(-max(0, last - first) // self.stride)
         return wanted if self.max_frames is None else min(wanted, self.max_frames)
 
@@ -116,10 +128,11 @@ def select(frames: Iterator[Frame], selection: Selection) -> Iterator[Frame]:
     """The selected ones of frames that come in order of time."""
     taken = 0
     seen = 0
+    begin_s, finish_s = selection.begin_s, selection.finish_s
     for frame in frames:
-        if selection.end_s is not None and frame.time_s >= selection.end_s:
+        if finish_s is not None and frame.time_s >= finish_s:
             return
-        if frame.time_s < selection.start_s:
+        if frame.time_s < begin_s:
             continue
         if seen % selection.stride == 0:
             yield frame

@@ -81,7 +81,7 @@ class VideoSource:
         if selection.start_s > 0 and not live:
             self._frames.close()
             self._container, self._stream = _open(url)
-            self._seek(selection.start_s)
+            self._seek(selection.begin_s)
             self._first, self._frames = None, self._read()
 
     def frames(self) -> Iterator[Frame]:
@@ -95,9 +95,9 @@ class VideoSource:
             yield first
         yield from self._frames
 
-    def _seek(self, start_s: float) -> None:
+    def _seek(self, start_s: Fraction) -> None:
         time_base = self._stream.time_base or Fraction(1, 90000)
-        target = int((Fraction(start_s) + self._origin_s) / time_base)
+        target = int((start_s + self._origin_s) / time_base)
         self._container.seek(target, stream=self._stream, backward=True)
         self._seeked = True
 
