@@ -1,0 +1,70 @@
+"""Where and with what a figure was measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from depthrt.session import usable_cores
+
+PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
+            "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
+
+
+def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Machine, versions and commit, for the head of every result."""
+    return {
+        "machine": {
+            "processor": _processor(),
+            "cores": usable_cores(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {"python": platform.python_version(), **_versions(packages)},
+        "commit": _commit(),
+    }
+
+
+def write_result(path: Path, content: dict[str, Any]) -> None:
+    """Write a result with its environment as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**environment(), **content}, indent=1) + "\n")
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit of the checkout this file lies in, marked when there are changes on top."""
+    folder = Path(__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "--short", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+changes" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
