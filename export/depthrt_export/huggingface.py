@@ -63,7 +63,7 @@ def load(source: str, options: SourceOptions | None = None) -> DepthNetwork:
             licence=_licence(source),
             **from_processor(settings, stride(config)),
         )
-        model, missing = _load_model(source)
+        model, missing = _load_model(source, config)
     network = describe(
         _as_module(model, config), options.over(known), Path(source).name, _facts(source, config)
     )
@@ -158,11 +158,20 @@ def _load_processor(source: str) -> dict[str, Any]:
         ) from error
 
 
-def _load_model(source: str) -> tuple[nn.Module, set[str]]:
-    """The model in eval mode and float32, and the names of weights that the checkpoint lacks."""
+def _load_model(source: str, config: Config) -> tuple[nn.Module, set[str]]:
+    """The model in eval mode and float32, and the names of weights that the checkpoint lacks.
+
+    BEiT's attention is taken as written out: torch.export takes the memory layout of a fused
+    attention with a bias for another than its decomposition has, and fails.
+    """
+    backbone = getattr(config, "backbone_config", None)
+    written_out = getattr(backbone, "model_type", "") == "beit"
     try:
         model, info = _transformers().AutoModelForDepthEstimation.from_pretrained(
-            source, trust_remote_code=False, output_loading_info=True
+            source,
+            trust_remote_code=False,
+            output_loading_info=True,
+            attn_implementation="eager" if written_out else None,
         )
     except Exception as error:  # transformers documents no base class
         raise ModelError(f"the weights of {source} cannot be loaded: {_line(error)}") from error

@@ -72,8 +72,8 @@ def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
     if matmul is None:
         return False
     query, query_scale = _without_scale(matmul.inputs[0])
-    key, key_scale = _transposed_key(matmul.inputs[1])
-    queries, keys = _split(query, SPLIT_HEADS), _split(key, SPLIT_HEADS)
+    keys, key_scale = _split_transposed(matmul.inputs[1])
+    queries = _split(query, SPLIT_HEADS)
     merged = _merged(context.outputs[0], values)
     if queries is None or keys is None or merged is None or not _agree(queries, keys, values):
         return False
@@ -162,30 +162,36 @@ def _scalar(value: ir.Value | None) -> float | None:
     return uniform(value) if single and value is not None and value.shape in ((), (1,)) else None
 
 
-def _transposed_key(value: ir.Value | None) -> tuple[ir.Value | None, float]:
-    """From K^T, B,H,D,T, to the value K, B,H,T,D, that was transposed, and the scale on the way.
-
-    The exporter transposes either in place or on B*H,T,D, between two Reshapes.
-    """
+def _split_transposed(value: ir.Value | None) -> tuple[_Heads | None, float]:
+    """From K^T, B,H,D,T, to the B,T,H*D that it was split off, and the scale on the way."""
     value, scale = _without_scale(value)
+    at_once = _split(value, (0, 2, 3, 1))
+    if at_once is not None:
+        return at_once, scale
+    key, more = _without_scale(_transposed(value))
+    return _split(key, SPLIT_HEADS), scale * more
+
+
+def _transposed(value: ir.Value | None) -> ir.Value | None:
+    """The K, B,H,T,D, of which this is the transposed B,H,D,T.
+
+    torch transposes it in place, or as B*H,T,D between two Reshapes.
+    """
     transpose = made_by(value, "Transpose")
-    if transpose is not None and ints(transpose, "perm") == (0, 1, 3, 2):
-        value, more = _without_scale(transpose.inputs[0])
-        return value, scale * more
-    flat = made_by(value, "Reshape")
-    transpose = made_by(flat.inputs[0], "Transpose") if flat else None
-    if transpose is None or ints(transpose, "perm") != (0, 2, 1):
-        return None, scale
-    merge = made_by(transpose.inputs[0], "Reshape")
-    key = merge.inputs[0] if merge else None
-    before, inner, after = dims(key, 4), dims(transpose.inputs[0], 3), dims(value, 4)
-    if before is None or inner is None or after is None:
-        return None, scale
-    kept = same(before[2], inner[1]) and same(before[3], inner[2]) and same(before[1], after[1])
-    if not (kept and same(after[2], inner[2]) and same(after[3], inner[1])):
-        return None, scale
-    key, more = _without_scale(key)
-    return key, scale * more
+    if transpose is not None:
+        return transpose.inputs[0] if ints(transpose, "perm") == (0, 1, 3, 2) else None
+    split = made_by(value, "Reshape")
+    transpose = made_by(split.inputs[0], "Transpose") if split else None
+    merge = made_by(transpose.inputs[0], "Reshape") if transpose else None
+    if transpose is None or merge is None or ints(transpose, "perm") != (0, 2, 1):
+        return None
+    key = merge.inputs[0]
+    before, between, after = dims(key, 4), dims(merge.outputs[0], 3), dims(value, 4)
+    if before is None or between is None or after is None:
+        return None
+    merged = same(before[2], between[1]) and same(before[3], between[2])
+    parted = same(after[2], between[2]) and same(after[3], between[1])
+    return key if merged and parted and same(before[1], after[1]) else None
 
 
 def _agree(queries: _Heads, keys: _Heads, values: _Heads) -> bool:
