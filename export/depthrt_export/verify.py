@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -21,7 +23,8 @@ from depthrt_export.network import DepthNetwork
 from depthrt_export.options import Vary
 from depthrt_export.probe import OutputForm
 
-Maps = NDArray[np.float32]  # N,H,W
+Maps: TypeAlias = NDArray[np.float32]  # N,H,W
+Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Tolerance:
     mean_error: float
     max_error: float
 
+
+UNBOUNDED = Tolerance(math.inf, math.inf)
 
 # Measured on trained convolutional networks and on transformers: float32 reaches 1e-6 and 2e-5,
 # float16 1e-3 and 1e-2, bfloat16 1e-2 and 1e-1; the bounds are ten (bfloat16: five) times that.
@@ -85,56 +90,66 @@ class Proof:
 
 def prove(
     network: DepthNetwork,
-    form: OutputForm,
+    reference: Reference,
     path: Path,
     samples: Sequence[Sample],
-    vary: frozenset[Vary],
-    tolerance: Tolerance,
+    vary: frozenset[Vary] = frozenset(),
+    tolerance: Tolerance = UNBOUNDED,
 ) -> Proof:
-    """Compare the file with the network on every frame, and at two more batches and sizes.
+    """Compare the file with the reference on every frame, and at two more batches and sizes.
 
     Raises:
         AccuracyGateError: depth differs by more than the tolerance.
-        InferenceError: PyTorch or the file gives NaN or infinity.
-        UsageError: what was to vary does not.
+        InferenceError: the reference or the file gives NaN or infinity.
+        UsageError: what was to vary does not, or depth is the same everywhere.
     """
     session = open_session(path, SessionOptions("cpu"))
     frames = []
     for sample in samples:
-        reference = torch_depth(network, form, sample.pixels[None])[0]
-        depth = onnx_depth(session, sample.pixels[None])[0]
-        _require_finite(reference, f"{network.name} in PyTorch", sample.label)
+        expected = reference(sample.pixels[None])[0]
+        depth = run_file(session, sample.pixels[None])[0]
+        _require_finite(expected, f"{network.name} itself", sample.label)
         _require_finite(depth, f"the exported {network.name}", sample.label)
-        if reference.shape != depth.shape:
-            raise ModelError(f"the ONNX graph gives {depth.shape}, PyTorch {reference.shape}")
-        frames.append(
-            FrameProof(sample, reference, depth, fidelity(reference, depth, network.kind))
+        if expected.shape != depth.shape:
+            raise ModelError(f"the ONNX graph gives {depth.shape}, the network {expected.shape}")
+        figures = fidelity(expected, depth, network.kind)
+        _require_within(figures, tolerance, sample.label)
+        frames.append(FrameProof(sample, expected, depth, figures))
+    if all(float(np.ptp(frame.reference)) == 0 for frame in frames):
+        raise UsageError(
+            f"{network.name} gives one depth everywhere on every frame: was its --checkpoint given?"
         )
-        _require_within(frames[-1].fidelity, tolerance, sample.label)
     variations = [
-        _vary(network, form, session, list(samples), batch, size, tolerance)
-        for batch, size in other_shapes(network, vary)
+        _vary(network, reference, session, samples, shape, tolerance)
+        for shape in other_shapes(network, vary)
     ]
     return Proof(tuple(frames), tuple(variations), tolerance)
 
 
-def torch_depth(network: DepthNetwork, form: OutputForm, images: NDArray[np.uint8]) -> Maps:
-    """The PyTorch network on pixels N,3,H,W, normalised by the book; float32 N,H,W."""
+def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
+    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book, to float32 N,H,W."""
     how = network.normalisation
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
-    with torch.inference_mode():
-        pixels = torch.from_numpy(images).float()
-        output = network.module((pixels * how.scale - mean) / std)
-        depth: Maps = to_depth(output, pixels.shape[-2:], form).numpy()
-    return depth
+
+    def run(images: NDArray[np.uint8]) -> Maps:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(images).float()
+            output = network.module((pixels * how.scale - mean) / std)
+            return np.asarray(to_depth(output, pixels.shape[-2:], form).numpy(), np.float32)
+
+    return run
 
 
-def onnx_depth(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
-    """The file on pixels N,3,H,W; a graph of a fixed batch gets its frame that often."""
-    batch = session.get_inputs()[0].shape[0]
-    repeat = batch if isinstance(batch, int) and len(images) == 1 else 1
-    (depth,) = session.run(["depth"], {"image": np.repeat(images, repeat, axis=0)})
-    return np.asarray(depth, np.float32)[: len(images)]
+def file_reference(path: Path) -> Reference:
+    """Another ONNX file of the contract, on the CPU."""
+    session = open_session(path, SessionOptions("cpu"))
+    return lambda images: run_file(session, images)
+
+
+def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
+    """An ONNX file on pixels N,3,H,W."""
+    (depth,) = session.run(["depth"], {"image": images})
+    return np.asarray(depth, np.float32)
 
 
 def other_shapes(network: DepthNetwork, vary: frozenset[Vary]) -> list[tuple[int, tuple[int, int]]]:
@@ -157,29 +172,29 @@ def other_shapes(network: DepthNetwork, vary: frozenset[Vary]) -> list[tuple[int
 
 def _vary(
     network: DepthNetwork,
-    form: OutputForm,
+    reference: Reference,
     session: ort.InferenceSession,
-    samples: list[Sample],
-    batch: int,
-    size: tuple[int, int],
+    samples: Sequence[Sample],
+    shape: tuple[int, tuple[int, int]],
     tolerance: Tolerance,
 ) -> Variation:
+    batch, size = shape
     chosen = [samples[i % len(samples)].at_size(*size).pixels for i in range(batch)]
     images = np.stack(chosen)
     what = f"{batch} x {size[0]}x{size[1]}"
     try:
-        reference = torch_depth(network, form, images)
+        expected = reference(images)
     except Exception as error:  # a user's network may raise anything
         raise UsageError(
             f"{network.name} itself fails at {what}: say which sizes it takes with --multiple-of"
         ) from error
     try:
-        depth = onnx_depth(session, images)
+        depth = run_file(session, images)
     except Exception as error:  # onnxruntime's own classes derive from nothing narrower
         raise UsageError(_frozen(network, size, f"fails at {what}")) from error
-    if depth.shape != reference.shape:
+    if depth.shape != expected.shape:
         raise UsageError(_frozen(network, size, f"gives {depth.shape} at {what}"))
-    compared = [fidelity(r, d, network.kind) for r, d in zip(reference, depth, strict=True)]
+    compared = [fidelity(r, d, network.kind) for r, d in zip(expected, depth, strict=True)]
     worst = max(figures.max_error for figures in compared)
     if not worst <= tolerance.max_error:
         raise UsageError(_frozen(network, size, f"differs from PyTorch by {worst:.2g} at {what}"))

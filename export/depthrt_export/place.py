@@ -1,0 +1,55 @@
+"""The finished file: spec in its metadata, checked as a user will load it, put in place whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from depthrt.errors import ModelError, WriteError
+from depthrt.model import DepthModel
+from depthrt.sinks.base import put_in_place
+from depthrt.spec import METADATA_KEY, ModelSpec
+
+_PROTOBUF_LIMIT = 2**31 - 1
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Save a model as one file.
+
+    Raises:
+        ModelError: more than the 2 GB that a protobuf message may have.
+        WriteError: the disk is full or fails.
+    """
+    if model.ByteSize() > _PROTOBUF_LIMIT:
+        raise ModelError(
+            f"the model has {model.ByteSize() / 1e9:.1f} GB, and one ONNX file holds at most 2 GB: "
+            "export it with --precision fp16"
+        )
+    try:
+        onnx.save_model(model, path)
+    except OSError as error:
+        raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def finish(model: onnx.ModelProto, spec: ModelSpec, partial: Path, target: Path) -> None:
+    """Write model and spec to ``partial``, load it with the runtime, rename it to ``target``.
+
+    Raises:
+        ModelError: the runtime does not accept the file, or reads another spec from it.
+    """
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    model.producer_name, model.producer_version = "depthrt", _version()
+    write_model(model, partial)
+    loaded = DepthModel.load(partial, provider="cpu")
+    if loaded.spec.to_json() != spec.to_json():
+        raise ModelError(f"{partial} does not give back the spec that was written into it")
+    loaded.warm_up()
+    put_in_place(partial, target)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("depthrt")

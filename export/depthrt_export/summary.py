@@ -1,0 +1,64 @@
+"""The report of an export on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from depthrt_export.build import Report
+
+FIGURES = (
+    ("sqnr_db", "SQNR", "{:.1f} dB"),
+    ("pearson", "Pearson r", "{:.6f}"),
+    ("delta1", "delta1 (aligned)", "{:.4f}"),
+    ("mean_error", "mean |difference| / spread", "{:.2g}"),
+    ("max_error", "greatest |difference| / spread", "{:.2g}"),
+)
+_EQUAL_DB = 999.0
+
+
+def print_summary(report: Report) -> None:
+    """What was made and how faithful it is, on standard error."""
+    console = Console(stderr=True, highlight=False)
+    spec = report.spec
+    table = Table(title=f"{spec.name}: ONNX {spec.precision} against {report.reference}")
+    for heading in ("figure", "mean", "worst frame"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for name, title, form in FIGURES:
+        table.add_row(title, *figure_texts(report, name, form))
+    console.print(table)
+    for line in facts(report):
+        console.print(f"  {line}")
+
+
+def figure_texts(report: Report, name: str, form: str) -> tuple[str, str]:
+    """A figure's mean and worst frame in words."""
+    figures = report.proof.figures
+    mean, worst = (figures[key] for key in (name, f"worst_{name}"))
+    mean_text, worst_text = (
+        "equal" if name == "sqnr_db" and v >= _EQUAL_DB else form.format(v) for v in (mean, worst)
+    )
+    return mean_text, worst_text
+
+
+def facts(report: Report) -> list[str]:
+    """One line each: the file, what it takes, what was done, what it cost."""
+    spec = report.spec
+    varies = report.spec.provenance["varies"]
+    opened = f", {' and '.join(varies)} open" if varies else ""
+    meaning = spec.kind.replace("_", " ") + (f" in {spec.unit}" if spec.unit else "")
+    lines = [
+        f"{report.target}: {report.file_bytes / 1e6:.2f} MB, opset {spec.provenance['opset']}",
+        f"uint8 RGB {spec.input.height}x{spec.input.width}{opened} -> {meaning}",
+        f"{len(report.proof.frames)} frames of {spec.measured['frames']['source']}",
+        *report.notes,
+    ]
+    for shape in report.proof.variations:
+        size = f"{shape.size[0]}x{shape.size[1]}"
+        lines.append(f"at batch {shape.batch}, {size}: greatest error {shape.max_error:.2g}")
+    if "int8" in spec.measured:
+        speed = spec.measured["int8"]
+        lines.append(f"time of one frame beside float32: {speed['latency_ratio']:.2f}")
+    total_s = sum(report.times_s.values())
+    lines.append(f"{total_s:.1f} s, {report.peak_memory_bytes / 1e9:.2f} GB of memory at most")
+    return lines
