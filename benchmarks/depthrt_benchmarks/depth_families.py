@@ -81,15 +81,15 @@ def randomise(model: nn.Module, seed: int = 0) -> None:
             module.bias.fill_(50 if "fov" in name else 0.2)  # degrees, or a little depth
 
 
-def _dinov2(image_size: int, patch_size: int = 14) -> Config:
+def _dinov2(image_size: int, patch_size: int = 14, layers: int = 4) -> Config:
     return hf.Dinov2Config(
         hidden_size=32,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         mlp_ratio=2,
         image_size=image_size,
         patch_size=patch_size,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=[f"stage{layer + 1}" for layer in range(layers)],
         reshape_hidden_states=False,
     )
 
@@ -234,11 +234,11 @@ def _glpn() -> Model:
 
 
 def _depth_pro() -> Model:
-    encoder = _dinov2(64, patch_size=16)
+    encoder = _dinov2(64, patch_size=16, layers=2)
     config = hf.DepthProConfig(
         patch_size=64,
         fusion_hidden_size=16,
-        intermediate_hook_ids=[3, 1],
+        intermediate_hook_ids=[1, 0],
         intermediate_feature_dims=[16, 16],
         scaled_images_ratios=[0.25, 0.5, 1],
         scaled_images_feature_dims=[24, 24, 16],

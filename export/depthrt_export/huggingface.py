@@ -106,7 +106,7 @@ class MetricDepthPro(nn.Module):
 
 def _as_module(model: nn.Module, config: Config) -> nn.Module:
     metric = config.model_type == "depth_pro" and config.use_fov_model
-    return MetricDepthPro(model) if metric else PredictedDepth(model)
+    return (MetricDepthPro(model) if metric else PredictedDepth(model)).eval()
 
 
 def _load_config(source: str) -> Config:

@@ -24,13 +24,13 @@ from depthrt_export.rewrites.upsampling import move_pointwise_before_upsampling
 __all__ = ["rewrite"]
 
 PASSES: tuple[tuple[str, Callable[[ir.Model], int]], ...] = (
+    ("nodes without effect removed", remove_unused),
     ("constants folded", fold_constants),
     ("NaN guard behind softmax removed", drop_unreachable_nan_guard),
     ("attention mask of zeros removed", drop_neutral_masks),
     ("attention -> MultiHeadAttention", fuse_attention),
     ("LayerScale folded into the linear layer", fold_layer_scale),
     ("1x1 convolution moved before upsampling", move_pointwise_before_upsampling),
-    ("nodes without effect removed", remove_unused),
 )
 
 
@@ -45,4 +45,7 @@ def rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     ShapeInferencePass()(graph)  # the exporter leaves shapes out where the batch is symbolic
     counts = [(title, apply(graph)) for title, apply in PASSES]
     lines = [f"{title}: {count}" for title, count in counts if count]
-    return (ir.to_proto(graph), lines) if lines else (model, [])
+    if not lines:
+        return model, []
+    remove_unused(graph)  # what the passes have left behind
+    return ir.to_proto(graph), lines
