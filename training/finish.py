@@ -20,8 +20,9 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 import torch
-from evaluate import PROTOCOL, evaluate, network_predictor
 from safetensors import safe_open
+
+from evaluate import PROTOCOL, evaluate, network_predictor
 from teacher import Teacher
 from train import Config, read_config
 from weights_file import load_weights, save_weights
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--run", default=NAME)
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--note", help="anything about the run that config.toml does not say")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("weights"))
     options = parser.parse_args()
     if options.data is None:
@@ -80,6 +82,8 @@ def main() -> None:
     best: Path = options.work / options.run / "best.safetensors"
     config = read_config(options.config)
     facts = training_facts(config, read_metadata(best))
+    if options.note:
+        facts["note"] = options.note
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     metadata = {
         "name": NAME,
