@@ -40,12 +40,13 @@ class Tolerance:
 
 UNBOUNDED = Tolerance(math.inf, math.inf)
 
-# Measured on trained convolutional networks and on transformers: float32 reaches 1e-6 and 2e-5,
-# float16 1e-3 and 1e-2, bfloat16 1e-2 and 1e-1; the bounds are ten (bfloat16: five) times that.
+# About three times the worst frame measured on two trained convolutional networks on photographs
+# (mean, greatest): float16 0.01, 0.03; bfloat16 0.07, 0.2 (in PyTorch). float32 is at 2e-6, 7e-6
+# there; its bounds leave room for deep transformers.
 TOLERANCES = {
     "float32": Tolerance(1e-4, 1e-3),
-    "float16": Tolerance(0.01, 0.1),
-    "bfloat16": Tolerance(0.05, 0.5),
+    "float16": Tolerance(0.03, 0.1),
+    "bfloat16": Tolerance(0.2, 0.6),
 }
 
 
@@ -192,7 +193,7 @@ def _vary(
         depth = run_file(session, images)
     except Exception as error:  # onnxruntime's own classes derive from nothing narrower
         raise UsageError(_frozen(network, size, f"fails at {what}")) from error
-    if depth.shape != expected.shape:
+    if depth.shape != expected.shape or depth.shape != (batch, *size):
         raise UsageError(_frozen(network, size, f"gives {depth.shape} at {what}"))
     compared = [fidelity(r, d, network.kind) for r, d in zip(expected, depth, strict=True)]
     worst = max(figures.max_error for figures in compared)

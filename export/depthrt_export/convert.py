@@ -1,0 +1,160 @@
+"""A proven float32 graph in another precision, proven again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from depthrt.errors import AccuracyGateError, ModelError, UsageError
+from depthrt_calibration.frames import Sample
+from depthrt_calibration.ranges import collect_ranges
+from depthrt_export.fold import FoldResult
+from depthrt_export.latency import latency_ratio
+from depthrt_export.network import DepthNetwork
+from depthrt_export.options import ExportOptions
+from depthrt_export.phases import Phases
+from depthrt_export.place import write_model
+from depthrt_export.precision import HalfPrecision, to_half
+from depthrt_export.probe import OutputForm
+from depthrt_export.quantise import Int8Recipe, quantise
+from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torch_reference
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A graph, its proof against ``reference``, and what is to be said of it."""
+
+    model: onnx.ModelProto
+    proof: Proof
+    reference: str
+    float_nodes: tuple[str, ...]
+    measured: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def to_int8(
+    network: DepthNetwork,
+    made: Made,
+    folded: FoldResult,
+    float_path: Path,
+    calibration: list[Sample],
+    held_out: list[Sample],
+    options: ExportOptions,
+    phases: Phases,
+) -> Made:
+    """int8, judged by the float32 file on frames that calibration never saw, and timed beside it.
+
+    Raises:
+        AccuracyGateError: it differs by more than ``options.max_error``.
+        UsageError: nothing in the graph can be quantised.
+    """
+    recipe = Int8Recipe()
+    with phases("collect ranges"):
+        ranges = collect_ranges(made.model, calibration, recipe.percentile)
+    with phases("quantise"):
+        result = quantise(made.model, ranges, recipe, folded.zero)
+        path = float_path.with_name("int8.onnx")
+        write_model(result.model, path)
+    with phases("prove against float32"):
+        proof = prove(network, file_reference(float_path), path, held_out, options.vary)
+    error = proof.figures["mean_error"]
+    if not error <= options.max_error:
+        raise AccuracyGateError(
+            f"int8 differs from float32 by {error:.3f} of the depth's spread on frames that were "
+            f"not used for calibration, allowed {options.max_error:g}: keep float32, calibrate on "
+            "frames like yours with --frames, or allow more with --max-error"
+        )
+    with phases("time beside float32"):
+        speed = latency_ratio(path, float_path, held_out[0].pixels)
+    facts = {
+        "reference": "the float32 graph",
+        "calibration_frames": len(calibration),
+        "calibration_source": source_name(options.calibration or options.frames),
+        "method": "min-max" if recipe.percentile is None else f"percentile {recipe.percentile:g}",
+        **proof_facts(proof),
+        "latency_ratio": round(speed.ratio, 3),
+        "latency_ms": round(speed.latency_ms, 3),
+        "float32_latency_ms": round(speed.reference_ms, 3),
+    }
+    notes = [result.note]
+    if speed.ratio > 1:
+        notes.append(
+            f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
+        )
+    measured = {**made.measured, "int8": facts}
+    return Made(result.model, proof, "float32", result.float_nodes, measured, tuple(notes))
+
+
+def to_half_precision(
+    network: DepthNetwork,
+    form: OutputForm,
+    made: Made,
+    folder: Path,
+    samples: list[Sample],
+    options: ExportOptions,
+    phases: Phases,
+) -> Made:
+    """float16 or bfloat16, judged by PyTorch.
+
+    Raises:
+        AccuracyGateError: it differs by more than the precision's tolerance.
+        UsageError: the graph cannot be converted, or the result does not run here.
+    """
+    precision: HalfPrecision = "float16" if options.precision == "float16" else "bfloat16"
+    path = folder / "half.onnx"
+    with phases(f"convert to {precision}"):
+        half = to_half(made.model, precision, samples)
+        write_model(half.model, path)
+    with phases(f"prove {precision}"):
+        proof = _prove_half(network, form, path, samples, options)
+    measured = {**made.measured, precision: proof_facts(proof)}
+    return Made(half.model, proof, "PyTorch", half.float_nodes, measured, half.notes)
+
+
+def _prove_half(
+    network: DepthNetwork,
+    form: OutputForm,
+    path: Path,
+    samples: list[Sample],
+    options: ExportOptions,
+) -> Proof:
+    try:
+        return prove(
+            network,
+            torch_reference(network, form),
+            path,
+            samples,
+            options.vary,
+            TOLERANCES[options.precision],
+        )
+    except ModelError as error:
+        raise UsageError(
+            f"{options.precision} does not run on this machine's CPU in onnxruntime, so the file "
+            f"could not be proven: take --precision fp32 or fp16 ({_kernel(error)})"
+        ) from error
+
+
+def _kernel(error: ModelError) -> str:
+    """What onnxruntime could not find, without the path of a temporary file."""
+    _, found, what = str(error).partition("Could not find an implementation for ")
+    return f"no kernel for {what.rstrip(')')}" if found else "the session does not load"
+
+
+def proof_facts(proof: Proof) -> dict[str, Any]:
+    """Figures of a proof for the metadata."""
+    facts: dict[str, Any] = {"frames": len(proof.frames), **proof.figures}
+    if proof.variations:
+        facts["other_shapes"] = [
+            {"batch": v.batch, "size": list(v.size), "max_error": v.max_error}
+            for v in proof.variations
+        ]
+    return facts
+
+
+def source_name(source: str | None) -> str:
+    """The last part alone: a file of others need not know our folders."""
+    return "the clip of depthrt" if source is None else Path(source).name
