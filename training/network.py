@@ -26,6 +26,18 @@ MULTIPLE_OF = 32
 NATIVE_SIZE = (192, 320)
 """Height and width in pixels that the last part of the training used."""
 
+DEPTHRT = {
+    "name": "depthrt-s",
+    "kind": "inverse-depth",
+    "size": NATIVE_SIZE,
+    "multiple_of": MULTIPLE_OF,
+    "mean": PIXEL_MEAN,
+    "std": PIXEL_SCALE,
+    "scale": 1,
+    "licence": "Apache-2.0",
+}
+"""What `depthrt export` needs to know beside the weights."""
+
 # MobileNetV2, table 2: expansion factor t, output channels c, repetitions n, stride s.
 _STAGES = (
     (1, 16, 1, 1),
