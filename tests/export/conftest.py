@@ -1,0 +1,48 @@
+"""Exports that several tests look at: tracing takes seconds, so each is made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from depthrt_export.build import Report, build
+from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.phases import Phases
+
+NETWORKS = Path(__file__).parent.parent / "networks"
+UNET = f"{NETWORKS / 'small_unet.py'}:small_unet"
+
+
+@pytest.fixture(scope="session")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of twenty pictures with structure at all scales (1/f noise), unlike white noise."""
+    folder = tmp_path_factory.mktemp("frames")
+    random = np.random.default_rng(11)
+    for i in range(20):
+        picture = np.zeros((96, 144, 3))
+        for octave in range(1, 6):
+            coarse = random.normal(size=(3 * 2**octave, 4 * 2**octave, 3)) / 2**octave
+            picture += cv2.resize(coarse, (144, 96), interpolation=cv2.INTER_CUBIC)
+        pixels = np.clip(116 + 58 * picture, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i:02d}.png"), pixels)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def unet(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Report:
+    """The small U-Net in float32 with batch and size open."""
+    target = tmp_path_factory.mktemp("unet") / "unet.onnx"
+    options = ExportOptions(vary=frozenset({"batch", "size"}), frames=frames)
+    return build(UNET, target, SourceOptions(), options, Phases(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def unet_int8(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Report:
+    """The small U-Net in int8 with one scalar zero of pixels."""
+    target = tmp_path_factory.mktemp("unet_int8") / "unet.onnx"
+    said = SourceOptions(mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0)
+    options = ExportOptions(precision="int8", vary=frozenset({"batch"}), frames=frames)
+    return build(UNET, target, said, options, Phases(quiet=True))
