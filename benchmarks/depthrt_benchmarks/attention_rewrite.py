@@ -101,9 +101,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=518, help="sides of the input, multiples of 14")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, help="of one operator; all cores if not said")
-    parser.add_argument(
-        "--frames", help="frames for the proof; depthrt's clip if not said"
-    )
+    parser.add_argument("--frames", help="frames for the proof; depthrt's clip if not said")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     frames = ["--frames", arguments.frames] if arguments.frames else []

@@ -104,9 +104,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "--frames", help="frames for the proof; depthrt's clip if not said"
-    )
+    parser.add_argument("--frames", help="frames for the proof; depthrt's clip if not said")
     parser.add_argument("--family", choices=sorted(FAMILIES), action="append", help="only these")
     parser.add_argument("--full-size", action="store_true", help="add Depth-Anything-V2-Small")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)

@@ -216,6 +216,16 @@ def test_layer_scale_stays_where_the_unscaled_values_are_read_too() -> None:
     assert nodes["Mul"] == 1
 
 
+def test_a_gain_that_adds_an_axis_stays() -> None:
+    text = """g (float[2, 3] x) => (float[1, 2, 3] y) {
+        a = MatMul (x, w)
+        y = Mul (a, g)
+    }"""
+    nodes, lines = check(parse(text, w=noise(3, 3), g=noise(1, 1, 3)), noise(2, 3))
+    assert not lines
+    assert nodes == {"MatMul": 1, "Mul": 1}
+
+
 def test_shared_weights_are_not_scaled_for_the_others() -> None:
     text = """g (float[N, 3] x) => (float[N, 3] y) {
         first = MatMul (x, w)

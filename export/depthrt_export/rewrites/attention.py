@@ -81,7 +81,7 @@ def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
         return False
     fused = ir.node(
         "MultiHeadAttention",
-        [queries.packed, keys.packed, values.packed, None, None, bias][: 6 if bias else 3],
+        [queries.packed, keys.packed, values.packed, None, None, bias][: 3 if bias is None else 6],
         {"num_heads": queries.count, "scale": scale * query_scale * key_scale},
         domain=MICROSOFT_DOMAIN,
         name=f"{merged.name}_attention",
@@ -195,9 +195,10 @@ def _transposed(value: ir.Value | None) -> ir.Value | None:
 
 
 def _agree(queries: _Heads, keys: _Heads, values: _Heads) -> bool:
-    """Whether heads, head size and lengths are those that the operator wants."""
-    heads = queries.count == keys.count == values.count
-    return heads and queries.depth == keys.depth and same(keys.length, values.length)
+    """Whether heads, head size, lengths and batch are those that the operator wants."""
+    heads = queries.count == keys.count == values.count and queries.depth == keys.depth
+    batch = same(queries.batch, keys.batch) and same(keys.batch, values.batch)
+    return heads and batch and same(keys.length, values.length)
 
 
 def _bias_fits(bias: ir.Value, queries: _Heads, keys: _Heads) -> bool:

@@ -36,6 +36,10 @@ def _fold(graph: ir.Graph, mul: ir.Node, side: int) -> bool:
     linear, gain = mul.inputs[side], constant(mul.inputs[1 - side])
     if linear is None or gain is None or not used_once(linear):
         return False
+    if linear.shape is None or mul.outputs[0].shape is None:
+        return False
+    if linear.shape.rank() != mul.outputs[0].shape.rank():  # the gain adds an axis
+        return False
     product, bias = _linear(linear)
     weight = constant(product.inputs[1]) if product is not None else None
     if product is None or weight is None or weight.ndim != 2 or not _per_channel(gain, weight):
@@ -66,7 +70,7 @@ def _linear(value: ir.Value) -> tuple[ir.Node | None, Array | None]:
 def _per_channel(gain: Array, weight: Array) -> bool:
     """Whether the gain is one number, or one for each column of the weight, of the same type."""
     fits = gain.size == 1 or gain.size == gain.shape[-1] == weight.shape[1]
-    return fits and gain.ndim <= 3 and gain.dtype == weight.dtype
+    return fits and gain.dtype == weight.dtype
 
 
 def _times(content: Array, gain: Array) -> Array:
