@@ -48,10 +48,12 @@ class Frame:
     - ``image``: uint8 RGB (H,W,3) or planar YUV;
     - ``index``: its number among the frames of the source, counted from 0 before any stride;
     - ``time_s``: its exact presentation time in seconds from the source's time 0;
-    - ``stream``: the name of its source.
+    - ``stream``: the name of its source;
+    - ``duration_s``: how long it is shown, where the source says so.
     """
 
     image: Image
     index: int
     time_s: Fraction
     stream: str = ""
+    duration_s: Fraction | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from depthrt.errors import SourceError
 from depthrt.sinks.codes import DepthCodes
 from depthrt.sinks.raw import INDEX_FILE, TAG_PREFIX
 from depthrt.spec import Kind, Unit
+
+# What numpy, json and FFmpeg raise for a file that is something else or was cut off.
+_BROKEN = (
+    OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +46,18 @@ def read_depth(path: str | Path) -> Iterator[Recorded]:
     try:
         if path.is_dir():
             return _read_folder(path)
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             return _read_npz(path)
         return _read_mkv(path)
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path} is no depth recording of depthrt ({error})") from error
+    except _BROKEN as error:
+        raise _no_recording(path, error) from error
+
+
+def _no_recording(path: Path, error: Exception) -> SourceError:
+    if isinstance(error, SourceError):
+        return error
+    reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    return SourceError(f"{path} is no depth recording of depthrt ({reason})")
 
 
 def _read_npz(path: Path) -> Iterator[Recorded]:
@@ -59,10 +70,10 @@ def _read_npz(path: Path) -> Iterator[Recorded]:
 def _read_folder(path: Path) -> Iterator[Recorded]:
     content = json.loads((path / INDEX_FILE).read_text())
     codes = DepthCodes(float(content["step"]), float(content["offset"]))
-    meaning = _meaning(content)
+    meaning, frames = _meaning(content), content["frames"]
 
     def read() -> Iterator[Recorded]:
-        for frame in content["frames"]:
+        for frame in frames:
             image = cv2.imread(str(path / frame["file"]), cv2.IMREAD_UNCHANGED)
             if image is None or image.dtype != np.uint16:
                 raise SourceError(f"{path / frame['file']} is missing or no 16-bit PNG")
@@ -88,7 +99,14 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
 
     def read() -> Iterator[Recorded]:
         with container:
-            for frame in container.decode(video=0):
+            frames = container.decode(video=0)
+            while True:
+                try:
+                    frame = next(frames, None)
+                except av.error.FFmpegError as error:
+                    raise SourceError(f"{path} is damaged ({error.strerror})") from error
+                if frame is None:
+                    return
                 samples = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
                 yield Recorded(codes.decode(samples), float(frame.time or 0), *meaning)
 

@@ -120,7 +120,7 @@ def execute(job: Job) -> Summary:
         raise SourceError(f"{source.info.name} has no frame in the selection")
     return Summary(
         source=source.info.name,
-        output=None if output is None else str(output),
+        output=str(output) if output is not None and stats.frames else None,
         model=model.spec.name,
         provider=model.provider,
         frames=stats.frames,
@@ -146,7 +146,7 @@ def drive(
     An interrupted output is finished and put in place. After an error the outputs are finished
     beside their place, so that nothing done is lost, and the error goes on.
     """
-    interrupted = False
+    interrupted = cut_short = False
     try:
         with terminable():
             for result in results:
@@ -155,21 +155,31 @@ def drive(
                 stats.add("write", time.perf_counter() - start)
                 progress()
                 if not all(wanted):
+                    cut_short = True
                     break
     except KeyboardInterrupt:
-        interrupted = True
+        interrupted = cut_short = True
     except BaseException as error:
         results.close()
-        kept = _salvage(sinks)
-        if kept and isinstance(error, DepthrtError):
-            raise type(error)(f"{error}; what was done before is in {', '.join(kept)}") from error
+        _keep(sinks, error)
         raise
     results.close()
     start = time.perf_counter()
-    for sink in sinks:
-        sink.close(complete=True)
+    try:
+        for sink in sinks:
+            sink.close(complete=True, cut_short=cut_short)
+    except DepthrtError as error:
+        _keep(sinks, error)
+        raise
     stats.add("write", time.perf_counter() - start)
     return interrupted
+
+
+def _keep(sinks: list[Sink], error: BaseException) -> None:
+    """Finish the outputs beside their place; an error of ours goes on with a word of where."""
+    kept = _salvage(sinks)
+    if kept and isinstance(error, DepthrtError):
+        raise type(error)(f"{error}; what was done before is in {', '.join(kept)}") from error
 
 
 def _salvage(sinks: list[Sink]) -> list[str]:

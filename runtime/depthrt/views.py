@@ -79,8 +79,11 @@ def compose(
 def _planes_of(image: Image, canvas: Canvas) -> Planes:
     if isinstance(image, YuvImage):
         return image.y, image.u, image.v
-    height, width = image.shape[0] - image.shape[0] % 2, image.shape[1] - image.shape[1] % 2
-    packed = np.asarray(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2YUV_I420), np.uint8)
+    height, width = canvas.height, canvas.width
+    even = image
+    if image.shape[:2] != (height, width):
+        even = np.asarray(cv2.resize(image, (width, height)), np.uint8)
+    packed = np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420), np.uint8)
     chroma = packed[height:].reshape(2, height // 2, width // 2)
     return packed[:height], chroma[0], chroma[1]
 

@@ -103,4 +103,23 @@ def depthrt(
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(app())
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        # Typer keeps its classes of usage errors to itself; what they have in common is this.
+        if not hasattr(error, "format_message"):
+            raise
+        sys.exit(_refuse(error))
+    sys.exit(code)
+
+
+def _refuse(error: Any) -> int:
+    """Say in one line what is wrong with the options, or show the help that was asked for."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message == context.get_help():  # `depthrt` alone
+        typer.echo(message)
+    else:
+        hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+        typer.echo(f"depthrt: {message.rstrip('.')}{hint}".replace("\n", " "), err=True)
+    return int(error.exit_code)

@@ -26,20 +26,40 @@ def check_output(target: Path, *, overwrite: bool, source: Path | None) -> None:
         TargetError: it exists, is the source, or cannot be written.
         UsageError: an extension that depthrt does not write.
     """
+    if not target.name or target.name == "..":
+        raise UsageError(f"{target} is no name for an output: -o takes {_FORMS}")
     if target.suffix.lower() not in (".mp4", ".mkv", ".npz", "", *_PICTURES):
         raise UsageError(f"cannot write {target.suffix} files: -o takes {_FORMS}")
-    if target.is_dir():
-        if target.suffix:
-            raise TargetError(f"{target} is a folder: choose another output")
-        if not any(target.iterdir()):
-            overwrite = True
-        elif not (target / INDEX_FILE).is_file():
-            raise TargetError(f"the folder {target} holds other files: choose a new one")
+    try:
+        overwrite = _check_form(target) or overwrite
+    except TargetError:
+        raise
+    except OSError as error:  # a folder that may not be read, a name longer than names can be
+        raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
     check_target(target, overwrite=overwrite, source=source)
 
 
+def _check_form(target: Path) -> bool:
+    """Whether what stands in the target's place is an empty folder, which may be replaced."""
+    if not target.is_dir():
+        if not target.suffix and target.exists():
+            raise TargetError(f"{target} is a file, but a name without an ending means a folder")
+        return False
+    if target.suffix:
+        raise TargetError(f"{target} is a folder: choose another output")
+    if not any(target.iterdir()):
+        return True
+    if not (target / INDEX_FILE).is_file():
+        raise TargetError(f"the folder {target} holds other files: choose a new one")
+    return False
+
+
 def open_sink(target: Path, info: SourceInfo, spec: ModelSpec, view: View, colormap: str) -> Sink:
-    """The sink for an output by its extension; a name without one is a folder of PNG files."""
+    """The sink for an output by its extension; a name without one is a folder of PNG files.
+
+    Raises:
+        UsageError: one picture for a source of several frames.
+    """
     suffix = target.suffix.lower()
     if suffix == ".mp4":
         return Mp4Sink(target, info, view, colormap)
@@ -48,5 +68,10 @@ def open_sink(target: Path, info: SourceInfo, spec: ModelSpec, view: View, color
     if suffix == ".npz":
         return NpzSink(target, info, spec)
     if suffix in _PICTURES:
+        if info.frame_count is not None and info.frame_count > 1:
+            raise UsageError(
+                f"{target.name} holds one picture, but {info.name} has {info.frame_count} frames: "
+                "write .mp4, .mkv, .npz or a folder, or take --max-frames 1"
+            )
         return ImageSink(target, view, colormap)
     return PngFolderSink(target, info, spec)

@@ -6,8 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depthrt.errors import WriteError
+from depthrt.frame import Frame
 from depthrt.pipeline import Result
-from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.muxing import Clock, encode, finish, mux, write_error
 from depthrt.sinks.sound import Sound
 from depthrt.sources.base import SourceInfo
@@ -38,7 +40,8 @@ class Mp4Sink:
         self._info = info
         self._view, self._colormap = view, colormap
         self._container: OutputContainer | None = None
-        self._frames = 0
+        self._begun = False
+        self._durations: dict[int, int] = {}
         self._end_s = Fraction(0)
 
     def write(self, result: Result) -> bool:
@@ -51,27 +54,40 @@ class Mp4Sink:
         compose(result.frame.image, result.depth, result.display_range, self._canvas, planes)
         frame.time_base = self._clock.time_base_s
         frame.pts = self._clock.stamp(result.frame.time_s)
-        frame.duration = self._duration
-        encode(self._stream, frame, container)
-        self._frames += 1
-        self._end_s = (frame.pts + self._duration) * self._clock.time_base_s
+        duration = self._durations[frame.pts] = self._duration(result.frame)
+        encode(self._stream, frame, container, self._durations)
+        self._end_s = (frame.pts + duration) * self._clock.time_base_s
         self._write_sound(container, frame.pts * self._clock.time_base_s)
         return True
 
-    def close(self, *, complete: bool) -> Path | None:
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write the delayed frames and the rest of the sound, and put the file in its place."""
-        if self._container is None:
-            return None
         container, self._container = self._container, None
+        if container is None:
+            return left_over(self._partial) if self._begun and not complete else None
+        whole = complete and not cut_short and self._info.selection.is_whole
         try:
+            self._finish(container, None if whole else self._end_s)
+        except WriteError:
             if complete:
-                encode(self._stream, None, container)
-                self._write_sound(container, None if self._info.selection.is_whole else self._end_s)
+                raise
+            return left_over(self._partial)
+        return put_in_place(self._partial, self._target) if complete else self._partial
+
+    def _finish(self, container: OutputContainer, sound_end_s: Fraction | None) -> None:
+        try:
+            encode(self._stream, None, container, self._durations)
+            self._write_sound(container, sound_end_s)
         finally:
             if self._sound is not None:
                 self._sound.close()
             finish(container)
-        return put_in_place(self._partial, self._target) if complete else self._partial
+
+    def _duration(self, frame: Frame) -> int:
+        """How long a frame is shown: the last one's decides how long the video is."""
+        stride, rate = self._info.selection.stride, self._info.rate or Fraction(1)
+        known_s = frame.duration_s if stride == 1 else None
+        return max(1, round((known_s or stride / rate) / self._clock.time_base_s))
 
     def _write_sound(self, container: OutputContainer, time_s: Fraction | None) -> None:
         if self._sound is not None:
@@ -86,15 +102,16 @@ class Mp4Sink:
                 str(self._partial),
                 "w",
                 format="mp4",
-                options={"movflags": "hybrid_fragmented"},
+                # Without edit lists the priming samples of copied sound would delay it.
+                options={"movflags": "hybrid_fragmented", "use_editlist": "1"},
             )
         except OSError as error:
             raise write_error(self._partial, error) from error
+        self._begun = True
         rate = self._info.rate or Fraction(1)
         base_s = self._info.time_base_s
         origin_s = result.frame.time_s if self._info.selection.start_s > 0 else Fraction(0)
         self._clock = Clock(origin_s, base_s)
-        self._duration = max(1, round(self._info.selection.stride / rate / base_s))
         self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
         options = {"preset": "ultrafast", "crf": _QUALITY_CRF}
         stream = container.add_stream("libx264", rate / self._info.selection.stride, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class Clock:
@@ -29,38 +33,53 @@ class Clock:
         return self._last
 
 
-def encode(stream: VideoStream, frame: VideoFrame | None, container: OutputContainer) -> None:
+def encode(
+    stream: VideoStream,
+    frame: VideoFrame | None,
+    container: OutputContainer,
+    durations: dict[int, int] | None = None,
+) -> None:
     """Encode a frame, or the delayed ones at the end (None), and write the packets.
+
+    ``durations`` of frames by their time stamps, which encoders lose; those written are taken out.
 
     Raises:
         WriteError: the encoder or the file failed.
     """
+    import av
+
     try:
         for packet in stream.encode(frame):
+            if durations and packet.pts is not None:
+                packet.duration = durations.pop(packet.pts, 0)
             container.mux(packet)
-    except OSError as error:  # PyAV's errors of the file system, and of FFmpeg, are OSErrors
+    except (OSError, av.error.FFmpegError) as error:
         raise write_error(container.name, error) from error
 
 
 def mux(container: OutputContainer, packet: Packet) -> None:  # type: ignore[type-arg]
     """Write a packet; a failing file is a WriteError."""
+    import av
+
     try:
         container.mux(packet)
-    except OSError as error:
+    except (OSError, av.error.FFmpegError) as error:
         raise write_error(container.name, error) from error
 
 
 def finish(container: OutputContainer) -> None:
     """Write the end of the file and close it; a failing file is a WriteError."""
+    import av
+
     try:
         container.close()
-    except OSError as error:
+    except (OSError, av.error.FFmpegError) as error:
         raise write_error(container.name, error) from error
 
 
-def write_error(name: str | Path, error: OSError) -> WriteError:
+def write_error(name: str | Path, error: Exception) -> WriteError:
     """The sentence for an output that failed."""
-    reason = error.strerror or str(error)
-    return WriteError(
-        f"writing {Path(name).name} failed ({reason}): free space or choose another disk"
-    )
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    full = getattr(error, "errno", None) in _NO_SPACE
+    advice = "free space or choose another disk" if full else "choose another output with -o"
+    return WriteError(f"writing {Path(name).name} failed ({reason}): {advice}")

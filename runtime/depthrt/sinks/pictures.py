@@ -55,7 +55,7 @@ class ImageSink:
         self._written = True
         return True
 
-    def close(self, *, complete: bool) -> Path | None:
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Put the file in its place."""
         if not self._written:
             return None
@@ -82,7 +82,7 @@ class WindowSink:
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         return not closed and key not in (_ESCAPE, _QUIT)
 
-    def close(self, *, complete: bool) -> Path | None:
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Close the window."""
         cv2.destroyAllWindows()
         return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import WriteError
 from depthrt.pipeline import Result
-from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.codes import INVALID, DepthCodes
 from depthrt.sinks.muxing import Clock, encode, finish, write_error
 from depthrt.sources.base import SourceInfo
@@ -53,6 +53,7 @@ class MkvSink:
         self._target, self._partial = target, partial_name(target)
         self._info, self._spec = info, spec
         self._container: OutputContainer | None = None
+        self._begun = False
         self.clamped = 0
 
     def write(self, result: Result) -> bool:
@@ -74,16 +75,20 @@ class MkvSink:
         encode(self._stream, frame, container)
         return True
 
-    def close(self, *, complete: bool) -> Path | None:
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write the end of the file and put it in its place."""
-        if self._container is None:
-            return None
         container, self._container = self._container, None
+        if container is None:
+            return left_over(self._partial) if self._begun and not complete else None
         try:
-            if complete:
+            try:
                 encode(self._stream, None, container)
-        finally:
-            finish(container)
+            finally:
+                finish(container)
+        except WriteError:
+            if complete:
+                raise
+            return left_over(self._partial)
         return put_in_place(self._partial, self._target) if complete else self._partial
 
     def _open(self, values: NDArray[np.float32], time_s: Fraction) -> OutputContainer:
@@ -93,6 +98,7 @@ class MkvSink:
             container = av.open(str(self._partial), "w", format="matroska")
         except OSError as error:
             raise write_error(self._partial, error) from error
+        self._begun = True
         self._codes = DepthCodes.choose(self._spec, values)
         self._shape = values.shape
         for key, value in describe(self._spec, self._codes).items():
@@ -123,6 +129,7 @@ class PngFolderSink:
 
     def write(self, result: Result) -> bool:
         """Write one file."""
+        name = f"{result.frame.index:06d}.png"
         try:
             if self._codes is None:
                 self._codes = DepthCodes.choose(self._spec, result.depth.values)
@@ -130,25 +137,34 @@ class PngFolderSink:
                 self._partial.mkdir()
             codes, clamped = self._codes.encode(result.depth.values)
             self.clamped += clamped
-            name = f"{result.frame.index:06d}.png"
             _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
             (self._partial / name).write_bytes(content.tobytes())
         except OSError as error:
+            (self._partial / name).unlink(missing_ok=True)
             raise write_error(self._partial, error) from error
         time_s = float(result.frame.time_s)
         self._frames.append({"file": name, "index": result.frame.index, "time_s": time_s})
         return True
 
-    def close(self, *, complete: bool) -> Path | None:
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write ``depth.json`` and put the folder in its place."""
-        if self._codes is None:
+        if self._codes is None or not self._partial.is_dir():
             return None
-        content = {**describe(self._spec, self._codes), "frames": self._frames}
-        try:
-            (self._partial / INDEX_FILE).write_text(json.dumps(content, indent=1))
-            return put_in_place(self._partial, self._target) if complete else self._partial
-        except OSError as error:
-            raise write_error(self._partial, error) from error
+        index = self._partial / INDEX_FILE
+        while True:
+            content = {**describe(self._spec, self._codes), "frames": self._frames}
+            try:
+                index.write_text(json.dumps(content, indent=1))
+                break
+            except OSError as error:
+                if complete:
+                    raise write_error(self._partial, error) from error
+                index.unlink(missing_ok=True)
+                if not self._frames:
+                    return None
+            # The disk is full: the last maps make room for what the others mean.
+            (self._partial / self._frames.pop()["file"]).unlink(missing_ok=True)
+        return put_in_place(self._partial, self._target) if complete else self._partial
 
 
 class NpzSink:
@@ -159,7 +175,7 @@ class NpzSink:
 
     def __init__(self, target: Path, info: SourceInfo, spec: ModelSpec) -> None:
         self._target, self._partial = target, partial_name(target)
-        self._raw = self._partial.with_suffix(".f32")
+        self._raw: Path | None = None
         self._spec = spec
         self._file: IO[bytes] | None = None
         self._index: list[int] = []
@@ -170,8 +186,9 @@ class NpzSink:
         values = result.depth.values
         try:
             if self._file is None:
+                height, width = self._shape = values.shape
+                self._raw = self._partial.with_suffix(f".{height}x{width}.f32")
                 self._file = self._raw.open("wb")
-                self._shape = values.shape
             if values.shape != self._shape:
                 raise WriteError(
                     f"the depth map's size changed from {self._shape} to {values.shape}, which one "
@@ -186,23 +203,36 @@ class NpzSink:
         self._time_s.append(float(result.frame.time_s))
         return True
 
-    def close(self, *, complete: bool) -> Path | None:
-        """Pack what was written into the ``.npz`` and put it in its place."""
-        if self._file is None:
-            return None
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Pack what was written into the ``.npz`` and put it in its place.
+
+        Packing needs as much space again; without it the maps stay in the ``.f32`` file, one after
+        the other, their height and width in its name.
+        """
         file, self._file = self._file, None
+        if self._raw is None:
+            return None
+        if file is None:
+            return None if complete else left_over(self._raw)
         try:
             file.close()
-            self._pack()
-            self._raw.unlink()
-            return put_in_place(self._partial, self._target) if complete else self._partial
         except OSError as error:
-            raise write_error(self._partial, error) from error
+            if complete:
+                raise write_error(self._raw, error) from error
+        try:
+            self._pack(self._raw)
+        except OSError as error:
+            self._partial.unlink(missing_ok=True)
+            if complete:
+                raise write_error(self._partial, error) from error
+            return left_over(self._raw)
+        self._raw.unlink()
+        return put_in_place(self._partial, self._target) if complete else self._partial
 
-    def _pack(self) -> None:
+    def _pack(self, maps: Path) -> None:
         # What a full disk cut off is left out: only whole maps are packed.
         map_bytes = 4 * int(np.prod(self._shape))
-        count = min(len(self._index), self._raw.stat().st_size // map_bytes)
+        count = min(len(self._index), maps.stat().st_size // map_bytes)
         small = {
             "time_s": np.array(self._time_s[:count], np.float64),
             "index": np.array(self._index[:count], np.int64),
@@ -216,5 +246,6 @@ class NpzSink:
                 shape = (count, *self._shape)
                 header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(entry, header)
-                with self._raw.open("rb") as raw:
-                    shutil.copyfileobj(raw, entry, 1 << 20)
+                with maps.open("rb") as raw:
+                    for _ in range(count):
+                        entry.write(raw.read(map_bytes))

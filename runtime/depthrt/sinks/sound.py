@@ -9,38 +9,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from av import Packet
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
 
 # What an MP4 may hold and browsers can mostly play; anything else becomes AAC.
 _COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}
+_CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
 
 
 class Sound:
     """The first sound track of a file as packets of an output, from ``origin_s`` on.
 
-    Packets are copied where MP4 can hold the codec and transcoded to AAC where not.
+    Packets are copied where MP4 can hold the codec and transcoded to AAC where not. Sound that
+    cannot be read or decoded is left out: the picture matters more.
     """
 
     def __init__(self, path: Path, output: OutputContainer, origin_s: Fraction) -> None:
         import av
 
-        self._input: InputContainer | None = av.open(str(path))
         self._origin_s = origin_s
         self._packets: Iterator[Packet[Any]] = iter(())
         self._waiting: Packet[Any] | None = None
-        if not self._input.streams.audio:
-            self.close()
+        self._input: InputContainer = av.open(str(path))
+        track = next(iter(self._input.streams.audio), None)
+        if track is None or track.codec_context is None or not track.codec_context.sample_rate:
             return
-        track = self._input.streams.audio[0]
         offset = Fraction(self._input.start_time or 0, av.time_base) + origin_s
         if offset > 0 and track.time_base:
-            self._input.seek(int(offset / track.time_base), stream=track, backward=True)
-        if track.codec_context.name in _COPIED:
+            try:
+                target = int(offset / track.time_base)
+                self._input.seek(target, stream=track, backward=True)
+            except av.error.FFmpegError:
+                pass  # what comes before is skipped packet by packet
+        if track.codec_context.codec.canonical_name in _COPIED:
             self._target: AudioStream = output.add_stream_from_template(track)
             self._packets = self._copied(track, offset)
         else:
-            self._target = output.add_stream("aac", rate=track.codec_context.sample_rate)
+            rates = av.codec.Codec("aac", "w").audio_rates or [48000]
+            wanted = track.codec_context.sample_rate
+            rate = min(rates, key=lambda rate: (abs(rate - wanted), rate))
+            self._target = output.add_stream("aac", rate=rate)
             self._packets = self._transcoded(track, offset)
 
     def until(self, time_s: Fraction | None) -> Iterator[Packet[Any]]:
@@ -57,19 +66,22 @@ class Sound:
 
     def close(self) -> None:
         """Close the file that the sound comes from."""
-        if self._input is not None:
-            self._input.close()
-            self._input = None
+        self._input.close()
 
     def _copied(self, track: AudioStream, offset_s: Fraction) -> Iterator[Packet[Any]]:
         shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
+        last: int | None = None
+        end = 0
         for packet in _readable(self._input, track):
             if packet.pts is None or packet.dts is None:
                 continue
-            if self._origin_s and packet.pts < shift:
+            if self._origin_s and last is None and packet.pts < shift:
                 continue  # from the very start on, the encoder's priming packets are kept
+            if last is not None and packet.dts - shift <= last:
+                shift = packet.dts - end  # recordings strung together start their clocks anew
             packet.pts -= shift
             packet.dts -= shift
+            last, end = packet.dts, packet.dts + max(1, packet.duration or 0)
             packet.stream = self._target
             yield packet
 
@@ -77,16 +89,21 @@ class Sound:
         import av
 
         context = self._target.codec_context
-        resampler = av.AudioResampler(format="fltp", layout=track.layout, rate=context.sample_rate)
-        for packet in _readable(self._input, track):
-            for decoded in track.decode(packet):
-                if decoded.pts is None or decoded.time_base is None:
-                    continue
-                decoded.pts -= round(offset_s / decoded.time_base)
-                if decoded.pts < 0:
-                    continue
-                for frame in resampler.resample(decoded):
-                    yield from self._target.encode(frame)
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=context.sample_rate)
+        end_s = -offset_s
+        for decoded in _decoded(self._input, track):
+            if decoded.pts is None or decoded.time_base is None:
+                continue
+            time_s = decoded.pts * decoded.time_base - offset_s
+            if time_s < end_s - _CLOCK_RESTART_S:
+                offset_s -= end_s - time_s
+                time_s = end_s
+            end_s = time_s + Fraction(decoded.samples, decoded.sample_rate)
+            if time_s < 0:
+                continue
+            decoded.pts = round(time_s / decoded.time_base)
+            for frame in resampler.resample(decoded):
+                yield from self._target.encode(frame)
         yield from self._target.encode(None)
 
 
@@ -96,12 +113,20 @@ def _begin_s(packet: Packet[Any]) -> Fraction:
     return packet.dts * packet.time_base
 
 
-def _readable(container: InputContainer | None, track: AudioStream) -> Iterator[Packet[Any]]:
-    """The packets up to the first that cannot be read: the picture matters more than the rest."""
+def _decoded(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
     import av
 
-    if container is None:
-        return
+    for packet in _readable(container, track):
+        try:
+            yield from track.decode(packet)
+        except av.error.FFmpegError:
+            continue
+
+
+def _readable(container: InputContainer, track: AudioStream) -> Iterator[Packet[Any]]:
+    """The packets up to the first that cannot be read."""
+    import av
+
     try:
         for packet in container.demux(track):
             if packet.size:

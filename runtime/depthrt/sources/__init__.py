@@ -27,7 +27,7 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
     """
     selection = selection or Selection()
     text = str(source)
-    if text.isdigit():
+    if text.isdecimal():
         return CameraSource(int(text), selection)
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in _URL_SCHEMES:
@@ -37,10 +37,14 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
     if text == "demo" and not Path(text).exists():
         return VideoSource(str(DEMO_CLIP), selection)
     path = Path(text)
-    if path.is_dir():
-        return _images(sorted(path.iterdir(), key=natural_order), text, selection)
-    if path.exists():
-        return _file(path, selection)
+    try:
+        if path.is_dir():
+            shown = [found for found in path.iterdir() if not found.name.startswith(".")]
+            return _images(sorted(shown, key=natural_order), text, selection)
+        if path.exists():
+            return _file(path, selection)
+    except OSError as error:  # a folder that may not be read, a name longer than names can be
+        raise SourceError(f"{text[:200]} cannot be read ({error.strerror})") from error
     if glob.has_magic(text):
         found = glob.glob(text, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute ones)
         return _matches(sorted(map(Path, found), key=natural_order), text, selection)

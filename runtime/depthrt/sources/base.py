@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -28,8 +28,9 @@ class Selection:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.start_s >= 0:
-            raise UsageError(f"--start {self.start_s:g} is negative")
+        for option, time_s in (("--start", self.start_s), ("--end", self.end_s)):
+            if time_s is not None and not (isfinite(time_s) and time_s >= 0):
+                raise UsageError(f"{option} {time_s:g} is no time in seconds from 0 on")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise UsageError(f"--end {self.end_s:g} is not after --start {self.start_s:g}")
         if self.stride < 1:
@@ -68,19 +69,22 @@ class Losses:
     corrupt_packets: int = 0
     corrupt_frames: int = 0
     missing_frames: int = 0
+    first_missing: str = ""
     broke_off: str = ""
 
     def sentence(self) -> str:
         """What was lost, in words; empty when nothing was."""
         parts = [
-            f"{count} {what}"
-            for count, what in (
-                (self.missing_frames, "frames missing"),
-                (self.corrupt_packets, "corrupt packets skipped"),
-                (self.corrupt_frames, "frames damaged"),
+            f"{count} {noun if count == 1 else noun + 's'} {what}"
+            for count, noun, what in (
+                (self.missing_frames, "frame", "missing"),
+                (self.corrupt_packets, "corrupt packet", "skipped"),
+                (self.corrupt_frames, "frame", "damaged"),
             )
             if count
         ]
+        if self.first_missing:
+            parts.append(self.first_missing)
         if self.broke_off:
             parts.append(f"reading broke off ({self.broke_off})")
         return ", ".join(parts)

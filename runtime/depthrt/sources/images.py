@@ -44,7 +44,7 @@ def read_image(path: str | Path) -> RgbImage:
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
     """Sort key by which frame_2 comes before frame_10."""
     parts = re.split(r"(\d+)", path.name)
-    return [(0, int(p)) if p.isdigit() else (1, p) for p in parts if p]
+    return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
 
 
 class ImagesSource:
@@ -53,7 +53,7 @@ class ImagesSource:
     def __init__(self, paths: Sequence[Path], selection: Selection, name: str = "") -> None:
         self._paths = list(paths)
         self.losses = Losses()
-        first = read_image(self._paths[0])
+        first = self._first_readable()
         single = len(self._paths) == 1
         self.info = SourceInfo(
             name=name or self._paths[0].name,
@@ -63,6 +63,16 @@ class ImagesSource:
             frame_count=selection.count(len(self._paths), IMAGES_PER_S),
             selection=selection,
         )
+
+    def _first_readable(self) -> RgbImage:
+        """The first image that can be read; when there is none, what is wrong with the first."""
+        failure: SourceError | None = None
+        for path in self._paths:
+            try:
+                return read_image(path)
+            except SourceError as error:
+                failure = failure or error
+        raise failure or SourceError("there is no image")
 
     def frames(self) -> Iterator[Frame]:
         """The selected images, in order; one that cannot be read is counted and left out."""
@@ -74,6 +84,6 @@ class ImagesSource:
                 image = read_image(path)
             except SourceError as error:
                 self.losses.missing_frames += 1
-                self.losses.broke_off = self.losses.broke_off or str(error)
+                self.losses.first_missing = self.losses.first_missing or str(error)
                 continue
             yield Frame(image, index, index / IMAGES_PER_S, path.name)

@@ -6,6 +6,7 @@ to the network's size without a full-size colour conversion, and fewer CPU milli
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -36,7 +37,9 @@ _PLANAR_8_BIT = {
 _MATRIX: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _FULL_RANGE = 2
 _ROTATE = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-_TOLERATED_SHORTFALL = 2  # edit lists and odd durations cost a frame or two of the announced count
+_TOLERATED_SHORTFALL = 2  # odd durations cost a frame or two of what was announced
+_SLACK_S = 1  # by which the other tracks of a file may be longer than its picture
+_CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
 
 
 class VideoSource:
@@ -56,7 +59,8 @@ class VideoSource:
         self._origin_s = _start_s(self._container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._rate = Fraction(rate)
-        self._announced = 0 if live else _announced_frames(self._container, stream, self._rate)
+        self._announced_s = Fraction(0) if live else _announced_s(self._container, stream)
+        announced = int(stream.frames) or round(self._announced_s * self._rate)
         self._frames = self._read()
         # The first frame is decoded here: a file that gives none is an error now, not later, and
         # only a decoded frame knows the rotated size.
@@ -73,16 +77,16 @@ class VideoSource:
             size=(self._first.image.shape[0], self._first.image.shape[1]),
             rate=self._rate,
             time_base_s=Fraction(stream.time_base or Fraction(1, 90000)),
-            frame_count=selection.count(self._announced, self._rate) if self._announced else None,
+            frame_count=selection.count(announced, self._rate) if announced else None,
             live=live,
             path=path if path.is_file() else None,
             selection=selection,
         )
         if selection.start_s > 0 and not live:
-            self._frames.close()
-            self._container, self._stream = _open(url)
-            self._seek(selection.begin_s)
-            self._first, self._frames = None, self._read()
+            self._restart(url, selection.begin_s)
+            # Not every file finds the key frame before a time: then all is decoded up to it.
+            if self._first is None or self._first.time_s > selection.begin_s:
+                self._restart(url)
 
     def frames(self) -> Iterator[Frame]:
         """The selected frames, in order; closing the iterator closes the file."""
@@ -95,15 +99,30 @@ class VideoSource:
             yield first
         yield from self._frames
 
-    def _seek(self, start_s: Fraction) -> None:
-        time_base = self._stream.time_base or Fraction(1, 90000)
-        target = int((start_s + self._origin_s) / time_base)
-        self._container.seek(target, stream=self._stream, backward=True)
-        self._seeked = True
+    def _restart(self, url: str, start_s: Fraction | None = None) -> None:
+        """Read again, from the key frame before a time or from the very start."""
+        import av
+
+        self._frames.close()
+        self.losses = Losses()
+        self._container, self._stream = _open(url)
+        self._origin_s = _start_s(self._container)
+        self._seeked = start_s is not None
+        self._frames = self._read()
+        if start_s is not None:
+            time_base = self._stream.time_base or Fraction(1, 90000)
+            target = int((start_s + self._origin_s) / time_base)
+            try:
+                self._container.seek(target, stream=self._stream, backward=True)
+            except av.error.FFmpegError:
+                self._first = None
+                return
+        self._first = next(self._frames, None)
 
     def _read(self) -> Generator[Frame, None, None]:
         index: int | None = None
         last_s: Fraction | None = None
+        end_s = Fraction(0)
         try:
             for decoded in self._decode():
                 if decoded.is_corrupt:
@@ -111,22 +130,33 @@ class VideoSource:
                 time_s = self._time_s(decoded, last_s)
                 if last_s is not None and time_s <= last_s:
                     continue  # a repeated time stamp: players show the first, muxers refuse it
-                last_s = time_s
+                duration_s = self._duration_s(decoded)
+                last_s, end_s = time_s, time_s + duration_s
                 image = rotated(to_image(decoded), int(decoded.rotation))
                 # After a seek the first number is taken from the time, exact at a constant rate.
                 seeked = round(time_s * self._rate) if self._seeked else 0
                 index = seeked if index is None else index + 1
-                yield Frame(image, index, time_s, self._name)
-            missing = self._announced - (0 if index is None else index + 1)
-            if missing > _TOLERATED_SHORTFALL:
+                yield Frame(image, index, time_s, self._name, duration_s)
+            missing = round((self._announced_s - end_s) * self._rate)
+            if last_s is not None and missing > _TOLERATED_SHORTFALL:
                 self.losses.missing_frames = missing
         finally:
             self._container.close()
 
     def _time_s(self, decoded: VideoFrame, last_s: Fraction | None) -> Fraction:
-        if decoded.pts is not None and decoded.time_base is not None:
-            return max(Fraction(0), decoded.pts * decoded.time_base - self._origin_s)
-        return Fraction(0) if last_s is None else last_s + 1 / self._rate
+        following_s = Fraction(0) if last_s is None else last_s + 1 / self._rate
+        if decoded.pts is None or decoded.time_base is None:
+            return following_s
+        time_s = decoded.pts * decoded.time_base - self._origin_s
+        if last_s is not None and time_s < last_s - _CLOCK_RESTART_S:
+            self._origin_s -= following_s - time_s
+            return following_s
+        return max(Fraction(0), time_s)
+
+    def _duration_s(self, decoded: VideoFrame) -> Fraction:
+        if decoded.duration and decoded.time_base is not None:
+            return decoded.duration * decoded.time_base
+        return 1 / self._rate
 
     def _decode(self) -> Iterator[VideoFrame]:
         import av
@@ -175,14 +205,19 @@ def _start_s(container: InputContainer) -> Fraction:
     return Fraction(container.start_time or 0, av.time_base)
 
 
-def _announced_frames(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
+def _announced_s(container: InputContainer, stream: VideoStream) -> Fraction:
+    """How long the picture goes on as the file says; 0 when it does not say."""
     import av
 
-    if stream.frames:
-        return int(stream.frames)
     if stream.duration and stream.time_base:
-        return round(stream.duration * stream.time_base * rate)
-    return round(Fraction(container.duration or 0, av.time_base) * rate)
+        return stream.duration * stream.time_base
+    # Matroska says it of a track in a tag, and else only of the whole file.
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    whole_s = Fraction(container.duration or 0, av.time_base)
+    others = len(container.streams) > 1
+    return max(Fraction(0), whole_s - _SLACK_S) if others else whole_s
 
 
 def _reason(error: BaseException) -> str:

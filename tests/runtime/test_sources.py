@@ -1,0 +1,238 @@
+"""What sources give: every frame, once, upright, at its exact time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from clips import cut, join, picture, pictures, probe
+from depthrt.errors import SourceError, UsageError
+from depthrt.frame import YuvImage
+from depthrt.prepare import to_rgb
+from depthrt.sources import Selection, open_source
+
+VFR = (0, 33, 100, 110, 250, 400, 1400, 2400, 2420)
+FORMS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "ntsc": {"rate": Fraction(30000, 1001)},
+    "vfr": {"frames": len(VFR), "stamps": VFR},
+    "10 bit": {"pix_fmt": "yuv420p10le"},
+    "4:4:4": {"pix_fmt": "yuv444p"},
+    "odd": {"pix_fmt": "yuv444p", "size": (47, 63)},
+    "full range": {"colours": (1, 2)},
+    "full range, bt601": {"colours": (6, 2)},
+    "bt709": {"colours": (1, 1)},
+    "bt601": {"colours": (6, 1)},
+    "10 bit, bt709": {"colours": (1, 1), "pix_fmt": "yuv420p10le"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_every_frame_comes_at_its_time_and_looks_like_itself(
+    make_clip: Callable[..., Path], form: dict[str, object]
+) -> None:
+    path = make_clip(**form)
+    source = open_source(path)
+    frames = list(source.frames())
+    known = probe(path)
+    assert [frame.time_s for frame in frames] == known.times_s
+    assert [frame.index for frame in frames] == list(range(len(known.times_s)))
+    assert source.info.rate == known.rate
+    assert source.info.size == known.size
+    assert source.info.frame_count == len(frames)
+    assert source.losses.sentence() == ""
+    for frame in frames[::7]:
+        seen = to_rgb(frame.image).astype(int)
+        difference = np.abs(seen - picture(frame.index, known.size).astype(int))
+        assert difference.mean() < 3, form
+        assert np.percentile(difference, 99) < 14, form
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"),
+    [(".mkv", {"codec": "ffv1", "pix_fmt": "gray"}), (".mkv", {"codec": "ffv1", "size": (47, 63)})],
+    ids=["gray", "odd 4:2:0"],
+)
+def test_rarer_layouts_decode_as_pyav_shows_them(
+    make_clip: Callable[..., Path], suffix: str, form: dict[str, object]
+) -> None:
+    path = make_clip(suffix, frames=3, **form)
+    for frame, expected in zip(open_source(path).frames(), pictures(path), strict=True):
+        assert np.abs(to_rgb(frame.image).astype(int) - expected.astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -90])
+def test_rotated_video_is_upright(make_clip: Callable[..., Path], degrees: int) -> None:
+    path = make_clip(frames=2, rotation=degrees)
+    source = open_source(path)
+    (frame, _) = source.frames()
+    # The display matrix turns the coded picture; np.rot90 turns counter-clockwise as FFmpeg counts.
+    shown = np.rot90(picture(0, (48, 64)), degrees // 90)
+    assert source.info.size == shown.shape[:2]
+    assert np.abs(to_rgb(frame.image).astype(int) - shown.astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv"])
+@pytest.mark.parametrize("start_s", [0.04, 0.4, 1.0, 1.56])
+def test_start_gives_the_same_frames_in_every_container(
+    make_clip: Callable[..., Path], suffix: str, start_s: float
+) -> None:
+    path = make_clip(suffix, frames=45)
+    every = list(open_source(path).frames())
+    source = open_source(path, Selection(start_s=start_s))
+    times = [frame.time_s for frame in source.frames()]
+    assert times == [f.time_s for f in every if f.time_s >= Fraction(str(start_s))]
+    assert source.losses.sentence() == ""
+
+
+def test_a_selection_is_half_open_and_exact(make_clip: Callable[..., Path]) -> None:
+    selection = Selection(start_s=0.08, end_s=0.8, stride=3, max_frames=5)
+    source = open_source(make_clip(), selection)
+    assert [frame.index for frame in source.frames()] == [2, 5, 8, 11, 14]
+    assert source.info.frame_count == 5
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("start_s", [0.0, 1.0])
+def test_a_variable_frame_rate_is_no_loss(
+    make_clip: Callable[..., Path], suffix: str, start_s: float
+) -> None:
+    stamps = (*range(0, 1000, 10), *range(1000, 11000, 1000))
+    source = open_source(
+        make_clip(suffix, frames=len(stamps), stamps=stamps), Selection(start_s=start_s)
+    )
+    expected = [Fraction(stamp, 1000) for stamp in stamps if stamp >= 1000 * start_s]
+    assert [frame.time_s for frame in source.frames()] == expected
+    assert source.losses.sentence() == ""
+
+
+@pytest.mark.parametrize("suffix", [".h264", ".ts"])
+def test_a_size_that_changes_midway_gives_all_frames_in_order(
+    make_clip: Callable[..., Path], tmp_path: Path, suffix: str
+) -> None:
+    parts = [make_clip(suffix), make_clip(suffix, size=(96, 80))]
+    frames = list(open_source(join(tmp_path / f"two{suffix}", parts)).frames())
+    assert [frame.image.shape[:2] for frame in frames] == [(48, 64)] * 25 + [(96, 80)] * 25
+    times = [frame.time_s for frame in frames]
+    assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("start_s", [0.0, 0.4])
+def test_a_truncated_video_gives_what_decodes_and_says_what_is_lost(
+    make_clip: Callable[..., Path], tmp_path: Path, suffix: str, start_s: float
+) -> None:
+    muxing = (("movflags", "+faststart"),) if suffix == ".mp4" else ()
+    whole = make_clip(suffix, frames=50, muxing=muxing)
+    source = open_source(cut(tmp_path / f"cut{suffix}", whole, 0.5), Selection(start_s=start_s))
+    count = len(list(source.frames()))
+    first = round(25 * start_s)
+    assert 15 <= count + first <= 32
+    if (
+        suffix == ".ts"
+    ):  # a transport stream does not say how long it is, but the last frame is torn
+        assert source.losses.sentence() == "1 frame damaged"
+    else:
+        assert source.losses.missing_frames == 50 - first - count
+        assert source.losses.sentence() == f"{50 - first - count} frames missing"
+
+
+def test_sound_that_outlasts_the_picture_is_no_loss(make_clip: Callable[..., Path]) -> None:
+    source = open_source(make_clip(".mkv", sound="pcm_s16le", sound_tail_s=0.5))
+    assert len(list(source.frames())) == 25
+    assert source.losses.sentence() == ""
+
+
+def test_closing_early_releases_the_file(make_clip: Callable[..., Path]) -> None:
+    frames = open_source(make_clip()).frames()
+    first = next(frames)
+    frames.close()  # type: ignore[attr-defined]
+    assert isinstance(first.image, YuvImage)
+    assert list(frames) == []
+
+
+def _write_images(folder: Path, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        image = np.full((20 + number, 30, 3), 10 * number, np.uint8)
+        assert cv2.imwrite(str(folder / name), image)
+
+
+def test_a_folder_is_read_in_natural_order_with_mixed_sizes(tmp_path: Path) -> None:
+    _write_images(tmp_path, ["f1.png", "f2.png", "f10.png", "F3.PNG", "1²2.png"])
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "._f0.png").write_bytes(b"resource fork")
+    source = open_source(tmp_path)
+    frames = list(source.frames())
+    assert [frame.stream for frame in frames] == [
+        "1²2.png",
+        "F3.PNG",
+        "f1.png",
+        "f2.png",
+        "f10.png",
+    ]
+    assert [frame.image.shape[0] for frame in frames] == [24, 23, 20, 21, 22]
+    assert [frame.time_s for frame in frames] == [Fraction(i, 25) for i in range(5)]
+    assert source.losses.sentence() == ""
+
+
+@pytest.mark.parametrize("broken", ["a.png", "b.png", "c.png"])
+def test_one_broken_image_of_a_folder_is_left_out_and_named(tmp_path: Path, broken: str) -> None:
+    _write_images(tmp_path, ["a.png", "b.png", "c.png"])
+    (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:40])
+    source = open_source(tmp_path)
+    assert [frame.stream for frame in source.frames()] == sorted(
+        {"a.png", "b.png", "c.png"} - {broken}
+    )
+    assert source.losses.sentence().startswith("1 frame missing, ")
+    assert broken in source.losses.sentence()
+
+
+def test_a_glob_takes_the_images_and_one_video(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    _write_images(tmp_path, ["f1.png", "f2.png", "g1.png"])
+    found = open_source(str(tmp_path / "f*.png"))
+    assert [frame.stream for frame in found.frames()] == ["f1.png", "f2.png"]
+    (tmp_path / "one.mp4").write_bytes(make_clip().read_bytes())
+    assert open_source(str(tmp_path / "*.mp4")).info.frame_count == 25
+    (tmp_path / "two.mp4").write_bytes(b"x")
+    with pytest.raises(UsageError, match="matches 2 files"):
+        open_source(str(tmp_path / "*.mp4"))
+    with pytest.raises(SourceError, match="no file matches"):
+        open_source(str(tmp_path / "*.mkv"))
+
+
+def test_a_name_with_glob_characters_is_a_name_first(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip[1].mp4"
+    path.write_bytes(make_clip().read_bytes())
+    assert open_source(str(path)).info.frame_count == 25
+
+
+def test_an_image_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    image = np.zeros((16, 32, 3), np.uint8)
+    image[:, :16] = 255
+    _, content = cv2.imencode(".jpg", image)
+    # EXIF with orientation 6: to be turned a quarter clockwise.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    head = b"\xff\xd8\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(head + content.tobytes()[2:])
+    (frame,) = open_source(path).frames()
+    assert frame.image.shape[:2] == (32, 16)
+    assert to_rgb(frame.image)[:10].mean() > 200
+
+
+@pytest.mark.parametrize("fields", [{"start_s": float("inf")}, {"start_s": float("nan")},
+    {"start_s": -1.0}, {"end_s": float("nan")}, {"end_s": 0.0}, {"start_s": 2.0, "end_s": 1.0},
+    {"stride": 0}, {"max_frames": 0}])  # fmt: skip
+def test_a_selection_that_means_nothing_is_refused(fields: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="--"):
+        Selection(**fields)  # type: ignore[arg-type]
