@@ -67,8 +67,8 @@ def fit_state(module: nn.Module, state: State, path: Path) -> str:
     ]
     if shapes:
         raise ModelError(
-            f"checkpoint {path} does not fit the network: {len(shapes)} shapes differ, first "
-            f"{shapes[0]}"
+            f"checkpoint {path} does not fit the network: {len(shapes)} weights of another shape, "
+            f"first {shapes[0]}"
         )
     module.load_state_dict(best, strict=False)  # only batch norm's counters may be missing
     bad = [

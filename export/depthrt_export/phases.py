@@ -15,7 +15,8 @@ class Phases:
     """Times of named phases in seconds, in order; shown on standard error if it is a terminal."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+        # The stream of now: torch's own output is redirected while a phase is shown.
+        self._console = Console(file=sys.stderr, quiet=quiet or not sys.stderr.isatty())
         self.times_s: dict[str, float] = {}
 
     @contextmanager

@@ -120,7 +120,8 @@ def describe(
     """The network with what the options say; nothing may be missing.
 
     Raises:
-        UsageError: kind or size is not said, or a size that its own multiple_of excludes.
+        UsageError: kind or size is not said, a size that its own multiple_of excludes, or a
+            normalisation by zero.
     """
     if options.kind is None:
         raise UsageError("say what the output means: --kind inverse-depth, depth or metric")
@@ -134,6 +135,8 @@ def describe(
             f"{height}x{width} is no multiple of {step}: the nearest size that is, is "
             f"--size {nearest[0]}x{nearest[1]}"
         )
+    if options.scale == 0 or 0 in (options.std or ()):
+        raise UsageError("a normalisation with std or scale 0 leaves nothing of the picture")
     default = Normalisation()
     return DepthNetwork(
         module=module,

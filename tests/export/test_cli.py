@@ -1,0 +1,104 @@
+"""`depthrt export` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import Command
+from depthrt.model import DepthModel
+from depthrt_export.options import SourceOptions
+from networks import odd_ones
+
+NETWORKS = Path(odd_ones.__file__).parent
+
+
+@pytest.fixture
+def depthrt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(capfd, monkeypatch)
+
+
+def test_patches_without_padding_drawn_and_as_json(
+    depthrt: Command, tmp_path: Path, frames: str
+) -> None:
+    target, page = tmp_path / "patches.onnx", tmp_path / "patches.html"
+    outcome = depthrt(
+        "export", f"{NETWORKS / 'odd_ones.py'}:Patches", "-o", target, "--frames", frames,
+        "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--dynamic", "batch",
+        "--kind", "metric", "--name", "patches", "--report", page, "--json",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    document = outcome.document
+    assert document["notes"] == ["scale and mean folded into the first convolution, exactly"]
+    assert document["spec"]["measured"]["proof"]["worst_max_error"] < 1e-3
+    assert (document["spec"]["kind"], document["spec"]["unit"]) == ("depth", "m")
+    assert json.loads(DepthModel.load(target).spec.to_json())["name"] == "patches"
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<img ") == text.count("data:image/png;base64,") == 8 * 4
+    assert "http" not in text.replace('lang="en"', "")
+    assert "{{" not in text
+    assert "patches <span>float32</span>" in text
+
+
+def test_terminal_report(depthrt: Command, tmp_path: Path, frames: str) -> None:
+    outcome = depthrt(
+        "export", f"{NETWORKS / 'odd_ones.py'}:Convolved", "-o", tmp_path / "c.onnx",
+        "--frames", frames, "--no-rewrite",
+    )  # fmt: skip
+    assert (outcome.code, outcome.out) == (0, "")
+    for words in ("ONNX float32 against PyTorch", "SQNR", "worst frame", "opset 20", "of memory"):
+        assert words in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("odd_ones.py:Branching",), 2, "cannot be traced by torch.export"),
+        (("odd_ones.py:Unsupported",), 2, "bessel_j0 in module wave (Bessel)"),
+        (("odd_ones.py:Convolved", "--size", "64"), 2, "--size '64' is not HEIGHTxWIDTH"),
+        (("odd_ones.py:Convolved", "--unit", "cm"), 2, "--unit 'cm' is not m"),
+        (("odd_ones.py:Convolved", "--std", "0"), 2, "std or scale 0 leaves nothing"),
+        (("odd_ones.py:Convolved", "--frames", "nowhere"), 2, "nowhere"),
+        (("odd_ones.py:Convolved", "-o", "model.pt"), 2, "model.pt does not end in .onnx"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: tuple[str, ...],
+    code: int,
+    sentence: str,
+    depthrt: Command,
+    tmp_path: Path,
+    frames: str,
+) -> None:
+    source, *rest = arguments
+    outcome = depthrt(
+        "export", NETWORKS / source, "-o", tmp_path / "x.onnx", "--frames", frames, *rest
+    )
+    assert outcome.code == code
+    assert sentence in outcome.complaint
+    assert outcome.out == ""
+
+
+def test_help_names_every_option_in_one_screenful(depthrt: Command) -> None:
+    outcome = depthrt("export", "--help")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", outcome.out)
+    assert outcome.code == 0
+    for option in ("--checkpoint", "--precision", "--dynamic", "--frames", "--report", "--json"):
+        assert option in text
+    assert len(text.splitlines()) < 80
+    assert SourceOptions.__doc__ is not None
+
+
+def test_command_is_imported_without_torch() -> None:
+    code = (
+        "import sys, depthrt_export.cli; print([m for m in ('torch', 'onnx') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,141 @@
+"""int8: what the graph is made of, and that it still sees the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from depthrt.errors import UsageError
+from depthrt_export.build import Report
+from depthrt_export.quantise import Int8Recipe, head_nodes, quantise
+
+RANDOM = np.random.default_rng(9)
+
+
+def test_image_is_the_quantised_input_itself(unet_int8: Report) -> None:
+    graph = onnx.load(unet_int8.target).graph
+    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    (reader,) = [node for node in graph.node if "image" in node.input]
+    assert reader.op_type == "DequantizeLinear"
+    assert constants[reader.input[1]] == 1.0
+    assert constants[reader.input[2]] == 116
+    assert constants[reader.input[2]].dtype == np.uint8
+    assert not {"Cast", "Sub", "Mul"} & {node.op_type for node in graph.node}
+
+
+def test_every_convolution_but_the_head_is_quantised(unet_int8: Report) -> None:
+    graph = onnx.load(unet_int8.target).graph
+    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 6
+    for conv in convolutions:
+        weight = makers.get(conv.input[1])
+        if conv.name == "head/Conv":
+            assert weight is None
+            continue
+        assert weight is not None
+        assert weight.op_type == "DequantizeLinear"
+        assert constants[weight.input[0]].dtype == np.int8
+        assert constants[weight.input[1]].shape == (constants[weight.input[0]].shape[0],)
+        assert makers[conv.input[0]].op_type == "DequantizeLinear"
+    # A Relu that a quantised range takes over is gone; the head's is left.
+    assert [node.name for node in graph.node if node.op_type == "Relu"] == ["Relu"]
+    assert unet_int8.spec.float_nodes[0] == "head/Conv"
+
+
+def test_int8_sees_the_same_and_says_so(unet_int8: Report) -> None:
+    facts = unet_int8.spec.measured["int8"]
+    assert unet_int8.spec.precision == "int8"
+    assert unet_int8.reference == "float32"
+    assert facts["calibration_frames"] == 16
+    assert facts["frames"] == len(unet_int8.proof.frames) == 4
+    assert 0 < facts["mean_error"] < 0.02
+    assert facts["worst_pearson"] > 0.99
+    assert facts["sqnr_db"] > 25
+    assert facts["latency_ratio"] == pytest.approx(
+        facts["latency_ms"] / facts["float32_latency_ms"], rel=0.05
+    )
+    assert unet_int8.spec.measured["proof"]["worst_max_error"] < 1e-4
+
+
+def test_int8_takes_other_batches(unet_int8: Report) -> None:
+    session = ort.InferenceSession(str(unet_int8.target), providers=["CPUExecutionProvider"])
+    pixels = np.stack([frame.sample.pixels for frame in unet_int8.proof.frames[:3]])
+    (together,) = session.run(["depth"], {"image": pixels})
+    alone = [session.run(["depth"], {"image": image[None]})[0][0] for image in pixels]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-6)
+
+
+def two_convolutions(zero: tuple[float, ...], pad: int = 1) -> onnx.ModelProto:
+    """image -> Cast -> Sub -> Conv -> Relu -> Conv (the head) -> Squeeze, 16x16."""
+    constants = {
+        "pixel_zero": np.array(zero, np.float32).reshape(1, -1, 1, 1),
+        "first": (RANDOM.normal(size=(8, 3, 3, 3)) / 200).astype(np.float32),
+        "first_bias": RANDOM.normal(size=8).astype(np.float32),
+        "last": RANDOM.normal(size=(1, 8, 1, 1)).astype(np.float32),
+        "axes": np.array([1], np.int64),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["image"], ["pixels"], "cast", to=TensorProto.FLOAT),
+        node("Sub", ["pixels", "pixel_zero"], ["centred"], "sub"),
+        node("Conv", ["centred", "first", "first_bias"], ["a"], "first/Conv", pads=[pad] * 4),
+        node("Relu", ["a"], ["b"], "relu"),
+        node("Conv", ["b", "last"], ["c"], "last/Conv"),
+        node("Squeeze", ["c", "axes"], ["depth"], "squeeze"),
+    ]
+    shape = [1, 16 - 2 + 2 * pad, 16 - 2 + 2 * pad]
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+RANGES = {"pixels": (0.0, 255.0), "centred": (-124.0, 152.0), "a": (-12.0, 12.0), "b": (0.0, 12.0)}
+
+
+def test_zeros_of_three_channels_become_one_but_for_the_border() -> None:
+    zero = (123.675, 116.28, 103.53)
+    model = two_convolutions(zero)
+    result = quantise(model, RANGES, Int8Recipe(), zero)
+    assert result.note == (
+        "uint8 pixels are read directly with zero point 114; the padded border sees it for every "
+        "channel"
+    )
+    onnx.checker.check_model(result.model, full_check=True)
+    image = RANDOM.integers(0, 256, (1, 3, 16, 16), dtype=np.uint8)
+    runs = [
+        ort.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {"image": image}
+        )[0]
+        for m in (model, result.model)
+    ]
+    inner = np.s_[:, 1:-1, 1:-1]
+    difference = np.abs(runs[1] - runs[0])
+    assert difference[inner].mean() < 0.01 * np.ptp(runs[0])
+
+
+def test_head_is_all_that_follows_the_last_convolution() -> None:
+    model = two_convolutions((116.0,))
+    assert head_nodes(model.graph) == ("last/Conv", "squeeze")
+
+
+def test_graph_without_anything_to_quantise() -> None:
+    model = two_convolutions((116.0,))
+    with pytest.raises(UsageError, match="no convolution that int8 could speed up"):
+        quantise(model, RANGES, Int8Recipe(float_nodes=("first/Conv",)), (116.0,))
+
+
+def test_model_that_came_in_is_unchanged() -> None:
+    model = two_convolutions((116.0,))
+    before = model.SerializeToString()
+    quantise(model, RANGES, Int8Recipe(), (116.0,))
+    assert model.SerializeToString() == before
