@@ -61,7 +61,8 @@ def _no_recording(path: Path, error: Exception) -> SourceError:
 
 
 def _read_npz(path: Path) -> Iterator[Recorded]:
-    with np.load(path, allow_pickle=False) as archive:
+    # numpy leaves a file that it opened itself open when it is no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         depth, times = archive["depth"], archive["time_s"]
         meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")})
     return (Recorded(values, float(t), *meaning) for values, t in zip(depth, times, strict=True))

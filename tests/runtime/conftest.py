@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,3 +46,29 @@ def model(model_path: Path) -> DepthModel:
 def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """`depthrt` in this process."""
     return Command(capfd, monkeypatch)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a small file system: ``small_disk(200_000)``; skips where that is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(size_bytes: int = 1 << 20, *, read_only: bool = False) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        options = f"size={size_bytes}" + (",ro" if read_only else "")
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "depthrt-test", str(place)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    # PyAV keeps a file open whose head could not be written, so that the disk may still be busy.
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

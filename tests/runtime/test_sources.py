@@ -181,6 +181,19 @@ def test_a_folder_is_read_in_natural_order_with_mixed_sizes(tmp_path: Path) -> N
     assert source.losses.sentence() == ""
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tif"])
+def test_a_torn_image_is_an_error_that_prints_nothing(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    content = cv2.imencode(suffix, noise)[1].tobytes()
+    path = tmp_path / f"torn{suffix}"
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(SourceError, match="is no image that can be decoded"):
+        open_source(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("broken", ["a.png", "b.png", "c.png"])
 def test_one_broken_image_of_a_folder_is_left_out_and_named(tmp_path: Path, broken: str) -> None:
     _write_images(tmp_path, ["a.png", "b.png", "c.png"])

@@ -114,12 +114,10 @@ def main() -> None:
 
 
 def _refuse(error: Any) -> int:
-    """Say in one line what is wrong with the options, or show the help that was asked for."""
+    """Say in one line what is wrong with the options."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
-    if context is not None and message == context.get_help():  # `depthrt` alone
-        typer.echo(message)
-    else:
+    if message.strip():  # `depthrt` alone has shown its help and has no more to say
         hint = f" (see `{context.command_path} --help`)" if context is not None else ""
         typer.echo(f"depthrt: {message.rstrip('.')}{hint}".replace("\n", " "), err=True)
     return int(error.exit_code)

@@ -10,7 +10,7 @@ from depthrt.errors import WriteError
 from depthrt.frame import Frame
 from depthrt.pipeline import Result
 from depthrt.sinks.base import left_over, partial_name, put_in_place
-from depthrt.sinks.muxing import Clock, encode, finish, mux, write_error
+from depthrt.sinks.muxing import Clock, begin, encode, finish, mux, write_error
 from depthrt.sinks.sound import Sound
 from depthrt.sources.base import SourceInfo
 from depthrt.sources.video import plane_view
@@ -127,5 +127,6 @@ class Mp4Sink:
         self._stream: VideoStream = stream
         path = self._info.path
         self._sound = Sound(path, container, origin_s) if path is not None else None
+        begin(container)
         self._container = container
         return container

@@ -67,6 +67,19 @@ def mux(container: OutputContainer, packet: Packet) -> None:  # type: ignore[typ
         raise write_error(container.name, error) from error
 
 
+def begin(container: OutputContainer) -> None:
+    """Write the head of the file; a failing file is a WriteError.
+
+    Nothing may be written after that failed: FFmpeg has freed its muxer and would crash.
+    """
+    import av
+
+    try:
+        container.start_encoding()
+    except (OSError, av.error.FFmpegError) as error:
+        raise write_error(container.name, error) from error
+
+
 def finish(container: OutputContainer) -> None:
     """Write the end of the file and close it; a failing file is a WriteError."""
     import av

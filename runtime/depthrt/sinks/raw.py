@@ -17,7 +17,7 @@ from depthrt.errors import WriteError
 from depthrt.pipeline import Result
 from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.codes import INVALID, DepthCodes
-from depthrt.sinks.muxing import Clock, encode, finish, write_error
+from depthrt.sinks.muxing import Clock, begin, encode, finish, write_error
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
 
@@ -113,6 +113,7 @@ class MkvSink:
         stream.height, stream.width = values.shape
         stream.pix_fmt = "gray16le"
         stream.time_base = stream.codec_context.time_base = self._info.time_base_s
+        begin(container)
         self._stream, self._container = stream, container
         return container
 

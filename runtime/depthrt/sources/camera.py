@@ -12,7 +12,9 @@ import numpy as np
 from depthrt.errors import SourceError
 from depthrt.frame import Frame
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
+from depthrt.sources.images import quiet_opencv
 
+_MAX_NUMBER = 100  # from here on OpenCV takes the hundreds for capture interfaces
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -66,13 +68,8 @@ class CameraSource:
 
 
 def _open(number: int) -> cv2.VideoCapture:
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # the sentence below says it in one line
-    try:
-        capture = cv2.VideoCapture(number)
-    finally:
-        logging.setLogLevel(level)
+    with quiet_opencv():
+        capture = cv2.VideoCapture(number) if number < _MAX_NUMBER else cv2.VideoCapture()
     if not capture.isOpened():
         capture.release()
         raise SourceError(f"there is no camera {number}: `depthrt doctor` lists those found")

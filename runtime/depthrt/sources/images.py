@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from depthrt.sources.base import Losses, Selection, SourceInfo, select
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 }  # fmt: skip
+_PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"  # libpng would print of a torn file
 IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
 
 
@@ -31,14 +33,29 @@ def read_image(path: str | Path) -> RgbImage:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+    if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content[-64:].tobytes():
+        raise SourceError(f"{path} is no image that can be decoded (it is cut off)")
     try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        with quiet_opencv():
+            image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except cv2.error as error:
         raise SourceError(f"{path} cannot be decoded as an image ({error.err})") from error
     if image is None:
         what = "is empty" if content.size == 0 else "is no image that can be decoded"
         raise SourceError(f"{path} {what}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's own lines off the terminal: an error says it in one sentence."""
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:

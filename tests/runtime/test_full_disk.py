@@ -1,0 +1,119 @@
+"""A disk that fills up: one sentence, and what was written can still be used."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import Command, Outcome
+from depthrt import open_source, read_depth
+
+MakeClip = Callable[..., Path]
+
+
+def _frames(place: Path) -> int:
+    """How many frames of a partial output can be used."""
+    if place.suffix == ".mp4":
+        return len(list(open_source(place).frames()))  # players, too, pass over a torn last frame
+    if place.suffix == ".f32":
+        height, width = map(int, place.suffixes[-2].lstrip(".").split("x"))
+        maps = np.fromfile(place, np.float32)
+        return int(maps.size // (height * width))
+    return len(list(read_depth(place)))
+
+
+def _kept(ended: Outcome) -> Path:
+    """Where the message says that the rest is."""
+    assert "; what was done before is in " in ended.complaint
+    return Path(ended.complaint.split("; what was done before is in ")[1])
+
+
+@pytest.mark.parametrize(
+    ("output", "size_bytes", "at_least"),
+    [
+        ("out.mp4", 100_000, 40),
+        ("out.mkv", 200_000, 10),
+        ("out.npz", 500_000, 20),
+        ("out", 300_000, 10),
+    ],
+)
+def test_a_full_disk_keeps_what_fitted(
+    command: Command,
+    make_clip: MakeClip,
+    model_path: Path,
+    small_disk: Callable[..., Path],
+    output: str,
+    size_bytes: int,
+    at_least: int,
+) -> None:
+    disk = small_disk(size_bytes)
+    source = make_clip(frames=400, sound="aac")
+    ended = command("run", source, "-m", model_path, "-o", disk / output, "--view", "side")
+    assert "failed (No space left on device): free space" in ended.complaint
+    assert ended.code == 1
+    assert not (disk / output).exists()
+    kept = _kept(ended)
+    assert kept.parent == disk
+    assert at_least <= _frames(kept) < 400
+
+
+def test_a_disk_that_is_full_only_at_the_end_keeps_the_maps(
+    command: Command, make_clip: MakeClip, model_path: Path, small_disk: Callable[..., Path]
+) -> None:
+    # 25 maps of 12 KiB fit once, but packing them needs as much space again.
+    disk = small_disk(400_000)
+    ended = command("run", make_clip(), "-m", model_path, "-o", disk / "out.npz")
+    assert ended.code == 1
+    assert _kept(ended).name == "out.partial.48x64.f32"
+    assert _frames(_kept(ended)) == 25
+    assert [path.name for path in disk.iterdir()] == ["out.partial.48x64.f32"]
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.npz", "out", "out.png"])
+def test_a_disk_without_any_room_leaves_no_output(
+    command: Command,
+    make_clip: MakeClip,
+    model_path: Path,
+    small_disk: Callable[..., Path],
+    output: str,
+) -> None:
+    disk = small_disk(4096)
+    (disk / "other").write_bytes(bytes(4096))
+    ended = command(
+        "run", make_clip(frames=80), "-m", model_path, "-o", disk / output, "--max-frames",
+        1 if output == "out.png" else 80,
+    )  # fmt: skip
+    assert "No space left on device" in ended.complaint
+    assert ended.code == 1
+    assert not (disk / output).exists()
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv"])
+def test_a_file_that_may_not_grow_is_the_same(
+    make_clip: MakeClip, model_path: Path, tmp_path: Path, output: str
+) -> None:
+    limit = 60_000
+    done = subprocess.run(
+        [
+            sys.executable, "-c",
+            "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+            "from depthrt.cli import main; main()",
+            "run", make_clip(frames=400), "-m", model_path, "-o", tmp_path / output,
+            "--view", "side",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    ended = Outcome(done.returncode, done.stdout, done.stderr)
+    assert "failed (File too large): free space" in ended.complaint
+    assert ended.code == 1
+    assert 5 <= _frames(_kept(ended)) < 400
