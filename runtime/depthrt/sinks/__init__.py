@@ -47,7 +47,7 @@ def _check_form(target: Path) -> bool:
         return False
     if target.suffix:
         raise TargetError(f"{target} is a folder: choose another output")
-    if not any(target.iterdir()):
+    if not list(target.iterdir()):
         return True
     if not (target / INDEX_FILE).is_file():
         raise TargetError(f"the folder {target} holds other files: choose a new one")
