@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 from depthrt.models import find_model
-
 from depthrt_benchmarks.environment import write_result
 
 LIBRARIES = "import numpy, cv2, onnxruntime"
