@@ -27,6 +27,9 @@ Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 
 
+_FATAL = 4
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """Greatest allowed |difference| to PyTorch: mean over a frame, and any pixel.
@@ -149,7 +152,9 @@ def file_reference(path: Path) -> Reference:
 
 def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
     """An ONNX file on pixels N,3,H,W."""
-    (depth,) = session.run(["depth"], {"image": images})
+    options = ort.RunOptions()
+    options.log_severity_level = _FATAL  # what fails here is told in a sentence
+    (depth,) = session.run(["depth"], {"image": images}, options)
     return np.asarray(depth, np.float32)
 
 

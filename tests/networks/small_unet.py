@@ -38,7 +38,9 @@ class SmallUNet(nn.Module):
         fine = self.fine(x)
         middle = self.middle(fine)
         y = self.coarse(middle)
-        y = self.up_middle(torch.cat([F.interpolate(y, scale_factor=2.0, mode="bilinear"), middle], 1))
+        y = self.up_middle(
+            torch.cat([F.interpolate(y, scale_factor=2.0, mode="bilinear"), middle], 1)
+        )
         y = self.up_fine(torch.cat([F.interpolate(y, scale_factor=2.0, mode="bilinear"), fine], 1))
         return F.relu(self.head(y) + 1.0)
 
