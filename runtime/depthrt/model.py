@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
-from depthrt.errors import InferenceError, ModelError
+from depthrt.errors import DepthrtError, InferenceError, ModelError
 from depthrt.frame import Image, image_size
 from depthrt.models import find_model
 from depthrt.prepare import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
 from depthrt.session import open_session
 from depthrt.spec import METADATA_KEY, ModelSpec
+from depthrt.tuned import Choice, Objective, file_sha256, find_choice
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -33,10 +33,17 @@ class DepthModel:
     Safe to call from several threads.
     """
 
-    def __init__(self, session: ort.InferenceSession, spec: ModelSpec, path: Path) -> None:
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        spec: ModelSpec,
+        path: Path,
+        tuned: Choice | None = None,
+    ) -> None:
         self.session = session
         self.spec = spec
         self.path = path
+        self.tuned = tuned
         batch, _, height, width = session.get_inputs()[0].shape
         self.fixed_batch: int | None = batch if isinstance(batch, int) else None
         self.dynamic_size: bool = not (isinstance(height, int) and isinstance(width, int))
@@ -48,7 +55,8 @@ class DepthModel:
         *,
         provider: str = "auto",
         threads: int | None = None,
-        spinning: bool = False,
+        spinning: bool | None = None,
+        objective: Objective = "latency",
     ) -> DepthModel:
         """Load a model file; without a path the built-in model.
 
@@ -57,14 +65,22 @@ class DepthModel:
             provider: ``auto`` or one of ``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ...; one
                 that is asked for by name and not bound is an error.
             threads: threads inside one operator; None takes every usable core.
-            spinning: busy waiting; faster for a bare model, slower beside a decoder.
+            spinning: busy waiting; faster for a bare model, slower beside a decoder; None: off.
+            objective: which of the two choices of ``depthrt tune`` to take, where it has been run
+                for this file on this machine and ``provider``, ``threads`` and ``spinning`` are
+                left alone: the lowest latency of one frame, or the most frames per second.
 
         Raises:
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
             ProviderError: the provider cannot be had here.
         """
         file = find_model(path)
-        session = open_session(file, SessionOptions(provider, threads, spinning))
+        asked = SessionOptions(provider, threads, bool(spinning))
+        untouched = provider == "auto" and threads is None and spinning is None
+        tuned = find_choice(file, objective) if untouched else None
+        session = None if tuned is None else _try_session(file, tuned.options)
+        if session is None:
+            tuned, session = None, open_session(file, asked)
         metadata = session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise ModelError(
@@ -76,20 +92,21 @@ class DepthModel:
             _check_contract(session, spec)
         except ModelError as error:
             raise ModelError(f"{file}: {error}") from error
-        return cls(session, spec, file)
+        return cls(session, spec, file, tuned)
 
     @property
     def provider(self) -> str:
         """The provider that onnxruntime bound, by its short name."""
         return short_name(self.session.get_providers()[0])
 
+    @property
+    def batch(self) -> int:
+        """Frames per inference that suit this model here: what tuning found, else 1."""
+        return 1 if self.tuned is None else self.tuned.batch
+
     def sha256(self) -> str:
         """The hash of the model file."""
-        with self.path.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()
+        return file_sha256(self.path)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run once on a grey batch at the spec's size, so that the next run is a usual one."""
@@ -163,6 +180,14 @@ class DepthModel:
         missing = step - len(part)
         full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
         return self._run(full)[: len(part)]
+
+
+def _try_session(path: Path, options: SessionOptions) -> ort.InferenceSession | None:
+    """A session as it was tuned; None where that no longer works."""
+    try:
+        return open_session(path, options)
+    except DepthrtError:
+        return None
 
 
 def _check_contract(session: ort.InferenceSession, spec: ModelSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from depthrt.errors import ProviderError
@@ -16,6 +17,7 @@ PROVIDERS = {
     "migraphx": "MIGraphXExecutionProvider",
     "qnn": "QNNExecutionProvider",
 }
+PRECISION_HINTS = ("f32", "bf16", "f16")
 AUTO_ORDER = ("cuda", "openvino", "cpu")  # tensorrt builds engines for minutes: only when asked for
 
 _PACKAGE_OF = {
@@ -32,12 +34,39 @@ class SessionOptions:
     - ``provider``: a name of :data:`PROVIDERS`, or ``auto``;
     - ``threads``: threads inside one operator; None takes every core this process may use;
     - ``spinning``: busy waiting between operators; it helps a bare session (1.1-1.3x) and starves
-      decoder and encoder in a pipeline, so it is off.
+      decoder and encoder in a pipeline, so it is off;
+    - ``precision``: what OpenVINO computes the float part of a graph in, a name of
+      :data:`PRECISION_HINTS`; empty for the provider's own choice. Other providers have no such
+      hint: they compute what the graph says.
     """
 
     provider: str = "auto"
     threads: int | None = None
     spinning: bool = False
+    precision: str = ""
+
+    def line(self) -> str:
+        """The options in a few words."""
+        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}" if self.threads else ""
+        parts = [self.provider, threads, "spinning" if self.spinning else "", self.precision]
+        return ", ".join(part for part in parts if part)
+
+
+def provider_options(name: str, options: SessionOptions) -> dict[str, str]:
+    """What onnxruntime is told of one provider, given by its short name.
+
+    OpenVINO takes neither onnxruntime's thread count nor its precision; its own keys are those of
+    https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html.
+    """
+    if name != "openvino":
+        return {}
+    found = {"device_type": "CPU"}
+    if options.threads is not None:
+        found["num_of_threads"] = str(options.threads)
+    if options.precision:
+        hint = {"CPU": {"INFERENCE_PRECISION_HINT": options.precision}}
+        found["load_config"] = json.dumps(hint)
+    return found
 
 
 def short_name(provider: str) -> str:

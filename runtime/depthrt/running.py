@@ -35,7 +35,7 @@ class Job:
     show: bool = False
     provider: str = "auto"
     threads: int | None = None
-    batch: int = 1
+    batch: int | None = None
     overwrite: bool = False
 
 
@@ -104,14 +104,21 @@ def execute(job: Job) -> Summary:
         if output is None and not job.show:
             output = default_output(job.source, source)
             check_output(output, overwrite=job.overwrite, source=None)
-        model = DepthModel.load(job.model, provider=job.provider, threads=job.threads)
+        info = source.info
+        model = DepthModel.load(
+            job.model,
+            provider=job.provider,
+            threads=job.threads,
+            objective="latency" if info.live or info.frame_count == 1 else "throughput",
+        )
         sinks: list[Sink] = []
         if output is not None:
             sinks.append(open_sink(output, source.info, model.spec, job.view, job.colormap))
         if job.show:
             sinks.append(WindowSink(source.info.name, job.view, job.colormap))
         stats = Stats()
-        results = stream(source, model, batch=job.batch, stats=stats)
+        batch = model.batch if job.batch is None else job.batch
+        results = stream(source, model, batch=batch, stats=stats)
         start = time.perf_counter()
         progress = stack.enter_context(show_progress(source.info.frame_count))
         interrupted = drive(results, sinks, stats, progress)

@@ -10,7 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from depthrt.errors import DepthrtError, ModelError, ProviderError
-from depthrt.providers import PROVIDERS, SessionOptions, candidates, short_name
+from depthrt.providers import (
+    PROVIDERS,
+    SessionOptions,
+    candidates,
+    provider_options,
+    short_name,
+)
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -31,10 +37,15 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
         raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
     failures: list[str] = []
     for name in candidates(options.provider, ort.get_available_providers()):
+        settings = session_options(options)
+        if name != "cpu":  # being bound says nothing of which nodes it takes
+            settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         try:
             with _quiet(ort):
                 session = ort.InferenceSession(
-                    str(path), session_options(options), providers=[PROVIDERS[name]]
+                    str(path),
+                    settings,
+                    providers=[(PROVIDERS[name], provider_options(name, options))],
                 )
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             failure = _load_error(path, name, error)
@@ -43,9 +54,12 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
             failures.append(str(failure))
             continue
         bound = short_name(session.get_providers()[0])
-        if bound == name:
+        if bound != name:
+            failures.append(f"provider {name} was asked for, but onnxruntime bound {bound} instead")
+        elif name != "cpu" and not _takes_part(session, name):
+            failures.append(f"provider {name} was bound, but takes no part of {path.name}")
+        else:
             return session
-        failures.append(f"provider {name} was asked for, but onnxruntime bound {bound} instead")
     advice = "`depthrt doctor` says which providers work here"
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
 
@@ -63,6 +77,15 @@ def session_options(options: SessionOptions) -> ort.SessionOptions:
         "session.intra_op.allow_spinning", "1" if options.spinning else "0"
     )
     return result
+
+
+def _takes_part(session: ort.InferenceSession, name: str) -> bool:
+    """Whether any node runs on the provider; onnxruntime before 1.24 cannot say, and counts."""
+    try:
+        parts = session.get_provider_graph_assignment_info()
+    except Exception:  # no such method, or onnxruntime's own class for "not recorded"
+        return True
+    return any(part.ep_name == PROVIDERS[name] and part.get_nodes() for part in parts)
 
 
 def usable_cores() -> int:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from depthrt.cli import doctor, info, run
+from depthrt.cli import doctor, info, run, tune
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
 
 ENTRY_POINTS = "depthrt.commands"
@@ -76,6 +76,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("tune")(tune.tune)
 app.command("info")(info.info)
 app.command("models")(info.models)
 app.command("doctor")(doctor.doctor)

@@ -63,6 +63,9 @@ def models(
 
 
 def _facts(model: DepthModel) -> dict[str, Any]:
+    from depthrt.tuned import find_tuning
+
+    tuned = find_tuning(model.path)
     return {
         "file": str(model.path),
         "file_mb": round(model.path.stat().st_size / 1e6, 2),
@@ -70,6 +73,7 @@ def _facts(model: DepthModel) -> dict[str, Any]:
         "bound_provider": model.provider,
         "dynamic_batch": model.fixed_batch is None,
         "dynamic_size": model.dynamic_size,
+        "tuned": None if tuned is None else tuned.as_dict(),
         "spec": json.loads(model.spec.to_json()),
     }
 
@@ -80,6 +84,8 @@ def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value:
             rows.extend(_flat(value, "" if key == "spec" else f"{name}."))
+        elif name == "tuned" and value is None:
+            rows.append((name, "no"))
         else:
             rows.append((name, value))
     return rows

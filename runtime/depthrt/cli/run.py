@@ -75,7 +75,12 @@ def run(
         int | None,
         typer.Option(help="Threads of the network.", min=1, rich_help_panel=_MACHINE),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Frames per inference.", rich_help_panel=_MACHINE)] = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames per inference; 1, or what `depthrt tune` found.", rich_help_panel=_MACHINE
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
