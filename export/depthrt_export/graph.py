@@ -109,7 +109,7 @@ def _frozen(network: DepthNetwork, vary: frozenset[Vary], reason: str) -> str:
             f"{network.name} takes only certain sizes: say which with --multiple-of (32, say), or "
             "leave out --dynamic size"
         )
-    fixed = "batch" if re.search(r"marked batch", reason) else "size"
+    fixed = "batch" if "size" not in vary or re.search(r"marked batch", reason) else "size"
     return (
         f"{network.name} works at one {fixed} only (its code fixes what was to vary): leave out "
         f"--dynamic {fixed}"
