@@ -104,7 +104,7 @@ def build(
             made = to_half_precision(network, form, made, Path(folder), samples, options, phases)
         spec = _spec(network, options, made, [folded.note, *rewrites])
         with phases("write and load"):
-            finish(made.model, spec, Path(folder) / target.name, target)
+            finish(made.model, spec, Path(folder) / target.name, target, made.runs_here)
     return Report(
         target,
         spec,

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 
-from depthrt.errors import AccuracyGateError, ModelError, UsageError
+from depthrt.errors import AccuracyGateError, ModelError
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
 from depthrt_export.fold import FoldResult
@@ -21,12 +21,16 @@ from depthrt_export.place import write_model
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.probe import OutputForm
 from depthrt_export.quantise import Int8Recipe, quantise
+from depthrt_export.rounding import rounding_graph
 from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torch_reference
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A graph, its proof against ``reference``, and what is to be said of it."""
+    """A graph, its proof against ``reference``, and what is to be said of it.
+
+    ``runs_here``: whether onnxruntime has kernels for it on this machine's CPU.
+    """
 
     model: onnx.ModelProto
     proof: Proof
@@ -34,6 +38,7 @@ class Made:
     float_nodes: tuple[str, ...]
     measured: Mapping[str, Any]
     notes: tuple[str, ...]
+    runs_here: bool = True
 
 
 def to_int8(
@@ -98,11 +103,11 @@ def to_half_precision(
     options: ExportOptions,
     phases: Phases,
 ) -> Made:
-    """float16 or bfloat16, judged by PyTorch.
+    """float16 or bfloat16, judged by PyTorch; by its float32 likeness where it does not run here.
 
     Raises:
         AccuracyGateError: it differs by more than the precision's tolerance.
-        UsageError: the graph cannot be converted, or the result does not run here.
+        UsageError: the graph cannot be converted.
     """
     precision: HalfPrecision = "float16" if options.precision == "float16" else "bfloat16"
     path = folder / "half.onnx"
@@ -110,9 +115,22 @@ def to_half_precision(
         half = to_half(made.model, precision, samples)
         write_model(half.model, path)
     with phases(f"prove {precision}"):
-        proof = _prove_half(network, form, path, samples, options)
-    measured = {**made.measured, precision: proof_facts(proof)}
-    return Made(half.model, proof, "PyTorch", half.float_nodes, measured, half.notes)
+        try:
+            proof, missing = _prove_half(network, form, path, samples, options), ""
+        except ModelError as error:
+            missing = _kernel(error)
+            write_model(rounding_graph(made.model, precision, half.kept), path)
+            proof = _prove_half(network, form, path, samples, options)
+    notes, facts = half.notes, proof_facts(proof)
+    if missing:
+        facts["proven_by"] = f"a float32 graph that rounds every tensor to {precision}"
+        notes = (
+            *notes,
+            f"this CPU does not run it ({missing}): proven by a float32 graph that rounds every "
+            f"tensor to {precision}; run it with a provider that has {precision}",
+        )
+    measured = {**made.measured, precision: facts}
+    return Made(half.model, proof, "PyTorch", half.float_nodes, measured, notes, not missing)
 
 
 def _prove_half(
@@ -122,20 +140,9 @@ def _prove_half(
     samples: list[Sample],
     options: ExportOptions,
 ) -> Proof:
-    try:
-        return prove(
-            network,
-            torch_reference(network, form),
-            path,
-            samples,
-            options.vary,
-            TOLERANCES[options.precision],
-        )
-    except ModelError as error:
-        raise UsageError(
-            f"{options.precision} does not run on this machine's CPU in onnxruntime, so the file "
-            f"could not be proven: take --precision fp32 or fp16 ({_kernel(error)})"
-        ) from error
+    reference = torch_reference(network, form)
+    tolerance = TOLERANCES[options.precision]
+    return prove(network, reference, path, samples, options.vary, tolerance)
 
 
 def _kernel(error: ModelError) -> str:

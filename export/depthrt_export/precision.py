@@ -53,11 +53,15 @@ _PIXELS = ("image", "pixel_zero", "pixel_gain")
 
 @dataclass(frozen=True, eq=False)
 class HalfResult:
-    """The converted graph, the nodes of it that stayed float32, and why."""
+    """The converted graph, the nodes of it that stayed float32, and why.
+
+    ``kept`` are all of those; ``float_nodes`` leaves out what turns pixels or shapes into numbers.
+    """
 
     model: onnx.ModelProto
     float_nodes: tuple[str, ...]
     notes: tuple[str, ...]
+    kept: frozenset[str] = frozenset()
 
 
 def to_half(
@@ -84,7 +88,7 @@ def to_half(
     notes = [f"{len(named)} nodes kept in float32" if named else "all nodes converted"]
     if far:
         notes.append(f"out of {precision}'s range: {', '.join(far[:4])}{' ...' * (len(far) > 4)}")
-    return HalfResult(work, named, tuple(notes))
+    return HalfResult(work, named, tuple(notes), frozenset(node.name for node, _ in kept))
 
 
 def _kept(

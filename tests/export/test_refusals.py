@@ -142,10 +142,3 @@ def test_int8_from_too_few_frames(tmp_path: Path, frames: str) -> None:
     assert str(error) == (
         "int8 needs ranges from at least 10 frames, not 1: give a video or more images as --frames"
     )
-
-
-def test_bfloat16_that_does_not_run_here(tmp_path: Path, frames: str) -> None:
-    error = attempt("Convolved", tmp_path, frames, precision="bfloat16")
-    assert "bfloat16 does not run on this machine's CPU" in str(error)
-    assert "no kernel for Conv" in str(error)
-    assert error.exit_code == 2
