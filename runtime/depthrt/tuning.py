@@ -84,7 +84,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found, and all that was tried; the first trial is the default."""
+    """What was found, and all that was tried, the default first."""
 
     tuning: Tuning
     trials: tuple[Trial, ...]
@@ -92,8 +92,8 @@ class Outcome:
 
     @property
     def default(self) -> Choice:
-        """How the model runs when nothing is tuned."""
-        return self.trials[0].choice()
+        """How the model runs when nothing is tuned: the first that works and is faithful."""
+        return next(trial for trial in self.trials if trial.frame_ms).choice()
 
 
 def tune(
@@ -137,11 +137,11 @@ def tune(
         pairs = _rounds(pairs, place, begin_s + share * seconds, progress)
         if batched:
             pairs = _finalists(pairs)
-            pairs = _rounds(pairs, place, begin_s + seconds, progress)
             trials += [trial for trial, _ in pairs if trial.batch > 1]
+            for trial, _ in pairs:
+                trial.finalist = True
+            pairs = _rounds(pairs, place, begin_s + seconds, progress)
     finalists = [trial for trial, _ in pairs]
-    for trial in finalists:
-        trial.finalist = True
     tuning = Tuning(*(_best(finalists, objective or each) for each in OBJECTIVES))
     return Outcome(tuning, tuple(trials), time.perf_counter() - begin_s)
 
@@ -154,7 +154,9 @@ def configurations() -> list[SessionOptions]:
     found: list[SessionOptions] = []
     for name in ordered:
         if name == "cpu":
-            found += [SessionOptions(name, n, s) for s in (False, True) for n in thread_counts()]
+            found += [SessionOptions(name, n) for n in thread_counts()]
+            # One thread has nobody to spin for.
+            found += [SessionOptions(name, n, spinning=True) for n in thread_counts() if n > 1]
         elif name == "openvino":
             half = "f16" if platform.machine().lower() in ("arm64", "aarch64") else "bf16"
             found += [SessionOptions(name, n, False, p) for p in ("", half) for n in (None, *few())]

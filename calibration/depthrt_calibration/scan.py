@@ -1,0 +1,145 @@
+"""The frames of sources that a calibration could take, one at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.display import SceneCuts
+from depthrt.frame import Frame
+from depthrt.prepare import prepare
+from depthrt.sources import Selection, Source, SourceInfo, open_source
+from depthrt.spec import InputSpec
+from depthrt_calibration.feature import Feature, emptiness, feature
+
+# What features and scene cuts see; the stored frame keeps its size.
+THUMBNAIL = InputSpec(108, 192, interpolation="area")
+_LONG = 9000  # frames of a video that is read whole, 5 minutes at 30/s; of others, parts
+_PARTS = 48
+_LIVE_S = 60.0  # how long a camera or a stream is watched
+_UNKNOWN_STRIDE = 10  # of a source that does not say how long it is
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A frame that is worth a thought: ``scene`` counts from 0 over all sources."""
+
+    frame: Frame
+    source: str
+    scene: int
+    feature: Feature
+
+
+@dataclass
+class Counts:
+    """How many frames were looked at, and how many of them were left out for what."""
+
+    considered: int = 0
+    black: int = 0
+    blank: int = 0
+    near_duplicates: int = 0
+    surplus: int = 0
+    losses: dict[str, str] = field(default_factory=dict)
+
+    def reasons(self) -> str:
+        """What was left out, in words."""
+        parts = [
+            f"{number} {what}"
+            for number, what in (
+                (self.black, "black"),
+                (self.blank, "of one colour"),
+                (self.near_duplicates, "near-duplicates"),
+            )
+            if number
+        ]
+        return ", ".join(parts)
+
+
+def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) -> Iterator[Seen]:
+    """Usable frames of all sources, in order.
+
+    At most ``limit`` frames are considered in all, an equal share of each source, spread evenly
+    over it. Videos of more than 9000 frames are read in 48 parts, a live source for a minute, so
+    that time and memory stay bounded whatever the length. Scene cuts are looked for between all
+    frames that are decoded; a new part or source is a new scene.
+
+    Args:
+        every: consider every n-th frame; None: as many as the limit allows.
+        counts: what was looked at and left out; filled while the frames pass.
+
+    Raises:
+        SourceError: nothing there, or nothing that can be read as pictures.
+        UsageError: several videos by one name.
+    """
+    share = max(1, limit // len(sources))
+    scene = -1
+    for source in sources:
+        opened = open_source(source)
+        parts, left = spans(opened.info), share
+        read: int | None = opened.info.frame_count if len(parts) == 1 else _LONG
+        stride = every or (_UNKNOWN_STRIDE if read is None else max(1, math.ceil(read / share)))
+        for number, part in enumerate(parts):
+            current = opened if part.is_whole else open_source(source, part)
+            room = math.ceil(left / (len(parts) - number))
+            for seen in _part(current, source, scene + 1, stride, room, counts):
+                scene = seen.scene
+                left -= 1
+                if isinstance(seen, Seen):
+                    yield seen
+            lost = current.losses.sentence()
+            if lost:
+                counts.losses[source] = lost
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A frame that was considered and left out."""
+
+    scene: int
+
+
+def spans(info: SourceInfo) -> list[Selection]:
+    """The parts of a source to read: 48 of a long video, else the whole."""
+    total = info.frame_count or 0
+    if info.path is None or info.rate is None or total <= _LONG:
+        return [Selection()]
+    duration_s = float(total / info.rate)
+    return [
+        Selection(start_s=round(duration_s * part / _PARTS, 3), max_frames=_LONG // _PARTS)
+        for part in range(_PARTS)
+    ]
+
+
+def _part(
+    opened: Source, source: str, scene: int, stride: int, room: int, counts: Counts
+) -> Iterator[Seen | _Left]:
+    cuts, taken = SceneCuts(), 0
+    until_s = _LIVE_S if opened.info.live else math.inf
+    with closing(opened.frames()) as frames:  # type: ignore[type-var]  # sources give generators
+        for number, frame in enumerate(frames):
+            if frame.time_s >= until_s:
+                return
+            thumbnail = prepare(frame.image, THUMBNAIL)
+            scene += cuts.update(thumbnail)
+            if number % stride:
+                continue
+            taken += 1
+            counts.considered += 1
+            if _usable(thumbnail, counts):
+                yield Seen(frame, source, scene, feature(thumbnail))
+            else:
+                yield _Left(scene)
+            if taken == room:
+                return
+
+
+def _usable(thumbnail: NDArray[np.uint8], counts: Counts) -> bool:
+    kind = emptiness(thumbnail)
+    counts.black += kind == "black"
+    counts.blank += kind == "blank"
+    return not kind

@@ -1,0 +1,78 @@
+"""A diverse few of many frames: farthest points, with every scene heard first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt_calibration.feature import distances
+
+Features = NDArray[np.float32]  # N,F
+
+METHOD = (
+    "one frame a scene (the nearest to the scene's mean), then farthest-point traversal "
+    "(Gonzalez 1985); ties go to the earlier frame"
+)
+
+
+def choose(features: Features, scenes: Sequence[int], count: int) -> list[int]:
+    """Indices, ascending, of at most ``count`` frames that cover all of them well.
+
+    Every scene gives its most usual frame first, so that a short scene is not passed over for
+    being like another; of more scenes than ``count`` the most different ones. The rest are added
+    farthest first: each time the frame whose distance to the nearest chosen one is greatest.
+    That covers all frames within twice the smallest possible radius (T. F. Gonzalez, "Clustering to
+    minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985).
+
+    Deterministic: equal features in equal order give equal indices.
+
+    Args:
+        features: float32 N,F.
+        scenes: the scene of every frame, N.
+        count: how many are wanted, at least 1.
+    """
+    if len(features) <= count:
+        return list(range(len(features)))
+    speakers = _speakers(features, np.asarray(scenes))
+    if len(speakers) > count:
+        subset = farthest(features[speakers], count, [])
+        return sorted(speakers[i] for i in subset)
+    return sorted(farthest(features, count, speakers))
+
+
+def farthest(features: Features, count: int, chosen: Sequence[int]) -> list[int]:
+    """``chosen`` and the farthest points after it, ``count`` in all; starts near the mean."""
+    found = list(chosen) or [_usual(features)]
+    nearest = np.full(len(features), np.inf, np.float32)
+    for index in found:
+        nearest = np.minimum(nearest, distances(features, features[index]))
+    nearest[found] = -1  # a chosen one is never the farthest, even among equals
+    while len(found) < min(count, len(features)):
+        index = int(np.argmax(nearest))
+        found.append(index)
+        nearest = np.minimum(nearest, distances(features, features[index]))
+        nearest[index] = -1
+    return found
+
+
+def nearest_other(features: Features) -> list[float]:
+    """For every frame the distance to the nearest other one; 0 for a single frame."""
+    found = []
+    for index, one in enumerate(features):
+        apart = np.delete(distances(features, one), index)
+        found.append(float(apart.min()) if len(apart) else 0.0)
+    return found
+
+
+def _speakers(features: Features, scenes: NDArray[np.int_]) -> list[int]:
+    found = []
+    for scene in np.unique(scenes):
+        members = np.flatnonzero(scenes == scene)
+        found.append(int(members[_usual(features[members])]))
+    return found
+
+
+def _usual(features: Features) -> int:
+    return int(np.argmin(distances(features, features.mean(axis=0))))
