@@ -63,8 +63,8 @@ def _extremes(model: onnx.ModelProto, names: list[str], samples: Sequence[Sample
             )
     low = np.full(len(names), np.inf)
     high = np.full(len(names), -np.inf)
-    session = _session(watched)
-    for batch in _batches(session, samples):
+    session = open_quietly(watched)
+    for batch in one_by_one(session, samples):
         values = np.array([float(v) for v in session.run(None, {"image": batch})])
         low = np.minimum(low, values[: len(names)])
         high = np.maximum(high, values[len(names) :])
@@ -84,8 +84,8 @@ def _histograms(
         watched.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in chunk
         )
-        session = _session(watched)
-        for batch in _batches(session, samples):
+        session = open_quietly(watched)
+        for batch in one_by_one(session, samples):
             for name, value in zip(chunk, session.run(None, {"image": batch}), strict=True):
                 low, high = ranges[name]
                 if high > low:
@@ -107,7 +107,7 @@ def _cut(
     return low + first * width, min(high, low + (last + 1) * width)
 
 
-def _batches(
+def one_by_one(
     session: ort.InferenceSession, samples: Sequence[Sample]
 ) -> Iterator[NDArray[np.uint8]]:
     """Every frame alone, or as often as a graph of a fixed batch wants it."""
@@ -116,7 +116,7 @@ def _batches(
         yield np.repeat(sample.pixels[None], batch if isinstance(batch, int) else 1, axis=0)
 
 
-def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+def open_quietly(model: onnx.ModelProto) -> ort.InferenceSession:
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -7,6 +7,7 @@ What the choices rest on (relative RMSE and time measured on a CPU with VNNI):
 - uint8 activations with int8 weights: int8 activations take twice the time;
 - weights per output channel: per tensor loses two to three times the accuracy, and time;
 - the head stays float: one channel of depth has more than 256 levels;
+- Resize gives what it takes, so both ends share one range and it runs on integers;
 - the uint8 image IS the quantised input of the first convolution: no Cast, no QuantizeLinear.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -60,13 +62,15 @@ class Int8Recipe:
     - ``percentile``: share of the values, in percent, that ranges keep; None: all (min-max). Of a
       trained network with min-max the mean error on unseen scenes is a third larger;
     - ``reduce_range``: 7-bit weights, for CPUs with AVX2 or AVX-512 but no VNNI, whose 16-bit sums
-      saturate.
+      saturate;
+    - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it.
     """
 
     operators: tuple[str, ...] = _OPERATORS
     float_nodes: tuple[str, ...] = ()
     percentile: float | None = 99.99
     reduce_range: bool = False
+    activations: Literal["uint8", "int8", "uint16"] = "uint8"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,9 @@ def quantise(
     work = onnx.ModelProto()
     work.CopyFrom(model)
     head = head_nodes(work.graph)
-    ranges = dict(ranges)
+    ranges = _through_resize(work.graph, ranges)
+    if recipe.activations != "uint8":
+        zero = None  # the pixels are uint8
     entry, note = _integer_entry(work.graph, ranges, zero)
     kept = {*head, *recipe.float_nodes}
     nodes = [n.name for n in work.graph.node if n.op_type in recipe.operators]
@@ -120,6 +126,16 @@ def head_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:
         if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Gemm"):
             pending.extend(node.input)
     return tuple(reversed(found))
+
+
+def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
+    """A resized map between the pixels of another: give it that one's range, in graph order."""
+    shared = dict(ranges)
+    for node in graph.node:
+        mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+        if node.op_type == "Resize" and mode != b"cubic" and node.input[0] in shared:
+            shared[node.output[0]] = shared[node.input[0]]
+    return shared
 
 
 def _integer_entry(
@@ -175,18 +191,19 @@ def _quantise_qdq(
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+    kinds = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8, "uint16": QuantType.QUInt16}
     pairs = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         shape_inference.infer_shapes(model),
         True,  # per channel
         recipe.reduce_range,
         QuantType.QInt8,
-        QuantType.QUInt8,
+        kinds[recipe.activations],
         TensorsData(CalibrationMethod.MinMax, pairs),
         nodes,
         [],
         list(recipe.operators),
-        {"ActivationSymmetric": False, "WeightSymmetric": True},
+        {"ActivationSymmetric": recipe.activations == "int8", "WeightSymmetric": True},
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()

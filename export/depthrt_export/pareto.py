@@ -1,0 +1,93 @@
+"""What was measured of a candidate, and which candidates no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from depthrt_export.paired import Paired
+
+FLOAT = "float32"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate and its figures.
+
+    - ``recipe``: its name; ``float_blocks``: blocks left in float;
+    - ``error``, ``worst``: mean and worst frame of mean |difference| over the float depth's
+      2-98 percentile spread, on frames that calibration never saw;
+    - ``drop``: relative growth of AbsRel on a labelled set, None without one;
+    - ``latency``: beside float32, None where it was not timed;
+    - ``refused``: why it cannot be picked, empty if it can.
+    """
+
+    recipe: str
+    float_blocks: tuple[str, ...] = ()
+    error: float | None = None
+    worst: float | None = None
+    drop: float | None = None
+    latency: Paired | None = None
+    refused: str = ""
+
+    @property
+    def name(self) -> str:
+        """The recipe, and how many blocks it spares."""
+        count = len(self.float_blocks)
+        return f"{self.recipe}, {count} block{'s' * (count != 1)} float" if count else self.recipe
+
+    @property
+    def loss(self) -> float | None:
+        """What is held against the allowed drop: accuracy's where it is known, else the error."""
+        return self.error if self.drop is None else self.drop
+
+    @property
+    def ratio(self) -> float | None:
+        """Time over float32's."""
+        return None if self.latency is None else self.latency.ratio
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Measured:
+        """What :meth:`to_dict` made."""
+        latency = content["latency"]
+        return cls(
+            recipe=content["recipe"],
+            float_blocks=tuple(content["float_blocks"]),
+            error=content["error"],
+            worst=content["worst"],
+            drop=content["drop"],
+            latency=None if latency is None else Paired(**latency),
+            refused=content["refused"],
+        )
+
+
+def float32() -> Measured:
+    """The graph that all others are held against."""
+    return Measured(FLOAT, error=0.0, worst=0.0, latency=Paired(1.0, 1.0, 1.0, 0.0, 0.0, 0))
+
+
+def front(candidates: Iterable[Measured]) -> tuple[Measured, ...]:
+    """Those than which no other is both faster and more exact, fastest first; float32 included."""
+    timed = [c for c in (*candidates, float32()) if c.ratio is not None and c.loss is not None]
+    timed.sort(key=lambda c: (c.ratio or 0.0, c.loss or 0.0))
+    kept: list[Measured] = []
+    for candidate in timed:
+        if not kept or (candidate.loss or 0.0) < (kept[-1].loss or 0.0):
+            kept.append(candidate)
+    return tuple(kept)
+
+
+def pick(candidates: Sequence[Measured], max_drop: float) -> Measured | None:
+    """The fastest that is exact enough and not refused; untimed ones in the order they came."""
+    fitting = [c for c in candidates if not c.refused and fits(c, max_drop)]
+    return min(fitting, key=lambda c: c.ratio if c.ratio is not None else 0.0, default=None)
+
+
+def fits(candidate: Measured, max_drop: float) -> bool:
+    """Whether its loss is known and allowed."""
+    return candidate.loss is not None and candidate.loss <= max_drop

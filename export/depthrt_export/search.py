@@ -1,0 +1,224 @@
+"""The search for the fastest graph that still sees depth.
+
+1. Every recipe of the target by itself: error on unseen frames, time beside float32.
+2. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
+   the most sensitive blocks left in float, more of them until the error fits.
+3. The pick: the fastest that fits and is clearly faster than float32.
+
+Every measurement goes into the journal at once; a search that was cut short goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from depthrt.errors import DepthrtError, WriteError
+from depthrt_export.blocks import blocks
+from depthrt_export.journal import Journal
+from depthrt_export.judge import Judge
+from depthrt_export.paired import Timer
+from depthrt_export.pareto import Measured, fits, front, pick
+from depthrt_export.place import write_model
+from depthrt_export.recipes import Applied, Material, Recipe, StaticRecipe, apply
+from depthrt_export.sensitivity import counts, measure_blocks, ranked
+from depthrt_export.targets import Target
+
+_SENSITIVITY_FRAMES = 4
+_SENSITIVITY_SHARE = 0.5  # of the time that is left
+_RECOVERED_RECIPES = 2
+_HOPELESS = 20.0  # times the allowed loss
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may cost and lose; ``budget_s`` counts from its start."""
+
+    max_drop: float = 0.05
+    budget_s: float = 600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search came to: the pick (None: float32 stays), all candidates, the front."""
+
+    picked: Measured | None
+    candidates: tuple[Measured, ...]
+    sensitivity: Mapping[str, Mapping[str, float]]
+    limits: Limits
+    target: Target
+    frames: int
+    reused: int
+    out_of_time: bool
+
+    @property
+    def front(self) -> tuple[Measured, ...]:
+        """The candidates that no other beats in both time and exactness, and float32."""
+        return front(self.candidates)
+
+
+@dataclass(eq=False)
+class Search:
+    """One search; ``folder`` takes the candidates' files, one at a time."""
+
+    material: Material
+    judge: Judge
+    target: Target
+    limits: Limits
+    journal: Journal
+    timer: Timer
+    folder: Path
+    say: Say = lambda _: None
+    clock: Callable[[], float] = time.monotonic
+    _start_s: float = field(init=False, default=0.0)
+    _reused: int = field(init=False, default=0)
+    _cut: bool = field(init=False, default=False)
+
+    def run(self) -> Found:
+        """Measure, recover, pick."""
+        self._start_s = self.clock()
+        self._groups = blocks(self.material.model.graph)
+        recipes = self.target.recipes(self.material.model.graph)
+        alone = [m for r in recipes if (m := self._candidate(r)) is not None]
+        found, sensitivity = list(alone), {}
+        for recipe in self._worth_saving(recipes, alone):
+            errors = self._sensitivity(recipe)
+            sensitivity[recipe.name] = errors
+            found.extend(
+                self._saved(recipe, errors, next(m for m in alone if m.recipe == recipe.name))
+            )
+        return Found(
+            pick(found, self.limits.max_drop),
+            tuple(found),
+            sensitivity,
+            self.limits,
+            self.target,
+            len(self.judge.validation),
+            self._reused,
+            self._cut,
+        )
+
+    def make(self, measured: Measured) -> Applied:
+        """The graph of a candidate."""
+        recipes = self.target.recipes(self.material.model.graph)
+        recipe = next(r for r in recipes if r.name == measured.recipe)
+        return apply(recipe, self.material, self._nodes(measured.float_blocks))
+
+    def _worth_saving(
+        self, recipes: Sequence[Recipe], alone: Sequence[Measured]
+    ) -> list[StaticRecipe | Recipe]:
+        """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
+        best = pick(alone, self.limits.max_drop)
+        bar = best.ratio if best is not None and best.ratio is not None else 1.0
+        by_name = {r.name: r for r in recipes}
+        wanting = [
+            m
+            for m in alone
+            if not m.refused and m.loss is not None and not fits(m, self.limits.max_drop)
+            and (best is None or (m.ratio is not None and m.ratio < 0.95 * bar))
+        ]  # fmt: skip
+        wanting.sort(key=lambda m: m.ratio if m.ratio is not None else 0.0)
+        return [by_name[m.recipe] for m in wanting[:_RECOVERED_RECIPES]]
+
+    def _saved(
+        self, recipe: Recipe, errors: Mapping[str, float], plain: Measured
+    ) -> list[Measured]:
+        """The recipe with more and more blocks in float, until it fits or is too slow."""
+        made: list[Measured] = []
+        order = ranked(errors)
+        for count in counts(errors, plain.loss or 0.0, self.limits.max_drop):
+            candidate = self._candidate(recipe, tuple(order[:count]))
+            if candidate is None:
+                break
+            made.append(candidate)
+            if candidate.refused or fits(candidate, self.limits.max_drop):
+                break
+        return made
+
+    def _sensitivity(self, recipe: Recipe) -> dict[str, float]:
+        name = f"sensitivity|{recipe.name}"
+        kept = self.journal.entries.get(name)
+        if kept is not None:
+            self._reused += 1
+            return {str(k): float(v) for k, v in kept.items()}
+        end_s = self.clock() + _SENSITIVITY_SHARE * self._left_s()
+
+        def error_of(spared: Sequence[str]) -> float | None:
+            (block,) = set(self._groups) - set(spared)
+            self.say(f"sensitivity of {block}, {recipe.name}")
+            try:
+                path = self._write(recipe, spared)
+            except WriteError:
+                raise
+            except DepthrtError:
+                return None
+            errors = self.judge.errors(path, _SENSITIVITY_FRAMES)
+            return sum(errors) / len(errors)
+
+        def late() -> bool:
+            return self.clock() >= end_s
+
+        errors = measure_blocks(list(self._groups), error_of, late)
+        if len(errors) == len(self._groups):
+            self.journal.put(name, errors)
+        else:
+            self._cut = True
+        return errors
+
+    def _candidate(self, recipe: Recipe, spared: tuple[str, ...] = ()) -> Measured | None:
+        """A candidate measured, now or before; None where the time is up."""
+        name = f"{recipe.name}|{','.join(spared)}"
+        kept = self.journal.entries.get(name)
+        if kept is not None:
+            self._reused += 1
+            return Measured.from_dict(kept)
+        if self._left_s() <= 0:
+            self._cut = True
+            return None
+        self.say(Measured(recipe.name, spared).name)
+        measured = self._measure(recipe, spared)
+        self.journal.put(name, measured.to_dict())
+        return measured
+
+    def _measure(self, recipe: Recipe, spared: tuple[str, ...]) -> Measured:
+        blank = Measured(recipe.name, spared)
+        try:
+            path = self._write(recipe, spared)
+            errors = self.judge.errors(path)
+            drop = self.judge.drop(path)
+        except WriteError:
+            raise
+        except DepthrtError as error:
+            return replace(blank, refused=str(error).replace(f"{self.folder}/", "").splitlines()[0])
+        seen = replace(
+            blank,
+            error=float(f"{sum(errors) / len(errors):.4g}"),
+            worst=float(f"{max(errors):.4g}"),
+            drop=None if drop is None else float(f"{drop:.4g}"),
+        )
+        if not self.target.timed:
+            return seen
+        if (seen.loss or 0.0) > _HOPELESS * self.limits.max_drop:
+            return replace(seen, refused=f"sees no depth any more (loss {seen.loss:.2g})")
+        latency = self.timer(path, self.judge.float_path, self.judge.validation[0].pixels)
+        slow = "" if latency.faster else (
+            f"not clearly faster than float32: {latency.ratio:.2f} of its time "
+            f"[{latency.low:.2f}-{latency.high:.2f}]"
+        )  # fmt: skip
+        return replace(seen, latency=latency, refused=slow)
+
+    def _write(self, recipe: Recipe, spared: Sequence[str]) -> Path:
+        path = self.folder / "candidate.onnx"
+        write_model(apply(recipe, self.material, self._nodes(spared)).model, path)
+        return path
+
+    def _nodes(self, names: Sequence[str]) -> tuple[str, ...]:
+        groups = blocks(self.material.model.graph)
+        return tuple(node for name in names for node in groups[name])
+
+    def _left_s(self) -> float:
+        return self.limits.budget_s - (self.clock() - self._start_s)

@@ -1,0 +1,123 @@
+"""Where a file is to run, and which recipes are worth trying there.
+
+Recipes stand in the order of their expected speed. Only ``host`` is measured: for another machine
+the first recipe that is exact enough is taken, untimed, and that is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from depthrt.errors import UsageError
+from depthrt_export.blocks import constant_products, has_attention
+from depthrt_export.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
+
+INT8 = StaticRecipe("int8")
+INT8_ALL = StaticRecipe("int8, min-max", percentile=None)
+INT8_7BIT = StaticRecipe("int8, 7-bit weights", reduce_range=True)
+INT8_SIGNED = StaticRecipe("int8, signed", activations="int8")
+INT16 = StaticRecipe("int8, 16-bit activations", activations="uint16")
+FP16, BF16 = HalfRecipe("float16", "float16"), HalfRecipe("bfloat16", "bfloat16")
+DYNAMIC = DynamicRecipe("dynamic products")
+DYNAMIC_SMOOTH = DynamicRecipe("dynamic products, smoothed", smoothed=True)
+DYNAMIC_CONV = DynamicRecipe(
+    "dynamic products, smoothed, static convolutions", smoothed=True, convolutions=True
+)
+PRODUCTS = StaticRecipe(
+    "static products, smoothed", True, convolutions=False, smoothed=True, percentile=None
+)
+PRODUCTS_CONV = StaticRecipe(
+    "static products and convolutions, smoothed", True, smoothed=True, percentile=None
+)
+PRODUCTS_CONV_SIGNED = StaticRecipe(
+    "static products and convolutions, smoothed, signed",
+    True,
+    smoothed=True,
+    percentile=None,
+    activations="int8",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A preset: what to try for networks of convolutions and for transformers, and why."""
+
+    name: str
+    convolutional: tuple[Recipe, ...]
+    transformer: tuple[Recipe, ...]
+    why: str
+
+    @property
+    def timed(self) -> bool:
+        """Whether latency is measured here and judged."""
+        return self.name == "host"
+
+    def recipes(self, graph: onnx.GraphProto) -> tuple[Recipe, ...]:
+        """The recipes that suit this graph."""
+        if has_attention(graph) and constant_products(graph):
+            return self.transformer
+        return self.convolutional
+
+
+_TRANSFORMER = (PRODUCTS_CONV, DYNAMIC_CONV, PRODUCTS, DYNAMIC_SMOOTH, DYNAMIC)
+
+TARGETS: dict[str, Target] = {
+    t.name: t
+    for t in (
+        Target(
+            "host",
+            (INT8, INT8_ALL, INT16, FP16, BF16),
+            (*_TRANSFORMER, BF16),
+            "everything that onnxruntime's CPU provider may run fast, as measured on this machine",
+        ),
+        Target(
+            "x86-vnni",
+            (INT8, INT8_ALL),
+            _TRANSFORMER,
+            "VNNI multiplies uint8 by int8 and adds in 32 bits; int8 by int8 takes twice the time",
+        ),
+        Target(
+            "x86-avx2",
+            (INT8_7BIT,),
+            (DYNAMIC_SMOOTH,),
+            "without VNNI pairs of products are added in 16 bits, which saturate: 7-bit weights",
+        ),
+        Target(
+            "arm64",
+            (INT8_SIGNED,),
+            (PRODUCTS_CONV_SIGNED, DYNAMIC_SMOOTH),
+            "SDOT and SMMLA multiply int8 by int8; onnxruntime has symmetric kernels for just that",
+        ),
+        Target(
+            "cuda",
+            (FP16,),
+            (FP16,),
+            "tensor cores run float16; the CUDA provider has no int8 convolutions",
+        ),
+        Target(
+            "tensorrt",
+            (INT8_SIGNED, FP16),
+            (PRODUCTS_CONV_SIGNED, FP16),
+            "TensorRT reads QDQ with zero points of 0 alone: int8 activations, symmetric",
+        ),
+        Target(
+            "openvino",
+            (INT8, INT8_ALL),
+            (PRODUCTS_CONV, PRODUCTS),
+            "it runs the same QDQ file as x86-vnni, and what stays float in bfloat16 by itself",
+        ),
+    )
+}
+
+
+def target(name: str) -> Target:
+    """The preset of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in TARGETS:
+        raise UsageError(f"--target {name!r} is none of {', '.join(TARGETS)}")
+    return TARGETS[name]
