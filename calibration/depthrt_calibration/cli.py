@@ -56,11 +56,12 @@ def calibrate(
 
 def line(index: dict[str, Any]) -> str:
     """What was chosen and left out, in one line."""
-    out = index["left_out"]
+    out, scenes = index["left_out"], index["scenes"]
     return (
-        f"{len(index['frames'])} frames of {index['scenes']} scenes, from {index['considered']} "
-        f"looked at | left out: {out['black']} black, {out['blank']} of one colour, "
-        f"{out['near_duplicates']} near-duplicates, {out['surplus']} surplus"
+        f"{len(index['frames'])} frames of {scenes} {'scene' if scenes == 1 else 'scenes'}, from "
+        f"{index['considered']} looked at | left out: {out['black']} black, "
+        f"{out['blank']} of one colour, {out['near_duplicates']} near-duplicates, "
+        f"{out['surplus']} surplus"
     )
 
 

@@ -147,8 +147,9 @@ def _check_enough(distinct: int, counts: Counts, sources: Sequence[str]) -> None
         )
     if distinct < FEWEST:
         reasons = counts.reasons()
+        frames = "frame" if distinct == 1 else "frames"
         raise SourceError(
-            f"{where} gave {distinct} distinct frames, but calibration needs at least {FEWEST} "
+            f"{where} gave {distinct} distinct {frames}, but calibration needs at least {FEWEST} "
             f"({counts.considered} looked at{', of these ' + reasons if reasons else ''}): "
             "give more or other sources"
         )

@@ -46,7 +46,9 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
     except OSError as error:  # a folder that may not be read, a name longer than names can be
         raise SourceError(f"{text[:200]} cannot be read ({error.strerror})") from error
     if glob.has_magic(text):
-        found = glob.glob(text, recursive=True)  # noqa: PTH207  (Path.glob refuses absolute ones)
+        # Sorted twice: files of one name in several folders come in the folders' order, not the
+        # file system's.
+        found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  (Path.glob: no absolute)
         return _matches(sorted(map(Path, found), key=natural_order), text, selection)
     raise SourceError(f"no file, directory, camera or URL {text!r}")
 

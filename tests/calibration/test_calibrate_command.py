@@ -1,0 +1,217 @@
+"""`depthrt calibrate` from clips and pictures to a folder that export reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from commands import Command
+from depthrt.sources import open_source, read_image
+from depthrt_calibration import collect as collecting
+from depthrt_calibration.store import pixel_hash
+
+SIZE = (72, 128)
+
+
+def picture(seed: int, shift: float = 0.0) -> NDArray[np.uint8]:
+    """A smooth coloured picture, uint8 RGB H,W,3, that drifts with ``shift``."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0.0 : 1.0 : SIZE[0] * 1j, 0.0 : 1.0 : SIZE[1] * 1j]
+    waves = [
+        128 + 100 * np.sin(2 * np.pi * (a * rows + b * columns + shift) + c)
+        for a, b, c in random.uniform(0.3, 2.5, (3, 3))
+    ]
+    return np.rint(np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def write_video(path: Path, images: list[NDArray[np.uint8]]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv444p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_images(folder: Path, images: list[NDArray[np.uint8]]) -> Path:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{number}.png"), image[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Black, three scenes of 40 frames (one drifts, one stands still, one drifts), grey."""
+    black, grey = np.zeros((*SIZE, 3), np.uint8), np.full((*SIZE, 3), 128, np.uint8)
+    images = [black] * 6
+    images += [picture(1, i / 40) for i in range(40)]
+    images += [picture(2)] * 40
+    images += [picture(3, i / 60) for i in range(40)]
+    images += [grey] * 4
+    return write_video(tmp_path_factory.mktemp("clip") / "scenes.mkv", images)
+
+
+def test_a_clip_with_scenes(clip: Path, tmp_path: Path, command: Command) -> None:
+    target = tmp_path / "frames"
+    done = command("calibrate", clip, "-o", target, "--count", 12, "--json")
+    assert done.code == 0, done.err
+    found = done.document
+    assert found["considered"] == 130
+    assert (found["left_out"]["black"], found["left_out"]["blank"]) == (6, 4)
+    assert found["left_out"]["near_duplicates"] >= 39
+    frames = found["frames"]
+    assert len(frames) == 12
+    left_out = sum(found["left_out"].values())
+    assert left_out + 12 == 130
+    times = [frame["time_s"] for frame in frames]
+    assert times == sorted(times)
+    numbers = [frame["index"] for frame in frames]
+    assert sum(46 <= n < 86 for n in numbers) == 1  # the still scene speaks once
+    assert any(n < 46 for n in numbers)
+    assert any(n >= 86 for n in numbers)
+    assert found["scenes"] == 3
+    assert min(frame["distance"] for frame in frames) >= 0.03
+    # What is stored is what was decoded, and reading the folder gives just these frames.
+    assert sorted(p.name for p in target.iterdir()) == [
+        *(f"{n:04d}.png" for n in range(1, 13)),
+        "calibration.json",
+        "overview",
+    ]
+    read = [frame.image for frame in open_source(target).frames()]
+    assert [pixel_hash(image) for image in read] == [frame["sha256"] for frame in frames]
+    assert np.abs(read[0].astype(int) - picture(1, (numbers[0] - 6) / 40)).max() <= 4
+    sheet = read_image(found["sheet"])
+    assert sheet.shape[1] == 4 * 206 + 6
+    assert json.loads((target / "calibration.json").read_text())["frames"] == frames
+    assert not (tmp_path / "frames.partial").exists()
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_equal_input_gives_equal_output(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"view_{n}.png" for n in range(14)]
+    for order in (names, names[::-1]):  # the order in which files came to be says nothing
+        shutil.rmtree("views", ignore_errors=True)
+        Path("views").mkdir()
+        for name in order:
+            image = picture(int(name[5:-4]) + 20)
+            cv2.imwrite(f"views/{name}", image[..., ::-1])
+        arguments = ("calibrate", clip, "views", "-o", order[0][:-4], "--count", 16)
+        assert command(*arguments).code == 0
+    assert digest(Path("view_0")) == digest(Path("view_13"))
+    found = json.loads(Path("view_0/calibration.json").read_text())
+    assert {frame["source"] for frame in found["frames"]} == {str(clip), "views"}
+
+
+def test_thinning_midway_keeps_count_and_scenes(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "_POOL", 3)
+    done = command("calibrate", clip, "-o", tmp_path / "f", "--count", 8, "--json")
+    assert len(done.document["frames"]) == 8
+    assert done.document["scenes"] == 3
+    assert len(list((tmp_path / "f").glob("*.png"))) == 8
+
+
+def test_limit_and_every_bound_what_is_looked_at(
+    clip: Path, tmp_path: Path, command: Command
+) -> None:
+    arguments = ("calibrate", clip, "--count", 8, "--json", "--overwrite", "-o", tmp_path / "f")
+    assert command(*arguments, "--limit", 40).document["considered"] == 33  # every 4th of 130
+    assert command(*arguments, "--every", 5).document["considered"] == 26
+
+
+def test_the_summary_is_two_lines(clip: Path, tmp_path: Path, command: Command) -> None:
+    done = command("calibrate", clip, "-o", tmp_path / "f", "--count", 10)
+    first, second = done.out.splitlines()
+    assert first.startswith("10 frames of 3 scenes, from 130 looked at | left out: 6 black, 4 of")
+    assert second.endswith("overview/contact_sheet.jpg")
+    assert done.err == ""
+
+
+def test_too_few_distinct_frames(tmp_path: Path, command: Command) -> None:
+    images = [picture(1), picture(2), picture(1), np.zeros((*SIZE, 3), np.uint8)]
+    folder = write_images(tmp_path / "few", images)
+    done = command("calibrate", folder, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert done.complaint == (
+        f"{folder} gave 2 distinct frames, but calibration needs at least 8 (4 looked at, of these "
+        "1 black, 1 near-duplicates): give more or other sources"
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["few"]
+
+
+def test_black_frames_alone(tmp_path: Path, command: Command) -> None:
+    noise = np.random.default_rng(1)
+    images = [noise.integers(0, 6, (*SIZE, 3), np.uint8) for _ in range(9)]
+    folder = write_images(tmp_path / "dark", images)
+    done = command("calibrate", folder, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert done.complaint == (
+        f"all 9 frames of {folder} are black or of one colour: nothing can be calibrated on them"
+    )
+
+
+def test_sources_that_are_not_there(tmp_path: Path, command: Command) -> None:
+    done = command("calibrate", "demo", tmp_path / "gone.mp4", "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "no file, directory, camera or URL" in done.complaint
+    assert not any(tmp_path.iterdir())
+
+
+def test_targets_that_cannot_be_used(clip: Path, tmp_path: Path, command: Command) -> None:
+    ours = tmp_path / "ours"
+    assert command("calibrate", clip, "-o", ours, "--count", 8).code == 0
+    (tmp_path / "file").write_text("x")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear")
+    sentences = {
+        ours: "exists: give another output or --overwrite",
+        tmp_path / "file": "is a file: give a folder for the frames",
+        other: "holds other files: choose a new one",
+        tmp_path / "no" / "folder": "there is no folder",
+        Path("/proc/frames"): "cannot be written",
+    }
+    for target, sentence in sentences.items():
+        done = command("calibrate", clip, "-o", target)
+        assert done.code == 2, target
+        assert sentence in done.complaint
+    assert (other / "letter.txt").read_text() == "dear"
+    done = command("calibrate", ours, "-o", ours, "--overwrite")
+    assert "is the source itself" in done.complaint
+    before = digest(ours)
+    again = command("calibrate", clip, "-o", ours, "--count", 8, "--overwrite")
+    assert again.code == 0
+    assert digest(ours) == before
+
+
+def test_a_disk_that_fills_leaves_nothing(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    done = command("calibrate", clip, "-o", tmp_path / "f")
+    assert done.code == 1
+    assert done.complaint == (
+        f"the frames could not be written to {tmp_path / 'f'} (No space left on device)"
+    )
+    assert not any(tmp_path.iterdir())
