@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, Matrix, YuvImage
+from depthrt.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def _open(url: str) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise SourceError(f"{url}: its video codec is unknown here, or its frames are too large")
     stream.thread_type = "AUTO"
+    # The other stages want cores too: on two cores one decoding thread costs 5% less CPU a frame.
+    context.thread_count = max(1, usable_cores() // 2)
     return container, stream
 
 
