@@ -140,7 +140,8 @@ def test_a_truncated_video_gives_what_decodes_and_says_what_is_lost(
         assert source.losses.sentence() == "1 frame damaged"
     else:
         assert source.losses.missing_frames == 50 - first - count
-        assert source.losses.sentence() == f"{50 - first - count} frames missing"
+        # A decoder with one thread also tells of the torn packet; one with several drops it.
+        assert source.losses.sentence().startswith(f"{50 - first - count} frames missing")
 
 
 def test_sound_that_outlasts_the_picture_is_no_loss(make_clip: Callable[..., Path]) -> None:
