@@ -13,12 +13,12 @@ from typing import Any, Literal
 from depthrt.errors import DepthrtError
 from depthrt.session import usable_cores
 
-PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "torch", "onnx")
 # Distributions that each bring the package onnxruntime and so overwrite one another.
 WHEELS = tuple(
     f"onnxruntime{suffix}"
     for suffix in ("", "-gpu", "-openvino", "-directml", "-qnn", "-migraphx", "-rocm", "-silicon")
 )
+PACKAGES = ("depthrt", "numpy", "opencv-python", "av", *WHEELS, "torch", "onnx")
 CODECS: dict[str, tuple[str, Literal["r", "w"]]] = {
     "H.264 decoder": ("h264", "r"),
     "H.264 encoder": ("libx264", "w"),

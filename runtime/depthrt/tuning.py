@@ -276,7 +276,7 @@ def measure(
 
 def _finalists(pairs: Sequence[_Pair]) -> list[_Pair]:
     """The default, the best two on each objective, and the best rates at larger batches."""
-    ranked = {o: sorted(pairs, key=lambda pair: pair[0].score(o)) for o in OBJECTIVES}  # noqa: B023
+    ranked = {o: sorted(pairs, key=lambda pair: pair[0].score(o)) for o in OBJECTIVES}
     chosen = {id(trial) for best in ranked.values() for trial, _ in best[:2]}
     kept = [pair for place, pair in enumerate(pairs) if place == 0 or id(pair[0]) in chosen]
     larger = [
