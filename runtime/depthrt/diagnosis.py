@@ -93,7 +93,8 @@ def examine() -> Report:
 
 def onnxruntime_wheels() -> list[str]:
     """Installed distributions that each bring a package ``onnxruntime``."""
-    names = {str(d.metadata["Name"]).lower().replace("_", "-") for d in distributions()}
+    named = (d.metadata for d in distributions() if "Name" in d.metadata)  # broken ones have none
+    names = {str(metadata["Name"]).lower().replace("_", "-") for metadata in named}
     return [name for name in WHEELS if name in names]
 
 

@@ -72,7 +72,7 @@ def session_options(options: SessionOptions) -> ort.SessionOptions:
     result.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     result.intra_op_num_threads = options.threads or usable_cores()
     result.inter_op_num_threads = 1
-    result.log_severity_level = 3
+    result.log_severity_level = _FATAL_ONLY  # what fails is raised, and said in one sentence
     result.add_session_config_entry(
         "session.intra_op.allow_spinning", "1" if options.spinning else "0"
     )
@@ -119,7 +119,7 @@ def _quiet(module: ModuleType) -> Iterator[None]:
 
 def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "External data" in reason or "external data" in reason:
+    if any(words in reason.lower() for words in ("external data", "cannot get file size")):
         return ModelError(
             f"{path} keeps weights in another file that cannot be read from here; a depthrt model "
             f"is one file: export it again ({reason})"
