@@ -117,7 +117,8 @@ def _print_table(outcome: Outcome, *, to_stderr: bool) -> None:
 
     table = Table(box=None, header_style="bold")
     for name in ("candidate", "batch", "ms a frame", "ms an inference", "error", ""):
-        table.add_column(name, justify="left" if name in ("candidate", "") else "right")
+        words = name in ("candidate", "")
+        table.add_column(name, justify="left" if words else "right", no_wrap=name == "candidate")
     tuning = outcome.tuning
     for trial in outcome.trials:
         timed = trial.choice() if trial.frame_ms else None
