@@ -115,7 +115,8 @@ def execute(job: Job) -> Summary:
         if output is not None:
             sinks.append(open_sink(output, source.info, model.spec, job.view, job.colormap))
         if job.show:
-            sinks.append(WindowSink(source.info.name, job.view, job.colormap))
+            paced = output is None and not source.info.live
+            sinks.append(WindowSink(source.info.name, job.view, job.colormap, paced=paced))
         stats = Stats()
         batch = model.batch if job.batch is None else job.batch
         results = stream(source, model, batch=batch, stats=stats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import cv2
@@ -65,22 +66,36 @@ class ImageSink:
 class WindowSink:
     """The view in a window; q, Escape or closing it ends the run.
 
+    ``paced`` shows a recording no faster than it was taken.
+
     Raises:
         UsageError: there is no display.
     """
 
-    def __init__(self, title: str, view: View, colormap: str) -> None:
+    def __init__(self, title: str, view: View, colormap: str, *, paced: bool = False) -> None:
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise UsageError("--show needs a display and there is none: write a file with -o")
+        # OpenCV's Qt complains of fonts that its wheel does not bring.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self._title = f"depthrt: {title}"
         self._view, self._colormap = view, colormap
+        self._paced = paced
+        self._start_s: float | None = None
 
     def write(self, result: Result) -> bool:
         """Show one frame."""
         cv2.imshow(self._title, draw(result, self._view, self._colormap))
-        key = cv2.waitKey(1) & 0xFF
+        key = cv2.waitKey(self._wait_ms(float(result.frame.time_s))) & 0xFF
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         return not closed and key not in (_ESCAPE, _QUIT)
+
+    def _wait_ms(self, time_s: float) -> int:
+        if not self._paced:
+            return 1
+        now_s = time.monotonic()
+        if self._start_s is None:
+            self._start_s = now_s - time_s
+        return max(1, round(1e3 * (self._start_s + time_s - now_s)))
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Close the window."""
