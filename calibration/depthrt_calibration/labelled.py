@@ -90,7 +90,7 @@ def absolute_relative_error(prediction: NDArray[np.float32], frame: Labelled, ki
     resized = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_LINEAR)
     valid = _valid(frame)
     truth = frame.depth_m[valid].astype(np.float64)
-    seen = resized[valid]
+    seen = np.asarray(resized, np.float32)[valid]
     target = 1 / truth if kind == "inverse_depth" else truth
     scale, shift = disparity_lsq(seen, target.astype(np.float32))
     aligned = seen.astype(np.float64) * scale + shift

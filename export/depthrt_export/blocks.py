@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 
@@ -31,11 +31,12 @@ def blocks(graph: onnx.GraphProto) -> dict[str, tuple[str, ...]]:
 
 
 def _grouped(graph: onnx.GraphProto, depth: int) -> dict[str, tuple[str, ...]]:
-    heavy = {_block_name(n.name, depth) for n in graph.node if n.op_type in WEIGHTED}
+    shared = _shared_scope([n.name for n in graph.node if n.op_type in WEIGHTED])
+    heavy = {_block_name(n.name, depth, shared) for n in graph.node if n.op_type in WEIGHTED}
     of_tensor: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for node in graph.node:
-        name = _block_name(node.name, depth)
+        name = _block_name(node.name, depth, shared)
         if name not in heavy or not name:
             before = [of_tensor[t] for t in node.input if t in of_tensor]
             name = before[0] if before else ""
@@ -45,10 +46,17 @@ def _grouped(graph: onnx.GraphProto, depth: int) -> dict[str, tuple[str, ...]]:
     return {name: tuple(nodes) for name, nodes in groups.items()}
 
 
-def _block_name(node: str, depth: int) -> str:
+def _shared_scope(nodes: Sequence[str]) -> int:
+    """How many names all module paths begin with."""
+    paths = [node.rpartition("/")[0].split(".") for node in nodes]
+    names = [len(set(column)) == 1 for column in zip(*paths, strict=False)]
+    return [*names, False].index(False) if len(paths) > 1 else 0
+
+
+def _block_name(node: str, depth: int, shared: int) -> str:
     """The module path up to its ``depth``-th number; of ``depth`` names where it has none."""
     scope = node.rpartition("/")[0]
-    parts = scope.split(".") if scope else []
+    parts = scope.split(".")[shared:] if scope else []
     numbers = [i for i, part in enumerate(parts) if part.isdigit()]
     if len(numbers) >= depth:
         return ".".join(parts[: numbers[depth - 1] + 1])

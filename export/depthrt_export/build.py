@@ -12,11 +12,13 @@ from typing import Any
 
 import onnx
 
-from depthrt.errors import UsageError
 from depthrt.sinks.base import check_target
-from depthrt.spec import ModelSpec
-from depthrt_calibration.frames import Sample, sample_frames, split
+from depthrt.spec import ModelSpec, Precision
+from depthrt_calibration.frames import Sample, sample_frames
+from depthrt_export.auto import to_auto
+from depthrt_export.chosen_frames import chosen_frames
 from depthrt_export.convert import Made, proof_facts, source_name, to_half_precision, to_int8
+from depthrt_export.explain import refusal
 from depthrt_export.fold import fold_normalisation
 from depthrt_export.graph import export_graph
 from depthrt_export.network import DepthNetwork
@@ -25,6 +27,7 @@ from depthrt_export.phases import Phases, peak_memory_bytes
 from depthrt_export.place import finish, write_model
 from depthrt_export.precision import BFLOAT16_OPSET
 from depthrt_export.probe import probe
+from depthrt_export.search import Found
 from depthrt_export.sources import load_network
 from depthrt_export.verify import (
     TOLERANCES,
@@ -34,9 +37,6 @@ from depthrt_export.verify import (
 )
 
 PROOF_FRAMES = 8
-CALIBRATION_FRAMES = 64
-HELD_OUT_FRAMES = 16
-_FEWEST_INT8_FRAMES = 10
 
 _PACKAGES = ("depthrt", "torch", "onnx", "onnxscript", "onnxruntime", "transformers")
 
@@ -53,6 +53,12 @@ class Report:
     times_s: Mapping[str, float]
     peak_memory_bytes: int
     file_bytes: int
+    found: Found | None = None
+
+    @property
+    def refusal(self) -> str:
+        """Why a search left the model in float32, empty if it did not."""
+        return refusal(self.found) if self.found and self.found.picked is None else ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of ``--json``."""
@@ -98,7 +104,12 @@ def build(
                 TOLERANCES["float32"],
             )
         made = Made(model, proof, "PyTorch", (), {"proof": proof_facts(proof)}, ())
-        if options.precision == "int8":
+        auto = None
+        if options.precision == "auto":
+            frames = (calibration, samples)
+            auto = to_auto(network, made, folded.zero, work, target, frames, options, phases)
+            made = auto.made
+        elif options.precision == "int8":
             made = to_int8(network, made, folded, work, calibration, samples, options, phases)
         elif options.precision != "float32":
             made = to_half_precision(network, form, made, Path(folder), samples, options, phases)
@@ -114,6 +125,7 @@ def build(
         phases.times_s,
         peak_memory_bytes(),
         target.stat().st_size,
+        None if auto is None else auto.found,
     )
 
 
@@ -123,21 +135,10 @@ def opset_for(options: ExportOptions) -> int:
 
 
 def _frames(network: DepthNetwork, options: ExportOptions) -> tuple[list[Sample], list[Sample]]:
-    """Frames for the ranges (int8 alone), and frames for the proof that are not among them."""
-    if options.precision != "int8":
+    """Frames for the ranges (int8 and auto), and frames for the proof that are not among them."""
+    if options.precision not in ("int8", "auto"):
         return [], sample_frames(options.frames, PROOF_FRAMES, network.input)
-    if options.calibration is not None:
-        calibration = sample_frames(options.calibration, CALIBRATION_FRAMES, network.input)
-        held_out = sample_frames(options.frames, HELD_OUT_FRAMES, network.input)
-    else:
-        count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
-        calibration, held_out = split(sample_frames(options.frames, count, network.input))
-    if len(calibration) < _FEWEST_INT8_FRAMES or not held_out:
-        raise UsageError(
-            f"int8 needs ranges from at least {_FEWEST_INT8_FRAMES} frames, not "
-            f"{len(calibration)}: give a video or more images as --frames"
-        )
-    return calibration, held_out
+    return chosen_frames(options, network.input)
 
 
 def _rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
@@ -157,7 +158,7 @@ def _spec(
         unit=network.unit,
         valid_range=network.valid_range,
         output_range=made.proof.output_range,
-        precision=options.precision,
+        precision=made.precision or _precision(options),
         float_nodes=made.float_nodes,
         licence=network.licence,
         provenance={
@@ -170,6 +171,10 @@ def _spec(
         },
         measured={"frames": frames, **made.measured, "machine": platform.machine()},
     )
+
+
+def _precision(options: ExportOptions) -> Precision:
+    return "float32" if options.precision == "auto" else options.precision
 
 
 def _spread(samples: list[Sample], count: int) -> list[Sample]:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from depthrt.errors import UsageError
+from depthrt.errors import AccuracyGateError, UsageError
+from depthrt_export.search_options import (
+    Budget,
+    Dataset,
+    Drop,
+    Front,
+    Target,
+    Validate,
+    parse_seconds,
+    parse_share,
+)
 
 if TYPE_CHECKING:
     from depthrt_export.options import ExportOptions, ExportPrecision, SourceOptions, Vary
@@ -53,6 +63,7 @@ class Format(str, Enum):
     fp16 = "fp16"
     bf16 = "bf16"
     int8 = "int8"
+    auto = "auto"
 
 
 _PRECISION: dict[Format, ExportPrecision] = {
@@ -60,6 +71,7 @@ _PRECISION: dict[Format, ExportPrecision] = {
     Format.fp16: "float16",
     Format.bf16: "bfloat16",
     Format.int8: "int8",
+    Format.auto: "auto",
 }
 
 
@@ -171,6 +183,12 @@ def export(
             rich_help_panel=_PROOF,
         ),
     ] = 0.10,
+    validate: Validate = None,
+    dataset: Dataset = None,
+    target: Target = "host",
+    max_drop: Drop = "5%",
+    budget: Budget = "10m",
+    front: Front = None,
     report: Annotated[
         Path | None, typer.Option(help="Draw the proof: an .html file.", rich_help_panel=_PROOF)
     ] = None,
@@ -213,8 +231,13 @@ def export(
         calibration=calibration,
         max_error=max_error,
         overwrite=overwrite,
+        validate=validate,
+        dataset=dataset,
+        target=target,
+        max_drop=parse_share(max_drop),
+        budget_s=parse_seconds(budget),
     )
-    _run(source, output, said, options, report, as_json)
+    _run(source, output, said, options, report, front, as_json)
 
 
 def _run(
@@ -223,6 +246,7 @@ def _run(
     said: SourceOptions,
     options: ExportOptions,
     report: Path | None,
+    front: Path | None,
     as_json: bool,
 ) -> None:
     from depthrt.sinks.base import check_target
@@ -232,17 +256,26 @@ def _run(
 
     if output.suffix != ".onnx":
         raise UsageError(f"{output} does not end in .onnx")
-    if report is not None:
-        check_target(report, overwrite=options.overwrite)
+    for page in (report, front):
+        if page is not None:
+            check_target(page, overwrite=options.overwrite)
+    if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
+        raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
     result = build(source, output, said, options, Phases(quiet=as_json))
     if report is not None:
         from depthrt_export.page import write_page
 
         write_page(result, report)
+    if front is not None and result.found is not None:
+        from depthrt_export.front_page import write_front
+
+        write_front(result.found, front)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
     else:
         print_summary(result)
+    if result.refusal:
+        raise AccuracyGateError(result.refusal)
 
 
 def _require_extra() -> None:

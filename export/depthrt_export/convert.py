@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from depthrt.errors import AccuracyGateError, ModelError
+from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
 from depthrt_export.fold import FoldResult
@@ -29,7 +30,8 @@ from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torc
 class Made:
     """A graph, its proof against ``reference``, and what is to be said of it.
 
-    ``runs_here``: whether onnxruntime has kernels for it on this machine's CPU.
+    ``runs_here``: whether onnxruntime has kernels for it on this machine's CPU;
+    ``precision``: where it is not the one that was asked for.
     """
 
     model: onnx.ModelProto
@@ -39,6 +41,7 @@ class Made:
     measured: Mapping[str, Any]
     notes: tuple[str, ...]
     runs_here: bool = True
+    precision: Precision | None = None
 
 
 def to_int8(

@@ -12,7 +12,7 @@ from depthrt.errors import UsageError
 from depthrt.spec import Interpolation, Kind, Resize, Unit
 
 Vary = Literal["batch", "size"]
-ExportPrecision = Literal["float32", "float16", "bfloat16", "int8"]
+ExportPrecision = Literal["float32", "float16", "bfloat16", "int8", "auto"]
 
 DEFAULT_OPSET = 20
 """The first opset whose Resize, Gelu and GridSample torch.onnx needs no detours for."""
@@ -60,7 +60,10 @@ class ExportOptions:
       that comes with depthrt;
     - ``calibration``: frames for the int8 ranges, where they are not to come from ``frames``;
     - ``max_error``: largest mean |difference| of an int8 graph to its float32 graph, as a share of
-      the float output's 2-98 percentile spread.
+      the float output's 2-98 percentile spread;
+    - of ``auto`` alone: ``validate``, frames to judge on, where they are not to come from
+      ``frames``; ``dataset``, a labelled set; ``target``, the machine; ``max_drop``, the error (or
+      growth of AbsRel on the set) allowed; ``budget_s``, the time for the search.
     """
 
     precision: ExportPrecision = "float32"
@@ -71,6 +74,11 @@ class ExportOptions:
     calibration: str | None = None
     max_error: float = 0.10
     overwrite: bool = False
+    validate: str | None = None
+    dataset: Path | None = None
+    target: str = "host"
+    max_drop: float = 0.05
+    budget_s: float = 600.0
 
 
 def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:

@@ -17,6 +17,7 @@ from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.spec import Kind
 from depthrt_calibration.fidelity import spread
 from depthrt_export.build import Report
+from depthrt_export.front_page import section
 from depthrt_export.summary import FIGURES, facts, figure_texts
 from depthrt_export.verify import FrameProof
 
@@ -50,6 +51,7 @@ def render(report: Report) -> str:
         "facts": "".join(f"<li>{escape(line)}</li>" for line in facts(report)),
         "phases": _phases(report),
         "frames": rows,
+        "search": "" if report.found is None else section(report.found),
         "spec": escape(_provenance(report)),
     }
     for key, value in parts.items():

@@ -71,8 +71,8 @@ def summarise(times_s: list[tuple[float, float]]) -> Paired:
     values = np.asarray(times_s, np.float64)
     low, ratio, high = np.percentile(values[:, 0] / values[:, 1], (25, 50, 75))
     latency, reference = np.median(values, axis=0) * 1e3
-    figures = (float(f"{v:.4g}") for v in (ratio, low, high, latency, reference))
-    return Paired(*figures, rounds=len(times_s))
+    figures = [float(f"{v:.4g}") for v in (ratio, low, high, latency, reference)]
+    return Paired(figures[0], figures[1], figures[2], figures[3], figures[4], len(times_s))
 
 
 def _enough(times_s: list[tuple[float, float]], late: bool) -> bool:

@@ -22,7 +22,7 @@ from depthrt_export.judge import Judge
 from depthrt_export.paired import Timer
 from depthrt_export.pareto import Measured, fits, front, pick
 from depthrt_export.place import write_model
-from depthrt_export.recipes import Applied, Material, Recipe, StaticRecipe, apply
+from depthrt_export.recipes import Applied, Material, Recipe, apply
 from depthrt_export.sensitivity import counts, measure_blocks, ranked
 from depthrt_export.targets import Target
 
@@ -75,22 +75,24 @@ class Search:
     say: Say = lambda _: None
     clock: Callable[[], float] = time.monotonic
     _start_s: float = field(init=False, default=0.0)
+    _groups: Mapping[str, tuple[str, ...]] = field(init=False)
     _reused: int = field(init=False, default=0)
     _cut: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._groups = blocks(self.material.model.graph)
 
     def run(self) -> Found:
         """Measure, recover, pick."""
         self._start_s = self.clock()
-        self._groups = blocks(self.material.model.graph)
         recipes = self.target.recipes(self.material.model.graph)
         alone = [m for r in recipes if (m := self._candidate(r)) is not None]
         found, sensitivity = list(alone), {}
         for recipe in self._worth_saving(recipes, alone):
             errors = self._sensitivity(recipe)
             sensitivity[recipe.name] = errors
-            found.extend(
-                self._saved(recipe, errors, next(m for m in alone if m.recipe == recipe.name))
-            )
+            plain = next(m for m in alone if m.recipe == recipe.name)
+            found.extend(self._saved(recipe, errors, plain))
         return Found(
             pick(found, self.limits.max_drop),
             tuple(found),
@@ -108,9 +110,7 @@ class Search:
         recipe = next(r for r in recipes if r.name == measured.recipe)
         return apply(recipe, self.material, self._nodes(measured.float_blocks))
 
-    def _worth_saving(
-        self, recipes: Sequence[Recipe], alone: Sequence[Measured]
-    ) -> list[StaticRecipe | Recipe]:
+    def _worth_saving(self, recipes: Sequence[Recipe], alone: Sequence[Measured]) -> list[Recipe]:
         """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
         best = pick(alone, self.limits.max_drop)
         bar = best.ratio if best is not None and best.ratio is not None else 1.0
@@ -193,7 +193,7 @@ class Search:
         except WriteError:
             raise
         except DepthrtError as error:
-            return replace(blank, refused=str(error).replace(f"{self.folder}/", "").splitlines()[0])
+            return replace(blank, refused=_reason(error))
         seen = replace(
             blank,
             error=float(f"{sum(errors) / len(errors):.4g}"),
@@ -217,8 +217,15 @@ class Search:
         return path
 
     def _nodes(self, names: Sequence[str]) -> tuple[str, ...]:
-        groups = blocks(self.material.model.graph)
-        return tuple(node for name in names for node in groups[name])
+        return tuple(node for name in names for node in self._groups[name])
 
     def _left_s(self) -> float:
         return self.limits.budget_s - (self.clock() - self._start_s)
+
+
+def _reason(error: DepthrtError) -> str:
+    """Why a candidate cannot be run, without the path of a temporary file."""
+    _, found, what = str(error).partition("Could not find an implementation for ")
+    if found:
+        return f"onnxruntime's CPU provider has no kernel for {what.split(' ')[0]}"
+    return str(error).splitlines()[0]

@@ -56,6 +56,8 @@ def facts(report: Report) -> list[str]:
     for shape in report.proof.variations:
         size = f"{shape.size[0]}x{shape.size[1]}"
         lines.append(f"at batch {shape.batch}, {size}: greatest error {shape.max_error:.2g}")
+    if report.found is not None and report.found.picked is not None:
+        lines.append("measurements are kept beside the file, in .search.json, for a next search")
     if "int8" in spec.measured:
         speed = spec.measured["int8"]
         lines.append(f"time of one frame beside float32: {speed['latency_ratio']:.2f}")

@@ -1,0 +1,127 @@
+"""``--precision auto``: from a proven float32 graph to the one that the search picks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthrt_calibration.frames import Sample
+from depthrt_calibration.labelled import Labelled, labelled_frames
+from depthrt_export.convert import Made, proof_facts, source_name
+from depthrt_export.explain import explain, refusal
+from depthrt_export.journal import Journal, journal_place, search_key
+from depthrt_export.judge import Judge
+from depthrt_export.network import DepthNetwork
+from depthrt_export.options import ExportOptions
+from depthrt_export.paired import Timer, timer
+from depthrt_export.phases import Phases
+from depthrt_export.place import write_model
+from depthrt_export.recipes import Material
+from depthrt_export.search import Found, Limits, Search
+from depthrt_export.targets import Target, target
+from depthrt_export.verify import file_reference, prove
+
+_LABELLED_FRAMES = 32
+_TIMING_S = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Auto:
+    """The graph that was picked (float32 where none was), and the search behind it."""
+
+    made: Made
+    found: Found
+
+
+def to_auto(
+    network: DepthNetwork,
+    made: Made,
+    zero: tuple[float, ...] | None,
+    float_path: Path,
+    place: Path,
+    frames: tuple[list[Sample], list[Sample]],
+    options: ExportOptions,
+    phases: Phases,
+    measure: Timer | None = None,
+) -> Auto:
+    """Search, and prove the pick on the validation frames.
+
+    Args:
+        made: the float32 graph and its proof; ``zero`` as of the folded normalisation.
+        place: where the file is to be; the journal lies beside it.
+        frames: for calibration, and for validation.
+        measure: how latency is taken; by running in turn with float32 if not said.
+
+    Raises:
+        DepthrtError: what is wrong with the input, or a full disk; run again, it goes on.
+    """
+    calibration, held_out = frames
+    machine = target(options.target)
+    labelled = _labelled(network, options)
+    with phases("float32 depth of the validation frames"):
+        judge = Judge.of(float_path, network.kind, held_out, labelled)
+    settings = (machine, options.max_drop, _TIMING_S, network.kind, zero)
+    truths = [f.sample for f in labelled]
+    key = search_key(made.model, [calibration, held_out, truths], settings)
+    search = Search(
+        Material(made.model, zero, calibration),
+        judge,
+        machine,
+        Limits(options.max_drop, options.budget_s),
+        Journal.open(journal_place(place), key),
+        measure or timer(_TIMING_S),
+        float_path.parent,
+        phases.say,
+    )
+    with phases("search"):
+        found = search.run()
+    facts = _facts(found, options, machine, len(calibration))
+    measured = {**made.measured, "search": facts}
+    if found.picked is None:
+        kept = Made(made.model, made.proof, made.reference, (), measured, (refusal(found),))
+        return Auto(kept, found)
+    with phases("make and prove the pick"):
+        applied = search.make(found.picked)
+        path = float_path.with_name("picked.onnx")
+        write_model(applied.model, path)
+        proof = prove(network, file_reference(float_path), path, held_out, options.vary)
+    measured["fidelity"] = proof_facts(proof)
+    notes = (*applied.notes, *explain(found))
+    result = Made(
+        applied.model,
+        proof,
+        "float32",
+        applied.float_nodes,
+        measured,
+        notes,
+        precision=applied.precision,
+    )
+    return Auto(result, found)
+
+
+def _labelled(network: DepthNetwork, options: ExportOptions) -> list[Labelled]:
+    if options.dataset is None:
+        return []
+    return labelled_frames(options.dataset, _LABELLED_FRAMES, network.input)
+
+
+def _facts(found: Found, options: ExportOptions, machine: Target, count: int) -> dict[str, Any]:
+    """What the file's metadata says of the search."""
+    picked = found.picked
+    return {
+        "target": machine.name,
+        "recipe": "float32" if picked is None else picked.recipe,
+        "float_blocks": [] if picked is None else list(picked.float_blocks),
+        "error": None if picked is None else picked.error,
+        "worst": None if picked is None else picked.worst,
+        "accuracy_drop": None if picked is None else picked.drop,
+        "latency_ratio": None if picked is None else picked.ratio,
+        "max_drop": options.max_drop,
+        "validation_frames": found.frames,
+        "validation_source": source_name(options.validate or options.frames),
+        "calibration_frames": count,
+        "calibration_source": source_name(options.calibration or options.frames),
+        "front": [{"name": c.name, "error": c.error, "ratio": c.ratio} for c in found.front],
+        "complete": not found.out_of_time,
+    }
