@@ -144,3 +144,15 @@ def test_without_a_command_it_shows_its_help(command: Command) -> None:
         assert "Usage: depthrt" in ended.out
         assert ended.err == ""
     assert command("--version").out.startswith("depthrt ")
+
+
+def test_a_missing_system_library_of_opencv_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("depthrt.running.execute", missing)
+    ended = command("run", "demo")
+    assert ended.code == 1
+    assert "OpenCV lacks a system library (libGL.so.1" in ended.complaint

@@ -51,12 +51,12 @@ def test_tune_measures_keeps_and_is_shown(
     done = command("tune", model_path, "--seconds", 0.5, "--json")
     assert done.code == 0, done.err
     found = done.document
-    batches = {(c["spinning"], c["batch"]) for c in found["candidates"]}
-    assert batches == {(s, b) for s in (False, True) for b in (1, 2, 4, 8)}
+    tried = {(c["spinning"], c["batch"]) for c in found["candidates"]}
+    assert {(False, 1), (True, 1)} <= tried <= {(s, b) for s in (False, True) for b in (1, 2, 4, 8)}
+    assert any(batch > 1 for _, batch in tried)  # which of them, the screening's times decide
     assert all(c["frame_ms"] > 0 and c["infer_ms"] > 0 for c in found["candidates"])
     assert all(c["error"] == 0 for c in found["candidates"])
     assert found["latency"]["batch"] == 1
-    assert found["seconds"] < 20
     kept = Path(found["kept"])
     assert kept == cache_file(model_path)
     assert kept.name.endswith(f"-{machine_key()}.json")

@@ -46,6 +46,15 @@ class Commands(TyperGroup):
         except DepthrtError as error:
             typer.echo(f"depthrt: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
+        except ImportError as error:
+            if "libGL" not in str(error) and "libgthread" not in str(error):
+                raise
+            typer.echo(
+                f"depthrt: OpenCV lacks a system library ({error}): apt-get install libgl1 "
+                "libglib2.0-0, or put opencv-python-headless in the place of opencv-python",
+                err=True,
+            )
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("depthrt: interrupted", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
