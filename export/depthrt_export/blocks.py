@@ -48,7 +48,7 @@ def _grouped(graph: onnx.GraphProto, depth: int) -> dict[str, tuple[str, ...]]:
 
 def _shared_scope(nodes: Sequence[str]) -> int:
     """How many names all module paths begin with."""
-    paths = [node.rpartition("/")[0].split(".") for node in nodes]
+    paths = [scope.split(".") for node in nodes if (scope := node.rpartition("/")[0])]
     names = [len(set(column)) == 1 for column in zip(*paths, strict=False)]
     return [*names, False].index(False) if len(paths) > 1 else 0
 

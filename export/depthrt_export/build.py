@@ -80,6 +80,10 @@ def build(
     Raises:
         DepthrtError: whatever is wrong, in one sentence; the target is then as it was.
     """
+    if source.endswith(".onnx"):
+        from depthrt_export.from_file import build_from_file
+
+        return build_from_file(Path(source), target, options, phases)
     check_target(target, overwrite=options.overwrite)
     with phases("load the network"):
         network = load_network(source, said)

@@ -82,7 +82,7 @@ def export(
         typer.Argument(
             metavar="SOURCE",
             help="Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, a .pt2 or a "
-            "TorchScript file.",
+            "TorchScript file; or our float32 .onnx.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to make.")],

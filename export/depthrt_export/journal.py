@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -73,7 +74,8 @@ class Journal:
             partial.write_text(content, encoding="utf-8")
             partial.replace(self.path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise WriteError(
                 f"{self.path} cannot be written ({error.strerror or error}): make room and run the "
                 "same command again, it goes on from there"

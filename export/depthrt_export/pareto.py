@@ -72,9 +72,9 @@ def float32() -> Measured:
 
 
 def front(candidates: Iterable[Measured]) -> tuple[Measured, ...]:
-    """Those than which no other is both faster and more exact, fastest first, float32 among them."""
-    known = [c for c in (*candidates, float32()) if c.ratio is not None and c.loss is not None]
-    timed = [c for c in known if not c.refused]
+    """Those than which no other is both faster and more exact, fastest first; with float32."""
+    usable = [c for c in (*candidates, float32()) if not c.refused]
+    timed = [c for c in usable if c.ratio is not None and c.loss is not None]
     timed.sort(key=lambda c: (c.ratio or 0.0, c.loss or 0.0))
     kept: list[Measured] = []
     for candidate in timed:

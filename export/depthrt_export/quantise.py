@@ -159,6 +159,8 @@ def _integer_entry(
         _move_zero(graph, entry, np.broadcast_to(np.asarray(zero), 3), whole)
         for tensor in [i for i in graph.initializer if i.name == subtraction.input[1]]:
             tensor.CopyFrom(numpy_helper.from_array(np.float32(whole).reshape(()), tensor.name))
+            for info in [v for v in graph.value_info if v.name == tensor.name]:
+                graph.value_info.remove(info)
         note = (
             f"uint8 pixels are read directly with zero point {whole:g}; the padded border sees it "
             "for every channel"

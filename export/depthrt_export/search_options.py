@@ -27,9 +27,7 @@ Validate: TypeAlias = Annotated[
 ]
 Dataset: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FOLDER", help="Labelled: judge by AbsRel.", rich_help_panel=_PANEL
-    ),
+    typer.Option(metavar="FOLDER", help="Labelled: judge by AbsRel.", rich_help_panel=_PANEL),
 ]
 Target: TypeAlias = Annotated[
     str,

@@ -1,0 +1,202 @@
+"""Recipes on real graphs: what they change, and how little they lose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from depthrt.errors import UsageError
+from depthrt_calibration.frames import sample_frames, split
+from depthrt_export.blocks import blocks, constant_products, leading_to
+from depthrt_export.build import Report, build
+from depthrt_export.from_file import open_float32, pixel_zero
+from depthrt_export.judge import Judge
+from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.phases import Phases
+from depthrt_export.place import write_model
+from depthrt_export.recipes import DynamicRecipe, Material, Recipe, apply
+from depthrt_export.smoothing import smooth, smoothable
+from depthrt_export.tail import resize_alone
+from depthrt_export.targets import (
+    DYNAMIC,
+    DYNAMIC_CONV,
+    DYNAMIC_SMOOTH,
+    INT8,
+    INT8_SIGNED,
+    PRODUCTS,
+    PRODUCTS_CONV,
+    TARGETS,
+)
+
+families = pytest.importorskip("depthrt_benchmarks.depth_families")
+_OUTLIER = 30.0
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Path:
+    """A small Depth-Anything whose normalisations have outlier channels."""
+    folder = tmp_path_factory.mktemp("transformer")
+    target = folder / "model.onnx"
+    source = families.save(families.FAMILIES["depth-anything"], folder / "source")
+    build(str(source), target, SourceOptions(), ExportOptions(frames=frames), Phases(quiet=True))
+    model = onnx.load(target)
+    constants = {i.name: i for i in model.graph.initializer}
+    for norm, _ in smoothable(model.graph):
+        scale = numpy_helper.to_array(constants[norm.input[1]]).copy()
+        scale[:2] *= _OUTLIER
+        constants[norm.input[1]].CopyFrom(numpy_helper.from_array(scale, norm.input[1]))
+    onnx.save(model, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def material(transformer: Path, frames: str) -> Material:
+    model, spec = open_float32(transformer)
+    calibration, _ = split(sample_frames(frames, 20, spec.input))
+    return Material(model, pixel_zero(model), calibration)
+
+
+@pytest.fixture(scope="module")
+def judge(transformer: Path, frames: str) -> Judge:
+    _, spec = open_float32(transformer)
+    _, held_out = split(sample_frames(frames, 20, spec.input))
+    return Judge.of(transformer, spec.kind, held_out)
+
+
+def error(recipe: Recipe, material: Material, judge: Judge, folder: Path) -> float:
+    path = folder / "made.onnx"
+    write_model(apply(recipe, material).model, path)
+    return float(np.mean(judge.errors(path)))
+
+
+def run(model: onnx.ModelProto, pixels: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"image": pixels})[0])
+
+
+def test_smoothing_is_exact_and_evens_channels(material: Material) -> None:
+    smoothed, count = smooth(material.model, material.calibration)
+    assert count == len(smoothable(material.model.graph)) == 8
+    pixels = material.calibration[0].pixels[None]
+    expected = run(material.model, pixels)
+    np.testing.assert_allclose(
+        run(smoothed, pixels), expected, atol=1e-5 * float(np.ptp(expected)), rtol=1e-5
+    )
+    norm, _ = smoothable(material.model.graph)[0]
+    after, _ = smoothable(smoothed.graph)[0]
+
+    def unevenness(model: onnx.ModelProto, node: onnx.NodeProto) -> float:
+        scale = next(i for i in model.graph.initializer if i.name == node.input[1])
+        values = np.abs(numpy_helper.to_array(scale))
+        return float(values.max() / np.median(values))
+
+    assert unevenness(smoothed, after) < unevenness(material.model, norm) / 3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "allowed"),
+    [(DYNAMIC_SMOOTH, 0.02), (DYNAMIC_CONV, 0.05), (PRODUCTS, 0.05), (PRODUCTS_CONV, 0.05)],
+)
+def test_products_of_a_transformer(
+    recipe: Recipe, allowed: float, material: Material, judge: Judge, tmp_path: Path
+) -> None:
+    assert 0 < error(recipe, material, judge, tmp_path) < allowed
+
+
+def test_smoothing_saves_what_outliers_take(
+    material: Material, judge: Judge, tmp_path: Path
+) -> None:
+    plain = error(DYNAMIC, material, judge, tmp_path)
+    assert error(DYNAMIC_SMOOTH, material, judge, tmp_path) < plain / 1.5
+
+
+def test_every_product_with_a_constant_is_quantised(material: Material) -> None:
+    model = apply(PRODUCTS_CONV, material).model
+    makers = {name: node for node in model.graph.node for name in node.output}
+    products = [n for n in model.graph.node if n.op_type == "MatMul"]
+    assert len(products) == len(constant_products(material.model.graph))
+    assert all(makers[n.input[1]].op_type == "DequantizeLinear" for n in products)
+
+
+def test_blocks_are_modules_and_hold_every_weighted_node(material: Material) -> None:
+    groups = blocks(material.model.graph)
+    assert {f"backbone.encoder.layer.{i}" for i in range(4)} <= set(groups)
+    assert any("head" in name for name in groups)
+    held = {node for nodes in groups.values() for node in nodes}
+    assert set(constant_products(material.model.graph)) <= held
+    assert sum(map(len, groups.values())) == len(held)
+
+
+def test_float_nodes_stay_float(unet: Report, frames: str) -> None:
+    model, spec = open_float32(unet.target)
+    calibration = sample_frames(frames, 10, spec.input)
+    material = Material(model, pixel_zero(model), calibration)
+    groups = blocks(model.graph)
+    name = next(n for n in groups if "coarse" in n)
+    applied = apply(INT8, material, groups[name])
+    weights = {i.name: i.data_type for i in applied.model.graph.initializer}
+    for node in applied.model.graph.node:
+        if node.name in groups[name] and node.op_type == "Conv":
+            assert weights[node.input[1]] == TensorProto.FLOAT
+    assert set(applied.float_nodes) >= {n for n in groups[name] if "Conv" in n}
+    assert applied.precision == "int8"
+
+
+def test_signed_activations_have_zero_points_of_zero(unet: Report, frames: str) -> None:
+    model, spec = open_float32(unet.target)
+    material = Material(model, pixel_zero(model), sample_frames(frames, 10, spec.input))
+    made = apply(INT8_SIGNED, material).model
+    constants = {i.name: numpy_helper.to_array(i) for i in made.graph.initializer}
+    points = [constants[n.input[2]] for n in made.graph.node if n.op_type == "QuantizeLinear"]
+    assert points
+    assert all(p.dtype == np.int8 and not p.any() for p in points)
+
+
+def test_nothing_to_do_is_said(unet: Report, frames: str) -> None:
+    model, spec = open_float32(unet.target)
+    material = Material(model, pixel_zero(model), sample_frames(frames, 2, spec.input))
+    with pytest.raises(UsageError, match="no product with constant weights"):
+        apply(DynamicRecipe("dynamic"), material)
+
+
+def test_every_target_says_why_and_suits_both_kinds(material: Material, unet: Report) -> None:
+    convolutions = onnx.load(unet.target).graph
+    for target in TARGETS.values():
+        assert target.why
+        assert target.recipes(material.model.graph) == target.transformer
+        assert target.recipes(convolutions) == target.convolutional
+    assert [t.name for t in TARGETS.values() if t.timed] == ["host"]
+
+
+def test_last_resize_is_taken_out_of_blocks_exactly() -> None:
+    random = np.random.default_rng(2)
+    constants = {
+        "w": random.normal(size=(1, 3, 1, 1)).astype(np.float32),
+        "scales": np.array([1, 1, 2, 2], np.float32),
+        "one": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["x", "w"], ["y"], "conv"),
+        helper.make_node("Resize", ["y", "", "scales"], ["z"], "resize", mode="linear"),
+        helper.make_node("Squeeze", ["z", "one"], ["depth"], "squeeze"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tail",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["n", 16, 16])],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    pixels = random.integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
+    expected = run(model, pixels)
+    assert resize_alone(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    np.testing.assert_allclose(run(model, pixels), expected, rtol=1e-5, atol=1e-4)
+    assert not resize_alone(model.graph)

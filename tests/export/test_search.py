@@ -1,0 +1,227 @@
+"""The search, with latency made up, so that its choices can be foretold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from depthrt.errors import WriteError
+from depthrt_calibration.frames import Sample, sample_frames, split
+from depthrt_export.build import build
+from depthrt_export.explain import explain, refusal
+from depthrt_export.from_file import open_float32, pixel_zero
+from depthrt_export.front_page import section, shapes, to_picture, to_svg
+from depthrt_export.journal import Journal, search_key
+from depthrt_export.judge import Judge
+from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.paired import Paired, Timer, summarise
+from depthrt_export.pareto import Measured, front, pick
+from depthrt_export.phases import Phases
+from depthrt_export.recipes import Material
+from depthrt_export.search import Found, Limits, Search
+from depthrt_export.targets import TARGETS
+from networks import collapsing
+
+NETWORK = f"{collapsing.__file__}:collapsing"
+SAID = SourceOptions(
+    kind="inverse_depth", size=(64, 96), mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0
+)
+
+
+def paired(ratio: float) -> Paired:
+    return Paired(ratio, ratio - 0.01, ratio + 0.01, ratio, 1.0, 20)
+
+
+def by_integers(path: Path, reference: Path, image: NDArray[np.uint8]) -> Paired:
+    """The more tensors are in 8 bits the faster; 16 bits are slow, as on a real CPU."""
+    graph = onnx.load(path).graph
+    kinds = [i.data_type for i in graph.initializer]
+    if TensorProto.UINT16 in kinds or TensorProto.FLOAT16 in kinds:
+        return paired(1.5)
+    return paired(1 - 0.05 * sum(kind == TensorProto.INT8 for kind in kinds) / 2)
+
+
+def always(ratio: float) -> Timer:
+    return lambda path, reference, image: paired(ratio)
+
+
+@pytest.fixture(scope="module")
+def loud(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Path:
+    """The network that collapses, in float32."""
+    target = tmp_path_factory.mktemp("loud") / "loud.onnx"
+    build(NETWORK, target, SAID, ExportOptions(frames=frames), Phases(quiet=True))
+    return target
+
+
+Run = Callable[..., Found]
+
+
+@pytest.fixture
+def run(loud: Path, frames: str, tmp_path: Path) -> Run:
+    model, spec = open_float32(loud)
+    calibration, held_out = split(sample_frames(frames, 20, spec.input))
+    judge = Judge.of(loud, spec.kind, held_out)
+
+    def search(
+        measure: Timer = by_integers, journal: Path | None = None, limit: float = 0.03,
+        target: str = "host", key: str = "k",
+    ) -> Found:  # fmt: skip
+        material = Material(model, pixel_zero(model), calibration)
+        kept = Journal.open(journal, key)
+        limits = Limits(limit, 60)
+        return Search(material, judge, TARGETS[target], limits, kept, measure, tmp_path).run()
+
+    return search
+
+
+def test_a_network_that_collapses_is_saved_by_one_float_block(run: Run) -> None:
+    found = run()
+    plain = next(c for c in found.candidates if c.name == "int8")
+    assert plain.error is not None
+    assert plain.error > 0.08
+    assert found.picked is not None
+    assert found.picked.recipe.startswith("int8")
+    assert "blocks.2" in found.picked.float_blocks
+    assert found.picked.error is not None
+    assert found.picked.error <= 0.03
+    errors = found.sensitivity[found.picked.recipe]
+    assert max(errors, key=lambda name: errors[name]) == "blocks.2"
+    lines = explain(found)
+    assert lines[0].startswith("picked int8")
+    assert "blocks.2" in lines[1]
+    assert "16-bit" in lines[2]
+
+
+def test_equal_input_gives_equal_figures(run: Run) -> None:
+    assert run().candidates == run().candidates
+
+
+def test_what_is_slower_than_float_is_refused(run: Run) -> None:
+    found = run(always(1.2), limit=0.5)
+    assert found.picked is None
+    assert all(c.refused for c in found.candidates)
+    assert "not clearly faster than float32: 1.20" in found.candidates[0].refused
+    assert "the float32 model was kept (best:" in refusal(found)
+    assert [c.recipe for c in found.front] == ["float32"]
+
+
+def test_barely_faster_is_not_clearly_faster(run: Run) -> None:
+    found = run(lambda *_: Paired(0.97, 0.9, 1.02, 1.0, 1.0, 20), limit=0.5)
+    assert found.picked is None
+
+
+def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
+    journal = tmp_path / "search.json"
+    first = run(journal=journal)
+
+    def never(path: Path, reference: Path, image: NDArray[np.uint8]) -> Paired:
+        raise AssertionError("measured again")
+
+    again = run(never, journal=journal)
+    assert (again.candidates, again.picked) == (first.candidates, first.picked)
+    assert again.reused == len(first.candidates) + len(first.sensitivity)
+    assert run(journal=journal, key="another").reused == 0
+    journal.write_text("{half")
+    assert run(journal=journal).reused == 0
+
+
+def test_full_disk_midway_is_one_sentence_and_resumes(run: Run, tmp_path: Path) -> None:
+    journal = tmp_path / "search.json"
+    blocker = tmp_path / "search.json.partial"
+    calls = 0
+
+    def fills(path: Path, reference: Path, image: NDArray[np.uint8]) -> Paired:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            blocker.mkdir()  # from now on nothing can be written there
+        return by_integers(path, reference, image)
+
+    with pytest.raises(WriteError, match=r"search\.json"):
+        run(fills, journal=journal)
+    assert len(json.loads(journal.read_text())["entries"]) == 1
+    blocker.rmdir()
+    assert run(journal=journal).reused == 1
+
+
+def test_time_that_is_up_is_said(loud: Path, frames: str, tmp_path: Path) -> None:
+    model, spec = open_float32(loud)
+    calibration, held_out = split(sample_frames(frames, 20, spec.input))
+    times = iter(range(0, 10_000, 40))
+    search = Search(
+        Material(model, pixel_zero(model), calibration),
+        Judge.of(loud, spec.kind, held_out),
+        TARGETS["host"],
+        Limits(0.03, 100),
+        Journal(None, "", {}),
+        by_integers,
+        tmp_path,
+        clock=lambda: float(next(times)),
+    )
+    found = search.run()
+    assert found.out_of_time
+    assert "--budget" in refusal(found)
+
+
+def test_another_machine_is_not_timed(run: Run) -> None:
+    def never(path: Path, reference: Path, image: NDArray[np.uint8]) -> Paired:
+        raise AssertionError("timed")
+
+    found = run(never, target="arm64", limit=0.9)
+    assert found.picked is not None
+    assert (found.picked.recipe, found.picked.ratio) == ("int8, signed", None)
+    assert "arm64 is not this machine" in explain(found)[1]
+
+
+def test_drawings(run: Run) -> None:
+    found = run()
+    svg = to_svg(shapes(found))
+    assert svg.count("<circle") >= len(found.front)
+    assert "(picked)" in svg
+    assert to_picture(shapes(found)).std() > 5
+    page = section(found)
+    assert "Error of one block alone in int8" in page
+    assert "blocks.2" in page
+
+
+def test_front_and_pick() -> None:
+    fast = Measured("a", error=0.2, worst=0.3, latency=paired(0.3))
+    good = Measured("b", error=0.02, worst=0.03, latency=paired(0.5))
+    beaten = Measured("c", error=0.03, worst=0.04, latency=paired(0.6))
+    refused = Measured("d", error=0.0, worst=0.0, latency=paired(0.2), refused="why")
+    every = [beaten, fast, refused, good]
+    assert [c.recipe for c in front(every)] == ["a", "b", "float32"]
+    assert pick(every, 0.05) == good
+    assert pick(every, 0.5) == fast
+    assert pick(every, 0.01) is None
+    assert Measured.from_dict(json.loads(json.dumps(good.to_dict()))) == good
+    by_accuracy = replace(fast, drop=0.01)
+    assert pick([by_accuracy, good], 0.05) == by_accuracy
+
+
+def test_ratio_is_of_pairs() -> None:
+    # Load that comes and goes hits both of a pair: each is twice as fast.
+    timed = summarise([(1.0, 2.0), (10.0, 20.0), (3.0, 6.0)])
+    assert (timed.ratio, timed.low, timed.high) == (0.5, 0.5, 0.5)
+    assert timed.faster
+
+
+def test_key_depends_on_all_that_matters(loud: Path) -> None:
+    model = onnx.load(loud)
+    frame = Sample(np.zeros((3, 4, 4), np.uint8), "a")
+    other = Sample(np.ones((3, 4, 4), np.uint8), "a")
+    keys = {
+        search_key(model, [[frame], [other]], [0.05]),
+        search_key(model, [[other], [frame]], [0.05]),
+        search_key(model, [[frame], [other]], [0.01]),
+    }
+    assert len(keys) == 3
+    assert search_key(model, [[frame], [other]], [0.05]) in keys

@@ -1,0 +1,114 @@
+"""`depthrt export --precision auto` as it is typed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from commands import Command
+from depthrt.errors import UsageError
+from depthrt.model import DepthModel
+from depthrt_export.build import Report
+from depthrt_export.search_options import parse_seconds, parse_share
+
+
+@pytest.fixture
+def depthrt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(capfd, monkeypatch)
+
+
+def folder_of(path: Path, count: int, level: int | None = None, seed: int = 5) -> Path:
+    """Pictures of blurred noise, or of one level."""
+    path.mkdir()
+    random = np.random.default_rng(seed)
+    for i in range(count):
+        picture = cv2.resize(random.integers(0, 256, (6, 9, 3), dtype=np.uint8), (144, 96))
+        cv2.imwrite(str(path / f"{i:02d}.png"), picture if level is None else picture * 0 + level)
+    return path
+
+
+def labelled(path: Path) -> Path:
+    """Eight pairs of a plane of depth under noise."""
+    path.mkdir()
+    folder_of(path / "rgb", 8, seed=9)
+    (path / "depth").mkdir()
+    plane = np.linspace(800, 5000, 96 * 144).reshape(96, 144).astype(np.uint16)
+    for i in range(8):
+        cv2.imwrite(str(path / "depth" / f"{i:02d}.png"), plane)
+    facts = {"depth_unit_m": 0.001, "min_depth_m": 0.1, "max_depth_m": 10.0}
+    (path / "dataset.json").write_text(json.dumps(facts))
+    return path
+
+
+def test_elsewhere_from_a_float32_file(
+    depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    target, page, front = (tmp_path / n for n in ("m.onnx", "m.html", "m.svg"))
+    outcome = depthrt(
+        "export", unet.target, "-o", target, "--precision", "auto", "--target", "x86-vnni",
+        "--frames", frames, "--validate", folder_of(tmp_path / "unseen", 4), "--report", page,
+        "--front", front, "--json", "--max-drop", "10%", "--dataset", labelled(tmp_path / "truth"),
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    facts = outcome.document["spec"]["measured"]["search"]
+    assert (facts["recipe"], facts["target"], facts["validation_frames"]) == ("int8", "x86-vnni", 4)
+    assert facts["latency_ratio"] is None
+    assert abs(facts["accuracy_drop"]) < 0.1
+    assert DepthModel.load(target).spec.precision == "int8"
+    assert "The search" in page.read_text(encoding="utf-8")
+    assert front.read_text(encoding="utf-8").startswith("<svg")
+    assert (tmp_path / "m.onnx.search.json").is_file()
+    again = depthrt(
+        "export", target, "-o", tmp_path / "x.onnx", "--precision", "auto", "--frames", frames
+    )
+    assert again.code == 2
+    assert "is int8 already" in again.complaint
+
+
+def test_gate_that_nothing_passes(
+    depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    target = tmp_path / "m.onnx"
+    outcome = depthrt(
+        "export", unet.target, "-o", target, "--precision", "auto", "--target", "arm64",
+        "--frames", frames, "--max-drop", "0.00001",
+    )  # fmt: skip
+    assert outcome.code == 3
+    assert "the float32 model was kept (best: int8" in outcome.err
+    model = DepthModel.load(target)
+    assert model.spec.precision == "float32"
+    assert model.spec.measured["search"]["recipe"] == "float32"
+
+
+@pytest.mark.parametrize("case", ["few", "black", "same", "target", "drop", "plain", "labels"])
+def test_mistakes_are_one_sentence(
+    case: str, depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    few, black = folder_of(tmp_path / "few", 4), folder_of(tmp_path / "black", 12, level=2)
+    arguments, sentence = {
+        "few": (("--frames", few), "ranges from at least 10 frames, not 3"),
+        "black": (("--frames", black), "all 12 --frames frames are black or of one colour"),
+        "same": (("--frames", frames, "--validate", frames), "are calibration frames too"),
+        "target": (("--frames", frames, "--target", "pdp11"), "'pdp11' is none of host"),
+        "drop": (("--frames", frames, "--max-drop", "much"), "is not a share such as 5%"),
+        "plain": (("--frames", frames, "--precision", "int8"), "only --precision auto"),
+        "labels": (("--frames", frames, "--dataset", few), "does not say depth_unit_m"),
+    }[case]
+    outcome = depthrt(
+        "export", unet.target, "-o", tmp_path / "m.onnx", "--precision", "auto", *arguments
+    )
+    assert outcome.code == 2
+    assert sentence in outcome.complaint
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_units() -> None:
+    assert (parse_share("5%"), parse_share("0.05")) == (0.05, 0.05)
+    assert [parse_seconds(t) for t in ("90s", "10m", "1h", "7")] == [90, 600, 3600, 7]
+    for wrong in ("0", "0m", "ten", "-1s"):
+        with pytest.raises(UsageError, match="--budget"):
+            parse_seconds(wrong)
