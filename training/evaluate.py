@@ -1,6 +1,7 @@
-"""AbsRel and delta1 of a weights file on the RGB-D sets, under `disparity-lsq`.
+"""AbsRel and delta1 of a weights file or exported model on the RGB-D sets, `disparity-lsq`.
 
     python training/evaluate.py WEIGHTS.safetensors --data DATA [--teacher] [--out FIGURES.json]
+    python training/evaluate.py MODEL.onnx --data DATA
 
 Protocol: colour stretched to 192x320, prediction to the depth grid (both cv2 bilinear); valid
 pixels strictly inside the set's range; one scale and shift per image by least squares on inverse
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from depthrt import DepthModel
 from network import NATIVE_SIZE, DepthNet, normalise
 from prepare import read_rgb
 from teacher import Teacher
@@ -52,6 +54,11 @@ def network_predictor(network: DepthNet) -> Predictor:
         return np.asarray(output, dtype=np.float32)
 
     return predict
+
+
+def model_predictor(model: DepthModel) -> Predictor:
+    """An exported model, its frames prepared by the spec that its file carries."""
+    return lambda rgb: model(rgb).values
 
 
 def image_metrics(
@@ -115,7 +122,7 @@ def evaluate(data: Path, predict: Predictor) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Evaluate depthrt-s on the RGB-D sets.")
-    parser.add_argument("weights", type=Path, help="safetensors file")
+    parser.add_argument("weights", type=Path, help="safetensors file or depthrt .onnx model")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--teacher", action="store_true", help="also TCMonoDepth-small")
     parser.add_argument("--out", type=Path, help="write the JSON here too")
@@ -123,8 +130,14 @@ def main() -> None:
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
     report: dict[str, Any] = {"protocol": PROTOCOL}
-    network = load_weights(options.weights)
-    report["depthrt-s"] = evaluate(options.data, network_predictor(network))
+    if options.weights.suffix == ".onnx":
+        model = DepthModel.load(options.weights, provider="cpu")
+        report[f"{model.spec.name} {model.spec.precision}"] = evaluate(
+            options.data, model_predictor(model)
+        )
+    else:
+        network = load_weights(options.weights)
+        report["depthrt-s"] = evaluate(options.data, network_predictor(network))
     if options.teacher:
         report["tcmonodepth-small"] = evaluate(options.data, Teacher(options.data).predict)
     text = json.dumps(report, indent=2)
