@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depthrt.errors import UsageError
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.blocks import blocks, constant_products, leading_to
+from depthrt_export.blocks import blocks, constant_products
 from depthrt_export.build import Report, build
 from depthrt_export.from_file import open_float32, pixel_zero
 from depthrt_export.judge import Judge

@@ -1,0 +1,78 @@
+"""OpenVINO by itself on a float32 ONNX file: float32, bfloat16 and NNCF's int8.
+
+Runs in an environment of its own (openvino, nncf, onnxruntime, numpy; no depthrt), because NNCF
+wants other versions than depthrt:
+
+    python openvino_alone.py MODEL.onnx FRAMES.npz SECONDS
+
+FRAMES.npz holds ``calibration`` and ``validation``, uint8 N,3,H,W. Prints JSON: time over
+onnxruntime float32 (median of pairs taken in turn) and error (mean |difference| over the float
+depth's 2-98 percentile spread) of each.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def main() -> None:
+    import nncf
+    import onnxruntime as ort
+    import openvino as ov
+
+    path, frames, seconds = sys.argv[1], np.load(sys.argv[2]), float(sys.argv[3])
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    core = ov.Core()
+    model = core.read_model(path)
+    dataset = nncf.Dataset([f[None] for f in frames["calibration"]])
+    kind = nncf.ModelType.TRANSFORMER if "--transformer" in sys.argv else None
+    quantised = nncf.quantize(
+        model, dataset, model_type=kind, subset_size=len(frames["calibration"])
+    )
+    compiled = {
+        "float32": core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}),
+        "bfloat16": core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"}),
+        "nncf int8": core.compile_model(quantised, "CPU", {}),
+    }
+
+    def reference(x: Any) -> Any:
+        return session.run(None, {"image": x})[0]
+
+    references = [reference(f[None])[0] for f in frames["validation"]]
+    result = {}
+    for name, network in compiled.items():
+        request = network.create_infer_request()
+
+        def run(x: Any, request: Any = request) -> Any:
+            return request.infer({0: x})[0]
+
+        errors = [
+            float(np.abs(run(f[None])[0] - r).mean() / np.ptp(np.percentile(r, (2, 98))))
+            for f, r in zip(frames["validation"], references, strict=True)
+        ]
+        ratio = _ratio(run, reference, frames["validation"][0][None], seconds)
+        result[name] = {"ratio": ratio, "error": float(np.mean(errors))}
+    sys.stdout.write(json.dumps(result))
+
+
+def _ratio(a: Callable[[Any], Any], b: Callable[[Any], Any], x: Any, seconds: float) -> float:
+    ratios: list[float] = []
+    end_s = time.perf_counter() + seconds
+    while len(ratios) < 9 or time.perf_counter() < end_s:
+        times = []
+        for run in (a, b):
+            start_s = time.perf_counter()
+            run(x)
+            times.append(time.perf_counter() - start_s)
+        ratios.append(times[0] / times[1])
+    return float(np.median(ratios[2:]))
+
+
+if __name__ == "__main__":
+    main()
