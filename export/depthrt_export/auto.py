@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.labelled import Labelled, labelled_frames
+from depthrt_export.blocks import has_attention
 from depthrt_export.convert import Made, proof_facts, source_name
 from depthrt_export.explain import explain, refusal
 from depthrt_export.journal import Journal, journal_place, search_key
@@ -24,6 +27,7 @@ from depthrt_export.verify import file_reference, prove
 
 _LABELLED_FRAMES = 32
 _TIMING_S = 3.0
+_TRANSFORMER_FRAMES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,7 @@ def to_auto(
     Raises:
         DepthrtError: what is wrong with the input, or a full disk; run again, it goes on.
     """
-    calibration, held_out = frames
+    calibration, held_out = _few(frames[0], made.model), frames[1]
     machine = target(options.target)
     labelled = _labelled(network, options)
     with phases("float32 depth of the validation frames"):
@@ -98,6 +102,13 @@ def to_auto(
         precision=applied.precision,
     )
     return Auto(result, found)
+
+
+def _few(calibration: list[Sample], model: onnx.ModelProto) -> list[Sample]:
+    """All frames for convolutions; for a transformer, slow and calibrated by extremes, a few."""
+    if not has_attention(model.graph):
+        return calibration
+    return calibration[:: max(1, len(calibration) // _TRANSFORMER_FRAMES)][:_TRANSFORMER_FRAMES]
 
 
 def _labelled(network: DepthNetwork, options: ExportOptions) -> list[Labelled]:

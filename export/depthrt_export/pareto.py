@@ -9,6 +9,7 @@ from typing import Any
 from depthrt_export.paired import Paired
 
 FLOAT = "float32"
+_SAME_TIME = 1.05
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,16 @@ def front(candidates: Iterable[Measured]) -> tuple[Measured, ...]:
 
 
 def pick(candidates: Sequence[Measured], max_drop: float) -> Measured | None:
-    """The fastest that is exact enough and not refused; untimed ones in the order they came."""
+    """The fastest that is exact enough and not refused; untimed ones in the order they came.
+
+    Of those within 5% of the fastest, which a timing cannot tell apart, the most exact.
+    """
     fitting = [c for c in candidates if not c.refused and fits(c, max_drop)]
-    return min(fitting, key=lambda c: c.ratio if c.ratio is not None else 0.0, default=None)
+    timed = [c for c in fitting if c.ratio is not None]
+    if not timed:
+        return fitting[0] if fitting else None
+    bar = _SAME_TIME * min(c.ratio or 0.0 for c in timed)
+    return min((c for c in timed if (c.ratio or 0.0) <= bar), key=lambda c: c.loss or 0.0)
 
 
 def fits(candidate: Measured, max_drop: float) -> bool:

@@ -203,6 +203,8 @@ def test_front_and_pick() -> None:
     assert pick(every, 0.5) == fast
     assert pick(every, 0.01) is None
     assert Measured.from_dict(json.loads(json.dumps(good.to_dict()))) == good
+    as_fast = replace(fast, recipe="e", error=0.1, latency=paired(0.31))
+    assert pick([fast, as_fast], 0.5) == as_fast
     by_accuracy = replace(fast, drop=0.01)
     assert pick([by_accuracy, good], 0.05) == by_accuracy
 
