@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _OUTLIER, _OUTLIERS = 30.0, 4
+_ATTENTION_INPUTS = ("query", "key", "value", "q_proj", "k_proj", "v_proj")
+_BRANCH = 0.3  # of a residual branch: at 1, depth would be noise that any rounding changes
 
 
 def _conv(i: int, o: int, k: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -135,8 +137,13 @@ def _drawn(network: nn.Module) -> nn.Module:
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
+                if module.out_channels == 1:
+                    module.weight.abs_()  # depth of many maps, not the difference of two
                 if module.bias is not None:
                     module.bias.normal_(0, 0.05, generator=generator)
+        for module in network.modules():
+            if isinstance(module, Inverted) and module.skip:
+                module.project.weight *= _BRANCH
     return network
 
 
@@ -156,9 +163,10 @@ def unet_hard_swish() -> nn.Module:
 def add_outliers(model: Any) -> None:
     """Outlier channels in front of every product, the function unchanged: as trained ViTs have."""
     for layer in model.backbone.encoder.layer:
-        attention = layer.attention.attention
+        linear = {n: m for n, m in layer.attention.named_modules() if isinstance(m, nn.Linear)}
+        inputs = [m for n, m in linear.items() if n.rpartition(".")[2] in _ATTENTION_INPUTS]
         pairs: Sequence[tuple[Any, list[Any]]] = (
-            (layer.norm1, [attention.query, attention.key, attention.value]),
+            (layer.norm1, inputs),
             (layer.norm2, [layer.mlp.fc1]),
         )
         for norm, readers in pairs:
