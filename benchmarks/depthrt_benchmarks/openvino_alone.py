@@ -27,7 +27,9 @@ def main() -> None:
     import openvino as ov
 
     path, frames, seconds = sys.argv[1], np.load(sys.argv[2]), float(sys.argv[3])
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()  # spinning threads would take the cores that OpenVINO runs on
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     core = ov.Core()
     model = core.read_model(path)
     dataset = nncf.Dataset([f[None] for f in frames["calibration"]])

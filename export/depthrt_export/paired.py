@@ -47,8 +47,11 @@ def timer(seconds: float) -> Timer:
 
 
 def paired(path: Path, reference: Path, image: NDArray[np.uint8], seconds: float) -> Paired:
-    """Run both in turn, the first of each pair alternating, on the CPU provider."""
-    sessions = [open_session(p, SessionOptions("cpu", spinning=True)) for p in (path, reference)]
+    """Run both in turn, the first of each pair alternating, on the CPU provider.
+
+    Without spinning: threads of the one session would still be spinning while the other runs.
+    """
+    sessions = [open_session(p, SessionOptions("cpu")) for p in (path, reference)]
     feeds = []
     for session in sessions:
         batch = session.get_inputs()[0].shape[0]
