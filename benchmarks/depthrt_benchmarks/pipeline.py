@@ -86,7 +86,9 @@ def stages_ms(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[
         return sum(prepare(f.image, model.spec.input).ndim // 3 for f in cached * _REPEATS)
 
     def infer() -> int:
-        return sum(len(model.infer(p[None])) for p in pixels * _REPEATS)
+        step = model.batch
+        groups = [np.stack(pixels[i : i + step]) for i in range(0, len(pixels), step)]
+        return sum(len(model.infer(group)) for group in groups * _REPEATS)
 
     def write() -> int:
         target = folder / "alone.mp4"
@@ -107,7 +109,9 @@ def _cpu_ms(work: Callable[[], int]) -> float:
     return 1e3 * (time.process_time() - start) / frames
 
 
-def measure(clip: Path, model: DepthModel, rounds: int, frames: int) -> dict[str, Any]:
+def measure(
+    clip: Path, model: DepthModel, rounds: int, frames: int, threads: int | None
+) -> dict[str, Any]:
     """One clip, all three figures in turn, ``rounds`` times."""
     rows = []
     first = next(iter(open_source(clip).frames()))
@@ -116,7 +120,15 @@ def measure(clip: Path, model: DepthModel, rounds: int, frames: int) -> dict[str
         folder = Path(name)
         for _ in range(rounds):
             bare = bare_rate(model.path, pixels, frames)
-            job = Job(str(clip), folder / "out.mp4", str(model.path), overwrite=True)
+            job = Job(
+                str(clip),
+                folder / "out.mp4",
+                str(model.path),
+                provider="cpu",
+                threads=threads,
+                batch=model.batch,
+                overwrite=True,
+            )
             start = time.process_time()
             summary = execute(job)
             spent_ms = 1e3 * (time.process_time() - start) / summary.frames
@@ -142,16 +154,17 @@ def main() -> None:
     parser.add_argument("-m", "--model", help="a depthrt model (default: the built-in one)")
     parser.add_argument("--clip", type=Path, default=DEMO_CLIP, help="enlarged to both sizes")
     parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--threads", type=int, help="of the network (default: every core)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    model = DepthModel.load(options.model, provider="cpu")
+    model = DepthModel.load(options.model, provider="cpu", threads=options.threads)
     model.warm_up()
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, size in SIZES.items():
             clip = make_clip(Path(folder) / f"{name}.mp4", size, options.frames, options.clip)
-            figures[name] = measure(clip, model, options.rounds, options.frames)
+            figures[name] = measure(clip, model, options.rounds, options.frames, options.threads)
             print(name, figures[name])  # noqa: T201
     if options.output:
         content = {
@@ -161,6 +174,8 @@ def main() -> None:
             "clip": options.clip.name,
             "frames": options.frames,
             "rounds": options.rounds,
+            "threads": options.threads or usable_cores(),
+            "batch": model.batch,
             "medians": figures,
         }
         write_result(options.output, content)

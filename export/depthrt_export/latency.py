@@ -33,8 +33,11 @@ class LatencyRatio:
 def latency_ratio(
     path: Path, reference: Path, image: NDArray[np.uint8], seconds: float = 3.0
 ) -> LatencyRatio:
-    """Run both files on one prepared frame (uint8 3,h,w) in turn, so that load hits both alike."""
-    sessions = [open_session(p, SessionOptions("cpu", spinning=True)) for p in (path, reference)]
+    """Run both files on one prepared frame (uint8 3,h,w) in turn, so that load hits both alike.
+
+    Without spinning: the idle threads of one session would run into the other's turn.
+    """
+    sessions = [open_session(p, SessionOptions("cpu")) for p in (path, reference)]
     times_ms: tuple[list[float], list[float]] = ([], [])
     end_s = time.perf_counter() + seconds
     while len(times_ms[0]) < _WARM_UP + 5 or time.perf_counter() < end_s:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 
+INT8_BATCH = 4
+
+
 class DepthModel:
     """A depth network in an onnxruntime session, with the spec that its file carries.
 
@@ -101,8 +104,11 @@ class DepthModel:
 
     @property
     def batch(self) -> int:
-        """Frames per inference that suit this model here: what tuning found, else 1."""
-        return 1 if self.tuned is None else self.tuned.batch
+        """Frames per inference that suit a recorded source, tuned where ``depthrt tune`` was."""
+        if self.tuned is not None:
+            return self.tuned.batch
+        # Batching brings int8 8-13% on a CPU and float32 nothing.
+        return INT8_BATCH if self.spec.precision == "int8" and self.fixed_batch is None else 1
 
     def sha256(self) -> str:
         """The hash of the model file."""
