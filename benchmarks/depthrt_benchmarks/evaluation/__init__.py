@@ -1,0 +1,1 @@
+"""Depth evaluation: accuracy, boundaries and stability, each by a named protocol."""
