@@ -22,10 +22,12 @@ from depthrt.errors import (
     WriteError,
 )
 from depthrt.frame import Frame, YuvImage
+from depthrt.lanes import LiveLimits
 from depthrt.model import DepthModel
-from depthrt.pipeline import Result, Stats, stream
+from depthrt.pipeline import stream, stream_many
 from depthrt.prepare import prepare, to_rgb
 from depthrt.recorded import Recorded, read_depth
+from depthrt.results import Result, Stats
 from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
 from depthrt.spec import InputSpec, ModelSpec
 
@@ -38,6 +40,7 @@ __all__ = [
     "InferenceError",
     "InputSpec",
     "LatencyGateError",
+    "LiveLimits",
     "ModelError",
     "ModelSpec",
     "ProviderError",
@@ -58,5 +61,6 @@ __all__ = [
     "read_depth",
     "read_image",
     "stream",
+    "stream_many",
     "to_rgb",
 ]

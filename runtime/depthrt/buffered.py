@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,28 +13,26 @@ T = TypeVar("T")
 class _Queue(Generic[T]):
     """A bounded queue that ends: by its producer, with or without an error, or by its consumer."""
 
-    def __init__(self, size: int, on_drop: Callable[[], None] | None) -> None:
+    def __init__(self, size: int) -> None:
         self._items: deque[T] = deque()
         self._size = size
-        self._on_drop = on_drop
         self._changed = threading.Condition()
         self._finished = False
         self._cancelled = False
         self._error: BaseException | None = None
 
-    def put(self, item: T) -> bool:
-        """Add an item, waiting for room, or dropping the oldest; False once nobody wants more."""
+    def wait_for_room(self) -> bool:
+        """Wait until an item can be added; False once nobody wants more."""
         with self._changed:
-            if self._on_drop is not None and len(self._items) >= self._size:
-                self._items.popleft()
-                self._on_drop()
             while len(self._items) >= self._size and not self._cancelled:
                 self._changed.wait()
-            if self._cancelled:
-                return False
-            self._items.append(item)
-            self._changed.notify_all()
-            return True
+            return not self._cancelled
+
+    def put(self, item: T) -> None:
+        with self._changed:
+            if not self._cancelled:
+                self._items.append(item)
+                self._changed.notify_all()
 
     def finish(self, error: BaseException | None) -> None:
         with self._changed:
@@ -63,25 +61,26 @@ class _Queue(Generic[T]):
             yield item
 
 
-def buffered(
-    items: Iterable[T], size: int, *, on_drop: Callable[[], None] | None = None, name: str = "stage"
-) -> Generator[T, None, None]:
+def buffered(items: Iterable[T], size: int, *, name: str = "stage") -> Generator[T, None, None]:
     """Iterate over ``items`` in a thread of its own, at most ``size`` of them ahead.
 
+    An item is asked for only when there is room for it, so that live ones do not grow old waiting.
     An exception in ``items`` reaches the consumer as itself, after the items that came before it.
     When the consumer stops early, ``items`` is closed in its thread, and the thread has ended when
-    the generator has. With ``on_drop`` the queue keeps the newest items: the oldest is dropped and
-    ``on_drop`` called when there is no room.
+    the generator has.
     """
-    queue: _Queue[T] = _Queue(size, on_drop)
+    queue: _Queue[T] = _Queue(size)
 
     def produce() -> None:
         error: BaseException | None = None
         iterator = iter(items)
         try:
-            for item in iterator:
-                if not queue.put(item):
+            while queue.wait_for_room():
+                try:
+                    item = next(iterator)
+                except StopIteration:
                     break
+                queue.put(item)
         except BaseException as caught:  # it travels to the consumer, whatever it is
             error = caught
         try:

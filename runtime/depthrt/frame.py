@@ -49,7 +49,8 @@ class Frame:
     - ``index``: its number among the frames of the source, counted from 0 before any stride;
     - ``time_s``: its exact presentation time in seconds from the source's time 0;
     - ``stream``: the name of its source;
-    - ``duration_s``: how long it is shown, where the source says so.
+    - ``duration_s``: how long it is shown, where the source says so;
+    - ``captured_s``: when a live one was taken or arrived, on ``time.monotonic()``'s clock.
     """
 
     image: Image
@@ -57,3 +58,4 @@ class Frame:
     time_s: Fraction
     stream: str = ""
     duration_s: Fraction | None = None
+    captured_s: float | None = None

@@ -1,64 +1,38 @@
-"""The way of a frame: source -> prepare -> infer -> result, each stage in a thread of its own."""
+"""The way of a frame: source -> prepare -> infer -> result.
+
+Each source is decoded and prepared in a thread of its own (:mod:`depthrt.lanes`); one thread runs
+the network for all of them; the caller takes the results.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from depthrt.buffered import buffered
-from depthrt.depth import Depth
-from depthrt.display import RangeTracker, SceneCuts
-from depthrt.errors import InferenceError, UsageError
-from depthrt.frame import Frame, RgbImage, image_size
+from depthrt.errors import DepthrtError, InferenceError, UsageError
+from depthrt.frame import RgbImage
+from depthrt.lanes import Failure, Lane, Lanes, LiveLimits, Prepared
 from depthrt.model import DepthModel
-from depthrt.prepare import prepare
+from depthrt.results import Finisher, Result, Stats
 from depthrt.sources import Selection, Source, open_source
 from depthrt.sources.arrays import ArraysSource
 
+__all__ = ["Failure", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
+
 QUEUE_FRAMES = 4  # between two stages: enough to smooth over uneven frames, little memory
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A frame with its depth.
-
-    - ``display_range``: causal low and high value to colour it by, without flicker;
-    - ``scene_cut``: whether a new scene begins with it.
-    """
-
-    frame: Frame
-    depth: Depth
-    display_range: tuple[float, float]
-    scene_cut: bool
-
-
-@dataclass
-class Stats:
-    """What a run has done so far; ``busy_s`` is the time each stage spent at work, in seconds."""
-
-    frames: int = 0
-    dropped: int = 0
-    scene_cuts: int = 0
-    busy_s: dict[str, float] = field(default_factory=dict)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Count time spent in a stage; each stage is counted by one thread only."""
-        self.busy_s[stage] = self.busy_s.get(stage, 0.0) + seconds
-
-    def drop(self) -> None:
-        """Count a frame of a live source that came too early to be taken."""
-        self.dropped += 1
-
+LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
+RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
+_OPENED_AT_ONCE = 8
 
 SourceLike: TypeAlias = "str | Path | int | Source | Iterable[RgbImage]"
-_Prepared: TypeAlias = tuple[Frame, NDArray[np.uint8]]
 
 
 def stream(
@@ -68,6 +42,7 @@ def stream(
     selection: Selection | None = None,
     batch: int = 1,
     stats: Stats | None = None,
+    limits: LiveLimits | None = None,
 ) -> Generator[Result, None, None]:
     """Depth of every frame of a source, in order.
 
@@ -84,6 +59,7 @@ def stream(
         selection: which frames; not for a source that is open already.
         batch: frames per inference; more than one pays with int8 models and on a GPU.
         stats: filled while the frames pass.
+        limits: what is taken of a live source.
 
     Raises:
         DepthrtError: from opening the source at once; from any stage when its frame is due.
@@ -91,81 +67,234 @@ def stream(
     if batch < 1:
         raise UsageError(f"--batch {batch} is less than 1")
     opened = _opened(source, selection)
-    return _results(opened, model or DepthModel.load(), batch, stats or Stats())
+    lane = Lane(opened.info.name, opened, stats or Stats())
+    return _raising(Streams([lane], model or DepthModel.load(), batch, limits=limits))
 
 
-def _results(
-    source: Source, model: DepthModel, batch: int, stats: Stats
+def _raising(streams: Streams) -> Generator[Result, None, None]:
+    with closing(streams):
+        for event in streams:
+            if isinstance(event, Failure):
+                raise event.error
+            yield event
+
+
+def stream_many(
+    sources: Sequence[SourceLike] | Mapping[str, SourceLike],
+    model: DepthModel | None = None,
+    *,
+    selection: Selection | None = None,
+    batch: int | None = None,
+    wait_s: float | None = None,
+    stats: dict[str, Stats] | None = None,
+    limits: LiveLimits | None = None,
+    on_failure: Callable[[str, BaseException], None] | None = None,
 ) -> Generator[Result, None, None]:
-    live = source.info.live
-    size = 1 if live else max(QUEUE_FRAMES, 2 * batch)
-    prepared = buffered(
-        _prepare(source.frames(), model, stats),
-        size,
-        on_drop=stats.drop if live else None,
-        name="prepare",
-    )
-    yield from buffered(_infer(prepared, model, 1 if live else batch, stats), size, name="infer")
+    """Depth of the frames of several sources, batched through one session.
+
+    >>> for result in stream_many({"front": 0, "yard": "rtsp://camera/stream"}):
+    ...     result.frame.stream, result.depth.values
+
+    Streams take turns; results of each come in its order, and say in ``frame.stream`` whose they
+    are. Frames may differ in size: those that are of one size once prepared go together. A stream
+    that fails ends alone.
+
+    Args:
+        sources: as for :func:`stream`; in a mapping under their names, else under their own,
+            numbered where they agree.
+        model: the model; None is the built-in one.
+        selection: which frames of each; not for sources that are open already.
+        batch: frames per inference at most; None is what suits model and sources.
+        wait_s: how long frames wait for those of other streams to fill a batch; None is 5 ms where
+            a source is live, else 0.5 s.
+        stats: filled under the streams' names while the frames pass.
+        limits: what is taken of live sources.
+        on_failure: called with name and error of a stream that fails, also when it cannot be
+            opened. None: the first of these errors is raised when all others have ended.
+
+    Raises:
+        DepthrtError: no source could be opened; a stream failed and there is no ``on_failure``.
+        UsageError: no source, or a batch less than 1.
+    """
+    if not sources:
+        raise UsageError("there is no source")
+    opened, failures = open_many(sources, selection)
+    if not opened:
+        raise failures[0].error
+    kept = {} if stats is None else stats
+    lanes = [Lane(name, source, kept.setdefault(name, Stats())) for name, source in opened.items()]
+    streams = Streams(lanes, model or DepthModel.load(), batch, wait_s=wait_s, limits=limits)
+    return _telling(streams, failures, on_failure)
 
 
-def _prepare(
-    frames: Iterator[Frame], model: DepthModel, stats: Stats
-) -> Generator[_Prepared, None, None]:
-    with closing(_as_generator(frames)) as open_frames:
-        while True:
-            start = time.perf_counter()
-            frame = next(open_frames, None)
-            decoded = time.perf_counter()
-            stats.add("decode", decoded - start)
-            if frame is None:
-                return
-            pixels = prepare(frame.image, model.spec.input)
-            stats.add("prepare", time.perf_counter() - decoded)
-            yield frame, pixels
+def _telling(
+    streams: Streams,
+    failures: list[Failure],
+    on_failure: Callable[[str, BaseException], None] | None,
+) -> Generator[Result, None, None]:
+    first: BaseException | None = None
+    with closing(streams):
+        for event in _chain(failures, streams):
+            if not isinstance(event, Failure):
+                yield event
+            elif on_failure is not None:
+                on_failure(event.stream, event.error)
+            else:
+                first = first or event.error
+    if first is not None:
+        raise first
+
+
+def _chain(failures: list[Failure], streams: Streams) -> Iterator[Result | Failure]:
+    yield from failures
+    yield from streams
+
+
+class Streams:
+    """The results of several open sources, one after the other, and the failures among them."""
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        model: DepthModel,
+        batch: int | None = None,
+        *,
+        wait_s: float | None = None,
+        limits: LiveLimits | None = None,
+    ) -> None:
+        """The lanes are read from the first result on.
+
+        Raises:
+            UsageError: a batch less than 1.
+        """
+        if batch is not None and batch < 1:
+            raise UsageError(f"--batch {batch} is less than 1")
+        live = any(lane.live for lane in lanes)
+        most = batch or default_batch(model, len(lanes), live=live)
+        if wait_s is None and (live or len(lanes) > 1):
+            wait_s = LIVE_WAIT_S if live else RECORDED_WAIT_S
+        alone = len(lanes) == 1
+        size = max(QUEUE_FRAMES if alone else 2, -(-2 * most // len(lanes)))
+        self._lanes = Lanes(lanes, lambda: model, size, limits or LiveLimits())
+        ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
+        self._events = buffered(_infer(self._lanes, lanes, most, wait_s), ahead, name="infer")
+
+    def __iter__(self) -> Generator[Result | Failure, None, None]:
+        """The results, in order within each stream; a failure is the last of its stream."""
+        try:
+            for event in self._events:
+                if isinstance(event, Result) and event.frame.captured_s is not None:
+                    latency_s = time.monotonic() - event.frame.captured_s
+                    if self._lanes.too_late(event.frame.stream, latency_s):
+                        continue
+                    self._lanes.stats[event.frame.stream].latency.add(latency_s)
+                    event = replace(event, latency_s=latency_s)
+                yield event
+        finally:
+            self.close()
+
+    def stop(self, name: str) -> None:
+        """End one stream; results that were made already may still come."""
+        self._lanes.stop(name)
+
+    def close(self) -> None:
+        """End all streams and their threads."""
+        self._lanes.close()
+        self._events.close()
+
+
+def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:
+    """Frames per inference that suit a model and so many streams.
+
+    Live frames on a CPU go one by one: a batch takes nearly as long there as its frames in turn,
+    and each would wait for all of it.
+    """
+    if model.fixed_batch is not None:
+        return model.fixed_batch
+    if not live:
+        return model.batch
+    return 1 if model.provider == "cpu" else streams
 
 
 def _infer(
-    prepared: Generator[_Prepared, None, None], model: DepthModel, batch: int, stats: Stats
-) -> Generator[Result, None, None]:
-    cuts, tracker = SceneCuts(), RangeTracker()
-    with closing(prepared):
-        for group in batches(prepared, batch):
-            start = time.perf_counter()
-            try:
-                maps = model.infer(np.stack([pixels for _, pixels in group]))
-            except InferenceError as error:
-                raise InferenceError(f"frame {group[0][0].index}: {error}") from error
-            stats.add("infer", time.perf_counter() - start)
-            for (frame, pixels), values in zip(group, maps, strict=True):
-                depth = model.depth(values, image_size(frame.image))
-                scene_cut = cuts.update(pixels)
-                if scene_cut:
-                    tracker.reset()
-                    stats.scene_cuts += 1
-                shown = tracker.update(depth.values, frame.time_s)
-                stats.frames += 1
-                yield Result(frame, depth, shown, scene_cut)
+    lanes: Lanes, members: Sequence[Lane], most: int, wait_s: float | None
+) -> Generator[Result | Failure, None, None]:
+    finishers = {lane.name: Finisher(lane.stats) for lane in members}
+    with closing(lanes):
+        lanes.start()
+        while (taken := lanes.take(most, wait_s)) is not None:
+            if isinstance(taken, Failure):
+                yield taken
+            else:
+                yield from _depth_of(taken, lanes, finishers)
 
 
-def batches(prepared: Iterable[_Prepared], size: int) -> Iterator[list[_Prepared]]:
-    """Consecutive frames of one network size, at most ``size`` of them at a time."""
-    group: list[_Prepared] = []
-    for item in prepared:
-        if group and item[1].shape != group[0][1].shape:
-            yield group
-            group = []
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+def _depth_of(
+    group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
+) -> Iterator[Result | Failure]:
+    start = time.perf_counter()
+    model = group[0].model
+    try:
+        maps = model.infer(np.stack([item.pixels for item in group]))
+    except InferenceError as error:
+        if len(group) > 1:  # alone, those that are well get their depth
+            yield from _one_by_one(group, lanes, finishers)
+            return
+        stream, frame = group[0].lane.name, group[0].frame
+        lanes.stop(stream)
+        said = InferenceError(f"frame {frame.index}: {error}")
+        said.__cause__ = error
+        yield Failure(stream, said)
+        return
+    share_s = (time.perf_counter() - start) / len(group)
+    for item, values in zip(group, maps, strict=True):
+        item.lane.stats.add("infer", share_s)
+        yield finishers[item.lane.name].finish(item.frame, item.pixels, values, model)
 
 
-def _as_generator(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
-    if isinstance(frames, Generator):
-        return frames
-    return (frame for frame in frames)
+def _one_by_one(
+    group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
+) -> Iterator[Result | Failure]:
+    failed: set[str] = set()
+    for item in group:
+        if item.lane.name in failed:
+            continue
+        for event in _depth_of([item], lanes, finishers):
+            if isinstance(event, Failure):
+                failed.add(event.stream)
+            yield event
+
+
+def open_many(
+    sources: Sequence[SourceLike] | Mapping[str, SourceLike], selection: Selection | None
+) -> tuple[dict[str, Source], list[Failure]]:
+    """Open several sources side by side: those that opened, under their names, and failures."""
+    given = list(sources.items()) if isinstance(sources, Mapping) else [("", s) for s in sources]
+
+    def attempt(source: SourceLike) -> Source | DepthrtError:
+        try:
+            return _opened(source, selection)
+        except DepthrtError as error:
+            return error
+
+    with ThreadPoolExecutor(min(_OPENED_AT_ONCE, len(given)), "depthrt-open") as pool:
+        outcomes = list(pool.map(attempt, (source for _, source in given)))
+    opened: dict[str, Source] = {}
+    failures: list[Failure] = []
+    for (name, source), outcome in zip(given, outcomes, strict=True):
+        if isinstance(outcome, DepthrtError):
+            said = name or (str(source) if isinstance(source, (str, Path, int)) else "images")
+            failures.append(Failure(said, outcome))
+        else:
+            opened[_unused(name or outcome.info.name, opened)] = outcome
+    return opened, failures
+
+
+def _unused(name: str, taken: Mapping[str, object]) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free
 
 
 def _opened(source: SourceLike, selection: Selection | None) -> Source:

@@ -1,0 +1,308 @@
+"""Frames of several sources, read side by side and given out fairly, in groups for one inference.
+
+Every source has a thread that decodes and prepares its frames into a lane, a short queue. The lanes
+of recordings wait when they are full; those of live sources keep the newest frame.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.frame import Frame
+from depthrt.model import DepthModel
+from depthrt.prepare import prepare
+from depthrt.results import Stats
+from depthrt.sources.base import Source
+
+_LIVE_END_S = 1.0  # a network that hangs may keep its thread longer than we wait for it
+
+
+@dataclass(frozen=True)
+class LiveLimits:
+    """What is taken of live sources; recordings are not touched by it.
+
+    - ``max_latency_s``: frames older than this are dropped rather than processed or handed over;
+    - ``max_rate``: at most so many frames a second of each source are taken.
+    """
+
+    max_latency_s: float | None = None
+    max_rate: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A frame as a network wants it: ``pixels`` are uint8 RGB 3,h,w for ``model``."""
+
+    lane: Lane
+    frame: Frame
+    pixels: NDArray[np.uint8]
+    model: DepthModel
+
+    def fits(self, other: Prepared) -> bool:
+        """Whether both can go into one inference."""
+        return self.model is other.model and self.pixels.shape == other.pixels.shape
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stream that ended with an error, after all the frames that came before it."""
+
+    stream: str
+    error: BaseException
+
+
+@dataclass(eq=False)
+class Lane:
+    """One source on its way; the fields below ``stats`` are guarded by the lock of the lanes."""
+
+    name: str
+    source: Source
+    stats: Stats
+    items: deque[Prepared] = field(default_factory=deque)
+    finished: bool = False
+    cancelled: bool = False
+    error: BaseException | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that are not taken in time are lost."""
+        return self.source.info.live
+
+
+class Lanes:
+    """The lanes of several sources.
+
+    Args:
+        lanes: the sources, under names that differ.
+        model: the model to prepare a frame for, asked for every frame.
+        size: frames that wait in the lane of a recording.
+        limits: what is taken of live sources.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        model: Callable[[], DepthModel],
+        size: int,
+        limits: LiveLimits,
+    ) -> None:
+        self.stats = {lane.name: lane.stats for lane in lanes}
+        self._lanes = deque(lanes)
+        self._model = model
+        self._size = size
+        self._limits = limits
+        self._changed = threading.Condition()
+        self._threads = [
+            (
+                lane,
+                threading.Thread(
+                    target=self._run, args=(lane,), name=f"depthrt-read-{lane.name}", daemon=True
+                ),
+            )
+            for lane in lanes
+        ]
+
+    def start(self) -> None:
+        """Begin to read all sources."""
+        for _, thread in self._threads:
+            thread.start()
+
+    def take(self, most: int, wait_s: float | None) -> list[Prepared] | Failure | None:
+        """The next frames that can go into one inference, at most ``most``; None at the end of all.
+
+        Lanes take turns. When there are fewer, ``wait_s`` seconds are waited for the others; None
+        waits for as long as more can come. A lane that failed is given out as a Failure, once.
+        """
+        with self._changed:
+            while True:
+                failure = self._clear_away()
+                if failure is not None:
+                    return failure
+                if not self._lanes:
+                    return None
+                self._drop_old()
+                group = self._gather(most, wait_s)
+                if group:
+                    for item in group:
+                        item.lane.items.popleft()
+                    self._lanes.rotate(-1)
+                    self._changed.notify_all()
+                    return group
+                self._changed.wait()
+
+    def _gather(self, most: int, wait_s: float | None) -> list[Prepared]:
+        """What goes into one inference, once it is full or has waited long enough."""
+        deadline_s = None if wait_s is None else time.monotonic() + wait_s
+        group = self._pick(most)
+        while group and len(group) < most and self._more_to_come(group):
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                break
+            self._changed.wait(left_s)
+            group = self._pick(most)
+        return group
+
+    def too_late(self, stream: str, latency_s: float) -> bool:
+        """Whether a result is older than allowed; it is counted as dropped then."""
+        limit_s = self._limits.max_latency_s
+        if limit_s is None or latency_s <= limit_s:
+            return False
+        with self._changed:
+            self.stats[stream].drop()
+            self.stats[stream].late += 1
+        return True
+
+    def stop(self, name: str) -> None:
+        """End one source; what waits of it is thrown away."""
+        with self._changed:
+            for lane in self._lanes:
+                if lane.name == name:
+                    self._cancel(lane)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End all sources and their threads."""
+        with self._changed:
+            for lane, _ in self._threads:
+                self._cancel(lane)
+            self._changed.notify_all()
+        for lane, thread in self._threads:
+            if thread.ident is not None:
+                thread.join(_LIVE_END_S if lane.live else None)
+
+    def _cancel(self, lane: Lane) -> None:
+        lane.cancelled = True
+        lane.items.clear()
+        stop = getattr(lane.source, "stop", None)  # live sources wait for networks and devices
+        if stop is not None:
+            stop()
+
+    def _clear_away(self) -> Failure | None:
+        """Let go of lanes that have ended; one of those that failed."""
+        for lane in list(self._lanes):
+            if (lane.finished or lane.cancelled) and not lane.items:
+                self._lanes.remove(lane)
+                if lane.error is not None and not lane.cancelled:
+                    return Failure(lane.name, lane.error)
+        return None
+
+    def _drop_old(self) -> None:
+        limit_s = self._limits.max_latency_s
+        if limit_s is None:
+            return
+        for lane in self._lanes:
+            while lane.items and (taken_s := lane.items[0].frame.captured_s) is not None:
+                if time.monotonic() - taken_s <= limit_s:
+                    break
+                lane.items.popleft()
+                lane.stats.drop()
+                lane.stats.late += 1
+
+    def _pick(self, most: int) -> list[Prepared]:
+        """What can go together now: one of each lane in turn, the first lane's size decides."""
+        lanes = [lane for lane in self._lanes if lane.items]
+        if not lanes:
+            return []
+        first = lanes[0].items[0]
+        group: list[Prepared] = []
+        depth = 0
+        while lanes and len(group) < most:
+            lanes = [
+                each for each in lanes if len(each.items) > depth and each.items[depth].fits(first)
+            ]
+            group += [lane.items[depth] for lane in lanes[: most - len(group)]]
+            depth += 1
+        return group
+
+    def _more_to_come(self, group: list[Prepared]) -> bool:
+        """Whether a lane may soon have a frame for this group; live ones give one each."""
+        given = {id(item.lane) for item in group}
+        return any(
+            not lane.finished
+            and not lane.cancelled
+            and len(lane.items) < self._capacity(lane)
+            and not (lane.live and id(lane) in given)
+            and (not lane.items or lane.items[-1].fits(group[0]))
+            for lane in self._lanes
+        )
+
+    def _capacity(self, lane: Lane) -> int:
+        return 1 if lane.live else self._size
+
+    def _put(self, lane: Lane, item: Prepared) -> bool:
+        with self._changed:
+            if lane.live and lane.items:
+                lane.items.popleft()
+                lane.stats.drop()
+            while len(lane.items) >= self._capacity(lane) and not lane.cancelled:
+                self._changed.wait()
+            if lane.cancelled:
+                return False
+            lane.items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def _run(self, lane: Lane) -> None:
+        error: BaseException | None = None
+        try:
+            self._read(lane)
+        except BaseException as caught:  # it travels to the consumer, whatever it is
+            error = caught
+        with self._changed:
+            lane.finished, lane.error = True, error
+            self._changed.notify_all()
+
+    def _read(self, lane: Lane) -> None:
+        thinned = _Thinning(self._limits.max_rate if lane.live else None)
+        frames = lane.source.frames()
+        if not isinstance(frames, Generator):
+            frames = (frame for frame in frames)
+        with closing(frames) as open_frames:
+            while True:
+                start = time.perf_counter()
+                frame = next(open_frames, None)
+                decoded = time.perf_counter()
+                lane.stats.add("wait" if lane.live else "decode", decoded - start)
+                if frame is None:
+                    return
+                if not thinned.wants(frame.time_s):
+                    if lane.cancelled:
+                        return
+                    continue
+                if lane.live and frame.captured_s is None:
+                    frame = replace(frame, captured_s=time.monotonic())
+                if frame.stream != lane.name:
+                    frame = replace(frame, stream=lane.name)
+                model = self._model()
+                pixels = prepare(frame.image, model.spec.input)
+                lane.stats.add("prepare", time.perf_counter() - decoded)
+                if not self._put(lane, Prepared(lane, frame, pixels, model)):
+                    return
+
+
+class _Thinning:
+    """At most so many frames a second, evenly spaced by their times."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._step_s = None if rate is None else 1 / Fraction(str(rate))
+        self._next_s: Fraction | None = None
+
+    def wants(self, time_s: Fraction) -> bool:
+        if self._step_s is None:
+            return True
+        if self._next_s is None:
+            self._next_s = time_s
+        if time_s < self._next_s:
+            return False
+        # On the grid where frames keep up with it; from this frame on where they do not.
+        self._next_s = max(self._next_s + self._step_s, time_s + self._step_s / 2)
+        return True
