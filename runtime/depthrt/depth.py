@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.errors import UsageError
 from depthrt.spec import Kind, Unit
+
+if TYPE_CHECKING:
+    from supervision import DepthMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +36,34 @@ class Depth:
         height, width = self.image_size
         resized = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, np.float32)
+
+    def to_supervision(self) -> DepthMap:
+        """The depth as Roboflow supervision's ``DepthMap``, at the image's size.
+
+        >>> depth.to_supervision().measure_detections(detections)
+
+        Metric depth is ``depth_m``. Relative depth is ``relative_inverse``, larger is nearer and
+        not negative, as supervision wants it: only the order of its values means something there.
+
+        Raises:
+            UsageError: supervision 0.31 or newer is not installed.
+        """
+        try:
+            from supervision import DepthMap
+        except ImportError as error:
+            raise UsageError(
+                "a DepthMap needs the package supervision, 0.31 or newer: pip install supervision"
+            ) from error
+        values = self.at_image_size()
+        if self.unit == "m":
+            metres = _inverse(values) if self.kind == "inverse_depth" else values
+            return DepthMap(metres, kind="depth_m")
+        if self.kind == "depth":
+            return DepthMap(_inverse(values), kind="relative_inverse")
+        return DepthMap(values - min(0.0, float(values.min())), kind="relative_inverse")
+
+
+def _inverse(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / values; NaN where that is no distance."""
+    with np.errstate(divide="ignore"):
+        return np.where(values > 0, 1 / values, np.float32(np.nan))

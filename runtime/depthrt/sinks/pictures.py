@@ -15,7 +15,7 @@ from depthrt.pipeline import Result
 from depthrt.prepare import rgb_matrix
 from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.sinks.muxing import write_error
-from depthrt.views import Canvas, View, compose
+from depthrt.views import Canvas, Planes, View, compose
 
 _ESCAPE, _QUIT = 27, ord("q")
 
@@ -28,9 +28,16 @@ def draw(result: Result, view: View, colormap: str) -> NDArray[np.uint8]:
     u = np.empty((height // 2, width // 2), np.uint8)
     v = np.empty_like(u)
     compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
-    chroma = [np.asarray(cv2.resize(plane, (width, height)), np.uint8) for plane in (u, v)]
-    to_bgr = rgb_matrix(canvas.matrix, canvas.full_range)[::-1]
-    return np.asarray(cv2.transform(cv2.merge([y, *chroma]), to_bgr), np.uint8)
+    return to_bgr((y, u, v), canvas)
+
+
+def to_bgr(planes: Planes, canvas: Canvas) -> NDArray[np.uint8]:
+    """Planes of a canvas as a BGR picture (H,W,3)."""
+    y, u, v = planes
+    size = (y.shape[1], y.shape[0])
+    chroma = [np.asarray(cv2.resize(plane, size), np.uint8) for plane in (u, v)]
+    matrix = rgb_matrix(canvas.matrix, canvas.full_range)[::-1]
+    return np.asarray(cv2.transform(cv2.merge([y, *chroma]), matrix), np.uint8)
 
 
 class ImageSink:

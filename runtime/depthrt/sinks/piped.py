@@ -1,0 +1,173 @@
+"""Frames on standard output, for FFmpeg and whatever else reads video from a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt.pipeline import Result
+from depthrt.sinks.codes import DepthCodes
+from depthrt.sinks.muxing import write_error
+from depthrt.sinks.pictures import to_bgr
+from depthrt.sources.base import SourceInfo
+from depthrt.spec import ModelSpec
+from depthrt.views import Canvas, Planes, View, compose
+
+PipeFormat = Literal["y4m", "rgb24", "gray16le", "grayf32le"]
+PIPE_FORMATS: tuple[PipeFormat, ...] = ("y4m", "rgb24", "gray16le", "grayf32le")
+STANDARD_OUTPUT = "standard output"
+_STDOUT = 1
+
+
+class PipeSink:
+    """Frames one after the other on standard output; a reader that goes away ends the run.
+
+    - ``y4m``: the view as YUV4MPEG2, which says its own size and rate;
+    - ``rgb24``: the view as bare pixels;
+    - ``gray16le``: 16-bit codes of the depth at the network's size, bare;
+    - ``grayf32le``: float32 depth exactly as the model gave it, bare.
+
+    A frame goes out as soon as it is there and keeps no time of its own: a variable rate becomes
+    the mean one. Y4M has no field for the colour matrix either; it is the source's.
+
+    Raises:
+        UsageError: standard output is a terminal.
+        TargetError: standard output is closed.
+    """
+
+    def __init__(
+        self, form: PipeFormat, info: SourceInfo, spec: ModelSpec, view: View, colormap: str
+    ) -> None:
+        check_standard_output()
+        self._form, self._info, self._spec = form, info, spec
+        self._view, self._colormap = view, colormap
+        self._canvas: Canvas | None = None
+        self._codes: DepthCodes | None = None
+        self._shape: tuple[int, ...] | None = None
+        self.clamped = 0
+
+    def write(self, result: Result) -> bool:
+        """Write one frame; False when nobody reads any more."""
+        try:
+            for part in self._parts(result):
+                _write_all(part)
+        except BrokenPipeError:
+            return False
+        except WriteError:
+            raise
+        except OSError as error:
+            raise write_error(STANDARD_OUTPUT, error) from error
+        return True
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Nothing is left to do: every frame is out already."""
+        return None
+
+    def _parts(self, result: Result) -> Iterator[bytes | memoryview]:
+        if self._form in ("gray16le", "grayf32le"):
+            values = result.depth.values
+            if self._shape not in (None, values.shape):
+                raise WriteError(
+                    f"the depth map's size changed from {self._shape} to {values.shape}, which a "
+                    "reader of bare frames cannot see: write PNG files instead"
+                )
+            if self._shape is None:
+                self._shape = values.shape
+                self._codes = DepthCodes.choose(self._spec, values)
+                self._announce(values.shape, self._meaning(self._codes))
+            yield self._numbers(values, self._codes)
+            return
+        canvas = self._canvas
+        if canvas is None:
+            canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
+            if self._form == "y4m":
+                yield _y4m_head(canvas, self._rate)
+            else:
+                self._announce(canvas.size, "")
+        if self._form == "y4m":
+            yield b"FRAME\n"
+        planes = _planes(result, canvas)
+        if self._form == "y4m":
+            for plane in planes:
+                yield plane.data
+        else:
+            picture = to_bgr(planes, canvas)
+            yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8).data
+
+    def _numbers(self, values: NDArray[np.float32], codes: DepthCodes | None) -> memoryview | bytes:
+        if self._form == "grayf32le" or codes is None:
+            return np.ascontiguousarray(values, "<f4").data
+        numbers, clamped = codes.encode(values)
+        self.clamped += clamped
+        return np.ascontiguousarray(numbers, "<u2").data
+
+    @property
+    def _rate(self) -> Fraction:
+        return (self._info.rate or Fraction(1)) / self._info.selection.stride
+
+    def _meaning(self, codes: DepthCodes) -> str:
+        what = f"{self._spec.kind}{f' in {self._spec.unit}' if self._spec.unit else ''}"
+        if self._form == "grayf32le":
+            return f"; values are {what}"
+        return f"; {what} = {codes.offset!r} + {codes.step!r} * code, code 0 is invalid"
+
+    def _announce(self, size: tuple[int, ...], meaning: str) -> None:
+        """Bare frames do not say what they are: standard error does."""
+        sys.stderr.write(
+            f"depthrt: {STANDARD_OUTPUT} is for ffmpeg -f rawvideo -pixel_format {self._form} "
+            f"-video_size {size[1]}x{size[0]} -framerate {self._rate} -i -{meaning}\n"
+        )
+
+
+def check_standard_output() -> None:
+    """Refuse a standard output that cannot take frames.
+
+    Raises:
+        UsageError: it is a terminal.
+        TargetError: it is closed.
+    """
+    try:
+        os.fstat(_STDOUT)
+    except OSError as error:
+        raise TargetError(f"{STANDARD_OUTPUT} is closed: -o - needs it") from error
+    if os.isatty(_STDOUT):
+        raise UsageError(
+            f"{STANDARD_OUTPUT} is a terminal: pipe the frames on, as in "
+            "`depthrt run clip.mp4 -o - | ffplay -`, or write a file"
+        )
+
+
+def _y4m_head(canvas: Canvas, rate: Fraction) -> bytes:
+    # YUV4MPEG2 (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's.
+    height, width = canvas.size
+    colours = "420jpeg XCOLORRANGE=FULL" if canvas.full_range else "420mpeg2 XCOLORRANGE=LIMITED"
+    head = f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 C{colours}\n"
+    return head.encode("ascii")
+
+
+def _planes(result: Result, canvas: Canvas) -> Planes:
+    height, width = canvas.size
+    chroma = (height // 2, width // 2)
+    y, u, v = (
+        np.empty((height, width), np.uint8),
+        np.empty(chroma, np.uint8),
+        np.empty(chroma, np.uint8),
+    )
+    compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
+    return y, u, v
+
+
+def _write_all(content: bytes | memoryview) -> None:
+    """Write straight to the descriptor: nothing stays in a buffer when the reader goes away."""
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[os.write(_STDOUT, left) :]

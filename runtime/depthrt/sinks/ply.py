@@ -1,0 +1,100 @@
+"""Point clouds as files: one PLY, or a folder of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from depthrt.cloud import CloudOptions, describe_cloud, point_cloud
+from depthrt.errors import WriteError
+from depthrt.pipeline import Result
+from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.sinks.muxing import write_error
+
+POINTS_FILE = "points.json"
+
+
+def ply_of(result: Result, options: CloudOptions) -> bytes:
+    """The PLY file of a frame; its comments say what the numbers mean."""
+    frame, depth = result.frame, result.depth
+    cloud = point_cloud(frame.image, depth, options, result.display_range)
+    place = f"{frame.stream} frame {frame.index} at {float(frame.time_s):.6f} s"
+    return cloud.to_ply(("made by depthrt", *describe_cloud(depth, options), place))
+
+
+class PlySink:
+    """The points of a single image as a PLY file."""
+
+    def __init__(self, target: Path, options: CloudOptions) -> None:
+        self._target, self._partial = target, partial_name(target)
+        self._options = options
+        self._written = False
+
+    def write(self, result: Result) -> bool:
+        """Write the file; a second frame is an error."""
+        if self._written:
+            raise WriteError(
+                f"{self._target.name} holds one cloud, but the source has more: write a folder "
+                "with --format ply, or take --max-frames 1"
+            )
+        try:
+            self._partial.write_bytes(ply_of(result, self._options))
+        except OSError as error:
+            self._partial.unlink(missing_ok=True)
+            raise write_error(self._partial, error) from error
+        self._written = True
+        return True
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Put the file in its place."""
+        if not self._written:
+            return None
+        return put_in_place(self._partial, self._target) if complete else self._partial
+
+
+class PlyFolderSink:
+    """One PLY a frame, with ``points.json`` beside them: files and times."""
+
+    def __init__(self, target: Path, options: CloudOptions) -> None:
+        self._target, self._partial = target, partial_name(target)
+        self._options = options
+        self._frames: list[dict[str, Any]] = []
+        self._begun = False
+
+    def write(self, result: Result) -> bool:
+        """Write one file."""
+        name = f"{result.frame.index:06d}.ply"
+        try:
+            if not self._begun:
+                shutil.rmtree(self._partial, ignore_errors=True)
+                self._partial.mkdir()
+                self._about = describe_cloud(result.depth, self._options)
+                self._begun = True
+            (self._partial / name).write_bytes(ply_of(result, self._options))
+        except OSError as error:
+            (self._partial / name).unlink(missing_ok=True)
+            raise write_error(self._partial, error) from error
+        time_s = float(result.frame.time_s)
+        self._frames.append({"file": name, "index": result.frame.index, "time_s": time_s})
+        return True
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Write ``points.json`` and put the folder in its place."""
+        if not self._begun or not self._partial.is_dir():
+            return None
+        index = self._partial / POINTS_FILE
+        while True:
+            try:
+                index.write_text(json.dumps({"about": self._about, "frames": self._frames}))
+                break
+            except OSError as error:
+                if complete:
+                    raise write_error(self._partial, error) from error
+                index.unlink(missing_ok=True)
+                if not self._frames:
+                    return None
+            # The disk is full: the last cloud makes room for what the others mean.
+            (self._partial / self._frames.pop()["file"]).unlink(missing_ok=True)
+        return put_in_place(self._partial, self._target) if complete else self._partial
