@@ -155,7 +155,8 @@ def _resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     target = (size[1], size[0])
 
     def resize(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.resize(plane, target, interpolation=cv2.INTER_AREA), np.uint8)
+        how = cv2.INTER_AREA if plane.shape[0] > size[0] else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(plane, target, interpolation=how), np.uint8)
 
     if not isinstance(image, YuvImage):
         return resize(image)
