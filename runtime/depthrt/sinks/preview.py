@@ -26,6 +26,7 @@ _RATE = 25.0  # pictures a second and stream, at most
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _WANTED_S = 3.0  # how long a viewer's request keeps pictures coming
 _WAIT_S = 0.5  # how long a request waits for something new
+_POLL_S = 0.1  # how soon the server sees that it is to end
 _RATE_OVER_FRAMES = 30
 
 
@@ -99,7 +100,7 @@ class PreviewSink:
                 "any that is free"
             ) from error
         self.url = f"http://{host}:{self._server.server_address[1]}/"
-        for work, name in ((self._server.serve_forever, "serve"), (self._encode, "encode")):
+        for work, name in ((self._serve, "serve"), (self._encode, "encode")):
             threading.Thread(target=work, name=f"depthrt-preview-{name}", daemon=True).start()
 
     def write(self, result: Result) -> bool:
@@ -180,6 +181,9 @@ class PreviewSink:
             if self._start_s is None:
                 self._start_s = now_s - time_s
             time.sleep(max(0.0, self._start_s + time_s - now_s))
+
+    def _serve(self) -> None:
+        self._server.serve_forever(_POLL_S)
 
     def _encode(self) -> None:
         while True:
