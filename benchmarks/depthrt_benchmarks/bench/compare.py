@@ -1,0 +1,238 @@
+"""`depthrt bench compare`: is HEAD slower than BASE?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from depthrt.errors import LatencyGateError, UsageError
+from depthrt.model import DepthModel
+from depthrt.models import find_model
+from depthrt.session import usable_cores
+from depthrt_benchmarks.bench.frames import Size, network_feed, picture_feed
+from depthrt_benchmarks.bench.pairs import Pairs, Rules, compare_in_turn
+from depthrt_benchmarks.bench.runners import Load, Local, Remote, What
+from depthrt_benchmarks.bench.statistics import percentiles
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of both: a model file, and the Python that runs it (None: this one, in this process)."""
+
+    label: str
+    model: Path
+    python: Path | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How both are run."""
+
+    provider: str = "cpu"
+    threads: int | None = None
+    batch: int = 1
+    size: Size | None = None
+    what: What = "network"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two sides and what was measured of them."""
+
+    base: Side
+    head: Side
+    setting: Setting
+    rules: Rules
+    pairs: Pairs
+    facts: tuple[dict[str, Any], dict[str, Any]]
+    interleaved: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """Faster, slower or cannot tell."""
+        return self.rules.verdict(self.pairs.interval)
+
+    @property
+    def regressed(self) -> bool:
+        """Whether the gate has been failed."""
+        return self.rules.regressed(self.pairs.interval)
+
+    def sentence(self) -> str:
+        """The verdict in words."""
+        found, rules = self.pairs.interval, self.rules
+        span = f"{found.ratio:.3f} x the time ({1 - rules.alpha:.0%} sure of {found.low:.3f} to "
+        span += f"{found.high:.3f})"
+        if self.verdict == "cannot tell":
+            why = (
+                f"if there is a difference, it is below {rules.margin:.0%}"
+                if rules.same(found)
+                else f"{self.pairs.seconds:.0f} s were too short for this machine's noise"
+                if not self.pairs.sure
+                else "what was asked is settled"
+            )
+            return f"cannot tell {self.head.label} from {self.base.label}: {span}; {why}"
+        return f"{self.head.label} is {self.verdict} than {self.base.label}: {span}"
+
+    def gate(self) -> str:
+        """What the gate says; empty without one."""
+        limit, found = self.rules.fail_above, self.pairs.interval
+        if limit is None:
+            return ""
+        if self.regressed:
+            return f"gate failed: surely above {limit:g} x the base's time"
+        if found.high <= limit:
+            return f"gate passed: surely not above {limit:g} x the base's time"
+        return f"gate passed: not surely above {limit:g} x the base's time"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of ``--json``."""
+        found, pairs, rules = self.pairs.interval, self.pairs, self.rules
+        sides = {}
+        for number, name in enumerate(("base", "head")):
+            side, times = (self.base, self.head)[number], pairs.times_ms(number)
+            sides[name] = {
+                "label": side.label,
+                **self.facts[number],
+                "latency_ms": {k: round(v, 4) for k, v in percentiles(times).items()},
+            }
+        size = self.setting.size
+        return {
+            "comparison": "interleaved" if self.interleaved else "by yardstick",
+            "verdict": self.verdict,
+            "ratio": round(found.ratio, 5),
+            "low": round(found.low, 5),
+            "high": round(found.high, 5),
+            "confidence": 1 - rules.alpha,
+            "margin": rules.margin,
+            "fail_above": rules.fail_above,
+            "regressed": self.regressed,
+            "sure": pairs.sure,
+            "looks": pairs.looks,
+            "blocks": len(pairs.blocks),
+            "pairs": pairs.count,
+            "seconds": round(pairs.seconds, 2),
+            "what": self.setting.what,
+            "provider": self.setting.provider,
+            "threads": self.setting.threads or usable_cores(),
+            "batch": self.setting.batch,
+            "size": None if size is None else list(size),
+            **sides,
+            "sentence": self.sentence(),
+        }
+
+    def raise_if_regressed(self) -> None:
+        """Raise what the command line turns into exit code 4."""
+        if self.regressed:
+            raise LatencyGateError(f"{self.sentence()}; {self.gate()}")
+
+
+def parse_sides(base: str, head: str, model: str | None) -> tuple[Side, Side]:
+    """What BASE and HEAD mean: model files or names, or environments that run ``model``.
+
+    Raises:
+        UsageError: an environment beside a model, or ``--model`` without any environment.
+    """
+    pythons = (environment_python(base), environment_python(head))
+    if not any(pythons):
+        if model is not None:
+            raise UsageError("--model goes with two environments; BASE and HEAD are models here")
+        labels = labels_of(base, head)
+        return Side(labels[0], find_model(base)), Side(labels[1], find_model(head))
+    if not all(pythons):
+        raise UsageError(
+            f"{base} and {head}: one is an environment, the other is not; give two environments "
+            "(folders made by python -m venv) and --model, or two models"
+        )
+    path = find_model(model)
+    sides = [Side(text, path, python) for text, python in zip((base, head), pythons, strict=True)]
+    return sides[0], sides[1]
+
+
+def labels_of(*texts: str) -> list[str]:
+    """Short names: file stems, where they differ."""
+    stems = [Path(text).stem for text in texts]
+    return stems if len(set(stems)) == len(stems) else list(texts)
+
+
+def environment_python(text: str) -> Path | None:
+    """The Python of an environment's folder, or the path itself where it is a Python."""
+    path = Path(text)
+    for place in (path / "bin" / "python", path / "Scripts" / "python.exe"):
+        if path.is_dir() and place.is_file():
+            return place
+    is_python = path.name.startswith("python") and path.is_file() and os.access(path, os.X_OK)
+    return path if is_python else None
+
+
+def compare(
+    base: Side,
+    head: Side,
+    setting: Setting,
+    rules: Rules,
+    progress: Callable[[Pairs], None] = lambda pairs: None,
+) -> Comparison:
+    """Run both in turn on the same frames and say what can be said.
+
+    Raises:
+        ModelError, ProviderError, InferenceError: of either side.
+        UsageError: a size or batch that one of both does not take.
+    """
+    check_rules(rules)
+    threads = setting.threads or usable_cores()
+    runners: list[Local | Remote] = []
+    facts: list[dict[str, Any]] = []
+    try:
+        for side in (base, head):
+            model = DepthModel.load(side.model, provider="cpu", threads=1)
+            feed = (
+                picture_feed()
+                if setting.what == "frame"
+                else network_feed(model, setting.batch, setting.size)
+            )
+            load = Load(side.model, setting.provider, threads, feed, setting.what)
+            runners.append(Local(load) if side.python is None else Remote(load, side.python))
+            facts.append({"sha256": model.sha256(), "precision": model.spec.precision})
+        pairs = compare_in_turn(runners[0], runners[1], rules, progress)
+    finally:
+        for runner in runners:
+            runner.close()
+    for runner, known in zip(runners, facts, strict=True):
+        known["bound_provider"] = runner.bound
+        if isinstance(runner, Remote):
+            known["versions"] = runner.facts.get("versions", {})
+    return Comparison(base, head, setting, rules, pairs, (facts[0], facts[1]))
+
+
+def check_rules(rules: Rules) -> None:
+    """Refuse numbers that mean nothing.
+
+    Raises:
+        UsageError: what is out of range.
+    """
+    if not 0 < rules.alpha < 0.5:
+        raise UsageError(f"--confidence {1 - rules.alpha:g} must lie between 0.5 and 1")
+    if not rules.margin >= 0:
+        raise UsageError(f"--margin {rules.margin:g} must not be below 0")
+    if rules.fail_above is not None and not rules.fail_above >= 1:
+        raise UsageError(f"--fail-above {rules.fail_above:g} must be at least 1: 1.05 allows 5%")
+    if not rules.limit_s > 0:
+        raise UsageError(f"--seconds {rules.limit_s:g} must be above 0")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A document of `depthrt bench --json`.
+
+    Raises:
+        UsageError: no such file, or another document.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and "cells" in content and "yardstick" in content:
+            return content
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON ({error})") from error
+    raise UsageError(f"{path} is no result of `depthrt bench --json`")
