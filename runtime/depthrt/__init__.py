@@ -7,6 +7,8 @@
 ...     picture = depthrt.colourise(result.depth, result.display_range)
 """
 
+from depthrt.background import Background, start
+from depthrt.cloud import CloudOptions, PointCloud, point_cloud
 from depthrt.colour import colourise
 from depthrt.depth import Depth
 from depthrt.errors import (
@@ -22,6 +24,7 @@ from depthrt.errors import (
     WriteError,
 )
 from depthrt.frame import Frame, YuvImage
+from depthrt.geometry import Intrinsics
 from depthrt.lanes import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import stream, stream_many
@@ -33,16 +36,20 @@ from depthrt.spec import InputSpec, ModelSpec
 
 __all__ = [
     "AccuracyGateError",
+    "Background",
+    "CloudOptions",
     "Depth",
     "DepthModel",
     "DepthrtError",
     "Frame",
     "InferenceError",
     "InputSpec",
+    "Intrinsics",
     "LatencyGateError",
     "LiveLimits",
     "ModelError",
     "ModelSpec",
+    "PointCloud",
     "ProviderError",
     "Recorded",
     "Result",
@@ -57,9 +64,11 @@ __all__ = [
     "YuvImage",
     "colourise",
     "open_source",
+    "point_cloud",
     "prepare",
     "read_depth",
     "read_image",
+    "start",
     "stream",
     "stream_many",
     "to_rgb",

@@ -1,0 +1,88 @@
+"""Results handed to a callback, while the caller does something else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from types import TracebackType
+
+from depthrt.results import Result
+
+Callback = Callable[[Result], "bool | None"]
+
+
+class Background:
+    """A run in a thread of its own; see :func:`start`. Leaving its ``with`` block stops it."""
+
+    def __init__(self, results: Generator[Result, None, None], on_result: Callback) -> None:
+        self._results, self._on_result = results, on_result
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="depthrt-callback", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether more results may come."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask it to end; the callback is not called again once it has returned."""
+        self._stopped.set()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; False when it has not come within ``timeout_s`` seconds.
+
+        Raises:
+            BaseException: what ended the run early, the pipeline's or the callback's own.
+        """
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                return False
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is None:
+            self.join()
+        else:  # that of the block is the one to be seen
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with closing(self._results) as results:
+                for result in results:
+                    if self._stopped.is_set() or self._on_result(result) is False:
+                        return
+        except BaseException as caught:  # it travels to whoever joins
+            self._error = caught
+
+
+def start(results: Generator[Result, None, None], on_result: Callback) -> Background:
+    """Call a function with every result, in order, from a thread of its own.
+
+    >>> running = depthrt.start(depthrt.stream(0, model), lambda result: steer(result.depth))
+    >>> running.stop()
+    >>> running.join()
+
+    The callback ends the run by returning False. While it works, a recording waits and a live
+    source drops frames. What it raises ends the run and is raised by :meth:`Background.join`.
+
+    Args:
+        results: of :func:`depthrt.stream` or :func:`depthrt.stream_many`.
+        on_result: called with each; what it returns is ignored unless it is False.
+    """
+    return Background(results, on_result)
