@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.spec import Kind
+from depthrt_calibration.alignment import Moments
 
 Map = NDArray[np.float32]
 
@@ -84,13 +85,8 @@ def disparity_lsq(prediction: Map, target: Map) -> tuple[float, float]:
     The solve of MiDaS (Ranftl et al., TPAMI 2022; ``compute_scale_and_shift`` in its evaluation).
     Of a constant prediction: (1, mean difference).
     """
-    p, y = prediction.astype(np.float64).ravel(), target.astype(np.float64).ravel()
-    a00, a01, a11 = float(p @ p), float(p.sum()), float(p.size)
-    b0, b1 = float(p @ y), float(y.sum())
-    determinant = a00 * a11 - a01 * a01
-    if determinant <= 1e-12 * max(a00 * a11, 1e-300):
-        return 1.0, (b1 - a01) / a11
-    return (a11 * b0 - a01 * b1) / determinant, (a00 * b1 - a01 * b0) / determinant
+    line = Moments.of(prediction, target).solve()
+    return line.scale, line.shift
 
 
 def aligned_delta1(reference: Map, depth: Map, kind: Kind = "inverse_depth") -> float:

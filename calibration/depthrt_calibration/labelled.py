@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.prepare import prepare
 from depthrt.spec import InputSpec, Kind
-from depthrt_calibration.fidelity import disparity_lsq
+from depthrt_calibration.alignment import (
+    Align,
+    absolute_relative,
+    fit,
+    solve_space,
+    to_depth_m,
+)
 from depthrt_calibration.frames import Sample
 
 _FEWEST_PIXELS = 10
@@ -90,14 +96,11 @@ def absolute_relative_error(prediction: NDArray[np.float32], frame: Labelled, ki
     resized = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_LINEAR)
     valid = _valid(frame)
     truth = frame.depth_m[valid].astype(np.float64)
-    seen = np.asarray(resized, np.float32)[valid]
-    target = 1 / truth if kind == "inverse_depth" else truth
-    scale, shift = disparity_lsq(seen, target.astype(np.float32))
-    aligned = seen.astype(np.float64) * scale + shift
-    if kind == "inverse_depth":
-        aligned = 1 / np.maximum(aligned, 1 / frame.farthest_m)
-    aligned = np.clip(aligned, frame.nearest_m, frame.farthest_m)
-    return float((np.abs(aligned - truth) / truth).mean())
+    align: Align = "disparity-lsq" if kind == "inverse_depth" else "depth-lsq"
+    space = solve_space(np.asarray(resized, np.float32)[valid], kind, align)
+    line = fit(space, truth, align)
+    depth_m = to_depth_m(space, line, align, frame.nearest_m, frame.farthest_m)
+    return absolute_relative(depth_m, truth)
 
 
 def _valid(frame: Labelled) -> NDArray[np.bool_]:

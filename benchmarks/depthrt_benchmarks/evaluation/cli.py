@@ -1,0 +1,256 @@
+"""`depthrt eval`: accuracy of a model on labelled sets, flicker on clips."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from depthrt.errors import EXIT_INTERRUPTED, AccuracyGateError
+
+if TYPE_CHECKING:
+    from depthrt_benchmarks.evaluation.job import Outcome
+
+app = typer.Typer(add_completion=False)
+
+
+class AlignName(str, Enum):
+    """How a prediction is laid over the truth."""
+
+    disparity_lsq = "disparity-lsq"
+    depth_lsq = "depth-lsq"
+    median = "median"
+    none = "none"
+    sequence_disparity_lsq = "sequence-disparity-lsq"
+
+
+class ResizeName(str, Enum):
+    """How a prediction is resized to the truth."""
+
+    align_corners = "align-corners"
+    half_pixel = "half-pixel"
+
+
+_PROTOCOL, _FILES, _MACHINE, _OUTPUT = "Protocol", "Reading the set", "How it runs", "Output"
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A depthrt .onnx file or built-in name.")],
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATASET...",
+            help="Folders of labelled sets (or a folder of such folders), NYUv2's .mat; or clips "
+            "without labels, for flicker alone.",
+        ),
+    ],
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", help="Another model, or the --csv of an earlier run: paired differences."
+        ),
+    ] = None,
+    align: Annotated[
+        AlignName | None,
+        typer.Option(
+            help="Not said: none for metric models, else least squares on the model's output.",
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            help="none, nyu-eigen, garg, eigen, kitti-benchmark; joined by +. Not said: the set's.",
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = None,
+    min_depth: Annotated[
+        float | None, typer.Option(help="Metres; truth must lie above.", rich_help_panel=_PROTOCOL)
+    ] = None,
+    max_depth: Annotated[
+        float | None,
+        typer.Option(
+            help="Metres; truth must lie below, predictions are capped.", rich_help_panel=_PROTOCOL
+        ),
+    ] = None,
+    resize: Annotated[
+        ResizeName | None,
+        typer.Option(help="Not said: the set's.", rich_help_panel=_PROTOCOL),
+    ] = None,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Mean with the mirrored image.", rich_help_panel=_PROTOCOL),
+    ] = False,
+    video: Annotated[
+        bool,
+        typer.Option(
+            "--video/--no-video",
+            help="Flicker and TAE where a set is a video.",
+            rich_help_panel=_PROTOCOL,
+        ),
+    ] = True,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="dataset-json, tum, ibims, sintel, diode, kitti, eth3d, nyu, gta, pairs. "
+            "Not said: detected.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option(help="Metres of one unit of the depth files.", rich_help_panel=_FILES),
+    ] = None,
+    near: Annotated[
+        float | None, typer.Option(help="GTA V: near plane in metres.", rich_help_panel=_FILES)
+    ] = None,
+    far: Annotated[
+        float | None, typer.Option(help="GTA V: far plane in metres.", rich_help_panel=_FILES)
+    ] = None,
+    max_images: Annotated[
+        int | None,
+        typer.Option(
+            help="At most so many of a set: spread evenly, of a video the first.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    provider: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, openvino, ...", rich_help_panel=_MACHINE)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the network.", min=1, rich_help_panel=_MACHINE)
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", help="Measure again what an interrupted run has.", rich_help_panel=_MACHINE
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="JSON with machine.", rich_help_panel=_OUTPUT),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", help="A line for every image.", rich_help_panel=_OUTPUT),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="HTML page, the worst images drawn.", rich_help_panel=_OUTPUT),
+    ] = None,
+    max_abs_rel: Annotated[
+        float | None,
+        typer.Option(
+            help="Exit 3 where the model's AbsRel on a set is above.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel=_OUTPUT)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUTPUT)
+    ] = False,
+) -> None:
+    """How well a model sees depth, by a named protocol.
+
+    Alignment, crop, range and resize follow from the model's spec and the set, stand in every
+    output, and can be set. Means are over images, with bootstrap intervals. An interrupted
+    evaluation goes on when it is started again.
+
+    Examples: `depthrt eval depthrt-s sets/ --report out.html`,
+    `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
+    """
+    from depthrt.sinks.base import check_target
+    from depthrt_benchmarks.evaluation.datasets import ReadOptions
+    from depthrt_benchmarks.evaluation.job import Job, execute
+    from depthrt_benchmarks.evaluation.outputs import whole_document, write_outputs
+    from depthrt_benchmarks.evaluation.protocol import Choices
+    from depthrt_benchmarks.evaluation.table import show
+
+    for target in (output, table, report):
+        if target is not None:
+            check_target(target, overwrite=overwrite)
+    choices = Choices(
+        None if align is None else align.value,
+        crop,
+        min_depth,
+        max_depth,
+        None if resize is None else resize.value,
+        flip,
+    )
+    job = Job(
+        model=model,
+        datasets=datasets,
+        against=compare or [],
+        layout=layout,
+        choices=choices,
+        reading=ReadOptions(depth_scale, near, far),
+        provider=provider,
+        threads=threads,
+        max_images=max_images,
+        video=video,
+        fresh=fresh,
+    )
+    try:
+        with _progress() as progress:
+            outcome = execute(job, progress)
+            write_outputs(outcome, output, table, report)
+    except KeyboardInterrupt as error:
+        typer.echo(
+            "depthrt: interrupted; what was measured is kept: run the same command again, it goes "
+            "on from there",
+            err=True,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    if as_json:
+        typer.echo(json.dumps(whole_document(outcome), allow_nan=False))
+    else:
+        show(outcome, to_stderr=False)
+    for warning in outcome.warnings():
+        typer.echo(f"depthrt: {warning}", err=True)
+    for journal in outcome.journals:
+        journal.remove()
+    _gate(outcome, max_abs_rel)
+
+
+def _gate(outcome: Outcome, most: float | None) -> None:
+    """Refuse a model that errs more than allowed; models it is compared with do not count."""
+    from depthrt_benchmarks.evaluation.statistics import means
+
+    first = outcome.models[0]["model"]
+    for found in outcome.evaluations:
+        value = means(found.measured)["abs_rel"].value
+        if most is not None and found.model == first and value > most:
+            raise AccuracyGateError(
+                f"AbsRel of {found.model} on {found.dataset} is {value:.4f}, more than the "
+                f"{most:g} allowed by --max-abs-rel"
+            )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def say(what: str, done: int, total: int) -> None:
+            if bar.tasks[0].description != what:
+                bar.reset(task, description=what, total=total, completed=done)
+            bar.update(task, completed=done, total=total)
+
+        yield say

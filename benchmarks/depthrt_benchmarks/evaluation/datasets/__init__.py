@@ -1,0 +1,64 @@
+"""Labelled sets in the layouts that their authors ship; the layout is detected or named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from depthrt.errors import SourceError, UsageError
+from depthrt_benchmarks.evaluation.datasets import (
+    dataset_json,
+    diode,
+    eth3d,
+    folder_pairs,
+    gta,
+    ibims,
+    kitti,
+    nyu,
+    sintel,
+    tum,
+)
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair, ReadOptions
+
+__all__ = ["LAYOUTS", "Dataset", "Item", "Pair", "ReadOptions", "open_datasets"]
+
+# In the order of detection: the most telling marks first, the plain folder of pairs last.
+_READERS: tuple[ModuleType, ...] = (
+    dataset_json, tum, ibims, sintel, diode, kitti, eth3d, nyu, gta, folder_pairs,
+)  # fmt: skip
+_OPEN: dict[str, Callable[[Path, ReadOptions], Dataset]] = {
+    reader.LAYOUT: reader.open_dataset for reader in _READERS
+}
+LAYOUTS = tuple(_OPEN)
+
+
+def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list[Dataset]:
+    """The labelled set of a folder (or file), or all of those in its sub-folders.
+
+    Raises:
+        SourceError: nothing there, no known layout, or a set without a pair.
+        UsageError: no such layout.
+    """
+    if layout is not None and layout not in _OPEN:
+        raise UsageError(f"--layout {layout} is not known: choose from {', '.join(LAYOUTS)}")
+    if not place.exists():
+        raise SourceError(f"there is no dataset at {place}")
+    if layout is not None:
+        return [_OPEN[layout](place, options)]
+    found = detect(place)
+    if found is not None:
+        return [_OPEN[found](place, options)]
+    inside = [p for p in sorted(place.iterdir()) if p.is_dir()] if place.is_dir() else []
+    known = [(p, kind) for p in inside if (kind := detect(p)) is not None]
+    if not known:
+        raise SourceError(
+            f"{place} has none of the known layouts ({', '.join(LAYOUTS)}): say which by --layout, "
+            "or lay it out as rgb/NAME.jpg and depth/NAME.png"
+        )
+    return [_OPEN[kind](p, options) for p, kind in known]
+
+
+def detect(place: Path) -> str | None:
+    """The layout that a folder or file looks like."""
+    return next((str(r.LAYOUT) for r in _READERS if r.is_here(place)), None)

@@ -1,0 +1,96 @@
+"""What every dataset offers: named items, each read from the disk when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import SourceError
+from depthrt.frame import RgbImage
+from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.tae import Intrinsics
+
+Truth = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A picture (uint8 RGB H,W,3) and its depth in metres (float32 h,w; 0 where unknown)."""
+
+    image: RgbImage
+    depth_m: Truth
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One pair of a dataset.
+
+    - ``name``: unique in the dataset;
+    - ``files``: what it is read from;
+    - ``read``: reads it;
+    - ``sequence``: the name of the video it is a frame of, in order; empty for single images;
+    - ``pose``: camera to world, 4,4, where known;
+    - ``camera``: intrinsics at the size of the depth map, where known.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    read: Callable[[], Pair]
+    sequence: str = ""
+    pose: NDArray[np.float64] | None = None
+    camera: Intrinsics | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled set.
+
+    - ``layout``: which reader made it; ``customs``: how it is usually evaluated;
+    - ``warnings``: what was wrong with it, in sentences.
+    """
+
+    name: str
+    layout: str
+    items: Sequence[Item]
+    customs: Customs
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether its items are frames of videos."""
+        return any(item.sequence for item in self.items)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user says of the files; None leaves it to the layout.
+
+    - ``depth_scale``: metres of one unit of the depth files;
+    - ``near_m``, ``far_m``: clip planes of a game's depth buffer.
+    """
+
+    depth_scale: float | None = None
+    near_m: float | None = None
+    far_m: float | None = None
+
+
+def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str, ...]:
+    """The sentence for pictures without their partner."""
+    if not missing:
+        return ()
+    noun = "picture has" if len(missing) == 1 else "pictures have"
+    return (f"{len(missing)} of {whole} {noun} no {what} and took no part (first: {missing[0]})",)
+
+
+def require_items(items: Sequence[Item], folder: Path, wanted: str) -> None:
+    """Refuse a dataset without a pair.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not items:
+        raise SourceError(f"{folder} holds no pair: expected {wanted}")

@@ -1,0 +1,83 @@
+"""iBims-1 (Koch et al., ECCVW 2018): 100 indoor images with laser-scanned depth.
+
+``imagelist.txt`` with, below DATASET or ``ibims1_core_mat``, ``NAME.mat`` (before v7.3; struct
+``data`` with ``rgb``, ``depth`` in metres, ``mask_invalid`` and ``mask_transp``, 1 where good); or
+``ibims1_core_raw`` with PNG files in ``rgb``, ``depth`` (65535 is 50 m), ``mask_invalid`` and
+``mask_transp``. A pixel counts where both masks are above 0, as in the authors' code.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from depthrt.errors import SourceError
+from depthrt.sources import read_image
+from depthrt_benchmarks.evaluation.datasets.base import (
+    Dataset,
+    Item,
+    Pair,
+    ReadOptions,
+    missing_warning,
+    require_items,
+)
+from depthrt_benchmarks.evaluation.datasets.files import clean, read_number_lines, read_values
+from depthrt_benchmarks.evaluation.datasets.matlab import load_mat
+from depthrt_benchmarks.evaluation.protocol import Customs
+
+LAYOUT = "ibims"
+LIST = "imagelist.txt"
+RAW_UNIT_M = 50 / 65535
+_MASKS = ("mask_invalid", "mask_transp")
+
+
+def is_here(folder: Path) -> bool:
+    """Whether the folder looks like this layout."""
+    return (folder / LIST).is_file()
+
+
+def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
+    """Open it.
+
+    Raises:
+        SourceError: there is no pair.
+    """
+    names = [word for words in read_number_lines(folder / LIST) for word in words]
+    mats = next((p for p in (folder, folder / "ibims1_core_mat") if any(p.glob("*.mat"))), None)
+    raw = next((p for p in (folder / "ibims1_core_raw", folder) if (p / "rgb").is_dir()), None)
+    items, missing = [], []
+    for name in names:
+        mat = None if mats is None else mats / f"{name}.mat"
+        if mat is not None and mat.is_file():
+            items.append(Item(name, (mat,), partial(_read_mat, mat)))
+        elif raw is not None and (raw / "depth" / f"{name}.png").is_file():
+            picture, depth = raw / "rgb" / f"{name}.png", raw / "depth" / f"{name}.png"
+            unit_m = options.depth_scale or RAW_UNIT_M
+            items.append(Item(name, (picture, depth), partial(_read_raw, picture, depth, unit_m)))
+        else:
+            missing.append(name)
+    require_items(items, folder, f"{LIST} with ibims1_core_mat/NAME.mat")
+    warnings = missing_warning(missing, ".mat", len(names))
+    return Dataset("iBims-1", LAYOUT, items, Customs(1e-3, 50.0), warnings)
+
+
+def _read_mat(path: Path) -> Pair:
+    content = load_mat(path)
+    try:
+        data = content["data"]
+        image, depth, *masks = (data[key][0, 0] for key in ("rgb", "depth", *_MASKS))
+    except (KeyError, IndexError, ValueError) as error:
+        raise SourceError(f"{path} has no data.{error} as iBims-1 has it") from error
+    valid = np.logical_and(*(mask > 0 for mask in masks))
+    return Pair(np.ascontiguousarray(image, np.uint8), clean(np.where(valid, depth, 0)))
+
+
+def _read_raw(picture: Path, depth: Path, unit_m: float) -> Pair:
+    values = read_values(depth)
+    for kind in _MASKS:
+        mask = depth.parent.parent / kind / depth.name
+        if mask.is_file():
+            values = np.where(read_values(mask) > 0, values, 0)
+    return Pair(read_image(picture), clean(values, unit_m))

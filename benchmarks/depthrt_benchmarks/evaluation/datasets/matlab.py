@@ -1,0 +1,42 @@
+"""MATLAB files: v7.3 by h5py, older ones by scipy, both of the extra ``bench``."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from depthrt.errors import SourceError, UsageError
+
+
+def h5py_module(path: Path) -> Any:
+    """h5py.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    return _module("h5py", path)
+
+
+def load_mat(path: Path) -> dict[str, Any]:
+    """The variables of a MATLAB file before v7.3.
+
+    Raises:
+        SourceError: it cannot be read.
+        UsageError: scipy is not installed.
+    """
+    io = _module("scipy.io", path)
+    try:
+        return dict(io.loadmat(path))
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise SourceError(f"{path} cannot be read as a MATLAB file ({error})") from error
+
+
+def _module(name: str, path: Path) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise UsageError(
+            f'{path} needs {package}: pip install "depthrt[bench]", or pip install {package}'
+        ) from error

@@ -1,0 +1,182 @@
+"""The result of an evaluation as JSON and as a table of images (CSV)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depthrt.errors import SourceError
+from depthrt_benchmarks.evaluation.clip import PROTOCOL as CLIP_PROTOCOL
+from depthrt_benchmarks.evaluation.clip import ClipEvaluation
+from depthrt_benchmarks.evaluation.measure import Row
+from depthrt_benchmarks.evaluation.metrics import METRICS
+from depthrt_benchmarks.evaluation.protocol import MIN_PIXELS
+from depthrt_benchmarks.evaluation.run import Evaluation
+from depthrt_benchmarks.evaluation.statistics import RESAMPLES, Difference, means, ranges
+
+_WORST = 5
+_DIGITS = 6
+INTERVAL = f"95%, percentile bootstrap over images, {RESAMPLES} resamples, fixed seed"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on one set; positive differences: the second's figure is larger."""
+
+    dataset: str
+    first: str
+    second: str
+    differences: list[Difference]
+    warnings: list[str]
+
+
+def evaluation_dict(found: Evaluation) -> dict[str, Any]:
+    """One model on one set, without its images."""
+    measured = found.measured
+    worst = sorted(measured, key=lambda row: -row.metrics["abs_rel"])[:_WORST]
+    content: dict[str, Any] = {
+        "model": found.model,
+        "dataset": found.dataset,
+        "layout": found.layout,
+        "protocol": found.protocol,
+        "images": len(measured),
+        "skipped": len(found.rows) - len(measured),
+        "non_finite_images": sum(row.non_finite > 0 for row in found.rows),
+        "metrics": {key: asdict(mean) for key, mean in means(measured).items()},
+        "ranges": [asdict(r) for r in ranges(found.rows, MIN_PIXELS)],
+        "worst": [{"image": row.name, "abs_rel": row.metrics["abs_rel"]} for row in worst],
+        "warnings": found.warnings,
+    }
+    if found.protocol.startswith("median"):
+        scales = np.array([row.scale for row in measured])
+        content["scale_spread"] = float(np.std(scales / np.median(scales)))
+    video = video_dict(found)
+    rounded: dict[str, Any] = _rounded({**content, "video": video} if video else content)
+    return rounded
+
+
+def video_dict(found: Evaluation) -> dict[str, Any]:
+    """Flicker and TAE of a set of frames; empty where there is none."""
+    pairs = [row.flicker for row in found.rows if row.flicker is not None]
+    content: dict[str, Any] = {}
+    if pairs:
+        content["flicker"] = {
+            "median": float(np.mean([pair.median for pair in pairs])),
+            "p95": float(np.mean([pair.p95 for pair in pairs])),
+            "median_of_spread": float(np.mean([pair.median_of_spread for pair in pairs])),
+            "pairs": len(pairs),
+        }
+    if found.tae_percent:
+        content["tae_percent"] = found.tae_percent
+    return content
+
+
+def clip_dict(found: ClipEvaluation) -> dict[str, Any]:
+    """One model on one clip."""
+    flicker = None
+    if found.flicker is not None:
+        flicker = {
+            **asdict(found.flicker.mean),
+            "worst_median": found.flicker.worst_median,
+            "pairs": found.flicker.pairs,
+            "skipped": found.flicker.skipped,
+        }
+    rounded: dict[str, Any] = _rounded(
+        {
+            "model": found.model,
+            "clip": found.source,
+            "protocol": CLIP_PROTOCOL,
+            "frames": found.frames,
+            "flicker": flicker,
+            "warnings": found.warnings,
+        }
+    )
+    return rounded
+
+
+def document(
+    models: Sequence[dict[str, Any]],
+    evaluations: Iterable[Evaluation],
+    clips: Iterable[ClipEvaluation],
+    comparisons: Iterable[Comparison],
+) -> dict[str, Any]:
+    """All results of a command."""
+    return {
+        "interval": INTERVAL,
+        "models": list(models),
+        "evaluations": [evaluation_dict(found) for found in evaluations],
+        "clips": [clip_dict(found) for found in clips],
+        "comparisons": [_rounded(asdict(found)) for found in comparisons],
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to six digits: what lies behind is noise of the arithmetic."""
+    if isinstance(value, dict):
+        return {key: _rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+_FACTS = ("model", "dataset", "image", "protocol", "skipped", "valid_pixels", "non_finite",
+          "scale", "shift")  # fmt: skip
+_FIGURES = tuple(metric.key for metric in METRICS)
+_VIDEO = ("flicker_median", "flicker_p95")
+
+
+def write_table(path: Path, evaluations: Iterable[Evaluation]) -> None:
+    """A line for every image; figures to nine digits, empty where there are none."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow((*_FACTS, *_FIGURES, *_VIDEO))
+        for found in evaluations:
+            for row in found.rows:
+                writer.writerow(_cells(found, row))
+
+
+def _cells(found: Evaluation, row: Row) -> list[str]:
+    numbers = (
+        *((None, None) if row.skipped else (row.scale, row.shift)),
+        *(row.metrics.get(key) for key in _FIGURES),
+        *((row.flicker.median, row.flicker.p95) if row.flicker else (None, None)),
+    )
+    return [
+        found.model,
+        found.dataset,
+        row.name,
+        found.protocol,
+        row.skipped,
+        str(row.valid),
+        str(row.non_finite),
+        *("" if number is None else f"{number:.9g}" for number in numbers),
+    ]
+
+
+def read_table(path: Path) -> list[Evaluation]:
+    """The evaluations of a table that :func:`write_table` wrote, to be compared with.
+
+    Raises:
+        SourceError: it is no such table.
+    """
+    found: dict[tuple[str, str], Evaluation] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                key = (line["model"], line["dataset"])
+                if key not in found:
+                    found[key] = Evaluation(*key, "", line["protocol"], [])
+                figures = {k: float(line[k]) for k in _FIGURES if line[k]}
+                found[key].rows.append(Row(line["image"], "", line["skipped"], metrics=figures))
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise SourceError(
+            f"{path} is no table of images of `depthrt eval --csv` ({error})"
+        ) from error
+    if not found:
+        raise SourceError(f"{path} holds no image")
+    return list(found.values())

@@ -1,0 +1,184 @@
+"""`depthrt eval` from its options to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from depthrt.errors import UsageError
+from depthrt.model import DepthModel
+from depthrt_benchmarks.evaluation.clip import ClipEvaluation, evaluate_clip, is_clip
+from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.document import Comparison, read_table
+from depthrt_benchmarks.evaluation.findings import findings
+from depthrt_benchmarks.evaluation.journal import Journal, journal_key
+from depthrt_benchmarks.evaluation.protocol import Choices, choose, doubts
+from depthrt_benchmarks.evaluation.run import Evaluation, Progress, Task, evaluate, limit
+from depthrt_benchmarks.evaluation.statistics import compare
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be evaluated on what, and how.
+
+    - ``datasets``: folders, .mat files, or clips;
+    - ``against``: models, or tables of earlier evaluations (.csv), to compare the first model with;
+    - ``video``: flicker and TAE where a set is a sequence;
+    - ``fresh``: measure again what an interrupted run has measured.
+    """
+
+    model: str | None
+    datasets: Sequence[str]
+    against: Sequence[str] = ()
+    layout: str | None = None
+    choices: Choices = field(default_factory=Choices)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    provider: str = "auto"
+    threads: int | None = None
+    max_images: int | None = None
+    video: bool = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a report needs to draw an evaluation's images again."""
+
+    task: Task
+    dataset: Dataset
+    evaluation: Evaluation
+
+
+@dataclass(eq=False)
+class Outcome:
+    """All results, filled while the sets are measured."""
+
+    models: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    clips: list[ClipEvaluation] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    drawn: list[Drawn] = field(default_factory=list)
+    journals: list[Journal] = field(default_factory=list)
+
+    def warnings(self) -> list[str]:
+        """Every doubt, with the model and set that it is about."""
+        lines = [f"{e.model} on {e.dataset}: {w}" for e in self.evaluations for w in e.warnings]
+        lines += [f"{c.model} on {c.source}: {w}" for c in self.clips for w in c.warnings]
+        lines += [
+            f"{c.first} and {c.second} on {c.dataset}: {w}"
+            for c in self.comparisons
+            for w in c.warnings
+        ]
+        return lines
+
+
+def execute(job: Job, progress: Progress) -> Outcome:
+    """Evaluate every model on every set; an interruption leaves the journals as they are.
+
+    Raises:
+        DepthrtError: a model, a set or an option that cannot be used.
+    """
+    if job.max_images is not None and job.max_images < 1:
+        raise UsageError(f"--max-images {job.max_images} is less than 1")
+    clips = [place for place in job.datasets if is_clip(place)]
+    folders = [Path(place) for place in job.datasets if place not in clips]
+    sets = [d for path in folders for d in open_datasets(path, job.layout, job.reading)]
+    tables = [Path(other) for other in job.against if other.endswith(".csv")]
+    earlier = [found for path in tables for found in read_table(path)]
+    names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
+    models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
+    labels = _labels(models)
+    outcome = Outcome([_model_facts(m, label) for m, label in zip(models, labels, strict=True)])
+    for dataset in sets:
+        part = limit(dataset, job.max_images)
+        found = [
+            _one(job, model, label, part, outcome, progress, len(dataset.items))
+            for model, label in zip(models, labels, strict=True)
+        ]
+        others = [e for e in earlier if e.dataset == dataset.name]
+        outcome.comparisons += [_comparison(found[0], other) for other in (*found[1:], *others)]
+    for clip in clips:
+        for model, label in zip(models, labels, strict=True):
+            outcome.clips.append(evaluate_clip(model, label, clip, job.max_images, progress))
+    return outcome
+
+
+def _one(
+    job: Job,
+    model: DepthModel,
+    label: str,
+    dataset: Dataset,
+    outcome: Outcome,
+    progress: Progress,
+    whole: int,
+) -> Evaluation:
+    protocol = choose(model.spec, dataset.customs, job.choices)
+    task = Task(model, label, protocol, job.video)
+    extent = [f"video {job.video}", dataset.layout, repr(job.reading)]
+    journal = Journal.open(journal_key(model, job.threads, list(dataset.items), protocol, extent))
+    outcome.journals.append(journal)
+    if job.fresh:
+        journal.remove()
+        journal.entries.clear()
+
+    def say(what: str, done: int, total: int) -> None:
+        progress(f"{label} on {what}", done, total)
+
+    try:
+        found = evaluate(task, dataset, journal, say)
+    finally:
+        journal.close()
+    part = len(dataset.items)
+    how = "first ones" if dataset.is_sequence else "evenly spread"
+    cut = [f"{part} of {whole} images ({how})"] if part < whole else []
+    warnings = [
+        *doubts(model.spec, protocol), *dataset.warnings, *findings(found.rows, protocol), *cut
+    ]  # fmt: skip
+    found = replace(found, warnings=warnings)
+    outcome.evaluations.append(found)
+    outcome.drawn.append(Drawn(task, dataset, found))
+    return found
+
+
+def _comparison(first: Evaluation, second: Evaluation) -> Comparison:
+    differences = compare(first.rows, second.rows)
+    warnings = []
+    if first.protocol != second.protocol:
+        warnings.append(
+            f"not the same protocol ({first.protocol.split(';')[0]} and "
+            f"{second.protocol.split(';')[0]}): compare with care"
+        )
+    images = max((d.images for d in differences), default=0)
+    if images < len(first.measured):
+        warnings.append(f"{images} of {len(first.measured)} images were measured for both")
+    return Comparison(first.dataset, first.model, second.model, differences, warnings)
+
+
+def _labels(models: Sequence[DepthModel]) -> list[str]:
+    """Name and precision, with the file's name where that is not enough."""
+    labels = [f"{m.spec.name} {m.spec.precision}" for m in models]
+    if len(set(labels)) == len(labels):
+        return labels
+    longer = [f"{label} ({m.path.name})" for label, m in zip(labels, models, strict=True)]
+    if len(set(longer)) == len(longer):
+        return longer
+    return [f"{label} #{number + 1}" for number, label in enumerate(longer)]
+
+
+def _model_facts(model: DepthModel, label: str) -> dict[str, Any]:
+    return {
+        "model": label,
+        "file": model.path.name,
+        "sha256": model.sha256(),
+        "kind": model.spec.kind,
+        "unit": model.spec.unit,
+        "input": [model.spec.input.height, model.spec.input.width],
+        "precision": model.spec.precision,
+        "provider": model.provider,
+    }
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """No progress."""

@@ -1,0 +1,125 @@
+"""What an evaluation has measured so far, a line an image, so that one cut short goes on.
+
+It lies in the user's cache under the hash of all that its figures depend on, and is removed once
+the command is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+from depthrt.errors import WriteError
+from depthrt.model import DepthModel
+from depthrt.tuned import cache_folder
+from depthrt_benchmarks.evaluation.datasets import Item
+from depthrt_benchmarks.evaluation.protocol import Protocol
+
+_SCHEMA = 1
+_PACKAGES = ("depthrt", "numpy", "opencv-python", "onnxruntime")
+
+
+def journal_folder() -> Path:
+    """``eval`` beside the folder of tunings."""
+    return cache_folder().with_name("eval")
+
+
+def journal_key(
+    model: DepthModel, threads: int | None, items: list[Item], protocol: Protocol, parts: list[str]
+) -> str:
+    """The hash of model, provider, threads, files (name, size, time), protocol and versions."""
+    digest = hashlib.sha256()
+    files = [_stamp(path) for item in items for path in item.files]
+    facts = [
+        _SCHEMA,
+        model.sha256(),
+        model.provider,
+        threads,
+        protocol.line(),
+        parts,
+        [item.name for item in items],
+        files,
+        [_version(name) for name in _PACKAGES],
+    ]
+    digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return path.name, -1, -1
+    return path.name, facts.st_size, facts.st_mtime_ns
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+@dataclass
+class Journal:
+    """Entries by name, appended to a file of JSON lines; without a ``path`` in memory only."""
+
+    path: Path | None
+    entries: dict[str, Any] = field(default_factory=dict)
+    _file: TextIO | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, key: str) -> Journal:
+        """Go on with what is there; a last line that was cut off is dropped."""
+        path = journal_folder() / f"{key[:32]}.jsonl"
+        entries: dict[str, Any] = {}
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    name, value = json.loads(line)
+                except (ValueError, TypeError):
+                    continue
+                entries[name] = value
+        return cls(path, entries)
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep an entry.
+
+        Raises:
+            WriteError: the disk is full or fails; what was written before is still there.
+        """
+        self.entries[name] = value
+        if self.path is None:
+            return
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8")
+                if self._file.tell():
+                    self._file.write("\n")  # ends a line that was cut off
+            self._file.write(json.dumps([name, value]) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise WriteError(
+                f"{self.path} cannot be written ({error.strerror or error}): make room and run the "
+                "same command again, it goes on from there"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def remove(self) -> None:
+        """Forget it: the evaluation is done."""
+        self.close()
+        if self.path is not None:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""One image measured: prediction laid over truth, and the figures that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.spec import Kind
+from depthrt_benchmarks.evaluation.boundary import LEAST_SHARE, boundary_f1
+from depthrt_benchmarks.evaluation.crops import crop_mask, cut
+from depthrt_benchmarks.evaluation.datasets.base import Pair
+from depthrt_benchmarks.evaluation.flicker import Flicker
+from depthrt_benchmarks.evaluation.metrics import Bin, depth_metrics, range_bins
+from depthrt_benchmarks.evaluation.protocol import Protocol
+from depthrt_benchmarks.evaluation.resize import resize_to
+from depthrt_calibration.alignment import Fit, Moments, fit, moments, solve_space, to_depth_m
+
+ASPECT_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept of an image.
+
+    - ``skipped``: why it has no figures; empty where it has;
+    - ``truth_median_m``: of all its known depth, before the range is applied; 0 where none is;
+    - ``ratio``: median prediction over median truth, for ``none`` and ``median``;
+    - ``non_finite``: NaN or infinite values among the network's ``outputs``;
+    - ``odd_aspect``: picture and truth differ in shape;
+    - ``moments``: for the fit of its sequence; ``flicker``: against the frame before.
+    """
+
+    name: str
+    sequence: str = ""
+    skipped: str = ""
+    valid: int = 0
+    truth_median_m: float = 0.0
+    ratio: float | None = None
+    outputs: int = 0
+    non_finite: int = 0
+    odd_aspect: bool = False
+    scale: float = 1.0
+    shift: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    bins: list[Bin] = field(default_factory=list)
+    moments: Moments = field(default_factory=Moments)
+    flicker: Flicker | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Row:
+        """Read what :meth:`as_dict` wrote."""
+        flicker = content["flicker"]
+        return cls(
+            **{
+                **content,
+                "bins": [Bin(**b) for b in content["bins"]],
+                "moments": Moments(**content["moments"]),
+                "flicker": None if flicker is None else Flicker(**flicker),
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A pair as its protocol sees it: the truth (H,W) and which of its pixels count."""
+
+    image: NDArray[np.uint8]
+    truth_m: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def view(pair: Pair, protocol: Protocol) -> View:
+    """Cut, mask and limit a pair."""
+    truth = cut(protocol.crop, pair.depth_m)
+    inside = (truth > protocol.min_depth_m) & (truth < protocol.max_depth_m)
+    image = np.ascontiguousarray(cut(protocol.crop, pair.image))
+    return View(image, truth, inside & crop_mask(protocol.crop, *truth.shape))
+
+
+def aligned_map(
+    output: NDArray[np.float32], seen: View, kind: Kind, protocol: Protocol, line: Fit | None = None
+) -> tuple[NDArray[np.float64], Fit]:
+    """The whole prediction in metres at the truth's size, and the fit (``line`` if given)."""
+    space = _space(output, seen, kind, protocol)
+    if line is None:
+        line = fit(space[seen.valid], seen.truth_m[seen.valid], protocol.align)
+    depth_m = to_depth_m(space, line, protocol.align, protocol.min_depth_m, protocol.max_depth_m)
+    return depth_m, line
+
+
+def _space(
+    output: NDArray[np.float32], seen: View, kind: Kind, protocol: Protocol
+) -> NDArray[np.float64]:
+    height, width = seen.truth_m.shape
+    return solve_space(resize_to(output, (height, width), protocol.resize), kind, protocol.align)
+
+
+def measure(
+    name: str,
+    seen: View,
+    output: NDArray[np.float32],
+    kind: Kind,
+    protocol: Protocol,
+    line: Fit | None = None,
+) -> Row:
+    """All figures of one image; ``line`` is the fit of its sequence, where one is wanted."""
+    known = seen.truth_m[seen.truth_m > 0]
+    facts: dict[str, Any] = {
+        "name": name,
+        "valid": int(seen.valid.sum()),
+        "truth_median_m": float(np.median(known)) if known.size else 0.0,
+        "outputs": int(output.size),
+        "non_finite": int(output.size - np.isfinite(output).sum()),
+        "odd_aspect": _odd(seen),
+    }
+    if facts["valid"] < protocol.min_pixels:
+        return Row(skipped=f"{facts['valid']} valid pixels", **facts)
+    truth = seen.truth_m[seen.valid].astype(np.float64)
+    depth_map, line = aligned_map(output, seen, kind, protocol, line)
+    depth_m = depth_map[seen.valid]
+    figures = depth_metrics(depth_m, truth)
+    if seen.valid.mean() >= LEAST_SHARE:
+        figures["boundary_f1"] = boundary_f1(depth_map, seen.truth_m, seen.valid)
+    space = _space(output, seen, kind, protocol)[seen.valid]
+    finite = np.isfinite(space)
+    ratio = None
+    if protocol.align in ("none", "median") and finite.any():
+        ratio = float(np.median(space[finite]) / np.median(truth))
+    return Row(
+        ratio=ratio,
+        scale=line.scale,
+        shift=line.shift,
+        metrics=figures,
+        bins=range_bins(depth_m, truth),
+        moments=moments(space[finite], truth[finite], protocol.align),
+        **facts,
+    )
+
+
+def _odd(seen: View) -> bool:
+    height, width = seen.image.shape[:2]
+    rows, columns = seen.truth_m.shape
+    return bool(abs(width / height / (columns / rows) - 1) > ASPECT_TOLERANCE)

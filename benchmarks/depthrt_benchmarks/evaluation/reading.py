@@ -1,0 +1,34 @@
+"""Pairs of a dataset, decoded ahead of their use."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from depthrt.buffered import buffered
+from depthrt.errors import SourceError
+from depthrt_benchmarks.evaluation.datasets import Item, Pair
+
+_AHEAD = 4  # pairs that are decoded while the network works
+
+
+def read_ahead(items: Iterable[Item]) -> Generator[tuple[Item, Pair | SourceError], None, None]:
+    """Items with their pairs, in order, read in a thread; one that cannot be read as its error."""
+
+    def read() -> Generator[tuple[Item, Pair | SourceError], None, None]:
+        for item in items:
+            try:
+                yield item, item.read()
+            except SourceError as error:
+                yield item, error
+
+    return buffered(read(), _AHEAD, name="read")
+
+
+def with_neighbours(items: list[Item], done: list[bool]) -> list[Item]:
+    """The items that are not done, each with the frame before it in its sequence."""
+    needed = []
+    for i, item in enumerate(items):
+        follows = i + 1 < len(items) and items[i + 1].sequence == item.sequence != ""
+        if not done[i] or (follows and not done[i + 1]):
+            needed.append(item)
+    return needed

@@ -1,0 +1,91 @@
+"""Results for a terminal."""
+
+from __future__ import annotations
+
+from depthrt_benchmarks.evaluation.document import Comparison, video_dict
+from depthrt_benchmarks.evaluation.job import Outcome
+from depthrt_benchmarks.evaluation.metrics import BY_KEY
+from depthrt_benchmarks.evaluation.run import Evaluation
+from depthrt_benchmarks.evaluation.statistics import Mean, means
+
+_WITH_INTERVAL = ("abs_rel", "delta1")
+_PLAIN = ("rmse", "silog", "boundary_f1")
+_FILE_WIDTH = 160
+_COMPARED = ("abs_rel", "delta1", "boundary_f1")
+
+
+def show(outcome: Outcome, *, to_stderr: bool) -> None:
+    """Print all figures with their protocol, then comparisons."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width
+        console = Console(stderr=to_stderr, highlight=False, width=_FILE_WIDTH)
+    for dataset in dict.fromkeys(found.dataset for found in outcome.evaluations):
+        members = [found for found in outcome.evaluations if found.dataset == dataset]
+        table = Table(box=None, header_style="bold", title=dataset, title_justify="left")
+        table.add_column("model", overflow="fold")
+        for name in ("images", *(BY_KEY[k].title for k in (*_WITH_INTERVAL, *_PLAIN))):
+            table.add_column(name, justify="right", no_wrap=True)
+        videos = [video_dict(found) for found in members]
+        if any(videos):
+            table.add_column("flicker", justify="right")
+            table.add_column("TAE %", justify="right")
+        for found, video in zip(members, videos, strict=True):
+            table.add_row(*_cells(found), *(_video_cells(video) if any(videos) else ()))
+        console.print(table)
+        for protocol in dict.fromkeys(found.protocol for found in members):
+            console.print(f"[dim]{protocol}[/dim]")
+        for comparison in outcome.comparisons:
+            if comparison.dataset == dataset:
+                console.print(_sentence(comparison))
+        console.print()
+    for clip in outcome.clips:
+        flicker = clip.flicker
+        if flicker is not None:
+            console.print(
+                f"{clip.source}: {clip.model}: flicker {flicker.mean.median:.4f} median, "
+                f"{flicker.mean.p95:.4f} 95th percentile, {flicker.mean.median_of_spread:.4f} of "
+                f"the spread | {flicker.pairs} pairs of {clip.frames} frames"
+            )
+
+
+def _cells(found: Evaluation) -> list[str]:
+    figures = means(found.measured)
+    skipped = len(found.rows) - len(found.measured)
+    images = f"{len(found.measured)}" + (f" (-{skipped})" if skipped else "")
+    return [
+        found.model,
+        images,
+        *(_with_interval(figures.get(key)) for key in _WITH_INTERVAL),
+        *("-" if key not in figures else f"{figures[key].value:.3f}" for key in _PLAIN),
+    ]
+
+
+def _with_interval(mean: Mean | None) -> str:
+    return "-" if mean is None else f"{mean.value:.3f} [dim]{mean.low:.3f}-{mean.high:.3f}[/dim]"
+
+
+def _video_cells(video: dict[str, object]) -> tuple[str, str]:
+    flicker, tae = video.get("flicker"), video.get("tae_percent")
+    return (
+        f"{flicker['median']:.4f}" if isinstance(flicker, dict) else "-",
+        f"{sum(tae.values()) / len(tae):.2f}" if isinstance(tae, dict) else "-",
+    )
+
+
+def _sentence(comparison: Comparison) -> str:
+    """Which is better, with the interval of the difference."""
+    parts = []
+    for difference in comparison.differences:
+        if difference.metric not in _COMPARED:
+            continue
+        names = {"first": comparison.first, "second": comparison.second}
+        verdict = names.get(difference.better, "")
+        parts.append(
+            f"{BY_KEY[difference.metric].title} {difference.value:+.4f} "
+            f"({difference.low:+.4f} to {difference.high:+.4f}) "
+            + (f"{verdict} is better" if verdict else "cannot tell")
+        )
+    return f"{comparison.second} over {comparison.first}: " + "; ".join(parts)
