@@ -62,3 +62,46 @@ def build_model(
         helper.set_model_props(model, {METADATA_KEY: text})
     onnx.save(model, path)
     return path
+
+
+def build_slow_model(path: Path, *, work: int = 4, side: int = 700) -> Path:
+    """The tiny model with work that changes nothing: some 20 ms a frame as it is."""
+    model = onnx.load(build_model(path, batch=1))
+    graph = model.graph
+    graph.node[-1].output[0] = "sum"
+    for name, content in (
+        ("matrix", np.zeros((side, side), np.float32)),
+        ("shape", np.array([side, side], np.int64)),
+    ):
+        graph.initializer.append(numpy_helper.from_array(content, name))
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["sum"], ["most"], keepdims=0),
+            helper.make_node("Expand", ["most", "shape"], ["work0"]),
+            *(
+                helper.make_node("MatMul", [f"work{i}", "matrix"], [f"work{i + 1}"])
+                for i in range(work)
+            ),
+            helper.make_node("ReduceMax", [f"work{work}"], ["nothing"], keepdims=0),
+            helper.make_node("Add", ["sum", "nothing"], ["depth"]),
+        ]
+    )
+    onnx.save(model, path)
+    return path
+
+
+def build_picky_model(path: Path) -> Path:
+    """The tiny model, whose depth is infinite where a picture is all black."""
+    model = onnx.load(build_model(path))
+    graph = model.graph
+    graph.node[-1].output[0] = "sum"
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["sum", "sides"], ["brightest"], keepdims=1),
+            helper.make_node("Reciprocal", ["brightest"], ["dark"]),
+            helper.make_node("Add", ["sum", "dark"], ["depth"]),
+        ]
+    )
+    graph.initializer.append(numpy_helper.from_array(np.array([1, 2], np.int64), "sides"))
+    onnx.save(model, path)
+    return path

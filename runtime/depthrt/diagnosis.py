@@ -123,7 +123,7 @@ def usable_providers() -> dict[str, str]:
 def cameras() -> list[int]:
     """Numbers of the cameras that open and give a picture."""
     from depthrt.sources.base import Selection
-    from depthrt.sources.camera import CameraSource
+    from depthrt.sources.camera import open_camera
 
     numbers = list(range(_MAX_CAMERAS))
     if sys.platform == "linux":
@@ -131,7 +131,7 @@ def cameras() -> list[int]:
     found = []
     for number in numbers:
         try:
-            CameraSource(number, Selection()).close()
+            open_camera(number, Selection()).close()
             found.append(number)
         except DepthrtError:
             continue

@@ -6,6 +6,7 @@ of recordings wait when they are full; those of live sources keep the newest fra
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -17,11 +18,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.errors import UsageError
 from depthrt.frame import Frame
 from depthrt.model import DepthModel
 from depthrt.prepare import prepare
 from depthrt.results import Stats
 from depthrt.sources.base import Source
+from depthrt.sources.live import RECONNECT_S
 
 _LIVE_END_S = 1.0  # a network that hangs may keep its thread longer than we wait for it
 
@@ -31,11 +34,21 @@ class LiveLimits:
     """What is taken of live sources; recordings are not touched by it.
 
     - ``max_latency_s``: frames older than this are dropped rather than processed or handed over;
-    - ``max_rate``: at most so many frames a second of each source are taken.
+    - ``max_rate``: at most so many frames a second of each source are taken;
+    - ``reconnect_s``: how long a source that goes away is tried again; 0 takes that as its end.
     """
 
     max_latency_s: float | None = None
     max_rate: float | None = None
+    reconnect_s: float = RECONNECT_S
+
+    def __post_init__(self) -> None:
+        if self.max_latency_s is not None and not self.max_latency_s > 0:
+            raise UsageError(f"--max-latency {1e3 * self.max_latency_s:g} is not above 0 ms")
+        if self.max_rate is not None and not (self.max_rate > 0 and math.isfinite(self.max_rate)):
+            raise UsageError(f"--fps {self.max_rate:g} is not above 0")
+        if not self.reconnect_s >= 0:
+            raise UsageError(f"--reconnect {self.reconnect_s:g} is no time in seconds from 0 on")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +66,11 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A stream that ended with an error, after all the frames that came before it."""
+class End:
+    """A stream that has ended, after all its frames; with the error that ended it, if one did."""
 
     stream: str
-    error: BaseException
+    error: BaseException | None = None
 
 
 @dataclass(eq=False)
@@ -116,28 +129,31 @@ class Lanes:
         for _, thread in self._threads:
             thread.start()
 
-    def take(self, most: int, wait_s: float | None) -> list[Prepared] | Failure | None:
+    def take(self, most: int, wait_s: float | None) -> list[Prepared] | End | None:
         """The next frames that can go into one inference, at most ``most``; None at the end of all.
 
         Lanes take turns. When there are fewer, ``wait_s`` seconds are waited for the others; None
-        waits for as long as more can come. A lane that failed is given out as a Failure, once.
+        waits for as long as more can come. The end of each lane is given out once, too, except of
+        those that were stopped.
         """
         with self._changed:
             while True:
-                failure = self._clear_away()
-                if failure is not None:
-                    return failure
+                self._drop_old()
+                end = self._clear_away()
+                if end is not None:
+                    return end
                 if not self._lanes:
                     return None
-                self._drop_old()
+                if not any(lane.items for lane in self._lanes):
+                    self._changed.wait()
+                    continue
                 group = self._gather(most, wait_s)
-                if group:
-                    for item in group:
-                        item.lane.items.popleft()
+                for item in group:
+                    item.lane.items.popleft()
+                if group:  # while waiting for more of it, all of it may have been stopped
                     self._lanes.rotate(-1)
                     self._changed.notify_all()
                     return group
-                self._changed.wait()
 
     def _gather(self, most: int, wait_s: float | None) -> list[Prepared]:
         """What goes into one inference, once it is full or has waited long enough."""
@@ -186,13 +202,13 @@ class Lanes:
         if stop is not None:
             stop()
 
-    def _clear_away(self) -> Failure | None:
-        """Let go of lanes that have ended; one of those that failed."""
+    def _clear_away(self) -> End | None:
+        """Let go of lanes that were stopped, and of one that has ended."""
         for lane in list(self._lanes):
             if (lane.finished or lane.cancelled) and not lane.items:
                 self._lanes.remove(lane)
-                if lane.error is not None and not lane.cancelled:
-                    return Failure(lane.name, lane.error)
+                if not lane.cancelled:
+                    return End(lane.name, lane.error)
         return None
 
     def _drop_old(self) -> None:

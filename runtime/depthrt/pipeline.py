@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,13 +20,13 @@ import numpy as np
 from depthrt.buffered import buffered
 from depthrt.errors import DepthrtError, InferenceError, UsageError
 from depthrt.frame import RgbImage
-from depthrt.lanes import Failure, Lane, Lanes, LiveLimits, Prepared
+from depthrt.lanes import End, Lane, Lanes, LiveLimits, Prepared
 from depthrt.model import DepthModel
 from depthrt.results import Finisher, Result, Stats
 from depthrt.sources import Selection, Source, open_source
 from depthrt.sources.arrays import ArraysSource
 
-__all__ = ["Failure", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
+__all__ = ["End", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
 
 QUEUE_FRAMES = 4  # between two stages: enough to smooth over uneven frames, little memory
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
@@ -66,7 +67,8 @@ def stream(
     """
     if batch < 1:
         raise UsageError(f"--batch {batch} is less than 1")
-    opened = _opened(source, selection)
+    limits = limits or LiveLimits()
+    opened = _opened(source, selection, limits)
     lane = Lane(opened.info.name, opened, stats or Stats())
     return _raising(Streams([lane], model or DepthModel.load(), batch, limits=limits))
 
@@ -74,9 +76,10 @@ def stream(
 def _raising(streams: Streams) -> Generator[Result, None, None]:
     with closing(streams):
         for event in streams:
-            if isinstance(event, Failure):
+            if not isinstance(event, End):
+                yield event
+            elif event.error is not None:
                 raise event.error
-            yield event
 
 
 def stream_many(
@@ -118,25 +121,33 @@ def stream_many(
     """
     if not sources:
         raise UsageError("there is no source")
-    opened, failures = open_many(sources, selection)
-    if not opened:
-        raise failures[0].error
+    lanes: list[Lane] = []
+    failures: list[End] = []
     kept = {} if stats is None else stats
-    lanes = [Lane(name, source, kept.setdefault(name, Stats())) for name, source in opened.items()]
+    limits = limits or LiveLimits()
+    for name, opened in open_many(sources, selection, limits):
+        if isinstance(opened, DepthrtError):
+            failures.append(End(name, opened))
+        else:
+            lanes.append(Lane(name, opened, kept.setdefault(name, Stats())))
+    if not lanes and failures[0].error is not None:
+        raise failures[0].error
     streams = Streams(lanes, model or DepthModel.load(), batch, wait_s=wait_s, limits=limits)
     return _telling(streams, failures, on_failure)
 
 
 def _telling(
     streams: Streams,
-    failures: list[Failure],
+    failures: list[End],
     on_failure: Callable[[str, BaseException], None] | None,
 ) -> Generator[Result, None, None]:
     first: BaseException | None = None
     with closing(streams):
-        for event in _chain(failures, streams):
-            if not isinstance(event, Failure):
+        for event in chain(failures, streams):
+            if not isinstance(event, End):
                 yield event
+            elif event.error is None:
+                continue
             elif on_failure is not None:
                 on_failure(event.stream, event.error)
             else:
@@ -145,13 +156,8 @@ def _telling(
         raise first
 
 
-def _chain(failures: list[Failure], streams: Streams) -> Iterator[Result | Failure]:
-    yield from failures
-    yield from streams
-
-
 class Streams:
-    """The results of several open sources, one after the other, and the failures among them."""
+    """The results of several open sources, one after the other, and the end of each."""
 
     def __init__(
         self,
@@ -179,8 +185,8 @@ class Streams:
         ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
         self._events = buffered(_infer(self._lanes, lanes, most, wait_s), ahead, name="infer")
 
-    def __iter__(self) -> Generator[Result | Failure, None, None]:
-        """The results, in order within each stream; a failure is the last of its stream."""
+    def __iter__(self) -> Generator[Result | End, None, None]:
+        """The results, in order within each stream; and the end of each."""
         try:
             for event in self._events:
                 if isinstance(event, Result) and event.frame.captured_s is not None:
@@ -218,12 +224,12 @@ def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:
 
 def _infer(
     lanes: Lanes, members: Sequence[Lane], most: int, wait_s: float | None
-) -> Generator[Result | Failure, None, None]:
+) -> Generator[Result | End, None, None]:
     finishers = {lane.name: Finisher(lane.stats) for lane in members}
     with closing(lanes):
         lanes.start()
         while (taken := lanes.take(most, wait_s)) is not None:
-            if isinstance(taken, Failure):
+            if isinstance(taken, End):
                 yield taken
             else:
                 yield from _depth_of(taken, lanes, finishers)
@@ -231,7 +237,7 @@ def _infer(
 
 def _depth_of(
     group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
-) -> Iterator[Result | Failure]:
+) -> Iterator[Result | End]:
     start = time.perf_counter()
     model = group[0].model
     try:
@@ -244,7 +250,7 @@ def _depth_of(
         lanes.stop(stream)
         said = InferenceError(f"frame {frame.index}: {error}")
         said.__cause__ = error
-        yield Failure(stream, said)
+        yield End(stream, said)
         return
     share_s = (time.perf_counter() - start) / len(group)
     for item, values in zip(group, maps, strict=True):
@@ -254,40 +260,42 @@ def _depth_of(
 
 def _one_by_one(
     group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
-) -> Iterator[Result | Failure]:
+) -> Iterator[Result | End]:
     failed: set[str] = set()
     for item in group:
         if item.lane.name in failed:
             continue
         for event in _depth_of([item], lanes, finishers):
-            if isinstance(event, Failure):
+            if isinstance(event, End):
                 failed.add(event.stream)
             yield event
 
 
 def open_many(
-    sources: Sequence[SourceLike] | Mapping[str, SourceLike], selection: Selection | None
-) -> tuple[dict[str, Source], list[Failure]]:
-    """Open several sources side by side: those that opened, under their names, and failures."""
+    sources: Sequence[SourceLike] | Mapping[str, SourceLike],
+    selection: Selection | None,
+    limits: LiveLimits,
+) -> list[tuple[str, Source | DepthrtError]]:
+    """Open several sources side by side: each, or the error it gave, under a name of its own.
+
+    Sources without a name take their own; names that agree are numbered in the order given.
+    """
     given = list(sources.items()) if isinstance(sources, Mapping) else [("", s) for s in sources]
 
     def attempt(source: SourceLike) -> Source | DepthrtError:
         try:
-            return _opened(source, selection)
+            return _opened(source, selection, limits)
         except DepthrtError as error:
             return error
 
     with ThreadPoolExecutor(min(_OPENED_AT_ONCE, len(given)), "depthrt-open") as pool:
         outcomes = list(pool.map(attempt, (source for _, source in given)))
-    opened: dict[str, Source] = {}
-    failures: list[Failure] = []
+    named: dict[str, Source | DepthrtError] = {}
     for (name, source), outcome in zip(given, outcomes, strict=True):
-        if isinstance(outcome, DepthrtError):
-            said = name or (str(source) if isinstance(source, (str, Path, int)) else "images")
-            failures.append(Failure(said, outcome))
-        else:
-            opened[_unused(name or outcome.info.name, opened)] = outcome
-    return opened, failures
+        own = str(source) if isinstance(source, (str, Path, int)) else "images"
+        own = own if isinstance(outcome, DepthrtError) else outcome.info.name
+        named[_unused(name or own, named)] = outcome
+    return list(named.items())
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:
@@ -297,9 +305,9 @@ def _unused(name: str, taken: Mapping[str, object]) -> str:
     return free
 
 
-def _opened(source: SourceLike, selection: Selection | None) -> Source:
+def _opened(source: SourceLike, selection: Selection | None, limits: LiveLimits) -> Source:
     if isinstance(source, (str, Path, int)):
-        return open_source(source, selection)
+        return open_source(source, selection, reconnect_s=limits.reconnect_s)
     if isinstance(source, Source):
         if selection is not None:
             raise UsageError("a source that is open already has its selection")

@@ -213,7 +213,7 @@ def test_an_unreachable_stream_ends_quickly(command: Command, model_path: Path) 
         (["--batch", "0"], "--batch 0"),
         (["--threads", "0"], "--threads"),
         (["--bogus"], "--bogus"),
-        (["another.mp4"], "another.mp4"),
+        (["another.mp4"], "out.mp4 is one file, but several sources"),
         (["--output"], "--output"),
         (["--show"], "--show needs a display"),
     ],
@@ -242,9 +242,35 @@ def test_commands_that_mean_nothing(command: Command, arguments: list[str]) -> N
     assert (ended.code, ended.out) == (2, "")
 
 
-def test_several_videos(command: Command, make_clip: MakeClip, model_path: Path) -> None:
+def test_several_videos_in_one_file(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(make_clip(), name)
-    ended = command("run", "?.mp4", "-m", model_path)
-    assert "?.mp4 matches 2 files: give one video at a time" in ended.complaint
+    ended = command("run", "?.mp4", "-m", model_path, "-o", "both.mp4")
+    assert ended.complaint == (
+        "both.mp4 is one file, but several sources have an output each: give a folder, and "
+        "--format mp4|mkv|npz|png for what is written"
+    )
     assert ended.code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fps", 0], "--fps 0 is not above 0"),
+        (["--fps", "nan"], "--fps nan is not above 0"),
+        (["--fps", 5], "--fps limits live sources, and there is none"),
+        (["--max-latency", -1], "--max-latency -1 is not above 0 ms"),
+        (["--max-latency", 80], "--max-latency limits live sources, and there is none"),
+        (["--format", "gif"], "gif"),
+    ],
+)
+def test_options_of_live_and_many_sources(
+    command: Command, make_clip: MakeClip, model_path: Path, options: list[object], says: str
+) -> None:
+    for sources in ([make_clip()], [make_clip(), make_clip(frames=3)]):
+        ended = command("run", *sources, "-m", model_path, *options)
+        assert says in ended.complaint
+        assert (ended.code, ended.out) == (2, "")
+        assert not list(Path.cwd().iterdir())

@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from clips import probe, sound_duration_s
 from commands import outcome, spawn
 from depthrt import read_depth
-from models import build_model
+from models import build_slow_model
 
 MakeClip = Callable[..., Path]
 FRAMES = 600
@@ -24,32 +21,7 @@ FRAMES = 600
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with work that changes nothing: some 20 ms a frame."""
-    path = build_model(tmp_path_factory.mktemp("slow") / "slow.onnx", batch=1)
-    model = onnx.load(path)
-    graph = model.graph
-    side = 700
-    graph.node[-1].output[0] = "sum"
-    for name, content in (
-        ("matrix", np.zeros((side, side), np.float32)),
-        ("shape", np.array([side, side], np.int64)),
-        ("first", np.zeros(1, np.int64)),
-    ):
-        graph.initializer.append(numpy_helper.from_array(content, name))
-    graph.node.extend(
-        [
-            helper.make_node("ReduceMax", ["sum"], ["most"], keepdims=0),
-            helper.make_node("Expand", ["most", "shape"], ["work0"]),
-            *(
-                helper.make_node("MatMul", [f"work{i}", "matrix"], [f"work{i + 1}"])
-                for i in range(4)
-            ),
-            helper.make_node("ReduceMax", ["work4"], ["nothing"], keepdims=0),
-            helper.make_node("Add", ["sum", "nothing"], ["depth"]),
-        ]
-    )
-    onnx.save(model, path)
-    return path
+    return build_slow_model(tmp_path_factory.mktemp("slow") / "slow.onnx")
 
 
 def _wait_for(process: subprocess.Popen[str], place: Path) -> None:

@@ -1,4 +1,4 @@
-"""`depthrt run`: depth of a video, an image, a camera or a stream."""
+"""`depthrt run`: depth of videos, images, cameras and streams, one or many at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from depthrt.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from depthrt.running import Summary
+    from depthrt.summary import Summary, Totals
 
 
 class ViewName(str, Enum):
@@ -23,14 +23,26 @@ class ViewName(str, Enum):
     overlay = "overlay"
 
 
+class FormName(str, Enum):
+    """What is written of each of several sources."""
+
+    mp4 = "mp4"
+    mkv = "mkv"
+    npz = "npz"
+    png = "png"
+
+
 _SELECT, _LOOK, _MACHINE = "Which frames", "How it looks", "How it runs"
+_LIVE = "Live sources"
 
 
 def run(
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="Video, image, folder, glob, camera number, rtsp:// or http:// URL, or 'demo'.",
+            metavar="SOURCE...",
+            help="Video, image, folder, glob, camera number, rtsp:// or http:// URL, or 'demo'. "
+            "Several run at once.",
         ),
     ],
     output: Annotated[
@@ -40,7 +52,16 @@ def run(
             "--output",
             help=".mp4 to look at; .mkv (16-bit, lossless), .npz (float32) or a folder of 16-bit "
             "PNG to compute with; .png or .jpg for one image. "
-            "Default: the source's name with _depth.",
+            "Default: the source's name with _depth. "
+            "With several sources: the folder for an output of each.",
+        ),
+    ] = None,
+    form: Annotated[
+        FormName | None,
+        typer.Option(
+            "--format",
+            help="What is written of each of several sources: mp4 (of single images png), mkv, "
+            "npz, or png for a folder of 16-bit PNG; -o is a folder with it for one source, too.",
         ),
     ] = None,
     model: Annotated[
@@ -81,42 +102,76 @@ def run(
             help="Frames per inference; 1, or what `depthrt tune` found.", rich_help_panel=_MACHINE
         ),
     ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Take at most so many frames a second of each.", rich_help_panel=_LIVE),
+    ] = None,
+    max_latency: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            help="Drop frames older than so many milliseconds.",
+            rich_help_panel=_LIVE,
+        ),
+    ] = None,
+    reconnect: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long one that goes away is tried again; inf for ever.",
+            rich_help_panel=_LIVE,
+        ),
+    ] = 60.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
     ] = False,
 ) -> None:
-    """Depth of a video, an image, a folder, a camera or a network stream.
+    """Depth of videos, images, folders, cameras and network streams.
 
     Examples: `depthrt run demo`, `depthrt run clip.mp4 --view side`,
     `depthrt run clip.mp4 -o depth.mkv`, `depthrt run 0 --show`.
-    """
-    from depthrt.running import Job, execute
-    from depthrt.sources import Selection
 
-    summary = execute(
-        Job(
-            source=source,
-            output=output,
-            model=model,
-            selection=Selection(start, end, stride, max_frames),
-            view=view.value,
-            colormap=colormap,
-            show=show,
-            provider=provider,
-            threads=threads,
-            batch=batch,
-            overwrite=overwrite,
-        )
+    Several at once, batched through one model, an output of each in a folder; one that fails does
+    not stop the others: `depthrt run clips/*.mp4 -o out/`,
+    `depthrt run 0 rtsp://camera/stream -o out/ --format mkv`.
+
+    Live sources keep the newest frame, so that depth is never late, and count those dropped.
+    """
+    from depthrt.lanes import LiveLimits
+    from depthrt.running import Job, execute
+    from depthrt.running_many import execute_many
+    from depthrt.sources import Selection, split_source
+
+    limits = LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect)
+    job = Job(
+        source=source[0],
+        output=output,
+        model=model,
+        selection=Selection(start, end, stride, max_frames),
+        view=view.value,
+        colormap=colormap,
+        show=show,
+        provider=provider,
+        threads=threads,
+        batch=batch,
+        overwrite=overwrite,
+        limits=limits,
     )
+    sources = [part for text in source for part in split_source(text)]
+    summary: Summary | Totals
+    if len(sources) == 1 and form is None:
+        summary = execute(job)
+    else:
+        summary = execute_many(job, sources, form.value if form else None, _complain)
     typer.echo(json.dumps(summary.as_dict()) if as_json else summary.line())
     for warning in summary.warnings:
-        typer.echo(f"depthrt: {warning}", err=True)
-    _exit(summary)
-
-
-def _exit(summary: Summary) -> None:
+        _complain(warning)
     if summary.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if summary.lost:
+    if summary.failed:
         raise typer.Exit(1)
+
+
+def _complain(sentence: str) -> None:
+    typer.echo(f"depthrt: {sentence}", err=True)

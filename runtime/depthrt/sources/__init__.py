@@ -8,18 +8,41 @@ from pathlib import Path
 from depthrt.errors import SourceError, UsageError
 from depthrt.models import DEMO_CLIP
 from depthrt.sources.base import Losses, Selection, Source, SourceInfo
-from depthrt.sources.camera import CameraSource
+from depthrt.sources.camera import open_camera
 from depthrt.sources.images import IMAGE_SUFFIXES, ImagesSource, natural_order, read_image
+from depthrt.sources.live import RECONNECT_S
+from depthrt.sources.network import Stream, open_network
 from depthrt.sources.video import VideoSource
 
-__all__ = ["Losses", "Selection", "Source", "SourceInfo", "open_source", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Losses",
+    "Selection",
+    "Source",
+    "SourceInfo",
+    "open_source",
+    "read_image",
+    "split_source",
+]
 
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp")
 _URL_SCHEMES = (*_LIVE_SCHEMES, "http", "https")
 
 
-def open_source(source: str | Path | int, selection: Selection | None = None) -> Source:
+def open_source(
+    source: str | Path | int,
+    selection: Selection | None = None,
+    *,
+    reconnect_s: float = RECONNECT_S,
+) -> Source:
     """Open a video file, image, directory of images, glob, camera number, URL, or ``demo``.
+
+    Cameras and network streams are live; what comes over HTTP is so unless it says how long it is.
+
+    Args:
+        source: what is to be opened.
+        selection: which of its frames.
+        reconnect_s: how long a live source that goes away is tried again, in seconds.
 
     Raises:
         SourceError: nothing there, or nothing that can be read as pictures.
@@ -28,10 +51,10 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
     selection = selection or Selection()
     text = str(source)
     if text.isdecimal():
-        return CameraSource(int(text), selection)
+        return open_camera(int(text), selection, reconnect_s=reconnect_s)
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in _URL_SCHEMES:
-        return VideoSource(text, selection, live=scheme in _LIVE_SCHEMES)
+        return _url(text, selection, reconnect_s)
     if scheme and not Path(text).exists():
         raise SourceError(f"{text}: {scheme} is none of {', '.join(_URL_SCHEMES)}")
     if text == "demo" and not Path(text).exists():
@@ -51,6 +74,32 @@ def open_source(source: str | Path | int, selection: Selection | None = None) ->
         found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  (Path.glob: no absolute)
         return _matches(sorted(map(Path, found), key=natural_order), text, selection)
     raise SourceError(f"no file, directory, camera or URL {text!r}")
+
+
+def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
+    stream = Stream(url)
+    if stream.has_an_end and url.split("://", 1)[0].lower() not in _LIVE_SCHEMES:
+        stream.close()
+        return VideoSource(url, selection)
+    return open_network(url, selection, reconnect_s=reconnect_s, stream=stream)
+
+
+def split_source(text: str) -> list[str]:
+    """The sources that a word of the command line stands for: each video of a glob, else itself."""
+    if "://" in text or not glob.has_magic(text) or _exists(text):
+        return [text]
+    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
+    videos = [name for name in found if Path(name).suffix.lower() not in IMAGE_SUFFIXES]
+    if len(videos) < 2 or len(videos) < len(found):
+        return [text]  # pictures of one sequence, one video, or nothing
+    return [str(path) for path in sorted(map(Path, videos), key=natural_order)]
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # a name longer than names can be
+        return False
 
 
 def _file(path: Path, selection: Selection) -> Source:

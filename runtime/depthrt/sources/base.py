@@ -64,13 +64,17 @@ class Selection:
 
 @dataclass
 class Losses:
-    """What a source could not give; filled while it is read."""
+    """What a source could not give; filled while it is read.
+
+    ``gaps_s``: how long a live source was away, each time that it came back, in seconds.
+    """
 
     corrupt_packets: int = 0
     corrupt_frames: int = 0
     missing_frames: int = 0
     first_missing: str = ""
     broke_off: str = ""
+    gaps_s: list[float] = field(default_factory=list)
 
     def sentence(self) -> str:
         """What was lost, in words; empty when nothing was."""

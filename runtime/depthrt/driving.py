@@ -1,0 +1,137 @@
+"""Results into sinks, so that nothing done is lost whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from depthrt.errors import DepthrtError
+from depthrt.results import Result, Stats
+from depthrt.sinks import Sink
+
+
+def drive(
+    results: Generator[Result, None, None],
+    sinks: list[Sink],
+    stats: Stats,
+    progress: Callable[[], None],
+) -> bool:
+    """Write every result to every sink; whether Ctrl-C or a closed window ended it early.
+
+    An interrupted output is finished and put in place. After an error the outputs are finished
+    beside their place, so that nothing done is lost, and the error goes on.
+    """
+    interrupted = cut_short = False
+    try:
+        with terminable():
+            for result in results:
+                wanted = write(result, sinks, stats)
+                progress()
+                if not wanted:
+                    cut_short = True
+                    break
+    except KeyboardInterrupt:
+        interrupted = cut_short = True
+    except BaseException as error:
+        results.close()
+        _give_up(error, sinks)
+    results.close()
+    try:
+        finish(sinks, stats, cut_short=cut_short)
+    except DepthrtError as error:
+        _give_up(error, sinks)
+    return interrupted
+
+
+def write(result: Result, sinks: Iterable[Sink], stats: Stats) -> bool:
+    """Write a result to every sink; whether all of them want more."""
+    start = time.perf_counter()
+    wanted = [sink.write(result) for sink in sinks]
+    stats.add("write", time.perf_counter() - start)
+    return all(wanted)
+
+
+def finish(sinks: Iterable[Sink], stats: Stats, *, cut_short: bool) -> None:
+    """Finish every output and put it in its place."""
+    start = time.perf_counter()
+    for sink in sinks:
+        sink.close(complete=True, cut_short=cut_short)
+    stats.add("write", time.perf_counter() - start)
+
+
+def _give_up(error: BaseException, sinks: Iterable[Sink]) -> NoReturn:
+    """Salvage the outputs; an error of ours goes on with a word of where they are."""
+    said = with_word(str(error), salvage(sinks))
+    if isinstance(error, DepthrtError) and said != str(error):
+        raise type(error)(said) from error
+    raise error
+
+
+def with_word(sentence: str, kept: list[str]) -> str:
+    """The sentence of an error with a word of where that is which was done before."""
+    return f"{sentence}; what was done before is in {', '.join(kept)}" if kept else sentence
+
+
+def salvage(sinks: Iterable[Sink]) -> list[str]:
+    """Finish outputs beside their places; where they are."""
+    kept = []
+    for sink in sinks:
+        try:
+            place = sink.close(complete=False)
+        except DepthrtError:
+            continue  # the first error says why; the file holds what reached the disk
+        if place is not None:
+            kept.append(str(place))
+    return kept
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def show_progress(total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error, on a terminal only; yields what to call per frame."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = [
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} frames/s"),
+        TextColumn("left"),
+        TimeLeft(),
+    ]
+    start, done = time.perf_counter(), 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("depth", total=total, rate=0.0)
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, rate=done / (time.perf_counter() - start))
+
+        yield advance

@@ -1,0 +1,256 @@
+"""A run of several sources at once: one session, one output each, and no failure stops another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from depthrt.colour import colour_table
+from depthrt.driving import finish, salvage, show_progress, terminable, with_word, write
+from depthrt.errors import DepthrtError, SourceError, TargetError, UsageError
+from depthrt.lanes import Lane
+from depthrt.model import DepthModel
+from depthrt.pipeline import End, Streams, default_batch, open_many
+from depthrt.results import Stats
+from depthrt.running import (
+    Job,
+    check_frames,
+    check_limits,
+    existing,
+    load_model,
+    open_sinks,
+    stem_of,
+    summarise,
+)
+from depthrt.sinks import Sink, check_output
+from depthrt.sources import IMAGE_SUFFIXES, Source
+from depthrt.summary import Summary, Totals, stage_ms
+
+Form: TypeAlias = Literal["mp4", "mkv", "npz", "png"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+
+@dataclass(eq=False)
+class Outlet:
+    """One stream on its way into its outputs."""
+
+    name: str
+    source: Source
+    output: Path | None
+    sinks: list[Sink]
+    stats: Stats = field(default_factory=Stats)
+    open: bool = True
+    error: str = ""
+
+
+def execute_many(
+    job: Job, sources: Sequence[str], form: Form | None, tell: Callable[[str], None]
+) -> Totals:
+    """Run several sources through one session, an output of each in the folder ``job.output``.
+
+    Args:
+        job: what is to be done with each of them; its ``source`` is not looked at.
+        sources: what ``depthrt run`` takes, each for one stream.
+        form: what is written; None is .mp4, and a picture for a single image.
+        tell: called with a sentence when a stream fails; the others go on.
+
+    Raises:
+        DepthrtError: the model cannot be used, an output may not be written, or no source can be
+            opened.
+    """
+    colour_table(job.colormap)
+    folder, made = _folder(job.output)
+    try:
+        outputs = (
+            [None] * len(sources) if folder is None and job.show else plan(sources, folder, form)
+        )
+        for text, output in zip(sources, outputs, strict=True):
+            if output is not None:
+                check_output(output, overwrite=job.overwrite, source=existing(text))
+        totals = _execute(job, sources, outputs, tell)
+    finally:
+        if made and folder is not None:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+    return totals
+
+
+def plan(sources: Sequence[str], folder: Path | None, form: Form | None) -> list[Path | None]:
+    """Where the depth of each source goes: names that agree are numbered in the order given."""
+    outputs: list[Path | None] = []
+    for text in sources:
+        stem = stem_of(text)
+        single = form is None and Path(text).suffix.lower() in IMAGE_SUFFIXES and "*" not in text
+        suffix = ".png" if single else "" if form == "png" else f".{form or 'mp4'}"
+        number, output = 2, (folder or Path()) / f"{stem}_depth{suffix}"
+        while output in outputs:
+            output, number = output.with_name(f"{stem}_{number}_depth{suffix}"), number + 1
+        outputs.append(output)
+    return outputs
+
+
+def _folder(output: Path | None) -> tuple[Path | None, bool]:
+    """The folder for outputs, and whether it was made now."""
+    if output is None:
+        return None, False
+    if output.suffix and not output.is_dir():
+        raise UsageError(
+            f"{output} is one file, but several sources have an output each: give a folder, and "
+            f"--format {'|'.join(FORMS)} for what is written"
+        )
+    try:
+        if output.is_dir():
+            return output, False
+        output.mkdir()
+    except OSError as error:
+        raise TargetError(
+            f"the folder {output} cannot be made ({error.strerror or error})"
+        ) from error
+    return output, True
+
+
+def _execute(
+    job: Job, sources: Sequence[str], outputs: Sequence[Path | None], tell: Callable[[str], None]
+) -> Totals:
+    named = open_many(sources, job.selection, job.limits)
+    opened = {name: source for name, source in named if not isinstance(source, DepthrtError)}
+    if not opened:
+        raise SourceError("; ".join(str(error) for _, error in named))
+    infos = [source.info for source in opened.values()]
+    live = any(info.live for info in infos)
+    check_limits(job.limits, live=live)
+    model = load_model(job, fast=live)
+    outlets: dict[str, Outlet] = {}
+    missing: list[Summary] = []
+    for (name, source), output in zip(named, outputs, strict=True):
+        if isinstance(source, DepthrtError):
+            tell(str(source))
+            missing.append(_not_opened(name, str(source), model))
+        else:
+            sinks = open_sinks(job, output, source.info, model)
+            outlets[name] = Outlet(name, source, output, sinks)
+    batch = default_batch(model, len(outlets), live=live) if job.batch is None else job.batch
+    lanes = [Lane(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
+    streams = Streams(lanes, model, batch, limits=job.limits)
+    counts = [info.frame_count for info in infos]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    start = time.perf_counter()
+    with show_progress(total) as progress:
+        interrupted = drive_many(streams, outlets, progress, tell, job)
+    seconds = time.perf_counter() - start
+    summaries = [
+        summarise(
+            each.source, each.stats, model, seconds,
+            output=each.output, sinks=each.sinks, interrupted=False, name=name, error=each.error,
+        )
+        for name, each in outlets.items()
+    ]  # fmt: skip
+    return _totals(
+        [*summaries, *missing], list(outlets.values()), model, batch, seconds, interrupted
+    )
+
+
+def drive_many(
+    streams: Streams,
+    outlets: dict[str, Outlet],
+    progress: Callable[[], None],
+    tell: Callable[[str], None],
+    job: Job,
+) -> bool:
+    """Write the results of each stream to its sinks; whether Ctrl-C ended it early.
+
+    An output is put in its place when its stream ends. Of a stream that fails, or whose output
+    does, what was done is kept beside its place, and the others go on.
+    """
+    interrupted = cut_short = False
+
+    def fail(outlet: Outlet, error: BaseException) -> None:
+        outlet.open = False
+        streams.stop(outlet.name)
+        said = str(error) if isinstance(error, DepthrtError) else f"{type(error).__name__}: {error}"
+        named = said if outlet.name in said else f"{outlet.name}: {said}"
+        outlet.error = with_word(named, salvage(outlet.sinks))
+        tell(outlet.error)
+
+    def end(outlet: Outlet, *, early: bool = False) -> None:
+        outlet.open = False
+        try:
+            if not early:
+                check_frames(outlet.name, outlet.stats, job.limits)
+            finish(outlet.sinks, outlet.stats, cut_short=early)
+        except DepthrtError as error:
+            fail(outlet, error)
+
+    try:
+        with terminable():
+            for event in streams:
+                if isinstance(event, End):
+                    outlet = outlets[event.stream]
+                    if outlet.open and event.error is not None:
+                        fail(outlet, event.error)
+                    elif outlet.open:
+                        end(outlet)
+                    continue
+                outlet = outlets[event.frame.stream]
+                if not outlet.open:
+                    continue
+                try:
+                    wanted = write(event, outlet.sinks, outlet.stats)
+                except DepthrtError as error:
+                    fail(outlet, error)
+                    continue
+                progress()
+                if not wanted:
+                    cut_short = True
+                    break
+    except KeyboardInterrupt:
+        interrupted = cut_short = True
+    except BaseException:
+        streams.close()
+        for outlet in outlets.values():
+            salvage(outlet.sinks)
+        raise
+    streams.close()
+    for outlet in outlets.values():
+        if outlet.open:
+            end(outlet, early=cut_short)
+    return interrupted
+
+
+def _not_opened(text: str, error: str, model: DepthModel) -> Summary:
+    return Summary(
+        source=text, output=None, model=model.spec.name, provider=model.provider, frames=0,
+        seconds=0.0, rate_fps=0.0, stage_ms={}, dropped=0, scene_cuts=0, clamped=0, lost="",
+        interrupted=False, error=error,
+    )  # fmt: skip
+
+
+def _totals(
+    summaries: list[Summary],
+    outlets: list[Outlet],
+    model: DepthModel,
+    batch: int,
+    seconds: float,
+    interrupted: bool,
+) -> Totals:
+    stats = Stats()
+    for outlet in outlets:
+        stats.merge(outlet.stats)
+    return Totals(
+        streams=summaries,
+        model=model.spec.name,
+        provider=model.provider,
+        batch=batch,
+        frames=stats.frames,
+        seconds=seconds,
+        rate_fps=stats.frames / seconds,
+        stage_ms=stage_ms(stats),
+        dropped=stats.dropped,
+        late=stats.late,
+        latency_ms=stats.latency.as_ms(),
+        interrupted=interrupted,
+    )

@@ -1,0 +1,165 @@
+"""What is to be said of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from depthrt.results import Stats
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did with one source; ``stage_ms`` is the busy time of each stage per frame.
+
+    - ``output``: the file or folder; None without one, or when nothing could be written;
+    - ``dropped``, ``late``: frames of a live source for which there was no time, and those among
+      them that were older than ``--max-latency``;
+    - ``latency_ms``: p50, p95, p99 and worst from capture to result; None for recordings;
+    - ``gaps_s``: how long a live source was away, each time;
+    - ``lost``: what the source could not give, in words;
+    - ``error``: why this one of several ended early, else empty.
+    """
+
+    source: str
+    output: str | None
+    model: str
+    provider: str
+    frames: int
+    seconds: float
+    rate_fps: float
+    stage_ms: dict[str, float]
+    dropped: int
+    scene_cuts: int
+    clamped: int
+    lost: str
+    interrupted: bool
+    late: int = 0
+    latency_ms: dict[str, float] | None = None
+    gaps_s: list[float] = field(default_factory=list)
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as a JSON object."""
+        return asdict(self)
+
+    def line(self) -> str:
+        """The summary in one line."""
+        stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in self.stage_ms.items())
+        parts = [
+            _rate(self.frames, self.seconds, self.rate_fps),
+            f"ms a frame: {stages}",
+            f"{self.model} on {self.provider}",
+            *_live_parts(self.latency_ms, self.dropped, self.late),
+        ]
+        if self.output is not None:
+            parts.append(self.output)
+        return " | ".join(parts)
+
+    def short_line(self) -> str:
+        """The summary in one line beside those of other streams."""
+        if self.error and not self.frames:
+            return f"{self.source}: failed"
+        parts = [
+            f"{self.source}: {_rate(self.frames, self.seconds, self.rate_fps)}",
+            *_live_parts(self.latency_ms, self.dropped, self.late),
+            *(["failed"] if self.error else []),
+            *([self.output] if self.output is not None else []),
+        ]
+        return " | ".join(parts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for what did not go as it should."""
+        found = []
+        if self.lost:
+            found.append(f"{self.source}: {self.lost}; what could be read was processed")
+        if self.gaps_s:
+            times = "once" if len(self.gaps_s) == 1 else f"{len(self.gaps_s)} times"
+            found.append(
+                f"{self.source}: was away {times}, for {sum(self.gaps_s):.1f} s in all, and came "
+                "back; its times go on"
+            )
+        if self.clamped:
+            found.append(f"{self.clamped} depth values lay outside the 16-bit range: use .npz")
+        if self.interrupted:
+            found.append("interrupted; what was done is kept")
+        return found
+
+    @property
+    def failed(self) -> bool:
+        """Whether not all that was wanted was done."""
+        return bool(self.lost or self.error)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a run did with several sources; the fields are those of :class:`Summary`."""
+
+    streams: list[Summary]
+    model: str
+    provider: str
+    batch: int
+    frames: int
+    seconds: float
+    rate_fps: float
+    stage_ms: dict[str, float]
+    dropped: int
+    late: int
+    latency_ms: dict[str, float] | None
+    interrupted: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The totals as a JSON object, those of each stream in ``streams``."""
+        return {**asdict(self), "failed": self.failures}
+
+    @property
+    def failures(self) -> int:
+        """How many streams failed."""
+        return sum(bool(each.error) for each in self.streams)
+
+    @property
+    def failed(self) -> bool:
+        """Whether not all that was wanted was done."""
+        return any(each.failed for each in self.streams)
+
+    def line(self) -> str:
+        """A line for each stream and one for all."""
+        stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in self.stage_ms.items())
+        failed = f", {self.failures} failed" if self.failures else ""
+        parts = [
+            f"{len(self.streams)} streams{failed}: "
+            + _rate(self.frames, self.seconds, self.rate_fps),
+            f"ms a frame: {stages}",
+            f"{self.model} on {self.provider}, batch {self.batch}",
+            *_live_parts(self.latency_ms, self.dropped, self.late),
+        ]
+        return "\n".join([*(each.short_line() for each in self.streams), " | ".join(parts)])
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for what did not go as it should; errors are said when they happen."""
+        found = []
+        for each in self.streams:
+            for said in each.warnings:
+                found.append(said if said.startswith(each.source) else f"{each.source}: {said}")
+        return [*found, *(["interrupted; what was done is kept"] if self.interrupted else [])]
+
+
+def stage_ms(stats: Stats) -> dict[str, float]:
+    """Busy milliseconds of each stage per frame."""
+    return {k: 1e3 * s / max(1, stats.frames) for k, s in stats.busy_s.items()}
+
+
+def _rate(frames: int, seconds: float, rate_fps: float) -> str:
+    return f"{frames} frames in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
+
+
+def _live_parts(latency_ms: dict[str, float] | None, dropped: int, late: int) -> list[str]:
+    parts = []
+    if latency_ms is not None:
+        values = ", ".join(f"{name} {ms:.0f}" for name, ms in latency_ms.items())
+        parts.append(f"latency ms: {values}")
+    if dropped:
+        parts.append(f"{dropped} dropped" + (f" ({late} too old)" if late else ""))
+    return parts
