@@ -52,9 +52,8 @@ def by_depth(members: Sequence[Evaluation]) -> str:
     bar = min(slot * 0.8 / len(members), 40)
     for column, name in enumerate(names):
         middle = _LEFT + (column + 0.5) * slot
-        parts.append(
-            _text(middle, _HEIGHT - _BOTTOM + 16, name.replace(" and more", "+"), "middle")
-        )
+        mark = name.replace(" and more", "+")
+        parts.append(_text(middle, _HEIGHT - _BOTTOM + 16, mark, "middle"))
         for i, by_name in enumerate(found):
             if name in by_name:
                 height = by_name[name].abs_rel / top * (_HEIGHT - _TOP - _BOTTOM)
@@ -62,7 +61,8 @@ def by_depth(members: Sequence[Evaluation]) -> str:
                 words = f"{name}: {by_name[name].abs_rel:.3f}, {by_name[name].share:.0%} of pixels"
                 parts.append(
                     f'<rect x="{x:.1f}" y="{_HEIGHT - _BOTTOM - height:.1f}" width="{bar - 2:.1f}" '
-                    f'height="{height:.1f}" fill="{_colour(i)}" rx="2"><title>{words}</title></rect>'
+                    f'height="{height:.1f}" fill="{_colour(i)}" rx="2">'
+                    f"<title>{words}</title></rect>"
                 )
     return _svg(parts, "AbsRel by true depth")
 
@@ -80,9 +80,7 @@ def _frame(title: str, top: float) -> str:
     lines = ""
     for step in range(5):
         y = _at(0, step / 4)[1]
-        lines += (
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
-        )
+        lines += f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" class="grid"/>'
         lines += _text(_LEFT - 6, y + 4, f"{top * step / 4:.3g}", "end")
     return lines + (
         f'<text transform="translate(12 {(_HEIGHT - _BOTTOM) / 2}) rotate(-90)" '

@@ -1,9 +1,9 @@
 """The project's own layout: ``rgb/NAME.jpg``, ``depth/NAME.png`` and ``dataset.json``.
 
 ``dataset.json``: ``depth_unit_m`` (metres of one unit), ``min_depth_m``, ``max_depth_m``; and,
-where known, ``invalid`` (values that mean unknown), ``intrinsics`` (fx, fy, cx, cy, width, height) and
-``fps`` (the pairs are frames of a video, in order). ``poses.txt``, if there: ``frame tx ty tz qx qy
-qz qw``, camera to world, metres.
+where known, ``invalid`` (values that mean unknown), ``intrinsics`` (fx, fy, cx, cy, width, height)
+and ``fps`` (the pairs are frames of a video, in order). ``poses.txt``, if there: ``frame tx ty tz
+qx qy qz qw``, camera to world, metres.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """DIODE (Vasiljevic et al. 2019): ``NAME.png``, ``NAME_depth.npy`` and ``NAME_depth_mask.npy``.
 
 Below ``{indoors,outdoor}/scene_*/scan_*``; depth is float32 768,1024,1 in metres, the mask is 1
-where it is valid. Range 0.6-350 m, as in Marigold's evaluation; indoor and outdoor are better evaluated
-apart: give ``val/indoors`` and ``val/outdoor``.
+where it is valid. Range 0.6-350 m, as in Marigold's evaluation; indoor and outdoor are better
+evaluated apart: give ``val/indoors`` and ``val/outdoor``.
 """
 
 from __future__ import annotations

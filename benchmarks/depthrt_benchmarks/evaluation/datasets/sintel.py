@@ -4,8 +4,9 @@ Pictures are ``training/{final,clean}/SCENE/frame_0001.png``.
 
 Depth is ``training/depth/SCENE/frame_0001.dpt``: the float32 tag 202021.25, width and height as
 int32, then float32 metres, little-endian. Cameras are
-``training/camdata_left/SCENE/frame_0001.cam``: the same tag, 3x3 float64 intrinsics, 3x4 float64 world-to-camera. ``final`` is used where both
-passes are there. Capped at 70 m, as in Video-Depth-Anything's evaluation.
+``training/camdata_left/SCENE/frame_0001.cam``: the same tag, 3x3 float64 intrinsics, 3x4 float64
+world to camera. ``final`` is used where both passes are there. Capped at 70 m, as in
+Video-Depth-Anything's evaluation.
 """
 
 from __future__ import annotations

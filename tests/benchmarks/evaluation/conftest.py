@@ -1,0 +1,22 @@
+"""A model whose depth is known, and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from commands import Command
+from models import build_model
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`depthrt` in this process."""
+    return Command(capfd, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model: inverse depth is a weighted sum of the prepared pixels."""
+    return build_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
