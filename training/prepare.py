@@ -1,6 +1,6 @@
 """Build the label cache once: every training image with its target and valid mask.
 
-    python training/prepare.py --data DATA --work WORK
+    python training/prepare.py --data DATA --work WORK [--rendered RENDERED]
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
 256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
@@ -32,6 +32,12 @@ SHORT_SIDE = 256
 CLIP_STRIDE = 6
 STEREO_DISPARITIES = 128
 MIN_VALID_SHARE = 0.2
+TYPICAL_LABEL = (2.2, 1.2)
+"""Median and mean absolute deviation of the teacher's labels (times `TARGET_SCALE`), typically."""
+RENDERED = {
+    "indoor": ("room", "desk", "floor", "corridor"),
+    "outdoor": ("street", "park"),
+}
 
 
 def read_rgb(file: Path) -> ByteImage:
@@ -78,16 +84,34 @@ def clip_frames(folder: Path) -> Iterator[ByteImage]:
 
 
 def rgbd_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
-    """Inverse depth from a depth camera, valid strictly inside the set's range."""
-    spec = json.loads((folder / "dataset.json").read_text())
+    """Inverse depth from a depth camera, in frame order."""
     for file in sorted((folder / "rgb").glob("*.jpg")):
-        rgb = read_rgb(file)
-        raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
-        depth_m = np.asarray(raw, dtype=np.float32) * spec["depth_unit_m"]
-        valid = (depth_m > spec["min_depth_m"]) & (depth_m < spec["max_depth_m"])
-        valid &= ~np.isin(np.asarray(raw), spec.get("invalid", [0]))
-        inverse = np.where(valid, 1 / np.maximum(depth_m, 1e-3), 0).astype(np.float32)
-        yield from _on_teacher_scale(rgb, inverse, valid, teacher)
+        yield from rgbd_pair(file, teacher)
+
+
+def rendered_pairs(folders: list[Path]) -> Iterator[Sample]:
+    """Several rendered sets in one, in the order of their scenes (`rendered/generate.py`).
+
+    The teacher never saw such pictures: they get its typical scale without asking it.
+    """
+    files = [file for folder in folders for file in (folder / "rgb").glob("*.jpg")]
+    for file in sorted(files, key=lambda file: file.stem):
+        yield from rgbd_pair(file, None)
+
+
+def rgbd_pair(file: Path, teacher: Teacher | None) -> Iterator[Sample]:
+    """One pair by its colour file; valid strictly inside the set's range, and in the sky."""
+    folder = file.parents[1]
+    spec = json.loads((folder / "dataset.json").read_text())
+    rgb = read_rgb(file)
+    raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
+    depth_m = np.asarray(raw, dtype=np.float32) * spec["depth_unit_m"]
+    valid = (depth_m > spec["min_depth_m"]) & (depth_m < spec["max_depth_m"])
+    valid &= ~np.isin(np.asarray(raw), spec.get("invalid", [0]))
+    inverse = np.where(valid, 1 / np.maximum(depth_m, 1e-3), 0).astype(np.float32)
+    if "sky" in spec:
+        valid |= np.asarray(raw) == spec["sky"]  # infinitely far: inverse depth 0
+    yield from _on_teacher_scale(rgb, inverse, valid, teacher)
 
 
 def stereo_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
@@ -136,7 +160,7 @@ def match_stereo(left: ByteImage, right: ByteImage) -> tuple[FloatMap, Mask]:
 
 
 def _on_teacher_scale(
-    rgb: ByteImage, inverse: FloatMap, valid: Mask, teacher: Teacher
+    rgb: ByteImage, inverse: FloatMap, valid: Mask, teacher: Teacher | None
 ) -> Iterator[Sample]:
     """Map true inverse depth onto the teacher's median and mean absolute deviation.
 
@@ -151,10 +175,14 @@ def _on_teacher_scale(
     keep = np.asarray(mask, dtype=bool)
     if keep.mean() < MIN_VALID_SHARE:
         return
-    label = teacher.label(small)[keep] * TARGET_SCALE
+    label_middle, label_spread = TYPICAL_LABEL
+    if teacher:
+        label = teacher.label(small)[keep] * TARGET_SCALE
+        label_middle = float(np.median(label))
+        label_spread = float(np.mean(np.abs(label - label_middle)))
     values = np.asarray(nearest, dtype=np.float32)[keep]
-    middle, label_middle = float(np.median(values)), float(np.median(label))
-    scale = float(np.mean(np.abs(label - label_middle)) / np.mean(np.abs(values - middle)))
+    middle = float(np.median(values))
+    scale = label_spread / max(float(np.mean(np.abs(values - middle))), 1e-9)
     low, high = np.quantile(values, [0.002, 0.998])
     scale = min(scale, (label_middle - TARGET_RANGE[0]) / max(middle - low, 1e-6))
     scale = min(scale, (TARGET_RANGE[1] - label_middle) / max(high - middle, 1e-6))
@@ -186,6 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--rendered", type=Path, help="what rendered/generate.py made")
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
@@ -201,7 +230,16 @@ def main() -> None:
         "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
         "middlebury": lambda: stereo_pairs(data / "stereo/middlebury", teacher),
         "oak_d": lambda: stereo_pairs(data / "stereo/oak_d", teacher),
+        "eth3d": lambda: stereo_pairs(data / "stereo/eth3d", teacher),
+        "virtual_kitti2": lambda: stereo_pairs(data / "stereo/virtual_kitti2", teacher),
     }
+    if options.rendered:
+        sources |= {
+            f"rendered_{name}": lambda kinds=kinds: rendered_pairs(
+                [options.rendered / kind for kind in kinds]
+            )
+            for name, kinds in RENDERED.items()
+        }
     for name, build in sources.items():
         file = cache / f"{name}.npz"
         if not file.exists():
