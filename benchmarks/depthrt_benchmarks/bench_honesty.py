@@ -1,8 +1,8 @@
 """Is `depthrt bench compare` honest on this machine?
 
 A small network compared with itself again and again, and with one of a layer more, that is real
-extra work of about 10%; all with the command's default rules. False alarms are self-comparisons called faster or
-slower; found is a slow-down called slower.
+extra work of about 10%; all with the command's default rules. False alarms are self-comparisons
+called faster or slower; found is a slow-down called slower.
 
     python -m depthrt_benchmarks.bench_honesty -o benchmarks/results/compare_honesty.json
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +48,9 @@ class Comparison:
     rules: Rules
     pairs: Pairs
     facts: tuple[dict[str, Any], dict[str, Any]]
+    latency_ms: tuple[dict[str, float], dict[str, float]]
     interleaved: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -93,11 +94,11 @@ class Comparison:
         found, pairs, rules = self.pairs.interval, self.pairs, self.rules
         sides = {}
         for number, name in enumerate(("base", "head")):
-            side, times = (self.base, self.head)[number], pairs.times_ms(number)
+            side, times = (self.base, self.head)[number], self.latency_ms[number]
             sides[name] = {
                 "label": side.label,
                 **self.facts[number],
-                "latency_ms": {k: round(v, 4) for k, v in percentiles(times).items()},
+                "latency_ms": {k: round(v, 4) for k, v in times.items()},
             }
         size = self.setting.size
         return {
@@ -121,6 +122,7 @@ class Comparison:
             "batch": self.setting.batch,
             "size": None if size is None else list(size),
             **sides,
+            "notes": list(self.notes),
             "sentence": self.sentence(),
         }
 
@@ -128,6 +130,32 @@ class Comparison:
         """Raise what the command line turns into exit code 4."""
         if self.regressed:
             raise LatencyGateError(f"{self.sentence()}; {self.gate()}")
+
+
+def compare_texts(
+    base: str,
+    head: str,
+    model: str | None,
+    setting: Setting,
+    rules: Rules,
+    progress: Callable[[Pairs], None] = lambda pairs: None,
+) -> Comparison:
+    """What `depthrt bench compare BASE HEAD` does.
+
+    Raises:
+        DepthrtError: a side or a setting that cannot be had.
+    """
+    from depthrt_benchmarks.bench.earlier import compare_with_earlier
+
+    check_rules(rules)
+    if head.endswith(".json"):
+        raise UsageError(f"{head}: HEAD is measured now; give the earlier JSON as BASE")
+    if base.endswith(".json"):
+        if model is not None:
+            raise UsageError("--model goes with two environments; BASE is a JSON here")
+        return compare_with_earlier(Path(base), head, setting, rules, progress)
+    sides = parse_sides(base, head, model)
+    return compare(sides[0], sides[1], setting, rules, progress)
 
 
 def parse_sides(base: str, head: str, model: str | None) -> tuple[Side, Side]:
@@ -204,7 +232,8 @@ def compare(
         known["bound_provider"] = runner.bound
         if isinstance(runner, Remote):
             known["versions"] = runner.facts.get("versions", {})
-    return Comparison(base, head, setting, rules, pairs, (facts[0], facts[1]))
+    latency_ms = (percentiles(pairs.times_ms(0)), percentiles(pairs.times_ms(1)))
+    return Comparison(base, head, setting, rules, pairs, (facts[0], facts[1]), latency_ms)
 
 
 def check_rules(rules: Rules) -> None:
@@ -221,18 +250,3 @@ def check_rules(rules: Rules) -> None:
         raise UsageError(f"--fail-above {rules.fail_above:g} must be at least 1: 1.05 allows 5%")
     if not rules.limit_s > 0:
         raise UsageError(f"--seconds {rules.limit_s:g} must be above 0")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A document of `depthrt bench --json`.
-
-    Raises:
-        UsageError: no such file, or another document.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and "cells" in content and "yardstick" in content:
-            return content
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON ({error})") from error
-    raise UsageError(f"{path} is no result of `depthrt bench --json`")

@@ -34,7 +34,7 @@ def network_feed(model: DepthModel, batch: int, size: Size | None) -> NDArray[np
         raise UsageError(f"--sizes {h}x{w}: sides must be multiples of {given.multiple_of}")
     if model.fixed_batch not in (None, batch):
         raise UsageError(
-            f"{model.path} takes batches of {model.fixed_batch} alone: leave out --batches {batch}, "
+            f"{model.path} takes batches of {model.fixed_batch} alone: leave out --batches {batch} "
             "or export it with --dynamic batch"
         )
     spec = replace(given, height=h, width=w, resize="stretch")

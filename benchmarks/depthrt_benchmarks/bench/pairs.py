@@ -16,8 +16,8 @@ from depthrt_benchmarks.bench.statistics import Interval, look_times_s, ratio_in
 Verdict = Literal["faster", "slower", "cannot tell"]
 
 _WARM_UP = 2  # runs of each after it was opened
-_FEWEST_BLOCKS = 10  # below that no interval is to be trusted
-_LOOKS = 6
+FEWEST_BLOCKS = 10  # below that no interval is to be trusted
+LOOKS = 6
 _BLOCK_S = 0.1
 _FEWEST_PAIRS, _MOST_PAIRS = 2, 32
 
@@ -92,21 +92,22 @@ def compare_in_turn(
 
     Both are opened anew for every block, the one first that came second before. Within a block they
     alternate strictly, so that each always runs after the other: a run after one's own is up to
-    20% faster, and pairs of alternating order have two humps with the median between. The looks are at times set beforehand and share the
-    allowed error (:func:`look_times_s`); a late look counts once, and at least ten blocks are run
-    even where that takes longer than the limit.
+    20% faster, and pairs of alternating order have two humps with the median between.
+
+    The looks are at times set beforehand and share the allowed error (:func:`look_times_s`); a late
+    look counts once, and ten blocks are run even where that takes longer than the limit.
     """
     pairs, begin_s = Pairs(), time.perf_counter()
-    due = look_times_s(rules.limit_s, _LOOKS)
+    due = look_times_s(rules.limit_s, LOOKS)
     try:
         while due:
             pairs.blocks.append(_block(base, head, len(pairs.blocks)))
             pairs.seconds = time.perf_counter() - begin_s
-            if pairs.seconds < due[0] or len(pairs.blocks) < _FEWEST_BLOCKS:
+            if pairs.seconds < due[0] or len(pairs.blocks) < FEWEST_BLOCKS:
                 progress(pairs)
                 continue
             due = [at_s for at_s in due if at_s > pairs.seconds]
-            pairs.interval = ratio_interval(pairs.log_ratios(), rules.alpha / _LOOKS)
+            pairs.interval = ratio_interval(pairs.log_ratios(), rules.alpha / LOOKS)
             pairs.looks += 1
             pairs.sure = rules.sure(pairs.interval)
             progress(pairs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -55,10 +54,11 @@ class Runner(Protocol):
 class Local:
     """A session in this process."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, model: DepthModel | None = None) -> None:
         self._load = load
-        self.bound = ""
-        self._model: DepthModel | None = None
+        self.feed = load.feed
+        self._model = model
+        self.bound = "" if model is None else model.provider
         self._image = np.ascontiguousarray(load.feed[0].transpose(1, 2, 0))
 
     def open(self) -> None:

@@ -69,6 +69,32 @@ def ratio_interval(blocks: Sequence[Sequence[float]], alpha: float, seed: int = 
     )
 
 
+def earlier_interval(
+    earlier: Sequence[float], now: Sequence[float], alpha: float, seed: int = 0
+) -> Interval:
+    """The ratio of two medians and its interval, where the two were not measured together.
+
+    Both are logarithms of time over the yardstick's, one for each block; both are drawn anew, each
+    for itself, and the reach is widened as for the smaller number of blocks.
+    """
+    generator = np.random.default_rng(seed)
+    past, present = np.asarray(earlier, np.float64), np.asarray(now, np.float64)
+
+    def drawn(values: Values) -> Values:
+        chosen = generator.integers(0, len(values), (_RESAMPLES, len(values)))
+        return np.asarray(np.median(values[chosen], axis=1), np.float64)
+
+    centre = float(np.median(present) - np.median(past))
+    low, high = np.quantile(drawn(present) - drawn(past), (alpha / 2, 1 - alpha / 2))
+    wider = _widening(min(len(past), len(present)), alpha)
+    reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
+    return Interval(
+        math.exp(centre),
+        math.exp(centre - wider * reach_low),
+        math.exp(centre + wider * reach_high),
+    )
+
+
 def look_times_s(limit_s: float, looks: int) -> list[float]:
     """When to look: at the limit, and before that at halves of halves of it.
 
@@ -104,4 +130,4 @@ def student_t(z: float, freedom: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / freedom ** (n + 1) for n, term in enumerate(terms))
+    return z + math.fsum(term / float(freedom) ** n for n, term in enumerate(terms, 1))

@@ -81,7 +81,7 @@ def main() -> None:
     state: dict[str, Any] = {}
     for line in sys.stdin:
         try:
-            said = {"ok": answer(json.loads(line), state)}
+            said: dict[str, Any] = {"ok": answer(json.loads(line), state)}
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
             said = {"error": f"{type(error).__name__}: {text}"[:500]}

@@ -1,0 +1,197 @@
+"""`depthrt bench` and `depthrt bench compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from depthrt_benchmarks.bench.options import (
+    comma_numbers,
+    comma_sizes,
+    comma_words,
+    live_cells,
+    live_pairs,
+)
+
+_OUT = "Reports"
+
+
+class WithDefault(TyperGroup):
+    """`depthrt bench MODEL...` is `depthrt bench run MODEL...`; `compare` stays what it says."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command in front where no command is named."""
+        if args[:1] not in (["compare"], ["run"]):
+            args = ["run", *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(cls=WithDefault, add_completion=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports.")]
+Track = Annotated[
+    str | None,
+    typer.Option(metavar="DIR|URI", help="Log the run with MLflow.", rich_help_panel=_OUT),
+]
+
+
+@app.command()
+def run(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL...", help="depthrt .onnx files or built-in names."),
+    ] = None,
+    providers: Annotated[
+        str, typer.Option(help="Comma-separated: auto, all (that work here), cpu, openvino, ...")
+    ] = "auto",
+    threads: Annotated[
+        str | None, typer.Option(help="Comma-separated; every usable core if not said.")
+    ] = None,
+    batches: Annotated[
+        str | None, typer.Option(help="Comma-separated; 1 and 4 if not said and open.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(metavar="HxW,...", help="For graphs of open size.")
+    ] = None,
+    duration: Annotated[float, typer.Option(help="Seconds for each setting.")] = 2.0,
+    clip: Annotated[
+        str, typer.Option(help="Run file to file, stage by stage; 'none' leaves it out.")
+    ] = "demo",
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--no-fresh", help="Load time and memory in fresh processes.")
+    ] = True,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="onnxruntime's profile: operators, float islands, Q/DQ."),
+    ] = False,
+    accuracy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="JSON of `depthrt eval`: draws latency against accuracy.", rich_help_panel=_OUT
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write Markdown tables.", rich_help_panel=_OUT)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with plots (extra bench).", rich_help_panel=_OUT),
+    ] = None,
+    overwrite: Overwrite = False,
+    track: Track = None,
+    as_json: Json = False,
+) -> None:
+    """How fast models are here: latency, throughput, start, memory, a clip end to end.
+
+    All settings run in turn, so that other load meets all alike. To know whether one model is
+    faster than another, use `depthrt bench compare BASE HEAD`.
+    """
+    from depthrt.models import DEFAULT_MODEL
+    from depthrt_benchmarks.bench import outputs
+    from depthrt_benchmarks.bench.bench import Extras, bench
+    from depthrt_benchmarks.bench.measure import Wanted
+
+    wanted = Wanted(
+        providers=comma_words(providers, "--providers"),
+        threads=comma_numbers(threads, "--threads"),
+        batches=comma_numbers(batches, "--batches"),
+        sizes=comma_sizes(sizes),
+        duration_s=duration,
+    )
+    extras = Extras(None if clip == "none" else clip, fresh, profile)
+    outputs.check(markdown, html, overwrite=overwrite)
+    known = outputs.read_accuracy(accuracy or [])
+    outputs.check_tracking(track)
+    with live_cells() as listener:
+        document = bench(models or [DEFAULT_MODEL], wanted, extras, listener)
+    document["accuracy"] = known
+    outputs.write(document, markdown, html)
+    if track is not None:
+        outputs.track_bench(track, document, models or [DEFAULT_MODEL], html or markdown)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        outputs.print_tables(document)
+
+
+@app.command()
+def compare(
+    base: Annotated[
+        str,
+        typer.Argument(help="A model, a JSON of `depthrt bench --json`, or an environment."),
+    ],
+    head: Annotated[str, typer.Argument(help="A model, or an environment (.venv or a python).")],
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="What two environments are to run.")
+    ] = None,
+    provider: Annotated[str, typer.Option(help="cpu, cuda, openvino, ...")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Every usable core if not said.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Frames per inference.")] = 1,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="For graphs of open size.")
+    ] = None,
+    frame: Annotated[
+        bool, typer.Option("--frame", help="A whole frame with preparing, not the network alone.")
+    ] = False,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(help="Exit with 4 when surely above this many times the base's time."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Longest time; sure sooner ends sooner.")] = 60.0,
+    margin: Annotated[float, typer.Option(help="Differences below this are called none.")] = 0.02,
+    confidence: Annotated[
+        float, typer.Option(help="Of the interval, however often it was looked at.")
+    ] = 0.99,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a Markdown table.", rich_help_panel=_OUT)
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Add to history.json and benchmark.json.", rich_help_panel=_OUT
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    track: Track = None,
+    as_json: Json = False,
+) -> None:
+    """Is HEAD slower than BASE? Both run in turn; the answer has an interval that noise obeys.
+
+    Faster or slower is said when the interval lies beyond the margin, else that it cannot be told.
+    `--fail-above 1.05` makes a gate for CI: exit code 4 only when the interval lies above 1.05.
+    """
+    from depthrt_benchmarks.bench import outputs
+    from depthrt_benchmarks.bench.compare import Setting, compare_texts
+    from depthrt_benchmarks.bench.frames import parse_size
+    from depthrt_benchmarks.bench.pairs import Rules
+
+    outputs.check(markdown, None, overwrite=overwrite)
+    outputs.check_tracking(track)
+    setting = Setting(
+        provider,
+        threads,
+        batch,
+        None if size is None else parse_size(size),
+        "frame" if frame else "network",
+    )
+    rules = Rules(round(1 - confidence, 9), margin, fail_above, seconds)
+    with live_pairs() as progress:
+        result = compare_texts(base, head, model, setting, rules, progress)
+    document = outputs.comparison_document(result)
+    if markdown is not None:
+        outputs.write_text(markdown, outputs.comparison_markdown(document))
+    if history is not None:
+        from depthrt_benchmarks.bench.history import add
+
+        add(history, document)
+    if track is not None:
+        outputs.track_comparison(track, document, markdown)
+    typer.echo(json.dumps(document) if as_json else "\n".join(outputs.comparison_lines(result)))
+    result.raise_if_regressed()

@@ -1,0 +1,192 @@
+"""What the commands print, write and log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from depthrt.errors import UsageError, WriteError
+from depthrt.models import find_model
+from depthrt.sinks.base import check_target, partial_name, put_in_place
+from depthrt_benchmarks.bench.compare import Comparison
+from depthrt_benchmarks.bench.earlier import read_json
+from depthrt_benchmarks.bench.report import (
+    machine_line,
+    markdown,
+    markdown_table,
+    rich_table,
+    sections,
+)
+from depthrt_benchmarks.environment import environment
+from depthrt_calibration import tracking
+
+
+def check(markdown_file: Path | None, html: Path | None, *, overwrite: bool) -> None:
+    """Refuse reports that cannot be written, before anything is measured.
+
+    Raises:
+        TargetError: a file that exists or cannot be written.
+        UsageError: an HTML page without what draws its plots.
+    """
+    for target in (markdown_file, html):
+        if target is not None:
+            check_target(target, overwrite=overwrite)
+    if html is not None:
+        from importlib.util import find_spec
+
+        if find_spec("matplotlib") is None:
+            raise UsageError('--html draws with matplotlib: pip install "depthrt[bench]"')
+
+
+def check_tracking(target: str | None) -> None:
+    """Refuse a place that cannot take runs, before anything is measured."""
+    if target is not None:
+        tracking.check(target)
+
+
+def read_accuracy(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """AbsRel of models, a mean over the sets of each, from JSON documents of `depthrt eval`.
+
+    Raises:
+        UsageError: a file that is no such document.
+    """
+    found = []
+    for path in paths:
+        content = read_json(path)
+        try:
+            hashes = {model["model"]: model["sha256"] for model in content["models"]}
+            for name, sha256 in hashes.items():
+                rows = [row for row in content["evaluations"] if row["model"] == name]
+                values = [row["metrics"]["abs_rel"]["value"] for row in rows]
+                if values:
+                    sets = [row["dataset"] for row in rows]
+                    found.append({"model": name, "sha256": sha256, "abs_rel": fmean(values),
+                                  "datasets": sets, "protocol": rows[0]["protocol"]})  # fmt: skip
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{path} is no result of `depthrt eval --json`") from error
+    return found
+
+
+def write(document: dict[str, Any], markdown_file: Path | None, html: Path | None) -> None:
+    """Write the reports that were asked for."""
+    if markdown_file is not None:
+        write_text(markdown_file, markdown(document))
+    if html is not None:
+        from depthrt_benchmarks.bench.page import render
+
+        write_text(html, render(document))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Beside its place, then renamed.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    partial = partial_name(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
+    put_in_place(partial, path)
+
+
+def print_tables(document: dict[str, Any]) -> None:
+    """All tables on standard output."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or a log has no edge to break lines at
+    console.print(machine_line(document), highlight=False)
+    for title, head, rows in sections(document):
+        console.print()
+        console.print(rich_table(title, head, rows))
+
+
+def comparison_document(result: Comparison) -> dict[str, Any]:
+    """The JSON document of a comparison, with its environment."""
+    return {**environment(), "benchmark": "compare", **result.to_dict()}
+
+
+def comparison_lines(result: Comparison) -> list[str]:
+    """The verdict, the gate and how it was measured."""
+    pairs = result.pairs
+    how = "in turn" if result.interleaved else "each beside the yardstick of its own day"
+    lines = [
+        result.sentence(),
+        f"{pairs.count} pairs in {len(pairs.blocks)} blocks, {how}, {pairs.seconds:.0f} s",
+        *result.notes,
+    ]
+    return [*lines, result.gate()] if result.gate() and not result.regressed else lines
+
+
+def comparison_markdown(document: dict[str, Any]) -> str:
+    """A comparison as Markdown: for a job's summary or a comment."""
+    head = ("", "p50 ms", "p90", "p99", "worst", "provider", "precision")
+    rows = []
+    for name in ("base", "head"):
+        side = document[name]
+        times = [f"{side['latency_ms'][k]:.2f}" for k in ("p50", "p90", "p99", "worst")]
+        label = f"{name}: {side['label']}"
+        rows.append([label, *times, side["bound_provider"], side["precision"]])
+    word = {"slower": "Slower", "faster": "Faster", "cannot tell": "No difference can be told"}
+    gate = ""
+    if document["fail_above"] is not None:
+        state = "failed" if document["regressed"] else "passed"
+        gate = f" Gate at {document['fail_above']:g}: **{state}**."
+    return (
+        f"**{word[document['verdict']]}**: {document['sentence']}.{gate}\n\n"
+        f"{markdown_table(head, rows)}\n\n"
+        f"{document['pairs']} pairs, {document['comparison']}, {document['seconds']:.0f} s; "
+        f"{document['threads']} threads, batch {document['batch']}. {machine_line(document)}\n"
+    )
+
+
+def track_bench(target: str, document: dict[str, Any], texts: Sequence[str],
+                report: Path | None) -> None:  # fmt: skip
+    """Log a bench: one run for each model, so that two models are two runs to compare."""
+    for text, model in zip(texts, document["models"], strict=True):
+        label = model["model"]
+        metrics: dict[str, float] = {}
+        for cell in document["cells"]:
+            if cell["model"] == label:
+                where = f"{cell['bound_provider']}/threads {cell['threads']}/batch {cell['batch']}"
+                where += f"/{'x'.join(map(str, cell['size']))}"
+                for key, value in cell["latency_ms"].items():
+                    metrics[f"{where}/{key}_ms"] = value
+                metrics[f"{where}/throughput_fps"] = cell["throughput_fps"]
+        for part in ("starts", "clips"):
+            for row in document[part]:
+                if row["model"] == label:
+                    numbers = {k: v for k, v in row.items() if k.endswith(("_ms", "_mb", "_fps"))}
+                    metrics |= {f"{part}/{row['provider']}/{k}": v for k, v in numbers.items()}
+        facts = {k: document[k] for k in ("machine", "versions", "commit", "duration_s")}
+        run = tracking.Run(
+            "bench",
+            label,
+            {**model, **facts},
+            metrics,
+            {"bench.json": document},
+            () if report is None else (report,),
+            find_model(text),
+        )
+        tracking.log(target, run)
+
+
+def track_comparison(target: str, document: dict[str, Any], report: Path | None) -> None:
+    """Log a comparison."""
+    numbers = ("ratio", "low", "high", "seconds", "pairs")
+    facts = ("machine", "versions", "commit", "verdict", "margin", "fail_above", "confidence",
+             "threads", "batch", "what", "base", "head")  # fmt: skip
+    run = tracking.Run(
+        "compare",
+        f"{document['head']['label']} against {document['base']['label']}",
+        {key: document[key] for key in facts},
+        {key: document[key] for key in numbers},
+        {"compare.json": document},
+        () if report is None else (report,),
+    )
+    tracking.log(target, run)

@@ -1,0 +1,171 @@
+"""Exports, searches, benchmarks and evaluations as runs of MLflow; nothing is logged unless asked.
+
+``--track DIR`` keeps them in ``DIR/mlflow.db`` with the files beside it, without any network;
+``--track URI`` (``http://...``, ``sqlite:///...``) sends them where the URI says. To look at them
+and compare two: ``mlflow ui --backend-store-uri sqlite:///DIR/mlflow.db``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt.model import DepthModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")  # what MLflow refuses in names
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is logged of one command.
+
+    - ``kind``: ``export``, ``search``, ``bench``, ``compare`` or ``eval``: MLflow's experiment is
+      ``depthrt-KIND``, so that alike lies beside alike;
+    - ``parameters``: what was asked for; ``metrics``: what came out, finite numbers alone;
+    - ``documents``: JSON by file name; ``files``: reports; ``model``: a depthrt model file, logged
+      with its spec as signature.
+    """
+
+    kind: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    documents: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    model: Path | None = None
+
+
+def check(target: str) -> None:
+    """Make sure, before any work, that runs can be logged there.
+
+    Raises:
+        UsageError: MLflow is not installed.
+        TargetError: the folder cannot be made or written.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise UsageError('--track needs MLflow: pip install "depthrt[track]"')
+    if "://" in target:
+        return
+    try:
+        Path(target).mkdir(parents=True, exist_ok=True)
+        fine = os.access(target, os.W_OK)
+    except OSError as error:
+        raise TargetError(f"--track {target}: {error.strerror or error}") from error
+    if not fine:
+        raise TargetError(f"--track {target}: the folder cannot be written")
+
+
+def log(target: str, run: Run) -> str:
+    """Log a run; its id.
+
+    Raises:
+        WriteError: MLflow cannot be reached or refuses; what the command made is not touched.
+    """
+    with _quiet():
+        import mlflow
+
+        try:
+            mlflow.set_tracking_uri(_uri(target))
+            number = _experiment(target, f"depthrt-{run.kind}")
+            with mlflow.start_run(experiment_id=number, run_name=run.name) as active:
+                mlflow.log_params(flat(run.parameters))
+                mlflow.log_metrics(_metrics(run.metrics))
+                for name, content in run.documents.items():
+                    mlflow.log_text(json.dumps(content, indent=1, default=str), name)
+                for path in run.files:
+                    mlflow.log_artifact(str(path))
+                if run.model is not None:
+                    _log_model(run.model)
+                return str(active.info.run_id)
+        except Exception as error:  # of MLflow, SQLAlchemy, requests, ...: no common base
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise WriteError(f"--track {target}: the run could not be logged ({reason})") from error
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as ``outer.inner``; None is left out."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        name = _name(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{name}."))
+        elif value is not None:
+            found[name] = value
+    return found
+
+
+def _uri(target: str) -> str:
+    return target if "://" in target else f"sqlite:///{Path(target).resolve() / 'mlflow.db'}"
+
+
+def _experiment(target: str, name: str) -> str:
+    import mlflow
+
+    known = mlflow.get_experiment_by_name(name)
+    if known is not None:
+        return str(known.experiment_id)
+    place = None if "://" in target else (Path(target).resolve() / "artifacts").as_uri()
+    return str(mlflow.create_experiment(name, artifact_location=place))
+
+
+def _metrics(found: Mapping[str, float]) -> dict[str, float]:
+    return {_name(key): float(v) for key, v in found.items() if math.isfinite(v)}
+
+
+def _name(text: str) -> str:
+    return _NOT_IN_NAMES.sub("_", text)
+
+
+def _log_model(path: Path) -> None:
+    """The model in MLflow's ONNX form; without the onnx package as the file it is."""
+    import mlflow
+    from mlflow.models.signature import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    model = DepthModel.load(path, provider="cpu", threads=1)
+    spec, batch = model.spec, model.fixed_batch or -1
+    sides = (-1, -1) if model.dynamic_size else (spec.input.height, spec.input.width)
+    mlflow.log_dict(json.loads(spec.to_json()), "spec.json")
+    if importlib.util.find_spec("onnx") is None:
+        mlflow.log_artifact(str(path), "model")
+        return
+    import mlflow.onnx
+    import onnx
+
+    image = TensorSpec(np.dtype(np.uint8), (batch, 3, *sides), "image")
+    depth = TensorSpec(np.dtype(np.float32), (batch, *sides), "depth")
+    mlflow.onnx.log_model(
+        onnx.load(path),
+        name="model",
+        signature=ModelSignature(inputs=Schema([image]), outputs=Schema([depth])),
+        metadata={"depthrt": asdict(spec)},
+        pip_requirements=["onnxruntime"],  # not said, MLflow would load it to find out
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No telemetry, no log lines, and warnings among MLflow's own packages stay theirs."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
