@@ -25,17 +25,28 @@ class RangeTracker:
     """
 
     _range: tuple[float, float] | None = None
+    _seen: tuple[float, float] | None = None
     _time_s: Fraction = Fraction(0)
+    _rescale: bool = False
 
     def reset(self) -> None:
         """Forget the past: the next map sets the range by itself."""
         self._range = None
+
+    def change_scale(self) -> None:
+        """The next map is of another network: its percentiles are those of the last map."""
+        self._rescale = True
 
     def update(self, values: NDArray[np.float32], time_s: Fraction) -> tuple[float, float]:
         """The range to show this map (h,w) at, in the unit of its values; low < high."""
         step = max(1, min(values.shape) // 48)
         seen = np.percentile(values[::step, ::step], (LOW_PERCENTILE, HIGH_PERCENTILE))
         low, high = float(seen[0]), float(seen[1])
+        if self._rescale and self._range is not None and self._seen is not None:
+            gain = (high - low) / max(self._seen[1] - self._seen[0], 1e-12)
+            a, b = (low + (edge - self._seen[0]) * gain for edge in self._range)
+            self._range = a, b
+        self._seen, self._rescale = (low, high), False
         if self._range is not None:
             weight = 1 - math.exp(-max(0.0, float(time_s - self._time_s)) / SMOOTHING_S)
             low = self._range[0] + weight * (low - self._range[0])

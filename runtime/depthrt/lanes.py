@@ -73,6 +73,20 @@ class End:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True)
+class Load:
+    """What the lanes that are open ask for.
+
+    - ``wanted_fps``: frames a second of all, where live ones give no more than they have;
+    - ``dropped``: frames dropped so far;
+    - ``live``: whether all are live.
+    """
+
+    wanted_fps: float
+    dropped: int
+    live: bool
+
+
 @dataclass(eq=False)
 class Lane:
     """One source on its way; the fields below ``stats`` are guarded by the lock of the lanes."""
@@ -177,6 +191,19 @@ class Lanes:
             self.stats[stream].late += 1
         return True
 
+    def load(self, target_fps: float) -> Load:
+        """What is asked for when each stream is to have so many frames a second."""
+        with self._changed:
+            limit = self._limits.max_rate or target_fps
+            rates = [
+                min(target_fps, limit, float(lane.source.info.rate or target_fps))
+                if lane.live
+                else target_fps
+                for lane in self._lanes
+            ]
+            dropped = sum(stats.dropped for stats in self.stats.values())
+            return Load(sum(rates), dropped, all(lane.live for lane in self._lanes))
+
     def stop(self, name: str) -> None:
         """End one source; what waits of it is thrown away."""
         with self._changed:
@@ -191,9 +218,10 @@ class Lanes:
             for lane, _ in self._threads:
                 self._cancel(lane)
             self._changed.notify_all()
+        deadline_s = time.monotonic() + _LIVE_END_S
         for lane, thread in self._threads:
             if thread.ident is not None:
-                thread.join(_LIVE_END_S if lane.live else None)
+                thread.join(max(0.0, deadline_s - time.monotonic()) if lane.live else None)
 
     def _cancel(self, lane: Lane) -> None:
         lane.cancelled = True

@@ -7,7 +7,7 @@ the network for all of them; the caller takes the results.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,14 +15,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
 from depthrt.buffered import buffered
-from depthrt.errors import DepthrtError, InferenceError, UsageError
+from depthrt.errors import DepthrtError, UsageError
 from depthrt.frame import RgbImage
-from depthrt.lanes import End, Lane, Lanes, LiveLimits, Prepared
+from depthrt.inference import Inference
+from depthrt.ladder import Ladder
+from depthrt.lanes import End, Lane, Lanes, LiveLimits
 from depthrt.model import DepthModel
-from depthrt.results import Finisher, Result, Stats
+from depthrt.results import Result, Stats
 from depthrt.sources import Selection, Source, open_source
 from depthrt.sources.arrays import ArraysSource
 
@@ -38,7 +38,7 @@ SourceLike: TypeAlias = "str | Path | int | Source | Iterable[RgbImage]"
 
 def stream(
     source: SourceLike,
-    model: DepthModel | None = None,
+    model: DepthModel | Ladder | None = None,
     *,
     selection: Selection | None = None,
     batch: int = 1,
@@ -56,7 +56,7 @@ def stream(
 
     Args:
         source: what :func:`depthrt.open_source` takes, a source, or uint8 RGB images (H,W,3).
-        model: the model; None is the built-in one.
+        model: the model, or a ladder of them; None is the built-in one.
         selection: which frames; not for a source that is open already.
         batch: frames per inference; more than one pays with int8 models and on a GPU.
         stats: filled while the frames pass.
@@ -84,7 +84,7 @@ def _raising(streams: Streams) -> Generator[Result, None, None]:
 
 def stream_many(
     sources: Sequence[SourceLike] | Mapping[str, SourceLike],
-    model: DepthModel | None = None,
+    model: DepthModel | Ladder | None = None,
     *,
     selection: Selection | None = None,
     batch: int | None = None,
@@ -105,7 +105,7 @@ def stream_many(
     Args:
         sources: as for :func:`stream`; in a mapping under their names, else under their own,
             numbered where they agree.
-        model: the model; None is the built-in one.
+        model: the model, or a ladder of them; None is the built-in one.
         selection: which frames of each; not for sources that are open already.
         batch: frames per inference at most; None is what suits model and sources.
         wait_s: how long frames wait for those of other streams to fill a batch; None is 5 ms where
@@ -162,7 +162,7 @@ class Streams:
     def __init__(
         self,
         lanes: Sequence[Lane],
-        model: DepthModel,
+        model: DepthModel | Ladder,
         batch: int | None = None,
         *,
         wait_s: float | None = None,
@@ -176,14 +176,21 @@ class Streams:
         if batch is not None and batch < 1:
             raise UsageError(f"--batch {batch} is less than 1")
         live = any(lane.live for lane in lanes)
-        most = batch or default_batch(model, len(lanes), live=live)
+        ladder = model if isinstance(model, Ladder) else None
+        first = model.model if isinstance(model, Ladder) else model
+        most = batch or default_batch(first, len(lanes), live=live)
         if wait_s is None and (live or len(lanes) > 1):
             wait_s = LIVE_WAIT_S if live else RECORDED_WAIT_S
         alone = len(lanes) == 1
+
+        def choose() -> DepthModel:
+            return first if ladder is None else ladder.model
+
         size = max(QUEUE_FRAMES if alone else 2, -(-2 * most // len(lanes)))
-        self._lanes = Lanes(lanes, lambda: model, size, limits or LiveLimits())
+        self._lanes = Lanes(lanes, choose, size, limits or LiveLimits())
         ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
-        self._events = buffered(_infer(self._lanes, lanes, most, wait_s), ahead, name="infer")
+        inference = Inference(self._lanes, lanes, most, wait_s, ladder)
+        self._events = buffered(inference.run(), ahead, name="infer")
 
     def __iter__(self) -> Generator[Result | End, None, None]:
         """The results, in order within each stream; and the end of each."""
@@ -220,55 +227,6 @@ def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:
     if not live:
         return model.batch
     return 1 if model.provider == "cpu" else streams
-
-
-def _infer(
-    lanes: Lanes, members: Sequence[Lane], most: int, wait_s: float | None
-) -> Generator[Result | End, None, None]:
-    finishers = {lane.name: Finisher(lane.stats) for lane in members}
-    with closing(lanes):
-        lanes.start()
-        while (taken := lanes.take(most, wait_s)) is not None:
-            if isinstance(taken, End):
-                yield taken
-            else:
-                yield from _depth_of(taken, lanes, finishers)
-
-
-def _depth_of(
-    group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
-) -> Iterator[Result | End]:
-    start = time.perf_counter()
-    model = group[0].model
-    try:
-        maps = model.infer(np.stack([item.pixels for item in group]))
-    except InferenceError as error:
-        if len(group) > 1:  # alone, those that are well get their depth
-            yield from _one_by_one(group, lanes, finishers)
-            return
-        stream, frame = group[0].lane.name, group[0].frame
-        lanes.stop(stream)
-        said = InferenceError(f"frame {frame.index}: {error}")
-        said.__cause__ = error
-        yield End(stream, said)
-        return
-    share_s = (time.perf_counter() - start) / len(group)
-    for item, values in zip(group, maps, strict=True):
-        item.lane.stats.add("infer", share_s)
-        yield finishers[item.lane.name].finish(item.frame, item.pixels, values, model)
-
-
-def _one_by_one(
-    group: list[Prepared], lanes: Lanes, finishers: Mapping[str, Finisher]
-) -> Iterator[Result | End]:
-    failed: set[str] = set()
-    for item in group:
-        if item.lane.name in failed:
-            continue
-        for event in _depth_of([item], lanes, finishers):
-            if isinstance(event, End):
-                failed.add(event.stream)
-            yield event
 
 
 def open_many(

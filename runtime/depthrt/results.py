@@ -83,6 +83,13 @@ class Finisher:
         """Forget the depth of the past."""
         self.tracker.reset()
 
+    def _take_over(self, model: DepthModel) -> None:
+        """Another network has another scale and size; colours must not jump for that."""
+        if self.model is not None:
+            self.cuts.reset()
+            self.tracker.change_scale()
+        self.model = model
+
     def finish(
         self,
         frame: Frame,
@@ -91,10 +98,8 @@ class Finisher:
         model: DepthModel,
     ) -> Result:
         """The result of a frame, prepared as ``pixels`` (3,h,w), with the network's ``values``."""
-        if self.model is not model:  # another network has another scale
-            self.model = model
-            self.cuts.reset()
-            self.reset()
+        if self.model is not model:
+            self._take_over(model)
         depth = model.depth(values, image_size(frame.image))
         scene_cut = self.cuts.update(pixels)
         if scene_cut:

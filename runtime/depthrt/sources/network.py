@@ -28,6 +28,7 @@ _NO_CLOCK = ("mpjpeg", "mjpeg", "jpeg_pipe")  # their time stamps count pictures
 _OPTIONS = {
     "fflags": "nobuffer",
     "analyzeduration": "2000000",  # microseconds to look at the stream before the first picture
+    "fpsprobesize": "3",  # frames to tell the rate from; the usual 20 take a second more
     "rtsp_flags": "prefer_tcp",  # a lost packet of UDP damages all pictures to the next key frame
 }
 
