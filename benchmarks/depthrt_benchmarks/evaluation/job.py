@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import UsageError
+from depthrt.errors import SourceError, UsageError
 from depthrt.model import DepthModel
 from depthrt_benchmarks.evaluation.clip import ClipEvaluation, evaluate_clip, is_clip
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
@@ -128,6 +128,9 @@ def _one(
 
     try:
         found = evaluate(task, dataset, journal, say)
+    except SourceError:  # there is nothing worth going on with
+        journal.remove()
+        raise
     finally:
         journal.close()
     part = len(dataset.items)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
+from depthrt.frame import RgbImage
 from depthrt.model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
+from depthrt_benchmarks.evaluation.datasets import Dataset, Item
 from depthrt_benchmarks.evaluation.flicker import Flicker, pair_flicker
 from depthrt_benchmarks.evaluation.journal import Journal
 from depthrt_benchmarks.evaluation.measure import Row, measure, view
@@ -120,9 +121,21 @@ def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progre
     progress(dataset.name, done, len(items))
     with closing(read_ahead(needed)) as pairs:
         for item, pair in pairs:
-            row, earlier = _row(task, item, pair, earlier)
-            if f"image {item.name}" not in journal.entries:
-                journal.put(f"image {item.name}", row.as_dict())
+            key = f"image {item.name}"
+            if isinstance(pair, SourceError):
+                row, earlier = Row(item.name, item.sequence, f"unreadable: {pair}"), None
+            else:
+                seen = view(pair, task.protocol)
+                frame = _frame(task, item, seen.image)
+                if key not in journal.entries:
+                    row = measure(
+                        item.name, seen, frame.output, task.model.spec.kind, task.protocol
+                    )
+                    flicker = _flicker(earlier, frame) if task.video else None
+                    row = replace(row, sequence=item.sequence, flicker=flicker)
+                earlier = frame
+            if key not in journal.entries:
+                journal.put(key, row.as_dict())
                 done += 1
                 progress(dataset.name, done, len(items))
     return [Row.from_dict(journal.entries[f"image {item.name}"]) for item in items]
@@ -132,25 +145,17 @@ def _missing(items: list[Item], known: list[bool]) -> list[Item]:
     return [item for item, done in zip(items, known, strict=True) if not done]
 
 
-def _row(
-    task: Task, item: Item, pair: Pair | SourceError, earlier: _Frame | None
-) -> tuple[Row, _Frame | None]:
-    if isinstance(pair, SourceError):
-        return Row(item.name, item.sequence, f"unreadable: {pair}"), None
-    seen = view(pair, task.protocol)
-    output = predict(task.model, seen.image, task.protocol.flip)
-    row = measure(item.name, seen, output, task.model.spec.kind, task.protocol)
-    row = replace(row, sequence=item.sequence)
-    if not (task.video and item.sequence):
-        return row, None
+def _frame(task: Task, item: Item, image: RgbImage) -> _Frame:
+    output = predict(task.model, image, task.protocol.flip)
     height, width = output.shape
-    small = cv2.resize(seen.image, (width, height), interpolation=cv2.INTER_AREA)
-    frame = _Frame(item, np.asarray(small, np.uint8), output)
-    return replace(row, flicker=_flicker(earlier, frame)), frame
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return _Frame(item, np.asarray(small, np.uint8), output)
 
 
 def _flicker(earlier: _Frame | None, later: _Frame) -> Flicker | None:
-    if earlier is None or earlier.item.sequence != later.item.sequence:
+    if earlier is None or not later.item.sequence:
+        return None
+    if earlier.item.sequence != later.item.sequence:
         return None
     before, after = earlier.output, later.output
     if before.shape != after.shape or not np.isfinite([before, after]).all():

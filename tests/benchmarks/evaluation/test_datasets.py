@@ -122,7 +122,6 @@ def test_kitti_eigen(tmp_path: Path) -> None:
     assert (found.name, found.customs.crop, found.customs.max_depth_m) == (
         "KITTI Eigen", "garg", 80.0,
     )  # fmt: skip
-    assert "1 of 3 pictures" not in found.warnings[0]
     assert f"(first: {DRIVE}/image_02/0000000077)" in found.warnings[0]
     assert "1 lines of the list have no ground truth" in found.warnings[1]
     name = f"{DRIVE}/image_02/0000000069"
@@ -155,7 +154,7 @@ def test_tum_is_associated_by_time(tmp_path: Path) -> None:
     found = only(folder, "tum")
     # 1.033-1.030 is nearest; 1.000 takes 1.012; 1.100 is nearer to 1.085 than 1.066 is.
     assert [item.name for item in found.items] == ["1.000000", "1.033000", "1.100000"]
-    assert "1 of 4 picture has no depth within 0.02 s" in found.warnings[0]
+    assert "1 of 4 pictures has no depth within 0.02 s" in found.warnings[0]
     depth_m = raw["1.030000"].astype(np.float32) * np.float32(1 / 5000)
     expect(found, "1.033000", images["1.033000"], depth_m)
     assert found.items[1].camera is not None
@@ -238,7 +237,7 @@ def test_ibims_mat_and_raw(tmp_path: Path) -> None:
     found = only(tmp_path, "ibims")
     expect(found, "corridor_01", image, depth * invalid * transparent)
     expect(found, "office_02", image, raw.astype(np.float32) * np.float32(50 / 65535))
-    assert "1 of 3 picture has no .mat and took no part (first: office_03)" in found.warnings[0]
+    assert "1 of 3 pictures has no .mat and took no part (first: office_03)" in found.warnings[0]
 
 
 def test_plain_pairs(tmp_path: Path) -> None:

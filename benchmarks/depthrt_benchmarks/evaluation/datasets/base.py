@@ -82,8 +82,9 @@ def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str,
     """The sentence for pictures without their partner."""
     if not missing:
         return ()
-    noun = "picture has" if len(missing) == 1 else "pictures have"
-    return (f"{len(missing)} of {whole} {noun} no {what} and took no part (first: {missing[0]})",)
+    verb = "has" if len(missing) == 1 else "have"
+    count = f"{len(missing)} of {whole} pictures"
+    return (f"{count} {verb} no {what} and took no part (first: {missing[0]})",)
 
 
 def require_items(items: Sequence[Item], folder: Path, wanted: str) -> None:

@@ -1,0 +1,196 @@
+"""What is wrong with a set, a model or an option is one sentence, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from commands import Command
+from depthrt.spec import METADATA_KEY
+from labelled import grey_picture, write_picture, write_png16, write_set
+from models import SIZE, build_model, build_spec
+
+
+def nan_model(path: Path) -> Path:
+    """The tiny network's depth, but 0/0 where the picture is blacker than 62 in red."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["pixels", "axes"], ["grey"], keepdims=0),
+            helper.make_node("Sub", ["grey", "limit"], ["over"]),
+            helper.make_node("Relu", ["over"], ["clear"]),
+            helper.make_node("Div", ["clear", "clear"], ["one"]),
+            helper.make_node("Mul", ["grey", "one"], ["depth"]),
+        ],
+        "nan",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 3, *SIZE])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["batch", *SIZE])],
+        [
+            onnx.numpy_helper.from_array(np.array([1], np.int64), "axes"),
+            onnx.numpy_helper.from_array(np.array(62, np.float32), "limit"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, {METADATA_KEY: build_spec().to_json()})
+    onnx.save(model, path)
+    return path
+
+
+def test_a_missing_pair_is_named_and_the_rest_measured(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk")
+    (folder / "depth/000002.png").unlink()
+    done = command("eval", model_path, folder, "--json")
+    assert done.code == 0
+    assert done.document["evaluations"][0]["images"] == 5
+    assert "1 of 6 pictures has no depth/NAME.png" in done.complaint
+    assert "first: rgb/000002.png" in done.complaint
+
+
+def test_millimetres_taken_for_metres(command: Command, model_path: Path, tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "desk", depth_unit_m=1.0, max_depth_m=60000)
+    done = command("eval", model_path, folder)
+    assert done.code == 0
+    assert "millimetres were taken for metres (--depth-scale 0.001)" in done.complaint
+
+
+def test_metres_taken_for_millimetres(command: Command, model_path: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "set/rgb/1.png", grey_picture(0))
+    write_png16(tmp_path / "set/depth/1.png", np.full(SIZE, 3, np.uint16))
+    done = command("eval", model_path, tmp_path / "set")
+    assert done.code == 0
+    assert "median of the true depth is 0.003 m" in done.complaint
+    assert "--depth-scale 1" in done.complaint
+    scaled = command("eval", model_path, tmp_path / "set", "--depth-scale", 1)
+    assert (scaled.code, scaled.err) == (0, "")
+
+
+def test_a_range_that_leaves_nothing_says_what_the_depth_is(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk", depth_unit_m=1.0)
+    done = command("eval", model_path, folder)
+    assert done.code == 2
+    assert "10 valid pixels between 0.1 and 6 m (its median depth is" in done.complaint
+    assert "--depth-scale" in done.complaint
+
+
+def test_an_image_without_depth_is_skipped_and_counted(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk")
+    write_png16(folder / "depth/000001.png", np.zeros(SIZE, np.uint16))
+    done = command("eval", model_path, folder, "--json")
+    found = done.document["evaluations"][0]
+    assert (done.code, found["images"], found["skipped"]) == (0, 5, 1)
+    assert "1 of 6 images have too few valid pixels and were skipped (first: 000001)" in done.err
+    for number in range(6):
+        write_png16(folder / f"depth/{number:06d}.png", np.zeros(SIZE, np.uint16))
+    nothing = command("eval", model_path, folder)
+    assert nothing.code == 2
+    assert "has any valid depth" in nothing.complaint
+
+
+def test_nan_is_counted_and_reported(command: Command, tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "desk")
+    done = command("eval", nan_model(tmp_path / "nan.onnx"), folder, "--json")
+    assert done.code == 0, done.err
+    found = done.document["evaluations"][0]
+    assert found["non_finite_images"] == 6
+    assert 0.005 < found["metrics"]["abs_rel"]["value"] < 0.2  # they count as the near end
+    assert "NaN or infinite values" in done.complaint
+    assert "in 6 of 6 images (first: 000000)" in done.complaint
+
+
+def test_picture_and_depth_of_other_shapes(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk")
+    write_png16(folder / "depth/000003.png", np.full((48, 48), 9000, np.uint16))
+    done = command("eval", model_path, folder)
+    assert done.code == 0
+    assert "differ in shape in 1 of 6 images (first: 000003)" in done.complaint
+
+
+def test_a_file_that_cannot_be_read_does_not_end_it(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk")
+    (folder / "rgb/000004.png").write_bytes(b"no picture")
+    done = command("eval", model_path, folder)
+    assert done.code == 0
+    assert "1 of 6 images could not be used" in done.complaint
+    assert "000004.png is no image" in done.complaint
+    for number in range(6):
+        (folder / f"rgb/{number:06d}.png").write_bytes(b"no picture")
+    nothing = command("eval", model_path, folder)
+    assert nothing.code == 2
+    assert "no image of desk can be used" in nothing.complaint
+
+
+def test_a_metric_model_that_gives_millimetres(command: Command, tmp_path: Path) -> None:
+    write_picture(tmp_path / "set/rgb/1.png", grey_picture(0))
+    (tmp_path / "set/depth").mkdir()
+    np.save(tmp_path / "set/depth/1.npy", grey_picture(0)[..., 0].astype(np.float32) / 1000)
+    spec = build_spec().to_json().replace('"inverse_depth"', '"depth"').replace("nearer", "farther")
+    metric = build_model(tmp_path / "m.onnx", spec=spec.replace('"unit": null', '"unit": "m"'))
+    done = command("eval", metric, tmp_path / "set")
+    assert done.code == 0
+    assert "875 times the truth" in done.complaint
+    assert "does not give metres" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("{model}", "{folder}", "--layout", "nyuv2"), "--layout nyuv2 is not known"),
+        (("{model}", "{folder}", "--crop", "middle"), "--crop middle is not known"),
+        (("{model}", "{folder}", "--align", "depth-lsq"), "tiny gives inverse depth"),
+        (("{model}", "{folder}", "--min-depth", "9"), "0 < min < max"),
+        (("{model}", "{empty}"), "none of the known layouts"),
+        (("{model}", "{folder}/nowhere"), "there is no dataset at"),
+        (("{folder}/no.onnx", "{folder}"), "no model file at"),
+        (("{model}", "{folder}", "--compare", "{folder}/no.csv"), "no table of images"),
+        (("{model}", "{folder}", "-o", "{folder}/no/where.json"), "there is no folder"),
+    ],
+)
+def test_wrong_usage(
+    command: Command,
+    model_path: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    sentence: str,
+) -> None:
+    folder = write_set(tmp_path / "desk", 2)
+    (tmp_path / "empty").mkdir()
+    places = {"model": model_path, "folder": folder, "empty": tmp_path / "empty"}
+    done = command("eval", *(word.format(**places) for word in arguments))
+    assert done.code == 2
+    assert sentence in done.complaint
+
+
+def test_an_empty_set(command: Command, model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "set/rgb").mkdir(parents=True)
+    facts = {"depth_unit_m": 0.001, "min_depth_m": 0.1, "max_depth_m": 9}
+    (tmp_path / "set/dataset.json").write_text(json.dumps(facts))
+    done = command("eval", model_path, tmp_path / "set")
+    assert done.code == 2
+    assert "holds no pair: expected rgb/NAME.jpg with depth/NAME.png" in done.complaint
+    (tmp_path / "set/dataset.json").write_text('{"depth_unit_m": "metre"}')
+    broken = command("eval", model_path, tmp_path / "set")
+    assert "does not say depth_unit_m, min_depth_m and max_depth_m" in broken.complaint
+
+
+def test_coloured_pictures_of_depth(command: Command, model_path: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "set/rgb/1.png", grey_picture(0))
+    write_picture(tmp_path / "set/depth/1.png", cv2.applyColorMap(grey_picture(0), 2))
+    done = command("eval", model_path, tmp_path / "set")
+    assert done.code == 2
+    assert "is it a coloured picture of depth?" in done.complaint
