@@ -8,7 +8,9 @@ What the choices rest on (relative RMSE and time measured on a CPU with VNNI):
 - weights per output channel: per tensor loses two to three times the accuracy, and time;
 - the head stays float: one channel of depth has more than 256 levels;
 - Resize gives what it takes, so both ends share one range and it runs on integers;
-- the uint8 image IS the quantised input of the first convolution: no Cast, no QuantizeLinear.
+- the uint8 image IS the quantised input of the first convolution: no Cast, no QuantizeLinear;
+- that convolution and the float head are laid out as onnxruntime runs them fastest
+  (:mod:`depthrt_export.stem`, :mod:`depthrt_export.tail`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from onnx import numpy_helper, shape_inference
 
 from depthrt.errors import UsageError
 from depthrt_calibration.ranges import Ranges
+from depthrt_export.stem import stem_on_blocks
+from depthrt_export.tail import lean_tail
 
 _OPERATORS = (
     "Add",
@@ -111,6 +115,8 @@ def quantise(
     result = _quantise_qdq(work, ranges, recipe, wanted)
     if entry is not None:
         _read_pixels(result.graph, entry)
+        stem_on_blocks(result.graph)
+    lean_tail(result)
     return Int8Result(result, tuple(name for name in nodes if name in kept), note)
 
 

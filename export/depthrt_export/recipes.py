@@ -28,7 +28,6 @@ from depthrt_export.blocks import ATTENTION, constant_products, leading_to
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.quantise import Int8Recipe, head_nodes, quantise
 from depthrt_export.smoothing import smooth
-from depthrt_export.tail import resize_alone
 
 _HALF_FRAMES = 8
 _CONVOLUTIONS = ("Conv", "Relu", "Clip", "Add", "Resize", "MaxPool", "Concat")
@@ -182,7 +181,6 @@ def _quantised(
     )
     ranges = material.ranges(recipe.smoothed, recipe.percentile)
     result = quantise(model, ranges, settings, None if recipe.products_only else material.zero)
-    resize_alone(result.model.graph)
     precision: Precision = "int16" if recipe.activations == "uint16" else "int8"
     reported = tuple(n for n in result.float_nodes if n in said or n in head_nodes(model.graph))
     return Applied(result.model, precision, reported, (result.note,))
