@@ -24,6 +24,8 @@ import numpy.typing as npt
 import torch
 
 from depthrt import DepthModel
+from depthrt_benchmarks.evaluation.metrics import depth_metrics
+from depthrt_calibration.alignment import fit, solve_space, to_depth_m
 from network import NATIVE_SIZE, DepthNet, normalise
 from prepare import read_rgb
 from teacher import Teacher
@@ -66,20 +68,13 @@ def image_metrics(
 ) -> tuple[float, float]:
     """AbsRel and delta1 of one image; prediction and depth on the same grid (H,W).
 
-    Least squares of MiDaS (`disparity-lsq`): s * p + t to 1 / depth over the valid pixels.
+    By the formulae of `depthrt eval`, `disparity-lsq` over the valid pixels.
     """
-    p, g = prediction[valid].astype(np.float64), depth_m[valid].astype(np.float64)
-    y = 1 / g
-    a00, a01, a11 = np.sum(p * p), np.sum(p), float(len(p))
-    b0, b1 = np.sum(p * y), np.sum(y)
-    determinant = a00 * a11 - a01 * a01
-    scale, shift = 0.0, b1 / a11
-    if determinant > 0:
-        scale = (a11 * b0 - a01 * b1) / determinant
-        shift = (a00 * b1 - a01 * b0) / determinant
-    aligned = np.clip(1 / np.maximum(scale * p + shift, 1 / cap), low, cap)
-    ratio = np.maximum(aligned / g, g / aligned)
-    return float(np.mean(np.abs(aligned - g) / g)), float(np.mean(ratio < 1.25))
+    truth = depth_m[valid].astype(np.float64)
+    space = solve_space(prediction[valid], "inverse_depth", "disparity-lsq")
+    line = fit(space, truth, "disparity-lsq")
+    found = depth_metrics(to_depth_m(space, line, "disparity-lsq", low, cap), truth)
+    return found["abs_rel"], found["delta1"]
 
 
 def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
