@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from depthrt.colour import colour_table
+from depthrt.downstream import Downstream
 from depthrt.driving import drive, show_progress
 from depthrt.errors import SourceError, UsageError
+from depthrt.ladder import Ladder, build_ladder, model_files
 from depthrt.lanes import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import default_batch, stream
 from depthrt.results import Stats
 from depthrt.sinks import Sink, WindowSink, check_output, open_sink
+from depthrt.sinks.piped import PipeSink
 from depthrt.sources import Selection, Source, SourceInfo, open_source
 from depthrt.summary import Summary, stage_ms
 from depthrt.views import View
@@ -38,10 +42,20 @@ class Job:
     batch: int | None = None
     overwrite: bool = False
     limits: LiveLimits = field(default_factory=LiveLimits)
+    downstream: Downstream = field(default_factory=Downstream)
+    ladder: tuple[str, ...] = ()
+    target_fps: float | None = None
+
+    @property
+    def needs_output(self) -> bool:
+        """Whether depth would go nowhere without an output."""
+        return self.output is None and not self.show and not self.downstream.is_asked_for
 
 
-def execute(job: Job) -> Summary:
+def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Summary:
     """Run a job to its end, or to Ctrl-C, and say what was done.
+
+    ``tell`` is called with a sentence whenever the model is changed to hold a rate.
 
     Raises:
         DepthrtError: of any stage; what was written before it is finished beside the output's
@@ -52,17 +66,22 @@ def execute(job: Job) -> Summary:
         output = job.output
         if output is not None:
             check_output(output, overwrite=job.overwrite, source=existing(job.source))
+        job.downstream.check(output, [existing(job.source)], job.overwrite)
         source = open_source(job.source, job.selection, reconnect_s=job.limits.reconnect_s)
-        if output is None and not job.show:
+        if job.needs_output:
             output = default_output(job.source, source)
             check_output(output, overwrite=job.overwrite, source=None)
         info = source.info
         check_limits(job.limits, live=info.live)
-        model = load_model(job, fast=info.live or info.frame_count == 1)
-        sinks = open_sinks(job, output, info, model)
+        ladder = load_ladder(job, [output], tell)
+        model = ladder.model if ladder else load_model(job, fast=info.live or info.frame_count == 1)
         stats = Stats()
+        shared = job.downstream.open(
+            model, job.colormap, lambda _: stats.dropped, paced=is_paced(job, live=info.live)
+        )
+        sinks = open_sinks(job, output, info, model) + stack.enter_context(shared)
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
-        results = stream(source, model, batch=batch, stats=stats, limits=job.limits)
+        results = stream(source, ladder or model, batch=batch, stats=stats, limits=job.limits)
         start = time.perf_counter()
         progress = stack.enter_context(show_progress(info.frame_count))
         interrupted = drive(results, sinks, stats, progress)
@@ -70,8 +89,9 @@ def execute(job: Job) -> Summary:
     if not interrupted:
         check_frames(info.name, stats, job.limits)
     return summarise(
-        source, stats, model, seconds, output=output, sinks=sinks, interrupted=interrupted
-    )
+        source, stats, model, seconds,
+        output=output, sinks=sinks, interrupted=interrupted, ladder=ladder,
+    )  # fmt: skip
 
 
 def load_model(job: Job, *, fast: bool) -> DepthModel:
@@ -84,15 +104,55 @@ def load_model(job: Job, *, fast: bool) -> DepthModel:
     )
 
 
+def load_ladder(
+    job: Job, outputs: Sequence[Path | None], tell: Callable[[str], None]
+) -> Ladder | None:
+    """The models to hold the job's rate with; None where no rate is to be held.
+
+    Raises:
+        UsageError: there is nothing to switch between, models that do not go together, or an
+            output that cannot hold depth maps of several sizes.
+    """
+    if job.target_fps is None:
+        if len(job.ladder) > 1:
+            raise UsageError(
+                "several -m are steps to hold a rate with: give --target-fps, or one of them"
+            )
+        return None
+    names: list[str | None] = [*model_files(job.ladder)] or [None]
+    models = [load_model(replace(job, model=name), fast=True) for name in names]
+    ladder = build_ladder(models, job.target_fps, tell)
+    for output in outputs:
+        if output is not None and output.suffix.lower() in (".npz", ".mkv") and not ladder.one_size:
+            raise UsageError(
+                f"{output.name} holds depth maps of one size, and --target-fps changes it: write "
+                ".mp4 or a folder of PNG"
+            )
+    return ladder
+
+
 def open_sinks(job: Job, output: Path | None, info: SourceInfo, model: DepthModel) -> list[Sink]:
     """The sinks of one source."""
     sinks: list[Sink] = []
     if output is not None:
-        sinks.append(open_sink(output, info, model.spec, job.view, job.colormap))
+        down = job.downstream
+        sinks.append(
+            open_sink(
+                output, info, model.spec, job.view, job.colormap, down.cloud, points=down.points
+            )
+        )
+    if job.downstream.pipe is not None:
+        sinks.append(PipeSink(job.downstream.pipe, info, model.spec, job.view, job.colormap))
     if job.show:
-        paced = output is None and not info.live
+        paced = is_paced(job, live=info.live)
         sinks.append(WindowSink(info.name, job.view, job.colormap, paced=paced))
     return sinks
+
+
+def is_paced(job: Job, *, live: bool) -> bool:
+    """Whether a recording is only looked at, and so shown no faster than it was taken."""
+    down = job.downstream
+    return not live and job.output is None and down.pipe is None and down.jsonl is None
 
 
 def check_limits(limits: LiveLimits, *, live: bool) -> None:
@@ -137,6 +197,7 @@ def summarise(
     interrupted: bool,
     name: str | None = None,
     error: str = "",
+    ladder: Ladder | None = None,
 ) -> Summary:
     """What is to be said of one source."""
     return Summary(
@@ -157,6 +218,8 @@ def summarise(
         latency_ms=stats.latency.as_ms(),
         gaps_s=list(source.losses.gaps_s),
         error=error,
+        ladder=ladder.as_dict() if ladder else None,
+        assumed="".join({getattr(sink, "assumed", "") for sink in sinks}),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, get_args
 from depthrt.colour import colour_table
 from depthrt.driving import finish, salvage, show_progress, terminable, with_word, write
 from depthrt.errors import DepthrtError, SourceError, TargetError, UsageError
+from depthrt.ladder import Ladder
 from depthrt.lanes import Lane
 from depthrt.model import DepthModel
 from depthrt.pipeline import End, Streams, default_batch, open_many
@@ -21,6 +22,8 @@ from depthrt.running import (
     check_frames,
     check_limits,
     existing,
+    is_paced,
+    load_ladder,
     load_model,
     open_sinks,
     stem_of,
@@ -30,7 +33,7 @@ from depthrt.sinks import Sink, check_output
 from depthrt.sources import IMAGE_SUFFIXES, Source
 from depthrt.summary import Summary, Totals, stage_ms
 
-Form: TypeAlias = Literal["mp4", "mkv", "npz", "png"]
+Form: TypeAlias = Literal["mp4", "mkv", "npz", "png", "ply"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -65,12 +68,12 @@ def execute_many(
     colour_table(job.colormap)
     folder, made = _folder(job.output)
     try:
-        outputs = (
-            [None] * len(sources) if folder is None and job.show else plan(sources, folder, form)
-        )
+        wanted = form is not None or folder is not None or job.needs_output
+        outputs = plan(sources, folder, form) if wanted else [None] * len(sources)
         for text, output in zip(sources, outputs, strict=True):
             if output is not None:
                 check_output(output, overwrite=job.overwrite, source=existing(text))
+        job.downstream.check(None, [existing(text) for text in sources], job.overwrite)
         totals = _execute(job, sources, outputs, tell)
     finally:
         if made and folder is not None:
@@ -84,13 +87,22 @@ def plan(sources: Sequence[str], folder: Path | None, form: Form | None) -> list
     outputs: list[Path | None] = []
     for text in sources:
         stem = stem_of(text)
-        single = form is None and Path(text).suffix.lower() in IMAGE_SUFFIXES and "*" not in text
-        suffix = ".png" if single else "" if form == "png" else f".{form or 'mp4'}"
+        single = Path(text).suffix.lower() in IMAGE_SUFFIXES and "*" not in text
+        suffix = _suffix(form, single=single)
         number, output = 2, (folder or Path()) / f"{stem}_depth{suffix}"
         while output in outputs:
             output, number = output.with_name(f"{stem}_{number}_depth{suffix}"), number + 1
         outputs.append(output)
     return outputs
+
+
+def _suffix(form: Form | None, *, single: bool) -> str:
+    """The ending of an output; none is a folder."""
+    if form is None:
+        return ".png" if single else ".mp4"
+    if form == "png" or (form == "ply" and not single):
+        return ""
+    return f".{form}"
 
 
 def _folder(output: Path | None) -> tuple[Path | None, bool]:
@@ -123,7 +135,8 @@ def _execute(
     infos = [source.info for source in opened.values()]
     live = any(info.live for info in infos)
     check_limits(job.limits, live=live)
-    model = load_model(job, fast=live)
+    ladder = load_ladder(job, outputs, tell)
+    model = ladder.model if ladder else load_model(job, fast=live)
     outlets: dict[str, Outlet] = {}
     missing: list[Summary] = []
     for (name, source), output in zip(named, outputs, strict=True):
@@ -135,11 +148,17 @@ def _execute(
             outlets[name] = Outlet(name, source, output, sinks)
     batch = default_batch(model, len(outlets), live=live) if job.batch is None else job.batch
     lanes = [Lane(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
-    streams = Streams(lanes, model, batch, limits=job.limits)
+    streams = Streams(lanes, ladder or model, batch, limits=job.limits)
     counts = [info.frame_count for info in infos]
     total = None if None in counts else sum(count or 0 for count in counts)
     start = time.perf_counter()
-    with show_progress(total) as progress:
+    shared = job.downstream.open(
+        model, job.colormap, lambda name: outlets[name].stats.dropped,
+        paced=is_paced(job, live=live),
+    )  # fmt: skip
+    with show_progress(total) as progress, shared as sinks:
+        for outlet in outlets.values():
+            outlet.sinks += sinks
         interrupted = drive_many(streams, outlets, progress, tell, job)
     seconds = time.perf_counter() - start
     summaries = [
@@ -150,7 +169,7 @@ def _execute(
         for name, each in outlets.items()
     ]  # fmt: skip
     return _totals(
-        [*summaries, *missing], list(outlets.values()), model, batch, seconds, interrupted
+        [*summaries, *missing], list(outlets.values()), model, batch, seconds, interrupted, ladder
     )
 
 
@@ -236,6 +255,7 @@ def _totals(
     batch: int,
     seconds: float,
     interrupted: bool,
+    ladder: Ladder | None,
 ) -> Totals:
     stats = Stats()
     for outlet in outlets:
@@ -253,4 +273,5 @@ def _totals(
         late=stats.late,
         latency_ms=stats.latency.as_ms(),
         interrupted=interrupted,
+        ladder=ladder.as_dict() if ladder else None,
     )

@@ -18,7 +18,10 @@ class Summary:
     - ``latency_ms``: p50, p95, p99 and worst from capture to result; None for recordings;
     - ``gaps_s``: how long a live source was away, each time;
     - ``lost``: what the source could not give, in words;
-    - ``error``: why this one of several ended early, else empty.
+    - ``assumed``: what nobody said of a point cloud's camera and scale, in words;
+    - ``error``: why this one of several ended early, else empty;
+    - ``ladder``: the models that a rate was held with, the share of frames of each, and every
+      switch; None with one model.
     """
 
     source: str
@@ -38,6 +41,8 @@ class Summary:
     latency_ms: dict[str, float] | None = None
     gaps_s: list[float] = field(default_factory=list)
     error: str = ""
+    assumed: str = ""
+    ladder: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The summary as a JSON object."""
@@ -49,7 +54,7 @@ class Summary:
         parts = [
             _rate(self.frames, self.seconds, self.rate_fps),
             f"ms a frame: {stages}",
-            f"{self.model} on {self.provider}",
+            f"{_models(self.model, self.ladder)} on {self.provider}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
         ]
         if self.output is not None:
@@ -82,6 +87,8 @@ class Summary:
             )
         if self.clamped:
             found.append(f"{self.clamped} depth values lay outside the 16-bit range: use .npz")
+        if self.assumed:
+            found.append(self.assumed)
         if self.interrupted:
             found.append("interrupted; what was done is kept")
         return found
@@ -108,6 +115,7 @@ class Totals:
     late: int
     latency_ms: dict[str, float] | None
     interrupted: bool
+    ladder: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The totals as a JSON object, those of each stream in ``streams``."""
@@ -131,7 +139,7 @@ class Totals:
             f"{len(self.streams)} streams{failed}: "
             + _rate(self.frames, self.seconds, self.rate_fps),
             f"ms a frame: {stages}",
-            f"{self.model} on {self.provider}, batch {self.batch}",
+            f"{_models(self.model, self.ladder)} on {self.provider}, batch {self.batch}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
         ]
         return "\n".join([*(each.short_line() for each in self.streams), " | ".join(parts)])
@@ -153,6 +161,15 @@ def stage_ms(stats: Stats) -> dict[str, float]:
 
 def _rate(frames: int, seconds: float, rate_fps: float) -> str:
     return f"{frames} frames in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
+
+
+def _models(model: str, ladder: dict[str, Any] | None) -> str:
+    """The model, or the share that each of several had."""
+    if ladder is None:
+        return model
+    used = [f"{r['share']:.0%} {r['model']}" for r in ladder["rungs"] if r["frames"]]
+    count = len(ladder["switches"])
+    return f"{', '.join(used)} ({count} switch{'' if count == 1 else 'es'})"
 
 
 def _live_parts(latency_ms: dict[str, float] | None, dropped: int, late: int) -> list[str]:

@@ -250,7 +250,7 @@ def test_several_videos_in_one_file(
     ended = command("run", "?.mp4", "-m", model_path, "-o", "both.mp4")
     assert ended.complaint == (
         "both.mp4 is one file, but several sources have an output each: give a folder, and "
-        "--format mp4|mkv|npz|png for what is written"
+        "--format mp4|mkv|npz|png|ply for what is written"
     )
     assert ended.code == 2
 

@@ -24,16 +24,21 @@ class ViewName(str, Enum):
 
 
 class FormName(str, Enum):
-    """What is written of each of several sources."""
+    """What is written of each of several sources, and what goes to standard output."""
 
     mp4 = "mp4"
     mkv = "mkv"
     npz = "npz"
     png = "png"
+    ply = "ply"
+    y4m = "y4m"
+    rgb24 = "rgb24"
+    gray16le = "gray16le"
+    grayf32le = "grayf32le"
 
 
 _SELECT, _LOOK, _MACHINE = "Which frames", "How it looks", "How it runs"
-_LIVE = "Live sources"
+_LIVE, _BESIDES, _POINTS = "Live sources", "Besides", "Point clouds"
 
 
 def run(
@@ -51,8 +56,8 @@ def run(
             "-o",
             "--output",
             help=".mp4 to look at; .mkv (16-bit, lossless), .npz (float32) or a folder of 16-bit "
-            "PNG to compute with; .png or .jpg for one image. "
-            "Default: the source's name with _depth. "
+            "PNG to compute with; .png, .jpg or .ply (points) for one image; - for frames on "
+            "standard output. Default: the source's name with _depth. "
             "With several sources: the folder for an output of each.",
         ),
     ] = None,
@@ -61,11 +66,18 @@ def run(
         typer.Option(
             "--format",
             help="What is written of each of several sources: mp4 (of single images png), mkv, "
-            "npz, or png for a folder of 16-bit PNG; -o is a folder with it for one source, too.",
+            "npz, or png or ply for a folder of 16-bit PNG or point clouds; -o is a folder with it "
+            "for one source, too. Of -o -: y4m, or bare rgb24, gray16le or grayf32le.",
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="A depthrt .onnx file or built-in name.")
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="A depthrt .onnx file or built-in name; with --target-fps several of them, or a "
+            "folder.",
+        ),
     ] = None,
     start: Annotated[
         float, typer.Option(help="Seconds to begin at.", rich_help_panel=_SELECT)
@@ -122,6 +134,57 @@ def run(
             rich_help_panel=_LIVE,
         ),
     ] = 60.0,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON line of every frame into a file, or - for standard output.",
+            rich_help_panel=_BESIDES,
+        ),
+    ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="A page to look at while it runs; of this machine only unless a host is given.",
+            rich_help_panel=_BESIDES,
+        ),
+    ] = None,
+    fov: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="The camera's horizontal angle of view; 60 if not given.",
+            rich_help_panel=_POINTS,
+        ),
+    ] = None,
+    intrinsics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FX,FY,CX,CY",
+            help="The camera in pixels of the source's frames.",
+            rich_help_panel=_POINTS,
+        ),
+    ] = None,
+    near: Annotated[
+        float | None,
+        typer.Option(
+            help="Distance of what is nearest: relative depth is stretched from --near to --far "
+            "(1 to 10 if not given), metric depth is cut off there.",
+            rich_help_panel=_POINTS,
+        ),
+    ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(help="Distance of what is farthest.", rich_help_panel=_POINTS),
+    ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold so many frames a second of each source: step down to faster models, or to "
+            "smaller sizes of one whose size is dynamic, while the machine cannot keep up.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON document.")
@@ -136,18 +199,40 @@ def run(
     not stop the others: `depthrt run clips/*.mp4 -o out/`,
     `depthrt run 0 rtsp://camera/stream -o out/ --format mkv`.
 
+    Onwards: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`, `depthrt run 0 --jsonl - | jq .depth`,
+    `depthrt run rtsp://camera/stream --preview 8000`,
+    `depthrt run photo.jpg -o cloud.ply --fov 70 --near 1 --far 8`.
+
     Live sources keep the newest frame, so that depth is never late, and count those dropped.
+    One that goes away is tried again. A rate is held with a ladder of models:
+    `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
+    from depthrt.downstream import Downstream, cloud_options, pipe_format
+    from depthrt.errors import UsageError
     from depthrt.lanes import LiveLimits
     from depthrt.running import Job, execute
-    from depthrt.running_many import execute_many
+    from depthrt.running_many import FORMS, execute_many
     from depthrt.sources import Selection, split_source
 
     limits = LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect)
+    sources = [part for text in source for part in split_source(text)]
+    pipe = pipe_format(output, form.value if form else None, len(sources))
+    points = form is FormName.ply
+    clouds = points or (output is not None and output.suffix.lower() == ".ply")
+    downstream = Downstream(
+        pipe=pipe,
+        jsonl=jsonl,
+        preview=preview,
+        points=points,
+        cloud=cloud_options(fov, intrinsics, near, far, wanted=clouds),
+    )
+    if as_json and downstream.takes_standard_output:
+        taker = "--jsonl -" if pipe is None else "-o -"
+        raise UsageError(f"--json and {taker} both write to standard output: name a file")
     job = Job(
         source=source[0],
-        output=output,
-        model=model,
+        output=None if pipe else output,
+        model=model[0] if model else None,
         selection=Selection(start, end, stride, max_frames),
         view=view.value,
         colormap=colormap,
@@ -157,14 +242,18 @@ def run(
         batch=batch,
         overwrite=overwrite,
         limits=limits,
+        downstream=downstream,
+        ladder=tuple(model or ()),
+        target_fps=target_fps,
     )
-    sources = [part for text in source for part in split_source(text)]
     summary: Summary | Totals
-    if len(sources) == 1 and form is None:
-        summary = execute(job)
+    if len(sources) == 1 and (form is None or pipe):
+        summary = execute(job, _complain)
     else:
-        summary = execute_many(job, sources, form.value if form else None, _complain)
-    typer.echo(json.dumps(summary.as_dict()) if as_json else summary.line())
+        written = next((known for known in FORMS if form and known == form.value), None)
+        summary = execute_many(job, sources, written, _complain)
+    said = json.dumps(summary.as_dict()) if as_json else summary.line()
+    typer.echo(said, err=downstream.takes_standard_output)
     for warning in summary.warnings:
         _complain(warning)
     if summary.interrupted:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from depthrt.cloud import CloudOptions
 from depthrt.errors import TargetError, UsageError
 from depthrt.sinks.base import Sink, check_target
 from depthrt.sinks.mp4 import Mp4Sink
 from depthrt.sinks.pictures import ImageSink, WindowSink
+from depthrt.sinks.ply import POINTS_FILE, PlyFolderSink, PlySink
 from depthrt.sinks.raw import INDEX_FILE, MkvSink, NpzSink, PngFolderSink
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
@@ -16,7 +18,11 @@ from depthrt.views import View
 __all__ = ["Sink", "WindowSink", "check_output", "open_sink"]
 
 _PICTURES = (".png", ".jpg", ".jpeg")
-_FORMS = ".mp4 (H.264), .mkv (16-bit FFV1), .npz (float32), .png or .jpg (one image), or a folder"
+_POINTS = ".ply"
+_FORMS = (
+    ".mp4 (H.264), .mkv (16-bit FFV1), .npz (float32), .png, .jpg or .ply (one image), a folder, "
+    "or - (standard output)"
+)
 
 
 def check_output(target: Path, *, overwrite: bool, source: Path | None) -> None:
@@ -28,7 +34,7 @@ def check_output(target: Path, *, overwrite: bool, source: Path | None) -> None:
     """
     if not target.name or target.name == "..":
         raise UsageError(f"{target} is no name for an output: -o takes {_FORMS}")
-    if target.suffix.lower() not in (".mp4", ".mkv", ".npz", "", *_PICTURES):
+    if target.suffix.lower() not in (".mp4", ".mkv", ".npz", _POINTS, "", *_PICTURES):
         raise UsageError(f"cannot write {target.suffix} files: -o takes {_FORMS}")
     try:
         overwrite = _check_form(target) or overwrite
@@ -49,13 +55,31 @@ def _check_form(target: Path) -> bool:
         raise TargetError(f"{target} is a folder: choose another output")
     if not list(target.iterdir()):
         return True
-    if not (target / INDEX_FILE).is_file():
+    if not any((target / name).is_file() for name in (INDEX_FILE, POINTS_FILE)):
         raise TargetError(f"the folder {target} holds other files: choose a new one")
     return False
 
 
-def open_sink(target: Path, info: SourceInfo, spec: ModelSpec, view: View, colormap: str) -> Sink:
+def open_sink(
+    target: Path,
+    info: SourceInfo,
+    spec: ModelSpec,
+    view: View,
+    colormap: str,
+    cloud: CloudOptions | None = None,
+    *,
+    points: bool = False,
+) -> Sink:
     """The sink for an output by its extension; a name without one is a folder of PNG files.
+
+    Args:
+        target: where it goes.
+        info: what is known of the source.
+        spec: what is known of the model.
+        view: what pictures show.
+        colormap: how they show it.
+        cloud: how points are made.
+        points: a folder holds point clouds, not PNG.
 
     Raises:
         UsageError: one picture for a source of several frames.
@@ -67,11 +91,20 @@ def open_sink(target: Path, info: SourceInfo, spec: ModelSpec, view: View, color
         return MkvSink(target, info, spec)
     if suffix == ".npz":
         return NpzSink(target, info, spec)
+    if suffix == _POINTS:
+        _check_single(target, info, "cloud", "a folder with --format ply")
+        return PlySink(target, cloud or CloudOptions())
     if suffix in _PICTURES:
-        if info.frame_count is not None and info.frame_count > 1:
-            raise UsageError(
-                f"{target.name} holds one picture, but {info.name} has {info.frame_count} frames: "
-                "write .mp4, .mkv, .npz or a folder, or take --max-frames 1"
-            )
+        _check_single(target, info, "picture", ".mp4, .mkv, .npz or a folder")
         return ImageSink(target, view, colormap)
+    if points:
+        return PlyFolderSink(target, cloud or CloudOptions())
     return PngFolderSink(target, info, spec)
+
+
+def _check_single(target: Path, info: SourceInfo, what: str, others: str) -> None:
+    if info.frame_count is not None and info.frame_count > 1:
+        raise UsageError(
+            f"{target.name} holds one {what}, but {info.name} has {info.frame_count} frames: "
+            f"write {others}, or take --max-frames 1"
+        )

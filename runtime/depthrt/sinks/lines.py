@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.pipeline import Result
+from depthrt.results import Result
 from depthrt.sinks.muxing import write_error
 
 _PERCENTILES = (5, 50, 95)
@@ -34,7 +34,7 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
         "stream": frame.stream,
         "index": frame.index,
         "time_s": round(float(frame.time_s), 6),
-        "latency_ms": _rounded_ms(getattr(result, "latency_s", None)),
+        "latency_ms": _rounded_ms(result.latency_s),
         "kind": depth.kind,
         "unit": depth.unit,
         "range": [_significant(value) for value in result.display_range],

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError, WriteError
-from depthrt.pipeline import Result
 from depthrt.prepare import rgb_matrix
+from depthrt.results import Result
 from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.sinks.muxing import write_error
 from depthrt.views import Canvas, Planes, View, compose

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import TargetError, UsageError, WriteError
-from depthrt.pipeline import Result
+from depthrt.results import Result
 from depthrt.sinks.codes import DepthCodes
 from depthrt.sinks.muxing import write_error
 from depthrt.sinks.pictures import to_bgr
@@ -38,16 +38,11 @@ class PipeSink:
 
     A frame goes out as soon as it is there and keeps no time of its own: a variable rate becomes
     the mean one. Y4M has no field for the colour matrix either; it is the source's.
-
-    Raises:
-        UsageError: standard output is a terminal.
-        TargetError: standard output is closed.
     """
 
     def __init__(
         self, form: PipeFormat, info: SourceInfo, spec: ModelSpec, view: View, colormap: str
     ) -> None:
-        check_standard_output()
         self._form, self._info, self._spec = form, info, spec
         self._view, self._colormap = view, colormap
         self._canvas: Canvas | None = None
@@ -128,18 +123,16 @@ class PipeSink:
         )
 
 
-def check_standard_output() -> None:
-    """Refuse a standard output that cannot take frames.
+def check_standard_output(*, frames: bool = True) -> None:
+    """Refuse a standard output that cannot take frames, or lines.
 
     Raises:
-        UsageError: it is a terminal.
+        UsageError: it is a terminal, which shows no frames.
         TargetError: it is closed.
     """
-    try:
-        os.fstat(_STDOUT)
-    except OSError as error:
-        raise TargetError(f"{STANDARD_OUTPUT} is closed: -o - needs it") from error
-    if os.isatty(_STDOUT):
+    if sys.stdout is None:  # any file may have its number by now
+        raise TargetError(f"{STANDARD_OUTPUT} is closed, and that is where to write")
+    if frames and os.isatty(_STDOUT):
         raise UsageError(
             f"{STANDARD_OUTPUT} is a terminal: pipe the frames on, as in "
             "`depthrt run clip.mp4 -o - | ffplay -`, or write a file"

@@ -9,7 +9,7 @@ from typing import Any
 
 from depthrt.cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.errors import WriteError
-from depthrt.pipeline import Result
+from depthrt.results import Result
 from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.sinks.muxing import write_error
 
@@ -25,12 +25,13 @@ def ply_of(result: Result, options: CloudOptions) -> bytes:
 
 
 class PlySink:
-    """The points of a single image as a PLY file."""
+    """The points of a single image as a PLY file; ``assumed`` says what nobody said."""
 
     def __init__(self, target: Path, options: CloudOptions) -> None:
         self._target, self._partial = target, partial_name(target)
         self._options = options
         self._written = False
+        self.assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write the file; a second frame is an error."""
@@ -45,6 +46,7 @@ class PlySink:
             self._partial.unlink(missing_ok=True)
             raise write_error(self._partial, error) from error
         self._written = True
+        self.assumed = self._options.assumed(metric=result.depth.unit == "m")
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
@@ -55,13 +57,17 @@ class PlySink:
 
 
 class PlyFolderSink:
-    """One PLY a frame, with ``points.json`` beside them: files and times."""
+    """One PLY a frame, with ``points.json`` beside them: files and times.
+
+    ``assumed`` says what nobody said.
+    """
 
     def __init__(self, target: Path, options: CloudOptions) -> None:
         self._target, self._partial = target, partial_name(target)
         self._options = options
         self._frames: list[dict[str, Any]] = []
         self._begun = False
+        self.assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write one file."""
@@ -71,6 +77,7 @@ class PlyFolderSink:
                 shutil.rmtree(self._partial, ignore_errors=True)
                 self._partial.mkdir()
                 self._about = describe_cloud(result.depth, self._options)
+                self.assumed = self._options.assumed(metric=result.depth.unit == "m")
                 self._begun = True
             (self._partial / name).write_bytes(ply_of(result, self._options))
         except OSError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
+
+from depthrt.models import DATA
 
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_NAMES = (LOOPBACK, "localhost")
@@ -122,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _page() -> bytes:
-    return files("depthrt").joinpath("data", "preview.html").read_bytes()
+    return (DATA / "preview.html").read_bytes()
