@@ -46,7 +46,9 @@ class Moments:
     def of(cls, prediction: Values, target: Values) -> Moments:
         """The sums over two arrays of one shape, finite."""
         p, y = prediction.astype(np.float64).ravel(), target.astype(np.float64).ravel()
-        return cls(float(p @ p), float(p.sum()), float(p.size), float(p @ y), float(y.sum()))
+        # einsum, not @: BLAS would start threads for it, which wait for one another on a busy CPU.
+        squares, products = (float(np.einsum("i,i->", p, other)) for other in (p, y))
+        return cls(squares, float(p.sum()), float(p.size), products, float(y.sum()))
 
     def __add__(self, other: Moments) -> Moments:
         """The sums over the pixels of both."""

@@ -31,7 +31,14 @@ def boundary_f1(
     both = [valid[:, 1:] & valid[:, :-1], valid[1:] & valid[:-1]]
     seen = [r[m] for r, m in zip(_ratios(depth_m), both, strict=True)]
     true = [r[m] for r, m in zip(_ratios(np.where(valid, truth_m, 1.0)), both, strict=True)]
-    scores = [_f1(seen, true, float(threshold)) for threshold in THRESHOLDS]
+    precision, recall = np.zeros(len(THRESHOLDS)), np.zeros(len(THRESHOLDS))
+    for s, g in zip(seen, true, strict=True):
+        # r > t is an edge seen from one side, 1/r > t from the other.
+        for edges, real in ((_passed(s), _passed(g)), (_passed(1 / s), _passed(1 / g))):
+            hits = _counts(np.minimum(edges, real))
+            precision += hits / np.maximum(_counts(edges), 1) / 4
+            recall += hits / np.maximum(_counts(real), 1) / 4
+    scores = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return float(np.dot(scores, _WEIGHTS))
 
 
@@ -41,13 +48,15 @@ def _ratios(depth_m: NDArray[np.floating]) -> list[NDArray[np.float64]]:
     return [near[:, 1:] / near[:, :-1], near[1:] / near[:-1]]
 
 
-def _f1(seen: list[NDArray[np.float64]], true: list[NDArray[np.float64]], t: float) -> float:
-    precision = recall = 0.0
-    for s, g in zip(seen, true, strict=True):
-        # r > t is an edge seen from one side, 1/r > t from the other.
-        for edge, real in ((s > t, g > t), (s < 1 / t, g < 1 / t)):
-            hits = int(np.count_nonzero(edge & real))
-            precision += hits / max(int(np.count_nonzero(edge)), 1) / 4
-            recall += hits / max(int(np.count_nonzero(real)), 1) / 4
-    total = precision + recall
-    return 2 * precision * recall / total if total > 0 else 0.0
+def _passed(ratios: NDArray[np.float64]) -> NDArray[np.intp]:
+    """How many of the thresholds each ratio is above: most are above none."""
+    numbers = np.zeros(ratios.shape, np.intp)
+    over = ratios > THRESHOLDS[0]
+    numbers[over] = np.searchsorted(THRESHOLDS, ratios[over], side="left")
+    return numbers
+
+
+def _counts(passed: NDArray[np.intp]) -> NDArray[np.float64]:
+    """For each threshold, how many ratios are above it."""
+    exactly = np.bincount(passed, minlength=len(THRESHOLDS) + 1)[1:]
+    return np.cumsum(exactly[::-1])[::-1].astype(np.float64)

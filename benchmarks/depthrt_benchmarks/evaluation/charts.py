@@ -32,7 +32,7 @@ def distribution(members: Sequence[Evaluation]) -> str:
     parts = [_axes([v / 4 * right for v in range(5)], right, "AbsRel", "share of images")]
     for i, values in enumerate(columns):
         heights = np.arange(1, len(values) + 1) / len(values)
-        points = [_at(0, 0), *map(_at, np.minimum(values / right, 1), heights)]
+        points = [_at(0, 0), *map(_at, np.minimum(values / right, 1), heights), _at(1, 1)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{_colour(i)}" stroke-width="2"/>'
@@ -53,7 +53,9 @@ def by_depth(members: Sequence[Evaluation]) -> str:
     for column, name in enumerate(names):
         middle = _LEFT + (column + 0.5) * slot
         mark = name.replace(" and more", "+")
+        share = max(by_name[name].share for by_name in found if name in by_name)
         parts.append(_text(middle, _HEIGHT - _BOTTOM + 16, mark, "middle"))
+        parts.append(_text(middle, _HEIGHT - _BOTTOM + 30, f"{share:.1%} of pixels", "middle"))
         for i, by_name in enumerate(found):
             if name in by_name:
                 height = by_name[name].abs_rel / top * (_HEIGHT - _TOP - _BOTTOM)

@@ -85,14 +85,11 @@ def view(pair: Pair, protocol: Protocol) -> View:
 
 
 def aligned_map(
-    output: NDArray[np.float32], seen: View, kind: Kind, protocol: Protocol, line: Fit | None = None
-) -> tuple[NDArray[np.float64], Fit]:
-    """The whole prediction in metres at the truth's size, and the fit (``line`` if given)."""
+    output: NDArray[np.float32], seen: View, kind: Kind, protocol: Protocol, line: Fit
+) -> NDArray[np.float64]:
+    """The whole prediction in metres at the truth's size (H,W), by a fit that is known."""
     space = _space(output, seen, kind, protocol)
-    if line is None:
-        line = fit(space[seen.valid], seen.truth_m[seen.valid], protocol.align)
-    depth_m = to_depth_m(space, line, protocol.align, protocol.min_depth_m, protocol.max_depth_m)
-    return depth_m, line
+    return to_depth_m(space, line, protocol.align, protocol.min_depth_m, protocol.max_depth_m)
 
 
 def _space(
@@ -123,13 +120,20 @@ def measure(
     if facts["valid"] < protocol.min_pixels:
         return Row(skipped=f"{facts['valid']} valid pixels", **facts)
     truth = seen.truth_m[seen.valid].astype(np.float64)
-    depth_map, line = aligned_map(output, seen, kind, protocol, line)
+    space_map = _space(output, seen, kind, protocol)
+    space = space_map[seen.valid]
+    finite = np.isfinite(space)
+    sums = moments(space[finite], truth[finite], protocol.align)
+    if line is None:
+        least_squares = protocol.align.endswith("lsq")
+        line = sums.solve() if least_squares else fit(space, truth, protocol.align)
+    depth_map = to_depth_m(
+        space_map, line, protocol.align, protocol.min_depth_m, protocol.max_depth_m
+    )
     depth_m = depth_map[seen.valid]
     figures = depth_metrics(depth_m, truth)
     if seen.valid.mean() >= LEAST_SHARE:
         figures["boundary_f1"] = boundary_f1(depth_map, seen.truth_m, seen.valid)
-    space = _space(output, seen, kind, protocol)[seen.valid]
-    finite = np.isfinite(space)
     ratio = None
     if protocol.align in ("none", "median") and finite.any():
         ratio = float(np.median(space[finite]) / np.median(truth))
@@ -139,7 +143,7 @@ def measure(
         shift=line.shift,
         metrics=figures,
         bins=range_bins(depth_m, truth),
-        moments=moments(space[finite], truth[finite], protocol.align),
+        moments=sums,
         **facts,
     )
 

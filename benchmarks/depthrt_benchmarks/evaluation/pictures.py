@@ -42,7 +42,7 @@ def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
     seen = view(pair, task.protocol)
     output = predict(task.model, seen.image, task.protocol.flip)
     line = Fit(row.scale, row.shift)
-    depth_m, _ = aligned_map(output, seen, task.model.spec.kind, task.protocol, line)
+    depth_m = aligned_map(output, seen, task.model.spec.kind, task.protocol, line)
     truth = seen.truth_m.astype(np.float64)
     error = np.abs(depth_m - truth) / np.where(seen.valid, truth, 1)
     near, far = _shown_range(truth[seen.valid])

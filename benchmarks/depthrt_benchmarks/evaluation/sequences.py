@@ -65,7 +65,7 @@ def second_pass(
                 continue
             seen, line = view(pair, protocol), fits[item.sequence]
             output = predict(model, seen.image, protocol.flip)
-            depth_m, _ = aligned_map(output, seen, model.spec.kind, protocol, line)
+            depth_m = aligned_map(output, seen, model.spec.kind, protocol, line)
             frame = _Frame(item, depth_m.astype(np.float32), seen.valid)
             errors = _errors(earlier, frame)
             earlier = frame

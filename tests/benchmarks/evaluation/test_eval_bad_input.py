@@ -63,7 +63,8 @@ def test_millimetres_taken_for_metres(command: Command, model_path: Path, tmp_pa
 
 def test_metres_taken_for_millimetres(command: Command, model_path: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "set/rgb/1.png", grey_picture(0))
-    write_png16(tmp_path / "set/depth/1.png", np.full(SIZE, 3, np.uint16))
+    codes = np.tile(np.linspace(4, 2, SIZE[1]).round().astype(np.uint16), (SIZE[0], 1))
+    write_png16(tmp_path / "set/depth/1.png", codes)
     done = command("eval", model_path, tmp_path / "set")
     assert done.code == 0
     assert "median of the true depth is 0.003 m" in done.complaint
