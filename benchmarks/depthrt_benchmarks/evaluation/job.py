@@ -180,6 +180,7 @@ def _model_facts(model: DepthModel, label: str) -> dict[str, Any]:
         "input": [model.spec.input.height, model.spec.input.width],
         "precision": model.spec.precision,
         "provider": model.provider,
+        "tuned": None if model.tuned is None else model.tuned.options.line(),
     }
 
 

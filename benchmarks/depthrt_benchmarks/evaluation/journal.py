@@ -39,6 +39,7 @@ def journal_key(
         _SCHEMA,
         model.sha256(),
         model.provider,
+        None if model.tuned is None else model.tuned.options.line(),
         threads,
         protocol.line(),
         parts,

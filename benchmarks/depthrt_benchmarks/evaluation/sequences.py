@@ -71,8 +71,10 @@ def second_pass(
             earlier = frame
             if f"sequence {item.name}" in journal.entries:
                 continue
-            row = measure(item.name, seen, output, model.spec.kind, protocol, line)
-            entry = {"row": row.as_dict() if again else None, "errors": errors}
+            row = None
+            if again:
+                row = measure(item.name, seen, output, model.spec.kind, protocol, line).as_dict()
+            entry = {"row": row, "errors": errors}
             journal.put(f"sequence {item.name}", entry)
             done += 1
             progress(f"{dataset.name}, second pass", done, len(items))
