@@ -47,7 +47,7 @@ def by_depth(members: Sequence[Evaluation]) -> str:
     if not names:
         return ""
     top = _round_up(max(r.abs_rel for f in found for r in f.values()))
-    parts = [_frame("AbsRel by true depth", top)]
+    parts = [_frame("AbsRel", top)]
     slot = (_WIDTH - _LEFT - _RIGHT) / len(names)
     bar = min(slot * 0.8 / len(members), 40)
     for column, name in enumerate(names):
@@ -55,7 +55,7 @@ def by_depth(members: Sequence[Evaluation]) -> str:
         mark = name.replace(" and more", "+")
         share = max(by_name[name].share for by_name in found if name in by_name)
         parts.append(_text(middle, _HEIGHT - _BOTTOM + 16, mark, "middle"))
-        parts.append(_text(middle, _HEIGHT - _BOTTOM + 30, f"{share:.1%} of pixels", "middle"))
+        parts.append(_text(middle, _HEIGHT - _BOTTOM + 30, f"{share:.1%}", "middle"))
         for i, by_name in enumerate(found):
             if name in by_name:
                 height = by_name[name].abs_rel / top * (_HEIGHT - _TOP - _BOTTOM)
@@ -66,6 +66,7 @@ def by_depth(members: Sequence[Evaluation]) -> str:
                     f'height="{height:.1f}" fill="{_colour(i)}" rx="2">'
                     f"<title>{words}</title></rect>"
                 )
+    parts.append(_text(_LEFT - 6, _HEIGHT - _BOTTOM + 30, "pixels", "end"))
     return _svg(parts, "AbsRel by true depth")
 
 

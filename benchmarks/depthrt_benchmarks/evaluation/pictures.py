@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from depthrt_calibration.alignment import Fit
 ERROR_SCALE = 0.5  # the relative error that is drawn brightest
 _WIDTH = 360
 _QUALITY = 88
+_SPARSE = 0.3  # of the pixels known
 Rgb = NDArray[np.uint8]
 
 
@@ -75,31 +75,34 @@ def _depth_colours(
     depth_m: NDArray[np.float64], near: float, far: float, valid: NDArray[np.bool_] | None
 ) -> Rgb:
     """Near is bright; the steps are even in inverse depth, as a network sees them."""
-    small = _thinned(depth_m)
-    shade = (1 / np.maximum(small, 1e-9) - 1 / far) / (1 / near - 1 / far)
-    picture = colour_table("inferno")[np.clip(np.rint(shade * 255), 0, 255).astype(np.uint8)]
-    return picture if valid is None else _blacked(picture, valid)
+    shade = (1 / np.maximum(depth_m, 1e-9) - 1 / far) / (1 / near - 1 / far)
+    return _shaded("inferno", shade, valid)
 
 
 def _error_colours(error: NDArray[np.float64], valid: NDArray[np.bool_]) -> Rgb:
-    share = np.clip(_thinned(error) / ERROR_SCALE, 0, 1)
-    return _blacked(colour_table("viridis")[np.rint(share * 255).astype(np.uint8)], valid)
+    return _shaded("viridis", error / ERROR_SCALE, valid)
 
 
-def _blacked(picture: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Rgb:
-    return np.where(_thinned(valid)[..., None], picture, 0).astype(np.uint8)
+def _shaded(table: str, shade: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> Rgb:
+    """Values 0..1 in colours, black where not valid, at the size of a panel."""
+    index = np.rint(np.clip(shade, 0, 1) * 255).astype(np.uint8)
+    picture = colour_table(table)[index]
+    if valid is not None:
+        picture = np.where(valid[..., None], picture, 0).astype(np.uint8)
+        if valid.mean() < _SPARSE:  # points of a laser scanner would vanish
+            picture = np.asarray(cv2.dilate(picture, np.ones((5, 5), np.uint8)), np.uint8)
+    step = _step(picture.shape[1])
+    return picture[::step, ::step]  # not blended, so that edges stay what they are
 
 
-def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """Every n-th row and column, so that sparse truth and edges stay what they are."""
-    step = max(1, values.shape[1] // _WIDTH)
-    return values[::step, ::step]
+def _step(width: int) -> int:
+    return max(1, width // _WIDTH)
 
 
 def _shrunk(image: Rgb, size: tuple[int, int]) -> Rgb:
     """The picture in the shape of the truth, at the size of the other panels."""
     height, width = size
-    step = max(1, width // _WIDTH)
+    step = _step(width)
     target = (-(-width // step), -(-height // step))
     return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)
 

@@ -17,6 +17,7 @@ from clips import Clip, write_clip
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation import run as running
+from depthrt_benchmarks.evaluation import sequences
 from depthrt_benchmarks.evaluation.journal import journal_folder
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model
@@ -230,6 +231,26 @@ def test_an_interrupted_evaluation_goes_on(
     assert seen[3 + 3 :] == ["000002", "000003"]
     assert again == whole
     assert list(journal_folder().glob("*")) == []
+
+
+def test_a_second_pass_that_was_interrupted_goes_on(
+    command: Command, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = still_sequence(tmp_path / "still", [1.0, 1.1, 1.2, 1.3])
+    whole = command("eval", model_path, folder, "--json").document["evaluations"]
+    error, calls = sequences.reprojection_error, []
+
+    def stopping(*rest: object) -> float:
+        calls.append(len(rest))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return error(*rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sequences, "reprojection_error", stopping)
+    assert command("eval", model_path, folder, "--json").code == 130
+    again = command("eval", model_path, folder, "--json").document["evaluations"]
+    assert len(calls) == 2 + 1 + 4  # both directions of the pairs that were left
+    assert again == whole
 
 
 def test_control_c_keeps_what_was_done(model_path: Path, tmp_path: Path) -> None:
