@@ -31,8 +31,7 @@ class Rung:
     @property
     def name(self) -> str:
         """The model and its size."""
-        spec = self.model.spec
-        return f"{spec.name} {spec.input.height}x{spec.input.width}"
+        return _name(self.model)
 
 
 class Ladder:
@@ -42,26 +41,11 @@ class Ladder:
         rungs: heaviest first; at least two.
         target_fps: frames a second that are wanted of each stream.
         tell: called with a sentence at every switch.
-
-    Raises:
-        UsageError: one model only, or models whose depth means different things.
     """
 
     def __init__(
         self, rungs: Sequence[Rung], target_fps: float, tell: Callable[[str], None] | None = None
     ) -> None:
-        if not 0 < target_fps < float("inf"):
-            raise UsageError(f"--target-fps {target_fps:g} is not above 0")
-        if len(rungs) < 2:
-            raise UsageError(
-                f"--target-fps needs something to switch between, and there is only {rungs[0].name}"
-                ": give several -m, a folder of models, or a model of dynamic size"
-            )
-        kinds = sorted({f"{r.model.spec.kind} in {r.model.spec.unit or 'no unit'}" for r in rungs})
-        if len(kinds) > 1:
-            raise UsageError(
-                f"the models of a ladder must mean the same, but they give {' and '.join(kinds)}"
-            )
         self.rungs = list(rungs)
         self.target_fps = target_fps
         self.frames = [0] * len(self.rungs)
@@ -150,9 +134,10 @@ def build_ladder(
     Every model is timed for a moment, in turn with the others.
 
     Raises:
-        UsageError: as of :class:`Ladder`.
+        UsageError: one model only, models whose depth means different things, or no rate.
     """
     variants = sizes_of(models[0]) if len(models) == 1 else list(models)
+    _check(variants, target_fps)
     for model in variants:
         model.warm_up()
     took_s: list[list[float]] = [[] for _ in variants]
@@ -163,6 +148,26 @@ def build_ladder(
             times_s.append(time.perf_counter() - start_s)
     rungs = [Rung(m, statistics.median(t)) for m, t in zip(variants, took_s, strict=True)]
     return Ladder(sorted(rungs, key=lambda rung: -rung.cost_s), target_fps, tell)
+
+
+def _check(variants: Sequence[DepthModel], target_fps: float) -> None:
+    if not 0 < target_fps < float("inf"):
+        raise UsageError(f"--target-fps {target_fps:g} is not above 0")
+    if len(variants) < 2:
+        raise UsageError(
+            f"--target-fps needs something to switch between, and there is only "
+            f"{_name(variants[0])}: give several -m, a folder of models, or a model of dynamic size"
+        )
+    kinds = sorted({f"{m.spec.kind} in {m.spec.unit or 'no unit'}" for m in variants})
+    if len(kinds) > 1:
+        raise UsageError(
+            f"the models of a ladder must mean the same, but they give {' and '.join(kinds)}"
+        )
+
+
+def _name(model: DepthModel) -> str:
+    spec = model.spec
+    return f"{spec.name} {spec.input.height}x{spec.input.width}"
 
 
 def sizes_of(model: DepthModel) -> list[DepthModel]:

@@ -6,49 +6,24 @@ of recordings wait when they are full; those of live sources keep the newest fra
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import UsageError
 from depthrt.frame import Frame
+from depthrt.limits import LiveLimits, Thinning
 from depthrt.model import DepthModel
 from depthrt.prepare import prepare
 from depthrt.results import Stats
 from depthrt.sources.base import Source
-from depthrt.sources.live import RECONNECT_S
 
 _LIVE_END_S = 1.0  # a network that hangs may keep its thread longer than we wait for it
-
-
-@dataclass(frozen=True)
-class LiveLimits:
-    """What is taken of live sources; recordings are not touched by it.
-
-    - ``max_latency_s``: frames older than this are dropped rather than processed or handed over;
-    - ``max_rate``: at most so many frames a second of each source are taken;
-    - ``reconnect_s``: how long a source that goes away is tried again; 0 takes that as its end.
-    """
-
-    max_latency_s: float | None = None
-    max_rate: float | None = None
-    reconnect_s: float = RECONNECT_S
-
-    def __post_init__(self) -> None:
-        if self.max_latency_s is not None and not self.max_latency_s > 0:
-            raise UsageError(f"--max-latency {1e3 * self.max_latency_s:g} is not above 0 ms")
-        if self.max_rate is not None and not (self.max_rate > 0 and math.isfinite(self.max_rate)):
-            raise UsageError(f"--fps {self.max_rate:g} is not above 0")
-        if not self.reconnect_s >= 0:
-            raise UsageError(f"--reconnect {self.reconnect_s:g} is no time in seconds from 0 on")
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +250,7 @@ class Lanes:
             and not lane.cancelled
             and len(lane.items) < self._capacity(lane)
             and not (lane.live and id(lane) in given)
-            and (not lane.items or lane.items[-1].fits(group[0]))
+            and all(item.fits(group[0]) for item in lane.items)
             for lane in self._lanes
         )
 
@@ -306,7 +281,7 @@ class Lanes:
             self._changed.notify_all()
 
     def _read(self, lane: Lane) -> None:
-        thinned = _Thinning(self._limits.max_rate if lane.live else None)
+        thinned = Thinning(self._limits.max_rate if lane.live else None)
         frames = lane.source.frames()
         if not isinstance(frames, Generator):
             frames = (frame for frame in frames)
@@ -331,22 +306,3 @@ class Lanes:
                 lane.stats.add("prepare", time.perf_counter() - decoded)
                 if not self._put(lane, Prepared(lane, frame, pixels, model)):
                     return
-
-
-class _Thinning:
-    """At most so many frames a second, evenly spaced by their times."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._step_s = None if rate is None else 1 / Fraction(str(rate))
-        self._next_s: Fraction | None = None
-
-    def wants(self, time_s: Fraction) -> bool:
-        if self._step_s is None:
-            return True
-        if self._next_s is None:
-            self._next_s = time_s
-        if time_s < self._next_s:
-            return False
-        # On the grid where frames keep up with it; from this frame on where they do not.
-        self._next_s = max(self._next_s + self._step_s, time_s + self._step_s / 2)
-        return True

@@ -13,13 +13,14 @@ from depthrt.downstream import Downstream
 from depthrt.driving import drive, show_progress
 from depthrt.errors import SourceError, UsageError
 from depthrt.ladder import Ladder, build_ladder, model_files
-from depthrt.lanes import LiveLimits
+from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import default_batch, stream
 from depthrt.results import Stats
 from depthrt.sinks import Sink, WindowSink, check_output, open_sink
 from depthrt.sinks.piped import PipeSink
 from depthrt.sources import Selection, Source, SourceInfo, open_source
+from depthrt.sources.base import without_password
 from depthrt.summary import Summary, stage_ms
 from depthrt.views import View
 
@@ -200,14 +201,16 @@ def summarise(
     ladder: Ladder | None = None,
 ) -> Summary:
     """What is to be said of one source."""
+    live = source.info.live  # of its results, those that were too late went nowhere
+    frames = stats.latency.count if live else stats.frames
     return Summary(
         source=name or source.info.name,
-        output=str(output) if output is not None and stats.frames else None,
+        output=str(output) if output is not None and frames else None,
         model=model.spec.name,
         provider=model.provider,
-        frames=stats.frames,
+        frames=frames,
         seconds=seconds,
-        rate_fps=stats.frames / seconds,
+        rate_fps=frames / seconds,
         stage_ms=stage_ms(stats),
         dropped=stats.dropped,
         scene_cuts=stats.scene_cuts,
@@ -231,8 +234,8 @@ def default_output(text: str, source: Source) -> Path:
 
 def stem_of(text: str) -> str:
     """What a source's outputs are named after."""
-    name = f"camera {text}" if text.isdecimal() else text
-    stem = Path(text).stem if name is text and (existing(text) or text == "demo") else ""
+    name = f"camera {text}" if text.isdecimal() else without_password(text)
+    stem = Path(text).stem if name == text and (existing(text) or text == "demo") else ""
     return stem or "".join(c if c.isalnum() else "_" for c in name).strip("_")
 
 

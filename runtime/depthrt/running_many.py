@@ -138,11 +138,11 @@ def _execute(
     ladder = load_ladder(job, outputs, tell)
     model = ladder.model if ladder else load_model(job, fast=live)
     outlets: dict[str, Outlet] = {}
-    missing: list[Summary] = []
+    summaries: dict[str, Summary] = {}
     for (name, source), output in zip(named, outputs, strict=True):
         if isinstance(source, DepthrtError):
             tell(str(source))
-            missing.append(_not_opened(name, str(source), model))
+            summaries[name] = _not_opened(name, str(source), model)
         else:
             sinks = open_sinks(job, output, source.info, model)
             outlets[name] = Outlet(name, source, output, sinks)
@@ -161,16 +161,13 @@ def _execute(
             outlet.sinks += sinks
         interrupted = drive_many(streams, outlets, progress, tell, job)
     seconds = time.perf_counter() - start
-    summaries = [
-        summarise(
+    for name, each in outlets.items():
+        summaries[name] = summarise(
             each.source, each.stats, model, seconds,
             output=each.output, sinks=each.sinks, interrupted=False, name=name, error=each.error,
-        )
-        for name, each in outlets.items()
-    ]  # fmt: skip
-    return _totals(
-        [*summaries, *missing], list(outlets.values()), model, batch, seconds, interrupted, ladder
-    )
+        )  # fmt: skip
+    in_order = [summaries[name] for name, _ in named]
+    return _totals(in_order, list(outlets.values()), model, batch, seconds, interrupted, ladder)
 
 
 def drive_many(
@@ -260,14 +257,15 @@ def _totals(
     stats = Stats()
     for outlet in outlets:
         stats.merge(outlet.stats)
+    frames = sum(each.frames for each in summaries)
     return Totals(
         streams=summaries,
         model=model.spec.name,
         provider=model.provider,
         batch=batch,
-        frames=stats.frames,
+        frames=frames,
         seconds=seconds,
-        rate_fps=stats.frames / seconds,
+        rate_fps=frames / seconds,
         stage_ms=stage_ms(stats),
         dropped=stats.dropped,
         late=stats.late,

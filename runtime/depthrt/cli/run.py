@@ -209,7 +209,7 @@ def run(
     """
     from depthrt.downstream import Downstream, cloud_options, pipe_format
     from depthrt.errors import UsageError
-    from depthrt.lanes import LiveLimits
+    from depthrt.limits import LiveLimits
     from depthrt.running import Job, execute
     from depthrt.running_many import FORMS, execute_many
     from depthrt.sources import Selection, split_source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -114,6 +115,11 @@ class SourceInfo:
     live: bool = False
     path: Path | None = None
     selection: Selection = field(default_factory=Selection)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: user and password are left out."""
+    return re.sub(r"^(\w+://)[^/@]*@", r"\1", url)
 
 
 @runtime_checkable

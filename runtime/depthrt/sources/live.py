@@ -20,6 +20,7 @@ from depthrt.sources.base import Losses, Selection, SourceInfo, select
 RECONNECT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _CLOCKS_AGREE_S = 3  # the sender's clock against ours: it jumped when they differ by more
+_STALE_S = 0.2
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -82,7 +83,7 @@ class LiveSource:
             self._connection.close()
             raise
         self._first: Taken | None = first
-        self._clock = _Clock(first.captured_s)
+        self._clock = _Clock()
         self.info = SourceInfo(
             name=name,
             size=image_size(first.image),
@@ -109,6 +110,8 @@ class LiveSource:
 
     def _numbered(self) -> Iterator[Frame]:
         for index, taken in enumerate(self._taken()):
+            if index == 0 and time.monotonic() - taken.captured_s > _STALE_S:
+                continue  # it was taken to see whether there is one, and a model was loaded since
             time_s = self._clock.time_s(taken)
             yield Frame(taken.image, index, time_s, self._name, None, taken.captured_s)
 
@@ -162,8 +165,8 @@ class LiveSource:
 class _Clock:
     """Times since the first picture: the sender's own steps, on our clock, always growing."""
 
-    def __init__(self, start_s: float) -> None:
-        self._start_s = start_s
+    def __init__(self) -> None:
+        self._start_s: float | None = None
         self._offset_s: Fraction | None = None
         self._last_s: Fraction | None = None
 
@@ -173,6 +176,8 @@ class _Clock:
 
     def time_s(self, taken: Taken) -> Fraction:
         """The time of a picture, exact in the sender's steps."""
+        if self._start_s is None:
+            self._start_s = taken.captured_s
         arrived_s = max(Fraction(0), _microseconds(taken.captured_s - self._start_s))
         time_s = arrived_s
         if taken.sent_s is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import SourceError
 from depthrt.session import usable_cores
-from depthrt.sources.base import Losses, Selection
+from depthrt.sources.base import Losses, Selection, without_password
 from depthrt.sources.live import RECONNECT_S, LiveSource, Taken
 from depthrt.sources.video import MAX_PIXELS, rotated, to_image
 
@@ -46,7 +46,11 @@ def open_network(
         SourceError: no server, no video, or no picture comes.
     """
     return LiveSource(
-        url, lambda: Stream(url), selection, reconnect_s=reconnect_s, connection=stream
+        without_password(url),
+        lambda: Stream(url),
+        selection,
+        reconnect_s=reconnect_s,
+        connection=stream,
     )
 
 
@@ -60,13 +64,15 @@ class Stream:
     def __init__(self, url: str) -> None:
         import av
 
-        self._url = url
+        self._name = without_password(url)
         try:
             self._container: InputContainer = av.open(
                 url, options=_OPTIONS, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{url} cannot be opened as a video ({_reason(error)})") from error
+            raise SourceError(
+                f"{self._name} cannot be opened as a video ({_reason(error)})"
+            ) from error
         try:
             self._stream = self._video()
         except SourceError:
@@ -82,12 +88,12 @@ class Stream:
 
     def _video(self) -> VideoStream:
         if not self._container.streams.video:
-            raise SourceError(f"{self._url} has no video in it")
+            raise SourceError(f"{self._name} has no video in it")
         stream = self._container.streams.video[0]
         context = stream.codec_context
         if context is None or context.width * context.height > MAX_PIXELS:
             raise SourceError(
-                f"{self._url}: its video codec is unknown here, or its frames are too large"
+                f"{self._name}: its video codec is unknown here, or its frames are too large"
             )
         stream.thread_type = "SLICE"  # decoding frames side by side would hold each back
         context.thread_count = max(1, usable_cores() // 2)

@@ -1,0 +1,184 @@
+"""Does memory stay flat? A looped clip through the pipeline, a tiny model, many thousand frames.
+
+The clip is opened, decoded to its end and opened again, beside a live source that gives pictures as
+fast as it can; the results of the clip are composed and encoded to H.264 in files of 5000 frames.
+Memory, threads and open files are read every 1000 frames; the first tenth warms up. ``growth_mb``
+is the slope of a line through the rest, over all frames.
+
+    python -m depthrt_benchmarks.soak -o benchmarks/results/soak.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from depthrt import (
+    DepthModel,
+    Frame,
+    InputSpec,
+    ModelSpec,
+    SourceInfo,
+    Stats,
+    open_source,
+    stream_many,
+)
+from depthrt.sinks import Sink, open_sink
+from depthrt.sources import Losses
+from depthrt.spec import METADATA_KEY
+from depthrt_benchmarks.environment import write_result
+from depthrt_benchmarks.pipeline import make_clip
+
+_SIZE = (120, 160)
+_NETWORK = (48, 64)
+_CLIP_FRAMES = 100
+_FRAMES_A_FILE = 5000
+_EVERY = 1000
+
+
+def write_model(path: Path) -> Path:
+    """A model of one small convolution."""
+    height, width = _NETWORK
+    kernel = np.full((1, 3, 3, 3), 1 / 27, np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Conv", ["pixels", "kernel"], ["map"], pads=[1, 1, 1, 1]),
+            helper.make_node("Squeeze", ["map", "axes"], ["depth"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 3, height, width])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["n", height, width])],
+        [
+            numpy_helper.from_array(kernel, "kernel"),
+            numpy_helper.from_array(np.array([1], np.int64), "axes"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    spec = ModelSpec("tiny", "inverse_depth", InputSpec(height, width))
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+class Looped:
+    """A clip that begins again at its end; every round is opened and decoded anew."""
+
+    def __init__(self, clip: Path) -> None:
+        self._clip = clip
+        self.losses = Losses()
+        first = open_source(clip)
+        self.info = replace(first.info, name="looped", frame_count=None, path=None)
+        for frame in first.frames():
+            self._length_s = frame.time_s + (frame.duration_s or Fraction(1, 25))
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames of all rounds, numbered and timed through."""
+        index, begin_s = 0, Fraction(0)
+        while True:
+            for frame in open_source(self._clip).frames():
+                yield replace(frame, index=index, time_s=begin_s + frame.time_s)
+                index += 1
+            begin_s += self._length_s
+
+
+class Restless:
+    """A live source that gives the same picture as fast as it can be taken in."""
+
+    def __init__(self) -> None:
+        self.losses = Losses()
+        self.info = SourceInfo("restless", _SIZE, Fraction(100), live=True)
+
+    def frames(self) -> Iterator[Frame]:
+        """A new picture every millisecond or so."""
+        index = 0
+        while True:
+            image = np.full((*_SIZE, 3), index % 255, np.uint8)
+            yield Frame(image, index, Fraction(index, 1000))
+            index += 1
+            time.sleep(0.0005)
+
+
+def footprint() -> tuple[float, int, int]:
+    """Resident memory in MB, threads, and open files of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return memory_mb, threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+
+def soak(frames: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """Run until so many results have come, or the time is up."""
+    clip = make_clip(folder / "clip.mp4", _SIZE, _CLIP_FRAMES)
+    model = DepthModel.load(write_model(folder / "tiny.onnx"), provider="cpu", threads=1)
+    looped = Looped(clip)
+    stats: dict[str, Stats] = {}
+    samples: list[tuple[int, float, int, int]] = []
+    sink: Sink | None = None
+    written = done = 0
+    start_s = time.monotonic()
+    results = stream_many([looped, Restless()], model, stats=stats)
+    for done, result in enumerate(results, 1):
+        if result.frame.stream == "looped":
+            if sink is None:
+                target = folder / "out.mp4"
+                sink = open_sink(target, looped.info, model.spec, "depth", "inferno")
+            sink.write(result)
+            written += 1
+            if written % _FRAMES_A_FILE == 0:
+                sink.close(complete=True)
+                sink = None
+        if done % _EVERY == 0:
+            samples.append((done, *footprint()))
+            if done >= frames or time.monotonic() - start_s > seconds:
+                break
+    results.close()
+    if sink is not None:
+        sink.close(complete=True)
+    took_s = time.monotonic() - start_s
+    steady = np.array(samples[len(samples) // 10 :], np.float64)
+    slope_mb = float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0])
+    return {
+        "frames": done,
+        "encoded": written,
+        "dropped_of_live": stats["restless"].dropped,
+        "seconds": round(took_s, 1),
+        "memory_mb": {
+            "after_a_tenth": round(float(steady[0, 1]), 2),
+            "at_the_end": round(float(steady[-1, 1]), 2),
+            "least": round(float(steady[:, 1].min()), 2),
+            "most": round(float(steady[:, 1].max()), 2),
+        },
+        "growth_mb": round(slope_mb * done, 3),
+        "threads": {"after_a_tenth": int(steady[0, 2]), "most": int(steady[:, 2].max())},
+        "open_files": {"after_a_tenth": int(steady[0, 3]), "most": int(steady[:, 3].max())},
+    }
+
+
+def main() -> None:
+    """Run, print and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=280, help="end earlier after so long")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = soak(options.frames, options.seconds, Path(folder))
+    print(figures)  # noqa: T201
+    if options.output:
+        write_result(options.output, {"benchmark": "soak", **figures})
+
+
+if __name__ == "__main__":
+    main()
