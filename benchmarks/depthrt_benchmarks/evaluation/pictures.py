@@ -27,7 +27,7 @@ def drawn_rows(rows: list[Row], worst: int) -> list[tuple[str, Row]]:
     """The rows with the largest AbsRel, then the middle one and the best, each with a word."""
     ordered = sorted((r for r in rows if not r.skipped), key=lambda r: -r.metrics["abs_rel"])
     chosen = [("worst" if i == 0 else f"worst {i + 1}", r) for i, r in enumerate(ordered[:worst])]
-    if len(ordered) > worst + 1:
+    if len(ordered) > 2 * worst:
         chosen += [("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
     return chosen
 

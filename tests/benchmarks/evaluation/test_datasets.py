@@ -273,6 +273,14 @@ def test_a_folder_of_sets_and_layouts_that_are_not_there(tmp_path: Path) -> None
     (tmp_path / "notes").mkdir()
     names = [found.name for found in open_datasets(tmp_path, None, ReadOptions())]
     assert names == ["one", "two"]
+    picture_of = tmp_path / "sets/kitti/raw" / DATE / DRIVE / "image_02/data/0000000005.png"
+    write_picture(picture_of, picture())
+    truth_of = tmp_path / "sets/kitti/val" / DRIVE / "proj_depth/groundtruth/image_02"
+    write_png16(truth_of / "0000000005.png", codes())
+    write_set(tmp_path / "sets/desk", 1)
+    mixed = open_datasets(tmp_path / "sets", None, ReadOptions())
+    assert [found.layout for found in mixed] == ["dataset-json", "kitti"]
+    (tmp_path / "sets/desk/dataset.json").unlink()
     with pytest.raises(SourceError, match="none of the known layouts"):
         open_datasets(tmp_path / "notes", None, ReadOptions())
     with pytest.raises(SourceError, match="there is no dataset at"):

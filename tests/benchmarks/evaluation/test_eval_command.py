@@ -67,7 +67,7 @@ def test_figures_of_a_known_error(command: Command, model_path: Path, tmp_path: 
 
 
 def test_files_and_what_they_say(command: Command, model_path: Path, tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "desk", wrong=0.1)
+    folder = write_set(tmp_path / "desk", 9, wrong=0.1)
     page, table, result = (tmp_path / name for name in ("r.html", "r.csv", "r.json"))
     done = command(
         "eval", model_path, folder, "--report", page, "--csv", table, "-o", result
@@ -75,18 +75,18 @@ def test_files_and_what_they_say(command: Command, model_path: Path, tmp_path: P
     assert done.code == 0, done.err
     with table.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["image"] for line in lines] == [f"{n:06d}" for n in range(6)]
+    assert [line["image"] for line in lines] == [f"{n:06d}" for n in range(9)]
     errors = [float(line["abs_rel"]) for line in lines]
     assert errors == sorted(errors)  # the set is more and more wrong
     content = json.loads(result.read_text())
     (found,) = content["evaluations"]
-    assert found["worst"][0]["image"] == "000005"
+    assert found["worst"][0]["image"] == "000008"
     assert found["metrics"]["abs_rel"]["value"] == pytest.approx(np.mean(errors), rel=1e-5)
     assert [r["name"] for r in found["ranges"]] == ["0.5-1 m", "1-2 m"]
     assert sum(r["share"] for r in found["ranges"]) == pytest.approx(1)
     html = page.read_text()
     assert html.count("data:image/jpeg;base64,") == 4 * 6  # four panels; 4 worst, median, best
-    assert "worst: 000005" in html
+    assert "worst: 000008" in html
     assert "{{" not in html
     assert "http" not in html.replace("http://www.w3.org", "")
     assert str(tmp_path) not in result.read_text() + html

@@ -31,6 +31,8 @@ _OPEN: dict[str, Callable[[Path, ReadOptions], Dataset]] = {
     reader.LAYOUT: reader.open_dataset for reader in _READERS
 }
 LAYOUTS = tuple(_OPEN)
+# Their marks are looked for in all sub-folders, so that a folder of several sets looks like one.
+_AT_ANY_DEPTH = (diode.LAYOUT, eth3d.LAYOUT, kitti.LAYOUT, nyu.LAYOUT)
 
 
 def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list[Dataset]:
@@ -47,10 +49,11 @@ def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list
     if layout is not None:
         return [_OPEN[layout](place, options)]
     found = detect(place)
-    if found is not None:
-        return [_OPEN[found](place, options)]
     inside = [p for p in sorted(place.iterdir()) if p.is_dir()] if place.is_dir() else []
     known = [(p, kind) for p in inside if (kind := detect(p)) is not None]
+    mixed = found in _AT_ANY_DEPTH and any(kind != found for _, kind in known)
+    if found is not None and not mixed:
+        return [_OPEN[found](place, options)]
     if not known:
         raise SourceError(
             f"{place} has none of the known layouts ({', '.join(LAYOUTS)}): say which by --layout, "
