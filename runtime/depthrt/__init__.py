@@ -25,14 +25,16 @@ from depthrt.errors import (
 )
 from depthrt.frame import Frame, YuvImage
 from depthrt.geometry import Intrinsics
-from depthrt.lanes import LiveLimits
+from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import stream, stream_many
 from depthrt.prepare import prepare, to_rgb
 from depthrt.recorded import Recorded, read_depth
 from depthrt.results import Result, Stats
+from depthrt.reuse import Reuse
 from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
 from depthrt.spec import InputSpec, ModelSpec
+from depthrt.stabilise import Stabiliser
 
 __all__ = [
     "AccuracyGateError",
@@ -53,10 +55,12 @@ __all__ = [
     "ProviderError",
     "Recorded",
     "Result",
+    "Reuse",
     "Selection",
     "Source",
     "SourceError",
     "SourceInfo",
+    "Stabiliser",
     "Stats",
     "TargetError",
     "UsageError",

@@ -7,11 +7,13 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
 from depthrt.ladder import Ladder
 from depthrt.lanes import End, Lane, Lanes, Prepared
 from depthrt.results import Finisher, Result
+from depthrt.reuse import Reuse, ReuseGate
 
 
 class Inference:
@@ -23,6 +25,8 @@ class Inference:
         most: frames per inference at most.
         wait_s: how long frames wait for others to fill a group; None for as long as it takes.
         ladder: is told how long everything took, where the model may be changed.
+        stabilise: take the flicker out of the depth of each stream.
+        reuse: frames that did not change take no part in an inference.
     """
 
     def __init__(
@@ -32,9 +36,15 @@ class Inference:
         most: int,
         wait_s: float | None,
         ladder: Ladder | None,
+        *,
+        stabilise: bool = False,
+        reuse: Reuse | None = None,
     ) -> None:
         self._lanes, self._most, self._wait_s, self._ladder = lanes, most, wait_s, ladder
-        self._finishers = {lane.name: Finisher(lane.stats) for lane in members}
+        self._finishers = {
+            lane.name: Finisher(lane.stats, stabilise, ReuseGate(reuse) if reuse else None)
+            for lane in members
+        }
         self._idle_s = 0.0
         self._dropped = 0
 
@@ -51,35 +61,48 @@ class Inference:
                 if isinstance(taken, End):
                     yield taken
                 else:
-                    yield from self._results(taken)
+                    yield from self._results([(item, self._unchanged(item)) for item in taken])
 
-    def _results(self, group: list[Prepared]) -> Iterator[Result | End]:
-        model, start_s = group[0].model, time.perf_counter()
-        try:
-            maps = model.infer(np.stack([item.pixels for item in group]))
-        except InferenceError as error:
-            yield from self._failed(group, error)
-            return
-        busy_s = time.perf_counter() - start_s
-        self._observe(group, busy_s)
-        for item, values in zip(group, maps, strict=True):
-            item.lane.stats.add("infer", busy_s / len(group))
-            yield self._finishers[item.lane.name].finish(item.frame, item.pixels, values, model)
+    def _unchanged(self, item: Prepared) -> bool:
+        finisher = self._finishers[item.lane.name]
+        return finisher.unchanged(item.frame, item.pixels, item.model)
 
-    def _failed(self, group: list[Prepared], error: InferenceError) -> Iterator[Result | End]:
+    def _results(self, group: list[tuple[Prepared, bool]]) -> Iterator[Result | End]:
+        """The results of a group in order; the frames marked as unchanged are not computed."""
+        changed = [item for item, unchanged in group if not unchanged]
+        maps: Iterator[NDArray[np.float32]] = iter(())
+        if changed:
+            model, start_s = changed[0].model, time.perf_counter()
+            try:
+                maps = iter(model.infer(np.stack([item.pixels for item in changed])))
+            except InferenceError as error:
+                yield from self._failed(group, error)
+                return
+            busy_s = time.perf_counter() - start_s
+            self._observe(changed, busy_s)
+            for item in changed:
+                item.lane.stats.add("infer", busy_s / len(changed))
+        for item, unchanged in group:
+            values = None if unchanged else next(maps)
+            finisher = self._finishers[item.lane.name]
+            yield finisher.finish(item.frame, item.pixels, values, item.model)
+
+    def _failed(
+        self, group: list[tuple[Prepared, bool]], error: InferenceError
+    ) -> Iterator[Result | End]:
         """One by one, those that are well get their depth; the stream of the other one ends."""
         if len(group) == 1:
-            stream = group[0].lane.name
-            self._lanes.stop(stream)
-            said = InferenceError(f"frame {group[0].frame.index}: {error}")
+            item, _ = group[0]
+            self._lanes.stop(item.lane.name)
+            said = InferenceError(f"frame {item.frame.index}: {error}")
             said.__cause__ = error
-            yield End(stream, said)
+            yield End(item.lane.name, said)
             return
         ended: set[str] = set()
-        for item in group:
-            if item.lane.name in ended:
+        for member in group:
+            if member[0].lane.name in ended:
                 continue
-            for event in self._results([item]):
+            for event in self._results([member]):
                 if isinstance(event, End):
                     ended.add(event.stream)
                 yield event

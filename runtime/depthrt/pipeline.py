@@ -20,11 +20,14 @@ from depthrt.errors import DepthrtError, UsageError
 from depthrt.frame import RgbImage
 from depthrt.inference import Inference
 from depthrt.ladder import Ladder
-from depthrt.lanes import End, Lane, Lanes, LiveLimits
+from depthrt.lanes import End, Lane, Lanes
+from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.results import Result, Stats
+from depthrt.reuse import Reuse
 from depthrt.sources import Selection, Source, open_source
 from depthrt.sources.arrays import ArraysSource
+from depthrt.sources.base import without_password
 
 __all__ = ["End", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
 
@@ -44,6 +47,8 @@ def stream(
     batch: int = 1,
     stats: Stats | None = None,
     limits: LiveLimits | None = None,
+    stabilise: bool = False,
+    reuse: Reuse | None = None,
 ) -> Generator[Result, None, None]:
     """Depth of every frame of a source, in order.
 
@@ -61,6 +66,9 @@ def stream(
         batch: frames per inference; more than one pays with int8 models and on a GPU.
         stats: filled while the frames pass.
         limits: what is taken of a live source.
+        stabilise: take the flicker out of the depth (:mod:`depthrt.stabilise`); else it is exactly
+            what the model gave.
+        reuse: give frames that did not change the depth before them, without inference.
 
     Raises:
         DepthrtError: from opening the source at once; from any stage when its frame is due.
@@ -70,7 +78,10 @@ def stream(
     limits = limits or LiveLimits()
     opened = _opened(source, selection, limits)
     lane = Lane(opened.info.name, opened, stats or Stats())
-    return _raising(Streams([lane], model or DepthModel.load(), batch, limits=limits))
+    streams = Streams(
+        [lane], model or DepthModel.load(), batch, limits=limits, stabilise=stabilise, reuse=reuse
+    )
+    return _raising(streams)
 
 
 def _raising(streams: Streams) -> Generator[Result, None, None]:
@@ -91,6 +102,8 @@ def stream_many(
     wait_s: float | None = None,
     stats: dict[str, Stats] | None = None,
     limits: LiveLimits | None = None,
+    stabilise: bool = False,
+    reuse: Reuse | None = None,
     on_failure: Callable[[str, BaseException], None] | None = None,
 ) -> Generator[Result, None, None]:
     """Depth of the frames of several sources, batched through one session.
@@ -112,6 +125,7 @@ def stream_many(
             a source is live, else 0.5 s.
         stats: filled under the streams' names while the frames pass.
         limits: what is taken of live sources.
+        stabilise, reuse: as for :func:`stream`, each stream by itself.
         on_failure: called with name and error of a stream that fails, also when it cannot be
             opened. None: the first of these errors is raised when all others have ended.
 
@@ -132,7 +146,10 @@ def stream_many(
             lanes.append(Lane(name, opened, kept.setdefault(name, Stats())))
     if not lanes and failures[0].error is not None:
         raise failures[0].error
-    streams = Streams(lanes, model or DepthModel.load(), batch, wait_s=wait_s, limits=limits)
+    streams = Streams(
+        lanes, model or DepthModel.load(), batch,
+        wait_s=wait_s, limits=limits, stabilise=stabilise, reuse=reuse,
+    )  # fmt: skip
     return _telling(streams, failures, on_failure)
 
 
@@ -167,6 +184,8 @@ class Streams:
         *,
         wait_s: float | None = None,
         limits: LiveLimits | None = None,
+        stabilise: bool = False,
+        reuse: Reuse | None = None,
     ) -> None:
         """The lanes are read from the first result on.
 
@@ -189,7 +208,9 @@ class Streams:
         size = max(QUEUE_FRAMES if alone else 2, -(-2 * most // len(lanes)))
         self._lanes = Lanes(lanes, choose, size, limits or LiveLimits())
         ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
-        inference = Inference(self._lanes, lanes, most, wait_s, ladder)
+        inference = Inference(
+            self._lanes, lanes, most, wait_s, ladder, stabilise=stabilise, reuse=reuse
+        )
         self._events = buffered(inference.run(), ahead, name="infer")
 
     def __iter__(self) -> Generator[Result | End, None, None]:
@@ -250,7 +271,8 @@ def open_many(
         outcomes = list(pool.map(attempt, (source for _, source in given)))
     named: dict[str, Source | DepthrtError] = {}
     for (name, source), outcome in zip(given, outcomes, strict=True):
-        own = str(source) if isinstance(source, (str, Path, int)) else "images"
+        given_text = isinstance(source, (str, Path, int))
+        own = without_password(str(source)) if given_text else "images"
         own = own if isinstance(outcome, DepthrtError) else outcome.info.name
         named[_unused(name or own, named)] = outcome
     return list(named.items())
