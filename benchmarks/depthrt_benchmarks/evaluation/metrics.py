@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ def depth_metrics(depth_m: Values, truth_m: Values) -> dict[str, float]:
         "abs_rel": absolute_relative(depth_m, truth_m),
         **{f"delta{k}": float(np.mean(ratio < 1.25**k)) for k in (1, 2, 3)},
         "rmse": float(np.sqrt(np.mean(squared))),
-        "log10": float(np.mean(np.abs(np.log10(depth_m) - np.log10(truth_m)))),
+        "log10": float(np.mean(np.abs(error))) / math.log(10),
         "rmse_log": float(np.sqrt(mean_square)),
         "silog": 100 * float(np.sqrt(max(mean_square - float(np.mean(error)) ** 2, 0.0))),
         "sq_rel": float(np.mean(squared / truth_m)),
@@ -76,13 +77,13 @@ class Bin:
 def range_bins(depth_m: Values, truth_m: Values) -> list[Bin]:
     """AbsRel and delta1 by true depth; the last range has no end."""
     where = np.searchsorted(BIN_EDGES_M, truth_m, side="right") - 1
-    found = []
-    for index in np.unique(where):
-        inside = where == index
-        p, g = depth_m[inside], truth_m[inside]
-        close = float(np.mean(np.maximum(p / g, g / p) < 1.25))
-        found.append(Bin(int(index), int(inside.sum()), absolute_relative(p, g), close))
-    return found
+    pixels = np.bincount(where)
+    relative = np.bincount(where, np.abs(depth_m - truth_m) / truth_m)
+    close = np.bincount(where, np.maximum(depth_m / truth_m, truth_m / depth_m) < 1.25)
+    return [
+        Bin(int(i), int(pixels[i]), float(relative[i] / pixels[i]), float(close[i] / pixels[i]))
+        for i in np.flatnonzero(pixels)
+    ]
 
 
 def bin_name(index: int) -> str:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import RgbImage
 from depthrt.model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, Item
+from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.flicker import Flicker, pair_flicker
 from depthrt_benchmarks.evaluation.journal import Journal
-from depthrt_benchmarks.evaluation.measure import Row, measure, view
+from depthrt_benchmarks.evaluation.measure import Row, View, measure, view
 from depthrt_benchmarks.evaluation.motion import correspondence
 from depthrt_benchmarks.evaluation.predict import predict
 from depthrt_benchmarks.evaluation.protocol import Protocol
@@ -122,10 +122,10 @@ def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progre
     with closing(read_ahead(needed)) as pairs:
         for item, pair in pairs:
             key = f"image {item.name}"
-            if isinstance(pair, SourceError):
-                row, earlier = Row(item.name, item.sequence, f"unreadable: {pair}"), None
+            seen = _seen(item, pair, task.protocol)
+            if isinstance(seen, SourceError):
+                row, earlier = Row(item.name, item.sequence, f"unreadable: {seen}"), None
             else:
-                seen = view(pair, task.protocol)
                 frame = _frame(task, item, seen.image)
                 if key not in journal.entries:
                     row = measure(
@@ -143,6 +143,15 @@ def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progre
 
 def _missing(items: list[Item], known: list[bool]) -> list[Item]:
     return [item for item, done in zip(items, known, strict=True) if not done]
+
+
+def _seen(item: Item, pair: Pair | SourceError, protocol: Protocol) -> View | SourceError:
+    if isinstance(pair, SourceError):
+        return pair
+    try:
+        return view(pair, protocol)
+    except SourceError as error:
+        return SourceError(f"{item.name}: {error}")
 
 
 def _frame(task: Task, item: Item, image: RgbImage) -> _Frame:

@@ -195,3 +195,11 @@ def test_coloured_pictures_of_depth(command: Command, model_path: Path, tmp_path
     done = command("eval", model_path, tmp_path / "set")
     assert done.code == 2
     assert "is it a coloured picture of depth?" in done.complaint
+
+
+def test_a_crop_that_is_larger_than_the_images(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    done = command("eval", model_path, write_set(tmp_path / "desk"), "--crop", "kitti-benchmark")
+    assert done.code == 2
+    assert "000000: an image of 48x64 cannot be cut to KITTI's 352x1216" in done.complaint
