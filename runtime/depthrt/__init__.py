@@ -5,6 +5,8 @@
 >>> depth = model(depthrt.read_image("photo.jpg"))  # depth.values, depth.at_image_size()
 >>> for result in depthrt.stream("clip.mp4", model):
 ...     picture = depthrt.colourise(result.depth, result.display_range)
+>>> running = depthrt.start(depthrt.stream(0, model), on_result)    # a callback, in a thread
+>>> cloud = depthrt.point_cloud(image, depth, depthrt.CloudOptions(fov_deg=70))  # cloud.to_ply()
 """
 
 from depthrt.background import Background, start

@@ -40,7 +40,7 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
         "range": [_significant(value) for value in result.display_range],
         "depth": _distribution(depth.values),
         "scene_cut": result.scene_cut,
-        "reused": bool(getattr(result, "reused", False)),
+        "reused": result.reused,
         "dropped": dropped,
     }
 
