@@ -19,6 +19,7 @@ from depthrt_calibration.alignment import Fit
 ERROR_SCALE = 0.5  # the relative error that is drawn brightest
 _WIDTH = 360
 _QUALITY = 88
+_UNKNOWN = 118  # grey
 _SPARSE = 0.3  # of the pixels known
 Rgb = NDArray[np.uint8]
 
@@ -50,7 +51,7 @@ def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
     panels = (
         ("picture", _shrunk(seen.image, (height, width))),
         (f"prediction, {near:.2g}-{far:.2g} m", _depth_colours(depth_m, near, far, None)),
-        ("truth, same colours; black: unknown", _depth_colours(truth, near, far, seen.valid)),
+        ("truth, same colours; grey: unknown", _depth_colours(truth, near, far, seen.valid)),
         (
             f"|error| / truth, brightest: {ERROR_SCALE:g} and more",
             _error_colours(error, seen.valid),
@@ -84,13 +85,17 @@ def _error_colours(error: NDArray[np.float64], valid: NDArray[np.bool_]) -> Rgb:
 
 
 def _shaded(table: str, shade: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> Rgb:
-    """Values 0..1 in colours, black where not valid, at the size of a panel."""
+    """Values 0..1 in colours, grey where not valid, at the size of a panel."""
     index = np.rint(np.clip(shade, 0, 1) * 255).astype(np.uint8)
     picture = colour_table(table)[index]
     if valid is not None:
-        picture = np.where(valid[..., None], picture, 0).astype(np.uint8)
+        known = valid.astype(np.uint8)
+        picture = picture * known[..., None]
         if valid.mean() < _SPARSE:  # points of a laser scanner would vanish
-            picture = np.asarray(cv2.dilate(picture, np.ones((5, 5), np.uint8)), np.uint8)
+            around = np.ones((5, 5), np.uint8)
+            picture = np.asarray(cv2.dilate(picture, around), np.uint8)
+            known = np.asarray(cv2.dilate(known, around), np.uint8)
+        picture = np.where(known[..., None] > 0, picture, _UNKNOWN).astype(np.uint8)
     step = _step(picture.shape[1])
     return picture[::step, ::step]  # not blended, so that edges stay what they are
 
