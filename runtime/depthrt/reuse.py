@@ -41,6 +41,23 @@ class Reuse:
             raise UsageError(f"--reuse-max-age {self.max_age_s:g} is not above 0 s")
 
 
+def reuse_of(threshold: float | None, max_age_s: float | None, *, wanted: bool) -> Reuse | None:
+    """What was asked for on the command line; None where it was not.
+
+    Raises:
+        UsageError: limits for what was not asked for, or outside their range.
+    """
+    if not wanted:
+        for option, value in (("threshold", threshold), ("max-age", max_age_s)):
+            if value is not None:
+                raise UsageError(f"--reuse-{option} says when --reuse may: give --reuse, too")
+        return None
+    return Reuse(
+        THRESHOLD if threshold is None else threshold,
+        MAX_AGE_S if max_age_s is None else max_age_s,
+    )
+
+
 @dataclass
 class ReuseGate:
     """The state of one stream: the thumbnail and time of the frame that was last computed."""

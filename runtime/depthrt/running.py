@@ -17,12 +17,15 @@ from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import default_batch, stream
 from depthrt.results import Stats
+from depthrt.reuse import Reuse
 from depthrt.sinks import Sink, WindowSink, check_output, open_sink
 from depthrt.sinks.piped import PipeSink
 from depthrt.sources import Selection, Source, SourceInfo, open_source
 from depthrt.sources.base import without_password
 from depthrt.summary import Summary, stage_ms
 from depthrt.views import View
+
+PICTURE_SUFFIXES = (".mp4", ".png", ".jpg", ".jpeg")  # outputs to look at
 
 __all__ = ["Job", "Summary", "drive", "execute"]
 
@@ -46,6 +49,8 @@ class Job:
     downstream: Downstream = field(default_factory=Downstream)
     ladder: tuple[str, ...] = ()
     target_fps: float | None = None
+    stabilise: bool | None = None
+    reuse: Reuse | None = None
 
     @property
     def needs_output(self) -> bool:
@@ -82,7 +87,11 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         )
         sinks = open_sinks(job, output, info, model) + stack.enter_context(shared)
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
-        results = stream(source, ladder or model, batch=batch, stats=stats, limits=job.limits)
+        stabilise = is_stabilised(job, [output])
+        results = stream(
+            source, ladder or model, batch=batch, stats=stats, limits=job.limits,
+            stabilise=stabilise, reuse=job.reuse,
+        )  # fmt: skip
         start = time.perf_counter()
         progress = stack.enter_context(show_progress(info.frame_count))
         interrupted = drive(results, sinks, stats, progress)
@@ -92,6 +101,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
     return summarise(
         source, stats, model, seconds,
         output=output, sinks=sinks, interrupted=interrupted, ladder=ladder,
+        stabilised=stabilise, reuse=job.reuse is not None,
     )  # fmt: skip
 
 
@@ -156,6 +166,21 @@ def is_paced(job: Job, *, live: bool) -> bool:
     return not live and job.output is None and down.pipe is None and down.jsonl is None
 
 
+def is_stabilised(job: Job, outputs: Sequence[Path | None]) -> bool:
+    """Whether depth is steadied: as was asked, else where it is only looked at.
+
+    Depth to compute with stays what the model gave: 16-bit and float files and pipes, point clouds,
+    JSON lines.
+    """
+    if job.stabilise is not None:
+        return job.stabilise
+    down = job.downstream
+    raw = down.points or down.jsonl is not None or down.pipe in ("gray16le", "grayf32le")
+    return not raw and all(
+        output is None or output.suffix.lower() in PICTURE_SUFFIXES for output in outputs
+    )
+
+
 def check_limits(limits: LiveLimits, *, live: bool) -> None:
     """Refuse limits of live sources where there is none.
 
@@ -199,6 +224,8 @@ def summarise(
     name: str | None = None,
     error: str = "",
     ladder: Ladder | None = None,
+    stabilised: bool = False,
+    reuse: bool = False,
 ) -> Summary:
     """What is to be said of one source."""
     live = source.info.live  # of its results, those that were too late went nowhere
@@ -214,6 +241,8 @@ def summarise(
         stage_ms=stage_ms(stats),
         dropped=stats.dropped,
         scene_cuts=stats.scene_cuts,
+        stabilised=stabilised,
+        reused=stats.reused if reuse else None,
         clamped=sum(getattr(sink, "clamped", 0) for sink in sinks),
         lost=source.losses.sentence(),
         interrupted=interrupted,

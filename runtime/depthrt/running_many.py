@@ -23,6 +23,7 @@ from depthrt.running import (
     check_limits,
     existing,
     is_paced,
+    is_stabilised,
     load_ladder,
     load_model,
     open_sinks,
@@ -148,7 +149,10 @@ def _execute(
             outlets[name] = Outlet(name, source, output, sinks)
     batch = default_batch(model, len(outlets), live=live) if job.batch is None else job.batch
     lanes = [Lane(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
-    streams = Streams(lanes, ladder or model, batch, limits=job.limits)
+    stabilise = is_stabilised(job, outputs)
+    streams = Streams(
+        lanes, ladder or model, batch, limits=job.limits, stabilise=stabilise, reuse=job.reuse
+    )
     counts = [info.frame_count for info in infos]
     total = None if None in counts else sum(count or 0 for count in counts)
     start = time.perf_counter()
@@ -165,9 +169,19 @@ def _execute(
         summaries[name] = summarise(
             each.source, each.stats, model, seconds,
             output=each.output, sinks=each.sinks, interrupted=False, name=name, error=each.error,
+            stabilised=stabilise, reuse=job.reuse is not None,
         )  # fmt: skip
     in_order = [summaries[name] for name, _ in named]
-    return _totals(in_order, list(outlets.values()), model, batch, seconds, interrupted, ladder)
+    return _totals(
+        in_order,
+        list(outlets.values()),
+        model,
+        batch,
+        seconds,
+        interrupted,
+        ladder,
+        reuse=job.reuse is not None,
+    )
 
 
 def drive_many(
@@ -253,6 +267,8 @@ def _totals(
     seconds: float,
     interrupted: bool,
     ladder: Ladder | None,
+    *,
+    reuse: bool,
 ) -> Totals:
     stats = Stats()
     for outlet in outlets:
@@ -267,6 +283,7 @@ def _totals(
         seconds=seconds,
         rate_fps=frames / seconds,
         stage_ms=stage_ms(stats),
+        reused=stats.reused if reuse else None,
         dropped=stats.dropped,
         late=stats.late,
         latency_ms=stats.latency.as_ms(),

@@ -20,6 +20,9 @@ class Summary:
     - ``lost``: what the source could not give, in words;
     - ``assumed``: what nobody said of a point cloud's camera and scale, in words;
     - ``error``: why this one of several ended early, else empty;
+    - ``stabilised``: whether flicker was taken out of the depth;
+    - ``reused``, ``reused_share``: frames that did not change and were not computed; None when that
+      was not asked for;
     - ``ladder``: the models that a rate was held with, the share of frames of each, and every
       switch; None with one model.
     """
@@ -43,10 +46,17 @@ class Summary:
     error: str = ""
     assumed: str = ""
     ladder: dict[str, Any] | None = None
+    stabilised: bool = False
+    reused: int | None = None
+
+    @property
+    def reused_share(self) -> float | None:
+        """Frames that were not computed, of all, 0..1."""
+        return _share(self.reused, self.frames)
 
     def as_dict(self) -> dict[str, Any]:
         """The summary as a JSON object."""
-        return asdict(self)
+        return {**asdict(self), "reused_share": self.reused_share}
 
     def line(self) -> str:
         """The summary in one line."""
@@ -56,6 +66,7 @@ class Summary:
             f"ms a frame: {stages}",
             f"{_models(self.model, self.ladder)} on {self.provider}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
+            *_reused_parts(self.reused_share),
         ]
         if self.output is not None:
             parts.append(self.output)
@@ -68,6 +79,7 @@ class Summary:
         parts = [
             f"{self.source}: {_rate(self.frames, self.seconds, self.rate_fps)}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
+            *_reused_parts(self.reused_share),
             *(["failed"] if self.error else []),
             *([self.output] if self.output is not None else []),
         ]
@@ -116,10 +128,18 @@ class Totals:
     latency_ms: dict[str, float] | None
     interrupted: bool
     ladder: dict[str, Any] | None = None
+    reused: int | None = None
+
+    @property
+    def reused_share(self) -> float | None:
+        """Frames that were not computed, of all, 0..1."""
+        return _share(self.reused, self.frames)
 
     def as_dict(self) -> dict[str, Any]:
         """The totals as a JSON object, those of each stream in ``streams``."""
-        return {**asdict(self), "failed": self.failures}
+        streams = [each.as_dict() for each in self.streams]
+        share = {"reused_share": self.reused_share}
+        return {**asdict(self), "streams": streams, **share, "failed": self.failures}
 
     @property
     def failures(self) -> int:
@@ -141,6 +161,7 @@ class Totals:
             f"ms a frame: {stages}",
             f"{_models(self.model, self.ladder)} on {self.provider}, batch {self.batch}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
+            *_reused_parts(self.reused_share),
         ]
         return "\n".join([*(each.short_line() for each in self.streams), " | ".join(parts)])
 
@@ -180,3 +201,11 @@ def _live_parts(latency_ms: dict[str, float] | None, dropped: int, late: int) ->
     if dropped:
         parts.append(f"{dropped} dropped" + (f" ({late} too old)" if late else ""))
     return parts
+
+
+def _share(part: int | None, frames: int) -> float | None:
+    return None if part is None else part / max(1, frames)
+
+
+def _reused_parts(share: float | None) -> list[str]:
+    return [] if share is None else [f"{share:.0%} not computed, unchanged"]

@@ -97,6 +97,16 @@ def run(
         str,
         typer.Option(help="inferno, magma, plasma, viridis, turbo, ...", rich_help_panel=_LOOK),
     ] = "inferno",
+    stabilise: Annotated[
+        bool | None,
+        typer.Option(
+            "--stabilise/--no-stabilise",
+            help="Take the flicker out of the depth. Default: in what is to be looked at yes, in "
+            "depth to compute with no.",
+            show_default=False,
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Show it in a window (q ends).", rich_help_panel=_LOOK)
     ] = False,
@@ -112,6 +122,31 @@ def run(
         int | None,
         typer.Option(
             help="Frames per inference; 1, or what `depthrt tune` found.", rich_help_panel=_MACHINE
+        ),
+    ] = None,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse",
+            help="For cameras that stand still: while the picture does not change, give the depth "
+            "before it and compute nothing.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = False,
+    reuse_threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Grey levels of 255 by which a small part of the picture may differ; 4.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+    reuse_max_age: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Depth older than this is computed again; 2.",
+            rich_help_panel=_MACHINE,
         ),
     ] = None,
     fps: Annotated[
@@ -210,10 +245,12 @@ def run(
     from depthrt.downstream import Downstream, cloud_options, pipe_format
     from depthrt.errors import UsageError
     from depthrt.limits import LiveLimits
+    from depthrt.reuse import reuse_of
     from depthrt.running import Job, execute
     from depthrt.running_many import FORMS, execute_many
     from depthrt.sources import Selection, split_source
 
+    reused = reuse_of(reuse_threshold, reuse_max_age, wanted=reuse)
     limits = LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect)
     sources = [part for text in source for part in split_source(text)]
     pipe = pipe_format(output, form.value if form else None, len(sources))
@@ -245,6 +282,8 @@ def run(
         downstream=downstream,
         ladder=tuple(model or ()),
         target_fps=target_fps,
+        stabilise=stabilise,
+        reuse=reused,
     )
     summary: Summary | Totals
     if len(sources) == 1 and (form is None or pipe):
