@@ -126,6 +126,11 @@ def test_kitti_eigen(tmp_path: Path) -> None:
     assert "1 lines of the list have no ground truth" in found.warnings[1]
     name = f"{DRIVE}/image_02/0000000069"
     expect(found, name, images["0000000069"], raw.astype(np.float32) / 256)
+    (tmp_path / "kitti_eigen_test_files_with_gt.txt").unlink()
+    (tmp_path / "test_files.txt").write_text(f"{DATE}/{DRIVE} 5 l\n{DATE}/{DRIVE} 0000000069 r\n")
+    found = only(tmp_path, "kitti")
+    assert [item.name for item in found.items] == [f"{DRIVE}/image_02/0000000005"]
+    assert "1 of 2 pictures has no picture or depth map here" in found.warnings[0]
 
 
 def test_kitti_depth_benchmark(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.frame import RgbImage
+from depthrt.sources.images import quiet_opencv
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -62,8 +64,22 @@ def _key(path: Path) -> tuple[str, str]:
     return path.parts[-4], path.name
 
 
+def _stored(path: Path) -> RgbImage:
+    """The picture as it lies in the file, not turned by its EXIF entry: so lies the truth."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    with quiet_opencv():
+        image = cv2.imdecode(content, flags) if content.size else None
+    if image is None:
+        raise SourceError(f"{path} is no image that can be decoded")
+    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+
+
 def _read(picture: Path, depth: Path, unit_m: float) -> Pair:
-    image = read_image(picture)
+    image = _stored(picture)
     height, width = image.shape[:2]
     try:
         values = np.fromfile(depth, "<f4")

@@ -2,9 +2,10 @@
 
 - The Eigen split, or any drives: pictures of the raw data ``DATE/DRIVE_sync/image_02/data/N.png``
   (or .jpg) and annotated depth ``DRIVE_sync/proj_depth/groundtruth/image_02/N.png``, each anywhere
-  below DATASET (also under ``raw/``, ``train/``, ``val/``, ``gts/``). A list in the form of BTS
-  (``kitti_eigen_test_files_with_gt.txt``: picture, depth or ``None``, focal length) at the top of
-  DATASET restricts it to its lines; without one, all depth maps with a picture are used.
+  below DATASET (also under ``raw/``, ``train/``, ``val/``, ``gts/``). A list at the top of DATASET
+  restricts it to its lines: that of BTS (``kitti_eigen_test_files_with_gt.txt``: picture, depth or
+  ``None``, focal length) or of monodepth2 (``test_files.txt``: ``DATE/DRIVE_sync``, frame, ``l`` or
+  ``r``). Without one, all depth maps with a picture are used.
 - The selected validation images of the depth benchmark: ``val_selection_cropped/image`` and
   ``val_selection_cropped/groundtruth_depth``, already 352x1216.
 """
@@ -31,6 +32,7 @@ LAYOUT = "kitti"
 UNIT_M = 1 / 256
 EIGEN = Customs(1e-3, 80.0, "garg")
 BENCHMARK = Customs(1e-3, 80.0)
+_SIDES = {"l": "image_02", "r": "image_03"}
 _SELECTION = "val_selection_cropped"
 
 
@@ -64,7 +66,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     require_items(
         items, folder, "DATE/DRIVE_sync/image_02/data/N.png with proj_depth/groundtruth/image_02"
     )
-    noun = "picture" if listed is None else "picture or depth map"
+    noun = "picture" if listed is None else "picture or depth map here"
     warnings = missing_warning(missing, noun, len(keys))
     if listed is not None and None in listed:
         count = sum(key is None for key in listed)
@@ -99,6 +101,11 @@ def _list(folder: Path) -> list[Key | None] | None:
         lines = read_number_lines(path)
         if lines and all(len(words) >= 2 and "image_0" in words[0] for words in lines):
             return [_listed(words) for words in lines]
+        if lines and all(len(words) == 3 and words[2] in _SIDES for words in lines):
+            return [
+                (PurePosixPath(drive).name, _SIDES[side], frame.zfill(10))
+                for drive, frame, side in lines
+            ]
     return None
 
 
