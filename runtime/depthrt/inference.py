@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from depthrt.errors import InferenceError
 from depthrt.ladder import Ladder
 from depthrt.lanes import End, Lane, Lanes, Prepared
+from depthrt.model import DepthModel
 from depthrt.results import Finisher, Result
 from depthrt.reuse import Reuse, ReuseGate
 
@@ -71,17 +72,18 @@ class Inference:
         """The results of a group in order; the frames marked as unchanged are not computed."""
         changed = [item for item, unchanged in group if not unchanged]
         maps: Iterator[NDArray[np.float32]] = iter(())
+        busy_s = 0.0
         if changed:
-            model, start_s = changed[0].model, time.perf_counter()
+            start_s = time.perf_counter()
             try:
-                maps = iter(model.infer(np.stack([item.pixels for item in changed])))
+                maps = iter(changed[0].model.infer(np.stack([item.pixels for item in changed])))
             except InferenceError as error:
                 yield from self._failed(group, error)
                 return
             busy_s = time.perf_counter() - start_s
-            self._observe(changed, busy_s)
             for item in changed:
                 item.lane.stats.add("infer", busy_s / len(changed))
+        self._observe(group[0][0].model, len(group), busy_s)
         for item, unchanged in group:
             values = None if unchanged else next(maps)
             finisher = self._finishers[item.lane.name]
@@ -107,13 +109,13 @@ class Inference:
                     ended.add(event.stream)
                 yield event
 
-    def _observe(self, group: list[Prepared], busy_s: float) -> None:
+    def _observe(self, model: DepthModel, frames: int, busy_s: float) -> None:
         if self._ladder is None:
             return
         load = self._lanes.load(self._ladder.target_fps)
         self._ladder.observe(
-            group[0].model,
-            len(group),
+            model,
+            frames,
             busy_s=busy_s,
             idle_s=self._idle_s,
             starved=load.live and load.dropped == self._dropped,

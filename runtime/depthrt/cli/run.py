@@ -230,16 +230,18 @@ def run(
     Examples: `depthrt run demo`, `depthrt run clip.mp4 --view side`,
     `depthrt run clip.mp4 -o depth.mkv`, `depthrt run 0 --show`.
 
-    Several at once, batched through one model, an output of each in a folder; one that fails does
-    not stop the others: `depthrt run clips/*.mp4 -o out/`,
+    Several at once, batched through one model, an output of each in a folder;
+    one that fails does not stop the others: `depthrt run clips/*.mp4 -o out/`,
     `depthrt run 0 rtsp://camera/stream -o out/ --format mkv`.
 
-    Onwards: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`, `depthrt run 0 --jsonl - | jq .depth`,
+    Onwards: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`,
+    `depthrt run 0 --jsonl - | jq .depth`,
     `depthrt run rtsp://camera/stream --preview 8000`,
     `depthrt run photo.jpg -o cloud.ply --fov 70 --near 1 --far 8`.
 
-    Live sources keep the newest frame, so that depth is never late, and count those dropped.
-    One that goes away is tried again. A rate is held with a ladder of models:
+    Live sources keep the newest frame, so that depth is never late, and count
+    those dropped. One that goes away is tried again. A rate is held with a
+    ladder of models:
     `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
     from depthrt.downstream import Downstream, cloud_options, pipe_format
