@@ -12,7 +12,7 @@ from depthrt.errors import DepthrtError
 from depthrt.models import find_model
 from depthrt_benchmarks.quantisation import cases
 from depthrt_export.build import build
-from depthrt_export.options import ExportOptions
+from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases
 
 _CONVERT = Path(__file__).parent / "peers" / "litert_engine.py"
@@ -45,18 +45,19 @@ def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made |
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
     source, float32 = case.source(folder), folder / "float32.onnx"
+    told = SourceOptions(**case.said)
     options = ExportOptions(overwrite=True, max_error=0.5)
     if not float32.is_file():
-        build(source, float32, case.said, options, Phases(quiet=True))
+        build(source, float32, told, options, Phases(quiet=True))
     int8, refused = folder / "int8.onnx", ""
     if name == "depthrt-s":
         int8 = find_model(None)
     elif not int8.is_file():
         try:
-            build(source, int8, case.said, replace(options, precision="int8"), Phases(quiet=True))
+            build(source, int8, told, replace(options, precision="int8"), Phases(quiet=True))
         except DepthrtError as error:
             refused = str(error)
-    said = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(case.said).items()}
+    said = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(told).items()}
     tflite, failure = folder / "float32.tflite", "no --litert-python"
     if litert is not None and not tflite.is_file():
         failure = _convert({"source": source, "said": said}, folder, tflite, litert)

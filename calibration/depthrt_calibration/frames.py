@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
+from depthrt.frame import image_size
 from depthrt.models import DEMO_CLIP
 from depthrt.prepare import prepare
 from depthrt.sources import open_source
@@ -21,10 +22,14 @@ _UNKNOWN_LENGTH_STRIDE = 10  # a stream: neighbours look alike
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A prepared frame: ``pixels`` uint8 RGB 3,h,w; ``label`` names its source and index."""
+    """A prepared frame: ``pixels`` uint8 RGB 3,h,w; ``label`` names its source and index.
+
+    ``size``: height and width of the picture that it was prepared from, where that is known.
+    """
 
     pixels: NDArray[np.uint8]
     label: str
+    size: tuple[int, int] | None = None
 
     def at_size(self, height: int, width: int) -> Sample:
         """The same picture stretched to another size."""
@@ -55,7 +60,9 @@ def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sampl
     with closing(opened.frames()) as frames:  # type: ignore[type-var]  # sources give generators
         for number, frame in enumerate(frames):
             if number % stride == 0:
-                samples.append(Sample(prepare(frame.image, spec), f"{frame.stream}#{frame.index}"))
+                label = f"{frame.stream}#{frame.index}"
+                size = image_size(frame.image)
+                samples.append(Sample(prepare(frame.image, spec), label, size))
             if len(samples) == count:
                 break
     if not samples:

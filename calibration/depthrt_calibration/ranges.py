@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, shape_inference
+
+from depthrt.errors import DepthrtError
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -16,13 +18,27 @@ if TYPE_CHECKING:
     from depthrt_calibration.frames import Sample
 
 Ranges = dict[str, tuple[float, float]]
+Late: TypeAlias = Callable[[], bool]
+"""Whether the time is up."""
 
 HISTOGRAM_BINS = 2048
 _TENSORS_AT_A_TIME = 16  # raw tensors held in memory while histograms are filled
 
 
+class OutOfTimeError(DepthrtError):
+    """The time was up before all frames were run."""
+
+
+def never() -> bool:
+    """The time is never up."""
+    return False
+
+
 def collect_ranges(
-    model: onnx.ModelProto, samples: Sequence[Sample], percentile: float | None = None
+    model: onnx.ModelProto,
+    samples: Sequence[Sample],
+    percentile: float | None = None,
+    late: Late = never,
 ) -> Ranges:
     """Smallest and largest value of every float32 tensor that a node computes.
 
@@ -31,13 +47,17 @@ def collect_ranges(
         percentile: of the values to keep inside the range, such as 99.99, cut at both ends by half
             the rest, from a histogram of 2048 bins between the extremes (a second run); None keeps
             all (min-max).
+        late: asked before every frame.
+
+    Raises:
+        OutOfTimeError: ``late`` said so before all frames were run.
     """
     names = float_tensors(model)
-    ranges = _extremes(model, names, samples)
+    ranges = _extremes(model, names, samples, late)
     if percentile is None:
         return ranges
     tail = (1 - percentile / 100) / 2
-    counts = _histograms(model, ranges, samples)
+    counts = _histograms(model, ranges, samples, late)
     return {name: _cut(ranges[name], counts[name], tail) for name in names}
 
 
@@ -49,7 +69,9 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
     return [name for name in made if types.get(name) == TensorProto.FLOAT]
 
 
-def _extremes(model: onnx.ModelProto, names: list[str], samples: Sequence[Sample]) -> Ranges:
+def _extremes(
+    model: onnx.ModelProto, names: list[str], samples: Sequence[Sample], late: Late
+) -> Ranges:
     """One run with a ReduceMin and a ReduceMax after every tensor: scalars come out, no maps."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
@@ -64,7 +86,7 @@ def _extremes(model: onnx.ModelProto, names: list[str], samples: Sequence[Sample
     low = np.full(len(names), np.inf)
     high = np.full(len(names), -np.inf)
     session = open_quietly(watched)
-    for batch in one_by_one(session, samples):
+    for batch in one_by_one(session, samples, late):
         values = np.array([float(v) for v in session.run(None, {"image": batch})])
         low = np.minimum(low, values[: len(names)])
         high = np.maximum(high, values[len(names) :])
@@ -72,7 +94,7 @@ def _extremes(model: onnx.ModelProto, names: list[str], samples: Sequence[Sample
 
 
 def _histograms(
-    model: onnx.ModelProto, ranges: Ranges, samples: Sequence[Sample]
+    model: onnx.ModelProto, ranges: Ranges, samples: Sequence[Sample], late: Late
 ) -> dict[str, NDArray[np.int64]]:
     counts = {name: np.zeros(HISTOGRAM_BINS, np.int64) for name in ranges}
     names = list(ranges)
@@ -85,7 +107,7 @@ def _histograms(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in chunk
         )
         session = open_quietly(watched)
-        for batch in one_by_one(session, samples):
+        for batch in one_by_one(session, samples, late):
             for name, value in zip(chunk, session.run(None, {"image": batch}), strict=True):
                 low, high = ranges[name]
                 if high > low:
@@ -108,11 +130,19 @@ def _cut(
 
 
 def one_by_one(
-    session: ort.InferenceSession, samples: Sequence[Sample]
+    session: ort.InferenceSession, samples: Sequence[Sample], late: Late = never
 ) -> Iterator[NDArray[np.uint8]]:
-    """Every frame alone, or as often as a graph of a fixed batch wants it."""
+    """Every frame alone, or as often as a graph of a fixed batch wants it.
+
+    Raises:
+        OutOfTimeError: ``late`` said so before the last one.
+    """
     batch = session.get_inputs()[0].shape[0]
-    for sample in samples:
+    for number, sample in enumerate(samples):
+        if late():
+            raise OutOfTimeError(
+                f"the time was up after {number} of {len(samples)} calibration frames"
+            )
         yield np.repeat(sample.pixels[None], batch if isinstance(batch, int) else 1, axis=0)
 
 

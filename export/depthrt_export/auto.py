@@ -8,9 +8,14 @@ from typing import Any
 
 import onnx
 
+from depthrt.errors import DepthrtError
+from depthrt.providers import AUTO_ORDER, SessionOptions
+from depthrt.session import open_session
+from depthrt.tuned import offered_providers
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.labelled import Labelled, labelled_frames
 from depthrt_export.blocks import has_attention
+from depthrt_export.chosen_frames import Chosen
 from depthrt_export.convert import Made, proof_facts, source_name
 from depthrt_export.explain import explain, refusal
 from depthrt_export.journal import Journal, journal_place, search_key
@@ -18,6 +23,7 @@ from depthrt_export.judge import Judge
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import ExportOptions
 from depthrt_export.paired import Timer, timer
+from depthrt_export.pareto import CPU
 from depthrt_export.phases import Phases
 from depthrt_export.place import write_model
 from depthrt_export.recipes import Material
@@ -44,7 +50,7 @@ def to_auto(
     zero: tuple[float, ...] | None,
     float_path: Path,
     place: Path,
-    frames: tuple[list[Sample], list[Sample]],
+    frames: Chosen,
     options: ExportOptions,
     phases: Phases,
     measure: Timer | None = None,
@@ -54,19 +60,19 @@ def to_auto(
     Args:
         made: the float32 graph and its proof; ``zero`` as of the folded normalisation.
         place: where the file is to be; the journal lies beside it.
-        frames: for calibration, and for validation.
         measure: how latency is taken; by running in turn with float32 if not said.
 
     Raises:
         DepthrtError: what is wrong with the input, or a full disk; run again, it goes on.
     """
-    calibration, held_out = _few(frames[0], made.model), frames[1]
+    calibration, held_out = _few(frames.calibration, made.model), frames.validation
     machine = target(options.target)
     labelled = _labelled(network, options)
     with phases("float32 depth of the validation frames"):
         judge = Judge.of(float_path, network.kind, held_out, labelled)
-    settings = (machine, options.max_drop, _TIMING_S, network.kind, zero)
     truths = [f.sample for f in labelled]
+    providers, lacking = _providers(float_path) if machine.timed else ((), ())
+    settings = (machine, options.max_drop, _TIMING_S, network.kind, zero, *providers)
     key = search_key(made.model, [calibration, held_out, truths], settings)
     search = Search(
         Material(made.model, zero, calibration),
@@ -77,21 +83,31 @@ def to_auto(
         measure or timer(_TIMING_S),
         float_path.parent,
         phases.say,
+        providers=providers,
     )
     with phases("search"):
         found = search.run()
     facts = _facts(found, options, machine, len(calibration))
     measured = {**made.measured, "search": facts}
     if found.picked is None:
-        kept = Made(made.model, made.proof, made.reference, (), measured, (refusal(found),))
+        kept = Made(
+            made.model, made.proof, made.reference, (), measured, (*lacking, refusal(found))
+        )
         return Auto(kept, found)
     with phases("make and prove the pick"):
         applied = search.make(found.picked)
         path = float_path.with_name("picked.onnx")
         write_model(applied.model, path)
-        proof = prove(network, file_reference(float_path), path, held_out, options.vary)
+        proof = prove(
+            network,
+            file_reference(float_path),
+            path,
+            held_out,
+            options.vary,
+            provider=found.picked.provider,
+        )
     measured["fidelity"] = proof_facts(proof)
-    notes = (*applied.notes, *explain(found))
+    notes = (*lacking, *applied.notes, *explain(found))
     result = Made(
         applied.model,
         proof,
@@ -99,9 +115,29 @@ def to_auto(
         applied.float_nodes,
         measured,
         notes,
+        runs_here=found.picked.provider == CPU or works(path, CPU),
         precision=applied.precision,
     )
     return Auto(result, found)
+
+
+def works(path: Path, provider: str) -> bool:
+    """Whether this machine runs the file through the provider."""
+    try:
+        open_session(path, SessionOptions(provider))
+    except DepthrtError:
+        return False
+    return True
+
+
+def _providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Providers that run float32 here beside the CPU's, and a note on each that does not work."""
+    offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
+    working = tuple(name for name in offered if works(float_path, name))
+    broken = [name for name in offered if name not in working]
+    return working, tuple(
+        f"provider {name} is installed, but does not work here" for name in broken
+    )
 
 
 def _few(calibration: list[Sample], model: onnx.ModelProto) -> list[Sample]:
@@ -123,6 +159,8 @@ def _facts(found: Found, options: ExportOptions, machine: Target, count: int) ->
     return {
         "target": machine.name,
         "recipe": "float32" if picked is None else picked.recipe,
+        "provider": CPU if picked is None else picked.provider,
+        "providers": list(found.providers),
         "float_blocks": [] if picked is None else list(picked.float_blocks),
         "error": None if picked is None else picked.error,
         "worst": None if picked is None else picked.worst,

@@ -16,9 +16,9 @@ from depthrt.sinks.base import check_target
 from depthrt.spec import ModelSpec, Precision
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.auto import to_auto
-from depthrt_export.chosen_frames import chosen_frames
+from depthrt_export.chosen_frames import Chosen, chosen_frames
 from depthrt_export.convert import Made, proof_facts, source_name, to_half_precision, to_int8
-from depthrt_export.explain import refusal
+from depthrt_export.explain import document, refusal
 from depthrt_export.fold import fold_normalisation
 from depthrt_export.graph import export_graph
 from depthrt_export.network import DepthNetwork
@@ -69,6 +69,7 @@ class Report:
             "times_s": dict(self.times_s),
             "notes": list(self.notes),
             "spec": asdict(self.spec),
+            **({} if self.found is None else {"search": document(self.found)}),
         }
 
 
@@ -89,7 +90,8 @@ def build(
         network = load_network(source, said)
         form = probe(network)
     with phases("read frames"):
-        calibration, samples = _frames(network, options)
+        chosen = _frames(network, options)
+        samples = list(chosen.validation)
     with phases("trace and translate"):
         model = export_graph(network, form, options.vary, opset_for(options))
     with phases("fold and rewrite"):
@@ -110,11 +112,10 @@ def build(
         made = Made(model, proof, "PyTorch", (), {"proof": proof_facts(proof)}, ())
         auto = None
         if options.precision == "auto":
-            frames = (calibration, samples)
-            auto = to_auto(network, made, folded.zero, work, target, frames, options, phases)
+            auto = to_auto(network, made, folded.zero, work, target, chosen, options, phases)
             made = auto.made
         elif options.precision == "int8":
-            made = to_int8(network, made, folded, work, calibration, samples, options, phases)
+            made = to_int8(network, made, folded, work, chosen, options, phases)
         elif options.precision != "float32":
             made = to_half_precision(network, form, made, Path(folder), samples, options, phases)
         spec = _spec(network, options, made, [folded.note, *rewrites])
@@ -125,7 +126,7 @@ def build(
         spec,
         made.proof,
         made.reference,
-        (folded.note, *rewrites, *made.notes),
+        (*chosen.notes, folded.note, *rewrites, *made.notes),
         phases.times_s,
         peak_memory_bytes(),
         target.stat().st_size,
@@ -138,10 +139,10 @@ def opset_for(options: ExportOptions) -> int:
     return max(options.opset, BFLOAT16_OPSET) if options.precision == "bfloat16" else options.opset
 
 
-def _frames(network: DepthNetwork, options: ExportOptions) -> tuple[list[Sample], list[Sample]]:
+def _frames(network: DepthNetwork, options: ExportOptions) -> Chosen:
     """Frames for the ranges (int8 and auto), and frames for the proof that are not among them."""
     if options.precision not in ("int8", "auto"):
-        return [], sample_frames(options.frames, PROOF_FRAMES, network.input)
+        return Chosen([], sample_frames(options.frames, PROOF_FRAMES, network.input))
     return chosen_frames(options, network.input)
 
 

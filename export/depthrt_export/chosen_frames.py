@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from depthrt.errors import UsageError
 from depthrt.spec import InputSpec
 from depthrt_calibration.feature import emptiness
 from depthrt_calibration.frames import Sample, sample_frames, split
-from depthrt_calibration.store import pixel_hash
+from depthrt_calibration.overlap import overlap
 from depthrt_export.options import ExportOptions
 
 CALIBRATION_FRAMES = 64
 HELD_OUT_FRAMES = 16
 FEWEST = 10
+FEWEST_UNSEEN = 2
+
+_MOST_ENLARGED = 4.0  # times, a side: beyond, a frame holds no edge that the network will meet
+_STRETCHED = 1.5  # ratio of aspects from which on it is worth a word
 
 
-def chosen_frames(options: ExportOptions, spec: InputSpec) -> tuple[list[Sample], list[Sample]]:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Frames for the ranges, frames that they never saw, and what is to be said of both."""
+
+    calibration: list[Sample]
+    validation: list[Sample]
+    notes: tuple[str, ...] = ()
+
+
+def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
     """Calibration and validation frames: of two sources, or of one that is split.
 
+    Validation frames that are calibration frames too, or near-duplicates of one, are left out.
+
     Raises:
-        UsageError: too few frames, frames that show nothing, or frames in both sets.
+        UsageError: too few frames, frames that show nothing or are far too small, or frames that
+            are the same in both sets.
     """
     name = options.precision
     judged = options.validate or (options.frames if options.calibration else None)
     if judged is None and not options.calibration:
         count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
         calibration, held_out = split(_seen(sample_frames(options.frames, count, spec), "--frames"))
-        known = {pixel_hash(s.pixels) for s in calibration}  # a still picture in a video
-        held_out = [s for s in held_out if pixel_hash(s.pixels) not in known]
     else:
         source = options.calibration or options.frames
         calibration = _seen(sample_frames(source, CALIBRATION_FRAMES, spec), "calibration")
         held_out = _seen(sample_frames(judged, HELD_OUT_FRAMES, spec), "validation")
-        _require_apart(calibration, held_out)
     if len(calibration) < FEWEST or not held_out:
         raise UsageError(
             f"{name} needs ranges from at least {FEWEST} frames, not {len(calibration)}: give a "
             "video or more images as --frames"
         )
-    return calibration, held_out
+    _require_size([*calibration, *held_out], spec)
+    unseen, note = _unseen(calibration, held_out)
+    notes = [note, _stretched([*calibration, *held_out], spec)]
+    return Chosen(calibration, unseen, tuple(text for text in notes if text))
 
 
 def _seen(samples: list[Sample], role: str) -> list[Sample]:
@@ -53,11 +70,46 @@ def _seen(samples: list[Sample], role: str) -> list[Sample]:
     return kept
 
 
-def _require_apart(calibration: Sequence[Sample], held_out: Sequence[Sample]) -> None:
-    known = {pixel_hash(s.pixels): s.label for s in calibration}
-    shared = [s for s in held_out if pixel_hash(s.pixels) in known]
-    if shared:
+def _unseen(calibration: Sequence[Sample], held_out: Sequence[Sample]) -> tuple[list[Sample], str]:
+    """The validation frames unlike any calibration frame, and what was left out."""
+    shared = overlap(calibration, held_out)
+    if len(shared) == len(held_out) and all(s.same for s in shared):
         raise UsageError(
-            f"{len(shared)} of {len(held_out)} validation frames are calibration frames too "
-            f"({shared[0].label}): judge on frames that calibration has not seen"
+            f"all {len(held_out)} validation frames are calibration frames too "
+            f"({shared[0].validation}): judge on frames that calibration has not seen"
         )
+    labels = {s.validation for s in shared}
+    kept = [s for s in held_out if s.label not in labels]
+    if len(kept) < min(FEWEST_UNSEEN, len(held_out)):
+        raise UsageError(
+            f"{len(shared)} of {len(held_out)} validation frames look like calibration frames "
+            f"({shared[0].validation} like {shared[0].calibration}): give other scenes as "
+            "--validate"
+        )
+    if not shared:
+        return kept, ""
+    same = sum(s.same for s in shared)
+    what = f"{same} calibration frames and {len(shared) - same} near-duplicates of such"
+    return kept, f"left out of {len(held_out)} validation frames: {what}"
+
+
+def _require_size(samples: Sequence[Sample], spec: InputSpec) -> None:
+    """Refuse thumbnails: enlarged that far, they give ranges that no camera's frame will have."""
+    for sample in samples:
+        if sample.size is None:
+            continue
+        height, width = sample.size
+        if max(spec.height / height, spec.width / width) > _MOST_ENLARGED:
+            raise UsageError(
+                f"the frame {sample.label} of {height}x{width} pixels is too small for a network "
+                f"of {spec.height}x{spec.width}: give frames as large as the camera's"
+            )
+
+
+def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:
+    """A word on frames of another shape than the network's, which are squeezed into it."""
+    if spec.resize == "pad":
+        return ""
+    aspects = [s.size[1] / s.size[0] * spec.height / spec.width for s in samples if s.size]
+    odd = sum(max(a, 1 / a) > _STRETCHED for a in aspects)
+    return f"{odd} of {len(aspects)} frames are of another shape than the input" if odd else ""

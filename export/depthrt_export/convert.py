@@ -13,6 +13,7 @@ from depthrt.errors import AccuracyGateError, ModelError
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
+from depthrt_export.chosen_frames import Chosen
 from depthrt_export.fold import FoldResult
 from depthrt_export.latency import latency_ratio
 from depthrt_export.network import DepthNetwork
@@ -49,8 +50,7 @@ def to_int8(
     made: Made,
     folded: FoldResult,
     float_path: Path,
-    calibration: list[Sample],
-    held_out: list[Sample],
+    frames: Chosen,
     options: ExportOptions,
     phases: Phases,
 ) -> Made:
@@ -60,7 +60,7 @@ def to_int8(
         AccuracyGateError: it differs by more than ``options.max_error``.
         UsageError: nothing in the graph can be quantised.
     """
-    recipe = Int8Recipe()
+    recipe, calibration, held_out = Int8Recipe(), frames.calibration, frames.validation
     with phases("collect ranges"):
         ranges = collect_ranges(made.model, calibration, recipe.percentile)
     with phases("quantise"):

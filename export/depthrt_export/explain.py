@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from depthrt_export.pareto import Measured, fits
+from typing import Any
+
+from depthrt_export.pareto import Measured, fits, float32
 from depthrt_export.search import Found
 from depthrt_export.sensitivity import ranked
 
@@ -27,6 +29,23 @@ def refusal(found: Found) -> str:
         f"no candidate is both within {allowed} of float32 and clearly faster, so the float32 "
         f"model was kept (best: {listed}){late}"
     )
+
+
+def document(found: Found) -> dict[str, Any]:
+    """All that was measured, for JSON."""
+    picked = found.picked or float32()
+    return {
+        "picked": picked.name,
+        "error": picked.error,
+        "worst": picked.worst,
+        "ratio": picked.ratio,
+        "explained": list(explain(found)),
+        "validation_frames": found.frames,
+        "providers": list(found.providers),
+        "candidates": [c.to_dict() for c in found.candidates],
+        "sensitivity": {name: dict(errors) for name, errors in found.sensitivity.items()},
+        "complete": not found.out_of_time,
+    }
 
 
 def line(candidate: Measured) -> str:

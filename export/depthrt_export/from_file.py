@@ -41,14 +41,13 @@ def build_from_file(source: Path, target: Path, options: ExportOptions, phases: 
         nn.Identity(), spec.name, spec.kind, spec.input, Normalisation(), licence=spec.licence
     )
     with phases("read frames"):
-        calibration, samples = chosen_frames(options, spec.input)
+        chosen = chosen_frames(options, spec.input)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
         work = Path(folder) / "float32.onnx"
         shutil.copyfile(source, work)
-        proof = prove(network, file_reference(work), work, samples[:1])
+        proof = prove(network, file_reference(work), work, chosen.validation[:1])
         made = Made(model, proof, "float32", (), dict(spec.measured), ())
-        frames = (calibration, samples)
-        auto = to_auto(network, made, pixel_zero(model), work, target, frames, options, phases)
+        auto = to_auto(network, made, pixel_zero(model), work, target, chosen, options, phases)
         made = auto.made
         spec = dataclasses.replace(
             spec,
@@ -57,13 +56,13 @@ def build_from_file(source: Path, target: Path, options: ExportOptions, phases: 
             measured=made.measured,
         )
         with phases("write and load"):
-            finish(made.model, spec, Path(folder) / target.name, target)
+            finish(made.model, spec, Path(folder) / target.name, target, made.runs_here)
     return Report(
         target,
         spec,
         made.proof,
         made.reference,
-        made.notes,
+        (*chosen.notes, *made.notes),
         phases.times_s,
         peak_memory_bytes(),
         target.stat().st_size,

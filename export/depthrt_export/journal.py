@@ -17,7 +17,7 @@ import onnx
 from depthrt.errors import WriteError
 from depthrt_calibration.frames import Sample
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 def journal_place(target: Path) -> Path:

@@ -56,13 +56,13 @@ class Judge:
         abs_rel = judge._abs_rel(session)
         return cls(float_path, kind, judge.validation, references, judge.labelled, abs_rel)
 
-    def errors(self, path: Path, count: int | None = None) -> list[float]:
+    def errors(self, path: Path, count: int | None = None, provider: str = "cpu") -> list[float]:
         """Mean |difference| over the spread, of each of the first ``count`` frames.
 
         Raises:
             DepthrtError: the file does not run here.
         """
-        session = open_session(path, SessionOptions("cpu"))
+        session = open_session(path, SessionOptions(provider))
         return [
             _error(reference, _run(session, sample.pixels))
             for sample, reference in zip(
@@ -70,11 +70,11 @@ class Judge:
             )
         ]
 
-    def drop(self, path: Path) -> float | None:
+    def drop(self, path: Path, provider: str = "cpu") -> float | None:
         """Growth of AbsRel over float32's, 0.01 is one percent; None without ground truth."""
         if not self.labelled:
             return None
-        session = open_session(path, SessionOptions("cpu"))
+        session = open_session(path, SessionOptions(provider))
         return self._abs_rel(session) / max(self.float_abs_rel, 1e-9) - 1
 
     def _abs_rel(self, session: ort.InferenceSession) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from depthrt_export.paired import Paired
 
 FLOAT = "float32"
+CPU = "cpu"
 _SAME_TIME = 1.05
 
 
@@ -16,7 +17,7 @@ _SAME_TIME = 1.05
 class Measured:
     """A candidate and its figures.
 
-    - ``recipe``: its name; ``float_blocks``: blocks left in float;
+    - ``recipe``: its name; ``float_blocks``: blocks left in float; ``provider`` that ran it;
     - ``error``, ``worst``: mean and worst frame of mean |difference| over the float depth's
       2-98 percentile spread, on frames that calibration never saw;
     - ``drop``: relative growth of AbsRel on a labelled set, None without one;
@@ -31,12 +32,14 @@ class Measured:
     drop: float | None = None
     latency: Paired | None = None
     refused: str = ""
+    provider: str = CPU
 
     @property
     def name(self) -> str:
-        """The recipe, and how many blocks it spares."""
+        """The recipe, how many blocks it spares, and the provider if it is not the CPU's."""
         count = len(self.float_blocks)
-        return f"{self.recipe}, {count} block{'s' * (count != 1)} float" if count else self.recipe
+        spared = f", {count} block{'s' * (count != 1)} float" if count else ""
+        return self.recipe + spared + (f", on {self.provider}" if self.provider != CPU else "")
 
     @property
     def loss(self) -> float | None:
@@ -64,6 +67,7 @@ class Measured:
             drop=content["drop"],
             latency=None if latency is None else Paired(**latency),
             refused=content["refused"],
+            provider=content["provider"],
         )
 
 

@@ -23,7 +23,7 @@ import onnx
 from depthrt.errors import UsageError
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
-from depthrt_calibration.ranges import Ranges, collect_ranges
+from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
 from depthrt_export.blocks import ATTENTION, constant_products, leading_to
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.quantise import Int8Recipe, head_nodes, quantise
@@ -76,7 +76,14 @@ class HalfRecipe:
     precision: HalfPrecision
 
 
-Recipe: TypeAlias = StaticRecipe | DynamicRecipe | HalfRecipe
+@dataclass(frozen=True)
+class FloatRecipe:
+    """The graph as it is, for providers that run it faster than the CPU's."""
+
+    name: str = "float32"
+
+
+Recipe: TypeAlias = StaticRecipe | DynamicRecipe | HalfRecipe | FloatRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +92,14 @@ class Material:
 
     - ``model``: the float32 graph, rewritten, with its normalisation folded;
     - ``zero``: what it subtracts from pixels before the first convolution, None if not folded;
-    - ``calibration``: real frames that ranges come from.
+    - ``calibration``: real frames that ranges come from;
+    - ``late``: whether the time for collecting them is up.
     """
 
     model: onnx.ModelProto
     zero: tuple[float, ...] | None
     calibration: Sequence[Sample]
+    late: Late = never
     _made: dict[str, onnx.ModelProto] = field(default_factory=dict, repr=False)
     _ranges: dict[tuple[bool, float | None], Ranges] = field(default_factory=dict, repr=False)
 
@@ -99,7 +108,7 @@ class Material:
         if not smoothed:
             return self.model
         if "smoothed" not in self._made:
-            self._made["smoothed"], _ = smooth(self.model, self.calibration)
+            self._made["smoothed"], _ = smooth(self.model, self.calibration, late=self.late)
         return self._made["smoothed"]
 
     def ranges(self, smoothed: bool, percentile: float | None) -> Ranges:
@@ -107,7 +116,7 @@ class Material:
         key = (smoothed, percentile)
         if key not in self._ranges:
             graph = self.graph(smoothed)
-            self._ranges[key] = collect_ranges(graph, self.calibration, percentile)
+            self._ranges[key] = collect_ranges(graph, self.calibration, percentile, self.late)
         return self._ranges[key]
 
 
@@ -127,6 +136,8 @@ def apply(recipe: Recipe, material: Material, float_nodes: Sequence[str] = ()) -
     Raises:
         UsageError: the recipe finds nothing to work on.
     """
+    if isinstance(recipe, FloatRecipe):
+        return Applied(material.model, "float32", (), ())
     with _silent():
         if isinstance(recipe, StaticRecipe):
             return _static(recipe, material, tuple(float_nodes))

@@ -1,9 +1,13 @@
 """The search for the fastest graph that still sees depth.
 
-1. Every recipe of the target by itself: error on unseen frames, time beside float32.
+1. Every recipe of the target by itself: error on unseen frames, time beside float32 on the CPU; on
+   this machine through every provider that is installed and works, where it has to beat float32
+   through the same provider as well.
 2. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
    the most sensitive blocks left in float, more of them until the error fits.
 3. The pick: the fastest that fits and is clearly faster than float32.
+
+What is not clearly faster is refused; it is measured up to three times as long before that is said.
 
 Every measurement goes into the journal at once; a search that was cut short goes on from there.
 """
@@ -16,13 +20,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from depthrt.errors import DepthrtError, WriteError
+from depthrt_calibration.ranges import OutOfTimeError, never
 from depthrt_export.blocks import blocks
 from depthrt_export.journal import Journal
 from depthrt_export.judge import Judge
 from depthrt_export.paired import Timer
-from depthrt_export.pareto import Measured, fits, front, pick
+from depthrt_export.pareto import CPU, Measured, fits, front, pick
 from depthrt_export.place import write_model
-from depthrt_export.recipes import Applied, Material, Recipe, apply
+from depthrt_export.recipes import (
+    Applied,
+    DynamicRecipe,
+    FloatRecipe,
+    Material,
+    Recipe,
+    StaticRecipe,
+    apply,
+)
 from depthrt_export.sensitivity import counts, measure_blocks, ranked
 from depthrt_export.targets import Target
 
@@ -52,6 +65,7 @@ class Found:
     limits: Limits
     target: Target
     frames: int
+    providers: tuple[str, ...]
     reused: int
     out_of_time: bool
 
@@ -63,7 +77,10 @@ class Found:
 
 @dataclass(eq=False)
 class Search:
-    """One search; ``folder`` takes the candidates' files, one at a time."""
+    """One search; ``folder`` takes the candidates' files, one at a time.
+
+    ``providers``: those beside the CPU's that work here.
+    """
 
     material: Material
     judge: Judge
@@ -73,25 +90,29 @@ class Search:
     timer: Timer
     folder: Path
     say: Say = lambda _: None
+    providers: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
     _start_s: float = field(init=False, default=0.0)
     _groups: Mapping[str, tuple[str, ...]] = field(init=False)
+    _float_ratio: dict[str, float] = field(init=False, default_factory=dict)
     _reused: int = field(init=False, default=0)
     _cut: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._groups = blocks(self.material.model.graph)
+        self.material = replace(self.material, late=lambda: self._left_s() <= 0)
 
     def run(self) -> Found:
         """Measure, recover, pick."""
         self._start_s = self.clock()
         recipes = self.target.recipes(self.material.model.graph)
         alone = [m for r in recipes if (m := self._candidate(r)) is not None]
+        for provider in self.providers:
+            alone.extend(self._through(provider, recipes))
         found, sensitivity = list(alone), {}
-        for recipe in self._worth_saving(recipes, alone):
+        for recipe, plain in self._worth_saving(recipes, alone):
             errors = self._sensitivity(recipe)
             sensitivity[recipe.name] = errors
-            plain = next(m for m in alone if m.recipe == recipe.name)
             found.extend(self._saved(recipe, errors, plain))
         return Found(
             pick(found, self.limits.max_drop),
@@ -100,42 +121,59 @@ class Search:
             self.limits,
             self.target,
             len(self.judge.validation),
+            (CPU, *self.providers),
             self._reused,
             self._cut,
         )
 
     def make(self, measured: Measured) -> Applied:
-        """The graph of a candidate."""
-        recipes = self.target.recipes(self.material.model.graph)
+        """The graph of a candidate; ranges are collected again if an earlier search did."""
+        recipes = (FloatRecipe(), *self.target.recipes(self.material.model.graph))
         recipe = next(r for r in recipes if r.name == measured.recipe)
-        return apply(recipe, self.material, self._nodes(measured.float_blocks))
+        material = replace(self.material, late=never)
+        return apply(recipe, material, self._nodes(measured.float_blocks))
 
-    def _worth_saving(self, recipes: Sequence[Recipe], alone: Sequence[Measured]) -> list[Recipe]:
+    def _through(self, provider: str, recipes: Sequence[Recipe]) -> list[Measured]:
+        """float32 and every recipe through another provider."""
+        plain = self._candidate(FloatRecipe(), provider=provider)
+        if plain is None or plain.ratio is None:
+            return [] if plain is None else [plain]
+        self._float_ratio[provider] = min(1.0, plain.ratio)
+        others = [self._candidate(r, provider=provider) for r in recipes]
+        return [plain, *(m for m in others if m is not None)]
+
+    def _worth_saving(
+        self, recipes: Sequence[Recipe], alone: Sequence[Measured]
+    ) -> list[tuple[Recipe, Measured]]:
         """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
         best = pick(alone, self.limits.max_drop)
         bar = best.ratio if best is not None and best.ratio is not None else 1.0
-        by_name = {r.name: r for r in recipes}
+        by_name = {r.name: r for r in recipes if isinstance(r, (StaticRecipe, DynamicRecipe))}
         wanting = [
             m
             for m in alone
-            if not m.refused and m.loss is not None and not fits(m, self.limits.max_drop)
+            if m.recipe in by_name and not (m.latency and m.latency.slower)
+            and m.loss is not None and m.loss <= _HOPELESS * self.limits.max_drop
+            and not fits(m, self.limits.max_drop)
             and (best is None or (m.ratio is not None and m.ratio < 0.95 * bar))
         ]  # fmt: skip
         wanting.sort(key=lambda m: m.ratio if m.ratio is not None else 0.0)
-        return [by_name[m.recipe] for m in wanting[:_RECOVERED_RECIPES]]
+        return [(by_name[m.recipe], m) for m in wanting[:_RECOVERED_RECIPES]]
 
     def _saved(
         self, recipe: Recipe, errors: Mapping[str, float], plain: Measured
     ) -> list[Measured]:
-        """The recipe with more and more blocks in float, until it fits or is too slow."""
+        """The recipe with more and more blocks in float, until it fits or is clearly too slow."""
         made: list[Measured] = []
         order = ranked(errors)
         for count in counts(errors, plain.loss or 0.0, self.limits.max_drop):
-            candidate = self._candidate(recipe, tuple(order[:count]))
+            candidate = self._candidate(recipe, tuple(order[:count]), plain.provider)
             if candidate is None:
                 break
             made.append(candidate)
-            if candidate.refused or fits(candidate, self.limits.max_drop):
+            slow = candidate.latency is not None and candidate.latency.slower
+            failed = candidate.loss is None
+            if slow or failed or fits(candidate, self.limits.max_drop):
                 break
         return made
 
@@ -152,7 +190,7 @@ class Search:
             self.say(f"sensitivity of {block}, {recipe.name}")
             try:
                 path = self._write(recipe, spared)
-            except WriteError:
+            except (WriteError, OutOfTimeError):
                 raise
             except DepthrtError:
                 return None
@@ -162,16 +200,21 @@ class Search:
         def late() -> bool:
             return self.clock() >= end_s
 
-        errors = measure_blocks(list(self._groups), error_of, late)
+        try:
+            errors = measure_blocks(list(self._groups), error_of, late)
+        except OutOfTimeError:
+            errors = {}
         if len(errors) == len(self._groups):
             self.journal.put(name, errors)
         else:
             self._cut = True
         return errors
 
-    def _candidate(self, recipe: Recipe, spared: tuple[str, ...] = ()) -> Measured | None:
+    def _candidate(
+        self, recipe: Recipe, spared: tuple[str, ...] = (), provider: str = CPU
+    ) -> Measured | None:
         """A candidate measured, now or before; None where the time is up."""
-        name = f"{recipe.name}|{','.join(spared)}"
+        name = f"{recipe.name}|{provider}|{','.join(spared)}"
         kept = self.journal.entries.get(name)
         if kept is not None:
             self._reused += 1
@@ -179,18 +222,23 @@ class Search:
         if self._left_s() <= 0:
             self._cut = True
             return None
-        self.say(Measured(recipe.name, spared).name)
-        measured = self._measure(recipe, spared)
+        blank = Measured(recipe.name, spared, provider=provider)
+        self.say(blank.name)
+        try:
+            measured = self._measure(recipe, blank)
+        except OutOfTimeError:
+            self._cut = True
+            return None
         self.journal.put(name, measured.to_dict())
         return measured
 
-    def _measure(self, recipe: Recipe, spared: tuple[str, ...]) -> Measured:
-        blank = Measured(recipe.name, spared)
+    def _measure(self, recipe: Recipe, blank: Measured) -> Measured:
+        provider = blank.provider
         try:
-            path = self._write(recipe, spared)
-            errors = self.judge.errors(path)
-            drop = self.judge.drop(path)
-        except WriteError:
+            path = self._write(recipe, blank.float_blocks)
+            errors = self.judge.errors(path, provider=provider)
+            drop = self.judge.drop(path, provider)
+        except (WriteError, OutOfTimeError):
             raise
         except DepthrtError as error:
             return replace(blank, refused=_reason(error))
@@ -204,9 +252,12 @@ class Search:
             return seen
         if (seen.loss or 0.0) > _HOPELESS * self.limits.max_drop:
             return replace(seen, refused=f"sees no depth any more (loss {seen.loss:.2g})")
-        latency = self.timer(path, self.judge.float_path, self.judge.validation[0].pixels)
-        slow = "" if latency.faster else (
-            f"not clearly faster than float32: {latency.ratio:.2f} of its time "
+        pixels = self.judge.validation[0].pixels
+        latency = self.timer(path, self.judge.float_path, pixels, provider)
+        bar = self._float_ratio.get(provider, 1.0)
+        what = "float32" if bar == 1 else f"float32 through {provider} ({bar:.2f})"
+        slow = "" if latency.high < bar else (
+            f"not clearly faster than {what}: {latency.ratio:.2f} of float32's time "
             f"[{latency.low:.2f}-{latency.high:.2f}]"
         )  # fmt: skip
         return replace(seen, latency=latency, refused=slow)
@@ -227,5 +278,5 @@ def _reason(error: DepthrtError) -> str:
     """Why a candidate cannot be run, without the path of a temporary file."""
     _, found, what = str(error).partition("Could not find an implementation for ")
     if found:
-        return f"onnxruntime's CPU provider has no kernel for {what.split(' ')[0]}"
+        return f"onnxruntime has no kernel here for {what.split(' ')[0]}"
     return str(error).splitlines()[0]

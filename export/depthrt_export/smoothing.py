@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from depthrt_calibration.frames import Sample
-from depthrt_calibration.ranges import one_by_one, open_quietly
+from depthrt_calibration.ranges import Late, never, one_by_one, open_quietly
 
 ALPHA = 0.5
 
@@ -28,13 +28,17 @@ Array = NDArray[np.float32]
 
 
 def smooth(
-    model: onnx.ModelProto, samples: Sequence[Sample], alpha: float = ALPHA
+    model: onnx.ModelProto, samples: Sequence[Sample], alpha: float = ALPHA, late: Late = never
 ) -> tuple[onnx.ModelProto, int]:
-    """A copy whose normalisations feed products evenly, and how many of them there were."""
+    """A copy whose normalisations feed products evenly, and how many of them there were.
+
+    Raises:
+        OutOfTimeError: ``late`` said so before all frames were run.
+    """
     work = onnx.ModelProto()
     work.CopyFrom(model)
     places = smoothable(work.graph)
-    peaks = _channel_peaks(work, [norm.output[0] for norm, _ in places], samples)
+    peaks = _channel_peaks(work, [norm.output[0] for norm, _ in places], samples, late)
     for norm, readers in places:
         _move(work.graph, norm, readers, peaks[norm.output[0]], alpha)
     _drop_unread(work.graph)
@@ -91,7 +95,7 @@ def _replaced(graph: onnx.GraphProto, old: str, stem: str, values: NDArray[np.fl
 
 
 def _channel_peaks(
-    model: onnx.ModelProto, names: list[str], samples: Sequence[Sample]
+    model: onnx.ModelProto, names: list[str], samples: Sequence[Sample], late: Late
 ) -> Mapping[str, Array]:
     """Greatest |value| of each channel on the frames, reduced inside the graph."""
     if not names:
@@ -111,7 +115,7 @@ def _channel_peaks(
         graph.output.append(helper.make_tensor_value_info(f"{name}.peak", TensorProto.FLOAT, None))
     session = open_quietly(watched)
     peaks: list[Array] = []
-    for batch in one_by_one(session, samples):
+    for batch in one_by_one(session, samples, late):
         values = session.run(None, {"image": batch})
         peaks = [np.maximum(a, b) for a, b in zip(peaks, values, strict=True)] if peaks else values
     return dict(zip(names, peaks, strict=True))

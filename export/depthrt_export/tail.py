@@ -46,9 +46,9 @@ def lean_tail(model: onnx.ModelProto) -> list[str]:
 
 
 def _resize_alone(graph: onnx.GraphProto, resize: onnx.NodeProto) -> None:
-    for name, axis in ((_ZEROS, 0), (_ONES, 1)):
+    for name, number in ((_ZEROS, 0), (_ONES, 1)):
         if all(i.name != name for i in graph.initializer):
-            graph.initializer.append(numpy_helper.from_array(np.array([axis], np.int64), name))
+            graph.initializer.append(numpy_helper.from_array(np.array([number], np.int64), name))
     source, result = resize.input[0], resize.output[0]
     flat, seen, large, back = (f"{resize.name}.{part}" for part in ("flat", "seen", "large", "map"))
     resize.input[0], resize.output[0] = seen, large

@@ -99,6 +99,7 @@ def prove(
     samples: Sequence[Sample],
     vary: frozenset[Vary] = frozenset(),
     tolerance: Tolerance = UNBOUNDED,
+    provider: str = "cpu",
 ) -> Proof:
     """Compare the file with the reference on every frame, and at two more batches and sizes.
 
@@ -107,7 +108,7 @@ def prove(
         InferenceError: the reference or the file gives NaN or infinity.
         UsageError: what was to vary does not, or depth is the same everywhere.
     """
-    session = open_session(path, SessionOptions("cpu"))
+    session = open_session(path, SessionOptions(provider))
     frames = []
     for sample in samples:
         expected = reference(sample.pixels[None])[0]

@@ -21,12 +21,26 @@ def depthrt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     return Command(capfd, monkeypatch)
 
 
-def folder_of(path: Path, count: int, level: int | None = None, seed: int = 5) -> Path:
+def again(source: Path, path: Path) -> Path:
+    """The same pictures as JPEG: no pixel is equal, and nothing is new."""
+    path.mkdir()
+    for picture in source.glob("*.png"):
+        cv2.imwrite(str(path / f"{picture.stem}.jpg"), cv2.imread(str(picture)))
+    return path
+
+
+def folder_of(
+    path: Path,
+    count: int,
+    level: int | None = None,
+    seed: int = 5,
+    side: tuple[int, int] = (96, 144),
+) -> Path:
     """Pictures of blurred noise, or of one level."""
     path.mkdir()
     random = np.random.default_rng(seed)
     for i in range(count):
-        picture = cv2.resize(random.integers(0, 256, (6, 9, 3), dtype=np.uint8), (144, 96))
+        picture = cv2.resize(random.integers(0, 256, (6, 9, 3), dtype=np.uint8), side[::-1])
         cv2.imwrite(str(path / f"{i:02d}.png"), picture if level is None else picture * 0 + level)
     return path
 
@@ -69,6 +83,24 @@ def test_elsewhere_from_a_float32_file(
     assert "is int8 already" in again.complaint
 
 
+def test_near_duplicates_are_left_out_and_said(
+    depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    unseen = folder_of(tmp_path / "unseen", 6)
+    for number, picture in enumerate(sorted(again(Path(frames), tmp_path / "re").iterdir())[:3]):
+        picture.rename(unseen / f"again{number}.jpg")
+    (unseen / "equal.png").write_bytes((Path(frames) / "00.png").read_bytes())
+    outcome = depthrt(
+        "export", unet.target, "-o", tmp_path / "m.onnx", "--precision", "auto", "--target",
+        "x86-vnni", "--calibration", frames, "--validate", unseen, "--json", "--max-drop", "50%",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["notes"][0] == (
+        "left out of 10 validation frames: 1 calibration frames and 3 near-duplicates of such"
+    )
+    assert outcome.document["spec"]["measured"]["search"]["validation_frames"] == 6
+
+
 def test_gate_that_nothing_passes(
     depthrt: Command, tmp_path: Path, unet: Report, frames: str
 ) -> None:
@@ -84,20 +116,34 @@ def test_gate_that_nothing_passes(
     assert model.spec.measured["search"]["recipe"] == "float32"
 
 
-@pytest.mark.parametrize("case", ["few", "black", "same", "target", "drop", "plain", "labels"])
+@pytest.mark.parametrize(
+    "case",
+    ["few", "black", "same", "near", "small", "tensors", "target", "drop", "plain", "labels"],
+)
 def test_mistakes_are_one_sentence(
     case: str, depthrt: Command, tmp_path: Path, unet: Report, frames: str
 ) -> None:
     few, black = folder_of(tmp_path / "few", 4), folder_of(tmp_path / "black", 12, level=2)
+    recoded = again(Path(frames), tmp_path / "recoded")
+    small = folder_of(tmp_path / "small", 20, side=(12, 18))
+    tensors = tmp_path / "tensors.npy"
+    np.save(tensors, np.zeros((20, 3, 48, 64), np.float32))
     arguments, sentence = {
         "few": (("--frames", few), "ranges from at least 10 frames, not 3"),
         "black": (("--frames", black), "all 12 --frames frames are black or of one colour"),
-        "same": (("--frames", frames, "--validate", frames), "are calibration frames too"),
+        "same": (
+            ("--calibration", frames, "--validate", frames), "frames are calibration frames too"
+        ),
+        "near": (
+            ("--calibration", frames, "--validate", recoded), "validation frames look like calib"
+        ),
+        "small": (("--frames", small), "of 12x18 pixels is too small for a network of 64x96"),
+        "tensors": (("--frames", tensors), "tensors.npy"),
         "target": (("--frames", frames, "--target", "pdp11"), "'pdp11' is none of host"),
         "drop": (("--frames", frames, "--max-drop", "much"), "is not a share such as 5%"),
         "plain": (("--frames", frames, "--precision", "int8"), "only --precision auto"),
         "labels": (("--frames", frames, "--dataset", few), "does not say depth_unit_m"),
-    }[case]
+    }[case]  # fmt: skip
     outcome = depthrt(
         "export", unet.target, "-o", tmp_path / "m.onnx", "--precision", "auto", *arguments
     )
