@@ -47,6 +47,11 @@ def test_latency_is_in_milliseconds(make_clip: MakeClip, model: DepthModel) -> N
     assert record(replace(result, latency_s=0.0123), 0)["latency_ms"] == 12.3
 
 
+def test_depth_of_an_earlier_frame_is_said(make_clip: MakeClip, model: DepthModel) -> None:
+    result = next(stream(make_clip(), model))
+    assert record(replace(result, reused=True), 0)["reused"] is True
+
+
 def test_each_line_is_there_at_once(make_clip: MakeClip, model: DepthModel, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     stats = Stats(dropped=2)

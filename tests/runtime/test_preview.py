@@ -12,12 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
 import pytest
 
 from clips import picture
+from commands import outcome, spawn
 from depthrt import DepthModel, Frame, Result, TargetError, UsageError, stream
 from depthrt.depth import Depth
 from depthrt.sinks.preview import PreviewSink, parse_address
@@ -187,6 +189,26 @@ def test_a_port_in_use_is_a_sentence(sink: PreviewSink) -> None:
     port = urlsplit(sink.url).port
     with pytest.raises(TargetError, match=f"--preview {port} cannot be opened .*another port"):
         PreviewSink(str(port), "tiny", "gray", lambda name: 0)
+
+
+def test_a_run_is_watched_from_another_process(make_clip: MakeClip, model_path: Path) -> None:
+    sources = [make_clip(frames=50, size=SIZE), make_clip(frames=50)]
+    process = spawn("run", *sources, "-m", model_path, "--preview", 0)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("depthrt: preview at http://127.0.0.1:")
+    url = said.split()[-1]
+    deadline_s, shown = time.monotonic() + 30, list[dict[str, Any]]()
+    while len(shown) < 2:
+        assert time.monotonic() < deadline_s
+        with urlopen(f"{url}figures.json", timeout=10) as answer:
+            shown = json.load(answer)["streams"]
+    assert {stream["stream"] for stream in shown} == {source.name for source in sources}
+    with urlopen(f"{url}frame/0.jpg", timeout=10) as answer:
+        assert answer.read(2) == b"\xff\xd8"
+    ended = outcome(process)
+    assert (ended.code, ended.err) == (0, "")
+    assert "100 frames in " in ended.out.splitlines()[-1]
 
 
 def test_addresses() -> None:
