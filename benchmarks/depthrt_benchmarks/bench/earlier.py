@@ -124,10 +124,9 @@ def _by_yardstick(
     times, standards = cell["blocks_ms"], document["yardstick"]["blocks_ms"]
     past = [math.log(a / b) for a, b in zip(times, standards, strict=False)]
     if len(past) < FEWEST_BLOCKS:
-        raise UsageError(f"{path} holds {len(past)} turns: run `depthrt bench --duration 4` for it")
-    wanted = Wanted(
-        (setting.provider,), (cell["threads"],), (setting.batch,), (tuple(cell["size"]),)
-    )
+        raise UsageError(f"{path} holds {len(past)} turns of {FEWEST_BLOCKS}: measure it again")
+    sizes = None if setting.size is None else (setting.size,)
+    wanted = Wanted((setting.provider,), (cell["threads"],), (setting.batch,), sizes)
     (head,) = cells_of([side.label], [side.model], wanted)
     standard = yardstick()
     for one in (standard, head):

@@ -20,9 +20,9 @@ from depthrt_benchmarks.bench.frames import Size, network_feed
 from depthrt_benchmarks.bench.runners import Load, Local
 from depthrt_benchmarks.bench.statistics import percentiles
 
-_BLOCK_S = 0.2
+_LONGEST_TURN_S = 0.2
+_FEWEST_TURNS = 10  # so that an earlier result can be compared with
 _WARM_UP_S, _FEWEST_WARM_UPS = 0.1, 3
-_FEWEST_RUNS = 10
 _KEPT = 500  # latencies of a cell that go into the result, evenly thinned
 
 
@@ -131,7 +131,7 @@ def measure(
     while any(unfinished := [_wanting(cell, duration_s) for cell in cells]):
         for cell, wanting in zip(cells, unfinished, strict=True):
             if wanting:
-                turn(cell)
+                turn(cell, min(_LONGEST_TURN_S, duration_s / _FEWEST_TURNS))
                 progress(cell)
 
 
@@ -142,11 +142,11 @@ def warm_up(cell: Cell) -> None:
         cell.warm_up_ms += cell.runner.run()
 
 
-def turn(cell: Cell) -> list[float]:
+def turn(cell: Cell, seconds: float = _LONGEST_TURN_S) -> list[float]:
     """Run for a moment; the times, which the cell has kept."""
     cell.runner.run()  # the first of a turn meets another's caches
     taken_ms: list[float] = []
-    end_s = time.perf_counter() + _BLOCK_S
+    end_s = time.perf_counter() + seconds
     while not taken_ms or time.perf_counter() < end_s:
         taken_ms += cell.runner.run()
     cell.taken_ms += taken_ms
@@ -155,7 +155,7 @@ def turn(cell: Cell) -> list[float]:
 
 
 def _wanting(cell: Cell, duration_s: float) -> bool:
-    return len(cell.taken_ms) < _FEWEST_RUNS or sum(cell.taken_ms) < 1e3 * duration_s
+    return len(cell.blocks_ms) < _FEWEST_TURNS or sum(cell.taken_ms) < 1e3 * duration_s
 
 
 def check(wanted: Wanted) -> None:

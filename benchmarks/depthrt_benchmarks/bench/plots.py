@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from depthrt_benchmarks.bench.report import size_text
+from depthrt_benchmarks.bench.report import size_text, threads_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ def _name(document: dict[str, Any], cell: dict[str, Any]) -> str:
     if len({c["bound_provider"] for c in cells}) > 1:
         parts.append(cell["bound_provider"])
     if len({c["threads"] for c in cells}) > 1:
-        parts.append(f"{cell['threads']} threads")
+        parts.append(threads_text(cell["threads"]))
     if len({tuple(c["size"]) for c in cells}) > 1:
         parts.append(size_text(cell["size"]))
     return ", ".join(parts)
@@ -112,18 +112,21 @@ def _throughput(document: dict[str, Any], axes: Axes, key: str, label: str) -> N
 
 def _stages(document: dict[str, Any], axes: Axes) -> None:
     rows = [row for row in document["clips"] if "frames" in row]
-    names = [f"{row['model']}\n{row['provider']}, {row['threads']} threads" for row in rows]
+    names = [f"{row['model']}\n{row['provider']}, {threads_text(row['threads'])}" for row in rows]
     left = np.zeros(len(rows))
     for colour, stage in zip(COLOURS, ("decode", "prepare", "infer", "write"), strict=False):
         widths = np.array([row[f"{stage}_ms"] for row in rows])
         axes.barh(names, widths, 0.5, left=left, color=colour, label=stage)
         left += widths
     ends = [row["end_to_end_ms"] for row in rows]
-    axes.plot(ends, names, "|", color="#1c1b22", markersize=22, label="end to end (wall)")
+    axes.plot(ends, names, "|", color="#1c1b22", markersize=22, label="wall")
     axes.set(title="A clip, file to file", xlabel="ms a frame at work; stages run side by side")
     axes.set_xlim(right=1.35 * max(*left, *ends))
     axes.margins(y=0.3)
-    axes.legend(loc="lower right")
+    axes.invert_yaxis()
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncols=5, fontsize=8,
+                handlelength=1, columnspacing=1)  # fmt: skip
 
 
 def _pareto(document: dict[str, Any], axes: Axes) -> None:

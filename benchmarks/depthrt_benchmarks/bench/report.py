@@ -15,8 +15,8 @@ _CELL_HEAD = ("model", "provider", "threads", "size", "batch", "p50 ms", "p90", 
               "worst", "frames/s", "warm-up first")  # fmt: skip
 _START_HEAD = ("model", "provider", "threads", "load ms", "first run ms", "usual run ms",
                "Python to first depth ms", "peak memory MB", "of the model MB")  # fmt: skip
-_CLIP_HEAD = ("model", "provider", "clip", "frames/s", "ms a frame", "CPU ms", "decode", "prepare",
-              "infer", "write")  # fmt: skip
+_CLIP_HEAD = ("model", "provider", "threads", "clip", "frames/s", "ms a frame", "CPU ms",
+              "decode", "prepare", "infer", "write")  # fmt: skip
 _OPERATORS_SHOWN = 8
 
 
@@ -46,7 +46,8 @@ def sections(document: dict[str, Any]) -> list[tuple[str, Sequence[str], list[Ro
         ),
     ]
     for item in document["profiles"]:
-        where = f"{item['model']} on {item['provider']}, batch {item['batch']}"
+        where = f"{item['model']} on {item['provider']}, {threads_text(item['threads'])}, "
+        where += f"batch {item['batch']}"
         rows = _profile_rows(item)
         title = f"Profile of {where}: {item['total_ms']:.2f} ms in {item['nodes']} nodes"
         found.append((title, ("", "nodes", "ms", "share"), rows))
@@ -98,6 +99,11 @@ def size_text(size: Sequence[int]) -> str:
     return "x".join(map(str, size))
 
 
+def threads_text(count: int) -> str:
+    """1 thread, 2 threads."""
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
 def _pending(cell: Cell) -> Row:
     known = [cell.label, cell.provider, str(cell.threads), size_text(cell.size), str(cell.batch)]
     return [*known, *["…"] * (len(_CELL_HEAD) - len(known))]
@@ -126,7 +132,8 @@ def _start_row(row: dict[str, Any]) -> Row:
 def _clip_row(row: dict[str, Any]) -> Row:
     keys = ("end_to_end_fps", "end_to_end_ms", "cpu_ms", "decode_ms", "prepare_ms", "infer_ms",
             "write_ms")  # fmt: skip
-    return [row["model"], row["provider"], row["clip"], *(f"{row[k]:.2f}" for k in keys)]
+    where = [row["model"], row["provider"], str(row["threads"]), row["clip"]]
+    return [*where, *(f"{row[k]:.2f}" for k in keys)]
 
 
 def _profile_rows(item: dict[str, Any]) -> list[Row]:

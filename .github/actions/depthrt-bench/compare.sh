@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Compares MODEL as it is here with MODEL as it is at BASE_REF: the step of the action, and of
+# `.ci/run`. Exit code: that of `depthrt bench compare`, 4 when the gate has failed.
+#
+#   MODEL=depth.onnx BASE_REF=main FAIL_ABOVE=1.05 bash compare.sh
+#
+# BASE_MODEL names a file instead of a ref. Beside the exit code: Markdown in GITHUB_STEP_SUMMARY,
+# `verdict`, `ratio` and `table` in GITHUB_OUTPUT, JSON in HISTORY.
+set -euo pipefail
+: "${MODEL:?the path of a depthrt .onnx file}"
+output=${GITHUB_OUTPUT:-/dev/null}
+history=${HISTORY:-depthrt-bench}
+work=$(mktemp -d "${RUNNER_TEMP:-/tmp}/depthrt-bench.XXXXXX")
+summary=${GITHUB_STEP_SUMMARY:-$work/summary.md}
+[ -n "${GITHUB_STEP_SUMMARY:-}" ] || trap 'cat "$summary" 2>/dev/null || true' EXIT
+
+if [ ! -f "$MODEL" ]; then
+  echo "depthrt-bench: there is no model at $MODEL" >&2
+  exit 2
+fi
+
+base=${BASE_MODEL:-}
+if [ -z "$base" ]; then
+  : "${BASE_REF:?a branch or commit, or BASE_MODEL}"
+  # A checkout of CI is shallow and knows no other branch.
+  git rev-parse -q --verify "$BASE_REF^{commit}" >/dev/null || {
+    git fetch -q --depth 1 origin "$BASE_REF"
+    BASE_REF=FETCH_HEAD
+  }
+  if ! git cat-file -e "$BASE_REF:./$MODEL" 2>/dev/null; then
+    echo "There is no $MODEL at $BASE_REF: nothing to compare with." >>"$summary"
+    exit 0
+  fi
+  base="$work/base.onnx"
+  git show "$BASE_REF:./$MODEL" >"$base"
+  if head -c 60 "$base" | grep -q "git-lfs"; then
+    git lfs smudge <"$base" >"$work/smudged.onnx"
+    base="$work/smudged.onnx"
+  fi
+fi
+
+gate=()
+[ -z "${FAIL_ABOVE:-}" ] || gate=(--fail-above "$FAIL_ABOVE")
+code=0
+depthrt bench compare "$base" "$MODEL" "${gate[@]}" --seconds "${BENCH_SECONDS:-60}" \
+  --markdown "$work/table.md" --history "$history" --json >"$work/compare.json" || code=$?
+
+if [ -s "$work/table.md" ]; then
+  { echo "### depthrt bench: $MODEL"; echo; cat "$work/table.md"; } >>"$summary"
+  {
+    python3 -c 'import json, sys
+found = json.load(open(sys.argv[1]))
+print("verdict=" + found["verdict"])
+print("ratio=" + str(found["ratio"]))' "$work/compare.json"
+    echo "table=$work/table.md"
+  } >>"$output"
+fi
+exit "$code"

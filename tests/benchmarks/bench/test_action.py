@@ -1,0 +1,114 @@
+"""The step of the CI action, run as CI runs it: in a repository with a base branch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from depthrt.models import find_model
+from slower import slower
+
+ROOT = Path(__file__).parents[3]
+ACTION = ROOT / ".github" / "actions" / "depthrt-bench"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A clone whose origin has the built-in model on its main branch."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    git(origin, "init", "-q", "-b", "main")
+    (origin / "models").mkdir()
+    (origin / "models" / "depth.onnx").write_bytes(find_model(None).read_bytes())
+    git(origin, "add", ".")
+    git(origin, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "model")
+    git(tmp_path, "clone", "-q", str(origin), str(clone))
+    git(clone, "checkout", "-q", "-b", "change")
+    return clone
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True)
+
+
+def step(folder: Path, **settings: str) -> tuple[int, str, str]:
+    """Exit code, summary and outputs of the step."""
+    commands = folder / "bin"
+    commands.mkdir(exist_ok=True)
+    (commands / "depthrt").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "from depthrt.cli import main; main()" "$@"\n'
+    )
+    (commands / "depthrt").chmod(0o755)
+    summary, output = folder / "summary.md", folder / "output.txt"
+    given = {
+        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
+        "MODEL": "models/depth.onnx",
+        "BASE_REF": "main",
+        "BENCH_SECONDS": "20",
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "GITHUB_OUTPUT": str(output),
+        "GITHUB_SHA": "abc",
+        **settings,
+    }
+    done = subprocess.run(
+        ["bash", str(ACTION / "compare.sh")],
+        cwd=folder,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    texts = [path.read_text() if path.is_file() else "" for path in (summary, output)]
+    return done.returncode, texts[0], texts[1]
+
+
+def test_a_slower_model_fails_the_gate(repository: Path) -> None:
+    model = repository / "models" / "depth.onnx"
+    slower(find_model(None), model)
+    code, summary, output = step(repository, FAIL_ABOVE="1.05")
+    assert code == 4
+    assert "Gate at 1.05: **failed**" in summary
+    assert "verdict=slower" in output
+    (entry,) = json.loads((repository / "depthrt-bench" / "history.json").read_text())
+    assert entry["revision"] == "abc"
+    assert entry["regressed"]
+    published = json.loads((repository / "depthrt-bench" / "benchmark.json").read_text())
+    assert published[0]["value"] == entry["ratio"] > 1.05
+    assert {"name", "unit", "value"} <= set(published[1])
+
+
+def test_the_same_model_passes(repository: Path) -> None:
+    code, summary, _ = step(repository, FAIL_ABOVE="1.5")
+    assert code == 0
+    assert "Gate at 1.5: **passed**" in summary
+
+
+def test_a_model_that_the_base_has_not_is_no_regression(repository: Path) -> None:
+    (repository / "models" / "new.onnx").write_bytes(find_model(None).read_bytes())
+    code, summary, _ = step(repository, MODEL="models/new.onnx")
+    assert code == 0
+    assert "nothing to compare with" in summary
+
+
+def test_a_missing_model_is_said(repository: Path) -> None:
+    assert step(repository, MODEL="models/gone.onnx")[0] == 2
+
+
+def test_the_action_hands_every_input_to_its_steps() -> None:
+    action = yaml.safe_load((ACTION / "action.yml").read_text())
+    used = json.dumps(action["runs"])
+    assert all(f"inputs.{name}" in used for name in action["inputs"])
+    script = (ACTION / "compare.sh").read_text()
+    (compare,) = (s for s in action["runs"]["steps"] if s.get("id") == "compare")
+    assert all(f"${{{name}" in script or f"${name}" in script for name in compare["env"])
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bench.yml").read_text())
+    steps = workflow["jobs"]["built-in-model"]["steps"]
+    (own,) = (s for s in steps if str(s.get("uses", "")).startswith("./"))
+    assert set(own["with"]) <= set(action["inputs"])
+    assert (ROOT / own["with"]["model"]).is_file()

@@ -1,0 +1,139 @@
+"""Runs logged with MLflow and read back by MLflow itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands import Command
+from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt_calibration import tracking
+from depthrt_calibration.tracking import Run
+from models import build_model, expected_depth
+
+pytest.importorskip("mlflow", reason="needs the extra track")
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """A folder with two runs, and the model of both."""
+    folder = tmp_path_factory.mktemp("runs")
+    model = build_model(folder / "tiny.onnx")
+    report = folder / "report.html"
+    report.write_text("<p>measured</p>")
+    runs = [
+        Run(
+            "bench",
+            f"tiny {n}",
+            {"size": [48, 64], "machine": {"cores": 2}, "none": None},
+            {"cpu/batch 1/p50_ms": 1.5 + n, "odd name*": 1.0, "lost": float("nan")},
+            {"bench.json": {"cells": [n]}},
+            (report,),
+            model,
+        )
+        for n in range(2)
+    ]
+    target = folder / "tracked"
+    tracking.check(str(target))
+    return target, model, [tracking.log(str(target), run) for run in runs]
+
+
+def client(target: Path) -> Any:
+    import mlflow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(f"sqlite:///{target / 'mlflow.db'}")
+        return mlflow.MlflowClient()
+
+
+def test_parameters_metrics_and_reports_are_there(logged: tuple[Path, Path, list[str]]) -> None:
+    target, _, (first, second) = logged
+    found = client(target)
+    runs = [found.get_run(number) for number in (first, second)]
+    assert {run.info.experiment_id for run in runs} == {
+        found.get_experiment_by_name("depthrt-bench").experiment_id
+    }
+    assert [run.data.metrics["cpu/batch 1/p50_ms"] for run in runs] == [1.5, 2.5]
+    assert runs[0].data.metrics["odd name_"] == 1.0
+    assert "lost" not in runs[0].data.metrics
+    assert runs[0].data.params["machine.cores"] == "2"
+    assert "none" not in runs[0].data.params
+    place = target / "artifacts" / first / "artifacts"
+    assert (place / "report.html").read_text() == "<p>measured</p>"
+    assert json.loads((place / "bench.json").read_text()) == {"cells": [0]}
+
+
+def test_the_model_is_one_of_mlflows_with_the_spec_as_signature(
+    logged: tuple[Path, Path, list[str]],
+) -> None:
+    import onnxruntime
+
+    target = logged[0]
+    client(target)
+    from mlflow.models import Model
+
+    (place, *_) = sorted((target / "artifacts").rglob("MLmodel"))
+    kept = Model.load(place.parent)
+    assert kept.signature is not None
+    (image,) = kept.signature.inputs.inputs
+    (depth,) = kept.signature.outputs.inputs
+    assert (image.name, image.shape, image.type) == ("image", (-1, 3, 48, 64), np.dtype("uint8"))
+    assert (depth.name, depth.shape, depth.type) == ("depth", (-1, 48, 64), np.dtype("float32"))
+    assert kept.metadata is not None
+    assert kept.metadata["depthrt"]["kind"] == "inverse_depth"
+    session = onnxruntime.InferenceSession(str(place.parent / "model.onnx"))
+    pixels = np.full((1, 3, 48, 64), 7, np.uint8)
+    (values,) = session.run(None, {"image": pixels})
+    assert np.array_equal(values, expected_depth(pixels))
+
+
+def test_bench_logs_only_when_asked(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    logged: tuple[Path, Path, list[str]],
+) -> None:
+    command = Command(capfd, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    quick = ("--threads", 1, "--duration", 0.05, "--no-fresh", "--clip", "none", "--batches", 1)
+    assert command("bench", logged[1], *quick).code == 0
+    assert list(tmp_path.iterdir()) == []
+    done = command("bench", logged[1], *quick, "--track", logged[0], "--json")
+    assert done.code == 0
+    found = client(logged[0])
+    experiment = found.get_experiment_by_name("depthrt-bench").experiment_id
+    newest = found.search_runs([experiment])[0]
+    p50 = done.document["cells"][0]["latency_ms"]["p50"]
+    assert newest.data.metrics["cpu/threads 1/batch 1/48x64/p50_ms"] == p50
+    assert newest.data.params["precision"] == "float32"
+
+
+def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"depthrt\[track\]"):
+        tracking.check("runs")
+
+
+def test_a_place_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(TargetError, match="--track"):
+        tracking.check(str(file / "inside"))
+    with pytest.raises(WriteError, match="could not be logged"):
+        tracking.log("nowhere://x", Run("bench", "x"))
+
+
+def test_the_command_line_imports_no_mlflow() -> None:
+    import subprocess
+
+    code = "import sys, depthrt_benchmarks.bench.outputs; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
