@@ -94,7 +94,7 @@ def main() -> None:
         [Path(f) for f in files],
         np.load(frames)["validation"],
         float(seconds),
-        [SessionOptions(provider)],
+        [SessionOptions(provider), SessionOptions(provider, precision="bf16")],
     )
     sys.stdout.write(json.dumps(found))
 
