@@ -151,6 +151,10 @@ def evaluate(
             help="Exit 3 where the model's AbsRel on a set is above.", rich_help_panel=_OUTPUT
         ),
     ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URI", help="Log the run with MLflow.", rich_help_panel=_OUTPUT),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs.", rich_help_panel=_OUTPUT)
     ] = False,
@@ -173,10 +177,13 @@ def evaluate(
     from depthrt_benchmarks.evaluation.outputs import whole_document, write_outputs
     from depthrt_benchmarks.evaluation.protocol import Choices
     from depthrt_benchmarks.evaluation.table import show
+    from depthrt_calibration import tracking
 
     for target in (output, table, report):
         if target is not None:
             check_target(target, overwrite=overwrite)
+    if track is not None:
+        tracking.check(track)
     choices = Choices(
         None if align is None else align.value,
         crop,
@@ -217,6 +224,11 @@ def evaluate(
         typer.echo(f"depthrt: {warning}", err=True)
     for journal in outcome.journals:
         journal.remove()
+    if track is not None:
+        from depthrt_benchmarks.evaluation.tracked import track as log
+
+        files = tuple(path for path in (table, report) if path is not None)
+        log(track, outcome, whole_document(outcome), files)
     _gate(outcome, max_abs_rel)
 
 

@@ -56,6 +56,7 @@ class Outcome:
     """All results, filled while the sets are measured."""
 
     models: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     clips: list[ClipEvaluation] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
@@ -90,7 +91,8 @@ def execute(job: Job, progress: Progress) -> Outcome:
     names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
     models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
     labels = _labels(models)
-    outcome = Outcome([_model_facts(m, label) for m, label in zip(models, labels, strict=True)])
+    facts = [_model_facts(m, label) for m, label in zip(models, labels, strict=True)]
+    outcome = Outcome(facts, [model.path for model in models])
     for dataset in sets:
         part = limit(dataset, job.max_images)
         found = [

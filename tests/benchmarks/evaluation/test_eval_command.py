@@ -19,6 +19,7 @@ from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation import run as running
 from depthrt_benchmarks.evaluation import sequences
 from depthrt_benchmarks.evaluation.journal import journal_folder
+from depthrt_calibration import tracking
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model
 
@@ -298,3 +299,24 @@ def test_help_names_every_layout_and_crop(command: Command) -> None:
     words = "".join(c if c.isalnum() or c in "-_" else " " for c in text).split()
     for name in (*LAYOUTS, *MASKS, CUT):
         assert name in words
+
+
+def test_what_is_logged(
+    command: Command, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself is not asked here: it takes half a minute."""
+    runs: list[tuple[str, tracking.Run]] = []
+    monkeypatch.setattr(tracking, "log", lambda target, run: runs.append((target, run)))
+    folder, page = write_set(tmp_path / "desk", fps=10), tmp_path / "r.html"
+    done = command("eval", model_path, folder, "--track", tmp_path, "--report", page, "--json")
+    assert done.code == 0, done.err
+    ((target, run),) = runs
+    assert (target, run.kind, run.name, run.model) == (
+        str(tmp_path), "eval", "tiny float32", model_path,
+    )  # fmt: skip
+    found = done.document["evaluations"][0]
+    assert run.metrics["desk/abs_rel"] == found["metrics"]["abs_rel"]["value"]
+    assert run.metrics["desk/flicker_median"] == found["video"]["flicker"]["median"]
+    assert run.parameters["protocol"]["desk"] == found["protocol"]
+    assert run.files == (page,)
+    assert run.documents["eval.json"]["evaluations"] == done.document["evaluations"]
