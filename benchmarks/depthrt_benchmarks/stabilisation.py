@@ -6,9 +6,13 @@ depth of the same frames.
     python -m depthrt_benchmarks.stabilisation --clips CLIPS --sets SETS \\
         -o benchmarks/results/stabilisation.json
 
-The built-in clip, whose depth is known, is always measured. Time is that of the stabiliser, one
-thread, beside the model's inference at the batch it is run with, in turn; ``--rounds 0`` leaves it
-out.
+The built-in clip, whose depth is known, is always measured. On a machine with nothing else to do:
+
+    python -m depthrt_benchmarks.stabilisation --cost \\
+        -o benchmarks/results/stabilisation_cost.json
+
+gives the time of the stabiliser over that of the model's inference, at the batch it is run with, in
+turn.
 """
 
 from __future__ import annotations
@@ -267,31 +271,41 @@ def main() -> None:
     parser.add_argument("-m", "--model", help="a depthrt model (default: the built-in one)")
     parser.add_argument("--clips", type=Path, help="folder of videos")
     parser.add_argument("--sets", type=Path, help="folder of labelled sequences")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cost", action="store_true", help="measure time, and nothing else")
+    parser.add_argument("--rounds", type=int, default=9, help="of --cost")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     model = DepthModel.load(options.model, provider="cpu")
     model.warm_up(model.batch)
-    clips, sets = {}, {"demo": demo_figures(model, Stabiliser.of(model.spec))}
-    print("demo", sets["demo"])  # noqa: T201
-    for clip in sorted(options.clips.glob("*.mp4")) if options.clips else []:
-        clips[clip.stem] = clip_figures(clip, model, Stabiliser.of(model.spec))
-        print(clip.stem, clips[clip.stem])  # noqa: T201
-    for dataset in open_datasets(options.sets, None, ReadOptions()) if options.sets else []:
-        sets[dataset.name] = set_figures(dataset, model, Stabiliser.of(model.spec))
-        print(dataset.name, sets[dataset.name])  # noqa: T201
-    timed = cost(model, options.rounds) if options.rounds else None
-    print(timed)  # noqa: T201
+    if options.cost:
+        figures: dict[str, Any] = {"cost": cost(model, options.rounds)}
+        print(figures)  # noqa: T201
+    else:
+        figures = quality(model, options.clips, options.sets)
     if options.output:
         content = {
             "benchmark": "stabilisation",
             "model": {"name": model.spec.name, "sha256": model.sha256()},
             "provider": model.provider,
-            "clips": clips,
-            "sets": sets,
-            "cost": timed,
+            **figures,
         }
         write_result(options.output, content)
+
+
+def quality(model: DepthModel, clips: Path | None, sets: Path | None) -> dict[str, Any]:
+    """All figures but time."""
+    found: dict[str, dict[str, Any]] = {"clips": {}, "sets": {}}
+
+    def keep(part: str, name: str, figures: dict[str, Any]) -> None:
+        found[part][name] = figures
+        print(name, figures, flush=True)  # noqa: T201
+
+    keep("sets", "demo", demo_figures(model, Stabiliser.of(model.spec)))
+    for clip in sorted(clips.glob("*.mp4")) if clips else []:
+        keep("clips", clip.stem, clip_figures(clip, model, Stabiliser.of(model.spec)))
+    for dataset in open_datasets(sets, None, ReadOptions()) if sets else []:
+        keep("sets", dataset.name, set_figures(dataset, model, Stabiliser.of(model.spec)))
+    return found
 
 
 if __name__ == "__main__":
