@@ -27,6 +27,7 @@ from depthrt.errors import (
 )
 from depthrt.frame import Frame, YuvImage
 from depthrt.geometry import Intrinsics
+from depthrt.ladder import Ladder, build_ladder
 from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.pipeline import stream, stream_many
@@ -49,6 +50,7 @@ __all__ = [
     "InferenceError",
     "InputSpec",
     "Intrinsics",
+    "Ladder",
     "LatencyGateError",
     "LiveLimits",
     "ModelError",
@@ -68,6 +70,7 @@ __all__ = [
     "UsageError",
     "WriteError",
     "YuvImage",
+    "build_ladder",
     "colourise",
     "open_source",
     "point_cloud",

@@ -120,7 +120,8 @@ def stream_many(
             numbered where they agree.
         model: the model, or a ladder of them; None is the built-in one.
         selection: which frames of each; not for sources that are open already.
-        batch: frames per inference at most; None is what suits model and sources.
+        batch: frames per inference at most; None is what suits model and sources. Depth does not
+            depend on it, but for ``int8_dynamic`` models, whose ranges are those of a whole batch.
         wait_s: how long frames wait for those of other streams to fill a batch; None is 5 ms where
             a source is live, else 0.5 s.
         stats: filled under the streams' names while the frames pass.
