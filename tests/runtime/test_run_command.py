@@ -43,7 +43,7 @@ def test_json_is_one_document_on_standard_output(make_clip: MakeClip, model_path
     assert len(ended.out.splitlines()) == 1
     summary = ended.document
     assert (summary["frames"], summary["output"], summary["provider"]) == (25, "out.mp4", "cpu")
-    assert set(summary["stage_ms"]) == {"decode", "prepare", "infer", "write"}
+    assert set(summary["stage_ms"]) == {"decode", "prepare", "infer", "stabilise", "write"}
     assert (summary["lost"], summary["dropped"], summary["interrupted"]) == ("", 0, False)
 
 
