@@ -192,6 +192,10 @@ def export(
     report: Annotated[
         Path | None, typer.Option(help="Draw the proof: an .html file.", rich_help_panel=_PROOF)
     ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URI", help="Log it with MLflow.", rich_help_panel=_PROOF),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_PROOF)
     ] = False,
@@ -237,7 +241,7 @@ def export(
         max_drop=parse_share(max_drop),
         budget_s=parse_seconds(budget),
     )
-    _run(source, output, said, options, report, front, as_json)
+    _run(source, output, said, options, report, front, track, as_json)
 
 
 def _run(
@@ -247,6 +251,7 @@ def _run(
     options: ExportOptions,
     report: Path | None,
     front: Path | None,
+    track: str | None,
     as_json: bool,
 ) -> None:
     from depthrt.sinks.base import check_target
@@ -261,6 +266,10 @@ def _run(
             check_target(page, overwrite=options.overwrite)
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
+    if track is not None:
+        from depthrt_calibration.tracking import check
+
+        check(track)
     result = build(source, output, said, options, Phases(quiet=as_json))
     if report is not None:
         from depthrt_export.page import write_page
@@ -270,6 +279,10 @@ def _run(
         from depthrt_export.front_page import write_front
 
         write_front(result.found, front)
+    if track is not None:
+        from depthrt_export.tracked import track as log
+
+        log(track, result, tuple(path for path in (report, front) if path is not None))
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
     else:

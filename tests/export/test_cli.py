@@ -102,3 +102,19 @@ def test_command_is_imported_without_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_an_export_is_logged_where_it_is_asked_for(
+    depthrt: Command, tmp_path: Path, frames: str
+) -> None:
+    pytest.importorskip("mlflow", reason="needs the extra track")
+    target, runs = tmp_path / "patches.onnx", tmp_path / "runs"
+    outcome = depthrt(
+        "export", f"{NETWORKS / 'odd_ones.py'}:Patches", "-o", target, "--frames", frames,
+        "--kind", "metric", "--name", "patches", "--track", runs, "--json",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    (logged,) = runs.rglob("export.json")
+    assert json.loads(logged.read_text())["spec"]["name"] == "patches"
+    (model,) = runs.rglob("model.onnx")
+    assert model.is_file()
