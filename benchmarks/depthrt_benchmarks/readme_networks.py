@@ -49,18 +49,20 @@ def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made |
     options = ExportOptions(overwrite=True, max_error=0.5)
     if not float32.is_file():
         build(source, float32, told, options, Phases(quiet=True))
-    int8, refused = folder / "int8.onnx", ""
+    int8, refused = folder / "int8.onnx", _reason(folder / "int8.txt")
     if name == "depthrt-s":
         int8 = find_model(None)
-    elif not int8.is_file():
+    elif not int8.is_file() and not refused:
         try:
             build(source, int8, told, replace(options, precision="int8"), Phases(quiet=True))
         except DepthrtError as error:
             refused = str(error)
+            (folder / "int8.txt").write_text(refused)
     said = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(told).items()}
-    tflite, failure = folder / "float32.tflite", "no --litert-python"
-    if litert is not None and not tflite.is_file():
+    tflite, failure = folder / "float32.tflite", _reason(folder / "tflite.txt")
+    if litert is not None and not tflite.is_file() and not failure:
         failure = _convert({"source": source, "said": said}, folder, tflite, litert)
+        (folder / "tflite.txt").write_text(failure)
     return Made(
         source,
         said,
@@ -72,6 +74,11 @@ def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made |
         tflite if tflite.is_file() else None,
         failure,
     )
+
+
+def _reason(place: Path) -> str:
+    """Why a file could not be made the last time; delete the text to try again."""
+    return place.read_text() if place.is_file() else ""
 
 
 def _convert(order: dict[str, Any], folder: Path, tflite: Path, python: str) -> str:
