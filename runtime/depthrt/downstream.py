@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from depthrt.cloud import CloudOptions
-from depthrt.errors import UsageError
+from depthrt.errors import UsageError, WriteError
 from depthrt.geometry import Intrinsics
 from depthrt.model import DepthModel
 from depthrt.results import Result
@@ -71,8 +71,14 @@ class Downstream:
 
     @contextmanager
     def open(
-        self, model: DepthModel, colormap: str, dropped: Callable[[str], int], *, paced: bool
-    ) -> Iterator[list[Sink]]:
+        self,
+        model: DepthModel,
+        colormap: str,
+        dropped: Callable[[str], int],
+        *,
+        paced: bool,
+        tell: Callable[[str], None] | None = None,
+    ) -> Iterator[list[Shared]]:
         """The sinks that all streams share; they are closed at the end of the block.
 
         Args:
@@ -80,6 +86,8 @@ class Downstream:
             colormap: of the preview.
             dropped: how many frames of a stream were dropped so far.
             paced: a preview shows recordings no faster than they were taken.
+            tell: called with a sentence when one of them fails, and the streams go on without it;
+                None: its error ends the run.
         """
         with ExitStack() as stack:
             sinks: list[Sink] = []
@@ -95,18 +103,31 @@ class Downstream:
                 sinks.append(preview)
             for sink in sinks:
                 stack.callback(sink.close, complete=True)
-            yield [Shared(sink) for sink in sinks]
+            yield [Shared(sink, tell) for sink in sinks]
 
 
 class Shared:
-    """A sink of several streams: the end of one of them does not close it."""
+    """A sink of several streams: neither the end of one of them closes it, nor its own stops them.
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    ``error`` says why it ended early, else it is empty.
+    """
+
+    def __init__(self, sink: Sink, tell: Callable[[str], None] | None) -> None:
+        self._sink, self._tell = sink, tell
+        self.error = ""
 
     def write(self, result: Result) -> bool:
         """Hand on a result."""
-        return self._sink.write(result)
+        if self.error:
+            return True
+        try:
+            return self._sink.write(result)
+        except WriteError as error:
+            if self._tell is None:
+                raise
+            self.error = str(error)
+            self._tell(f"{error}; all else goes on")
+            return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Leave it to whoever opened it."""

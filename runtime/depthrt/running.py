@@ -85,7 +85,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         shared = job.downstream.open(
             model, job.colormap, lambda _: stats.dropped, paced=is_paced(job, live=info.live)
         )
-        sinks = open_sinks(job, output, info, model) + stack.enter_context(shared)
+        sinks = [*open_sinks(job, output, info, model), *stack.enter_context(shared)]
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
         stabilise = is_stabilised(job, [output])
         results = stream(

@@ -158,11 +158,11 @@ def _execute(
     start = time.perf_counter()
     shared = job.downstream.open(
         model, job.colormap, lambda name: outlets[name].stats.dropped,
-        paced=is_paced(job, live=live),
+        paced=is_paced(job, live=live), tell=tell if any(outputs) or job.show else None,
     )  # fmt: skip
-    with show_progress(total) as progress, shared as sinks:
+    with show_progress(total) as progress, shared as together:
         for outlet in outlets.values():
-            outlet.sinks += sinks
+            outlet.sinks.extend(together)
         interrupted = drive_many(streams, outlets, progress, tell, job)
     seconds = time.perf_counter() - start
     for name, each in outlets.items():
@@ -181,6 +181,7 @@ def _execute(
         interrupted,
         ladder,
         reuse=job.reuse is not None,
+        error="; ".join(sink.error for sink in together if sink.error),
     )
 
 
@@ -269,6 +270,7 @@ def _totals(
     ladder: Ladder | None,
     *,
     reuse: bool,
+    error: str,
 ) -> Totals:
     stats = Stats()
     for outlet in outlets:
@@ -289,4 +291,5 @@ def _totals(
         latency_ms=stats.latency.as_ms(),
         interrupted=interrupted,
         ladder=ladder.as_dict() if ladder else None,
+        error=error,
     )

@@ -113,7 +113,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a run did with several sources; the fields are those of :class:`Summary`."""
+    """What a run did with several sources; the fields are those of :class:`Summary`.
+
+    ``error``: why what they share, as JSON lines, ended early.
+    """
 
     streams: list[Summary]
     model: str
@@ -129,6 +132,7 @@ class Totals:
     interrupted: bool
     ladder: dict[str, Any] | None = None
     reused: int | None = None
+    error: str = ""
 
     @property
     def reused_share(self) -> float | None:
@@ -149,7 +153,7 @@ class Totals:
     @property
     def failed(self) -> bool:
         """Whether not all that was wanted was done."""
-        return any(each.failed for each in self.streams)
+        return bool(self.error) or any(each.failed for each in self.streams)
 
     def line(self) -> str:
         """A line for each stream and one for all."""

@@ -85,7 +85,7 @@ class PipeSink:
         if canvas is None:
             canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
             if self._form == "y4m":
-                yield _y4m_head(canvas, self._rate)
+                yield y4m_head(canvas, self._rate)
             else:
                 self._announce(canvas.size, "")
         if self._form == "y4m":
@@ -139,8 +139,8 @@ def check_standard_output(*, frames: bool = True) -> None:
         )
 
 
-def _y4m_head(canvas: Canvas, rate: Fraction) -> bytes:
-    # YUV4MPEG2 (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's.
+def y4m_head(canvas: Canvas, rate: Fraction) -> bytes:
+    """The head of a YUV4MPEG2 stream (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's."""
     height, width = canvas.size
     colours = "420jpeg XCOLORRANGE=FULL" if canvas.full_range else "420mpeg2 XCOLORRANGE=LIMITED"
     head = f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 C{colours}\n"
