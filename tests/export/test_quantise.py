@@ -139,3 +139,19 @@ def test_model_that_came_in_is_unchanged() -> None:
     before = model.SerializeToString()
     quantise(model, RANGES, Int8Recipe(), (116.0,))
     assert model.SerializeToString() == before
+
+
+def test_linear_resize_is_not_run_on_integers(unet_int8: Report) -> None:
+    graph = onnx.load(unet_int8.target).graph
+    scales = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    resizes = [n for n in graph.node if n.op_type == "Resize"]
+    assert resizes
+    for resize in resizes:
+        (after,) = [n for n in graph.node if resize.output[0] in n.input]
+        before = makers[resize.input[0]]
+        ratio = float(scales[after.input[1]]) / float(scales[before.input[1]])
+        assert ratio != 1
+        assert ratio == pytest.approx(1, abs=1e-6)
+        (last,) = [n for n in graph.node if after.output[0] in n.input]
+        assert last.input[1] == after.input[1]
