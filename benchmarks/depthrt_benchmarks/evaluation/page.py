@@ -118,8 +118,8 @@ def _comparison(found: Comparison) -> str:
             first=found.first, second=found.second
         )
         rows += (
-            f"<tr><th>{escape(BY_KEY[d.metric].title)}</th><td>{d.value:+.4f}</td>"
-            f"<td>{d.low:+.4f} to {d.high:+.4f}</td><td>{d.images}</td>"
+            f"<tr><th>{escape(BY_KEY[d.metric].title)}</th><td>{d.value:+.3g}</td>"
+            f"<td>{d.low:+.3g} to {d.high:+.3g}</td><td>{d.images}</td>"
             f"<td>{escape(verdict)}</td></tr>"
         )
     return (

@@ -101,7 +101,7 @@ def _shaded(table: str, shade: NDArray[np.float64], valid: NDArray[np.bool_] | N
 
 
 def _step(width: int) -> int:
-    return max(1, width // _WIDTH)
+    return max(1, round(width / _WIDTH))
 
 
 def _shrunk(image: Rgb, size: tuple[int, int]) -> Rgb:

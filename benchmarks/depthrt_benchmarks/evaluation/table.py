@@ -76,16 +76,15 @@ def _video_cells(video: dict[str, object]) -> tuple[str, str]:
 
 
 def _sentence(comparison: Comparison) -> str:
-    """Which is better, with the interval of the difference."""
-    parts = []
+    """Which is better, with the interval of the difference, a line a figure."""
+    lines = [f"{comparison.second} minus {comparison.first}:"]
     for difference in comparison.differences:
-        if difference.metric not in _COMPARED:
-            continue
-        names = {"first": comparison.first, "second": comparison.second}
-        verdict = names.get(difference.better, "")
-        parts.append(
-            f"{BY_KEY[difference.metric].title} {difference.value:+.4f} "
-            f"({difference.low:+.4f} to {difference.high:+.4f}) "
-            + (f"{verdict} is better" if verdict else "cannot tell")
-        )
-    return f"{comparison.second} over {comparison.first}: " + "; ".join(parts)
+        if difference.metric in _COMPARED:
+            names = {"first": comparison.first, "second": comparison.second}
+            verdict = names.get(difference.better, "")
+            lines.append(
+                f"  {BY_KEY[difference.metric].title} {difference.value:+.3g} "
+                f"({difference.low:+.3g} to {difference.high:+.3g}): "
+                + (f"{verdict} is better" if verdict else "cannot tell")
+            )
+    return "\n".join(lines)
