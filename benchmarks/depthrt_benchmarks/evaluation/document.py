@@ -131,7 +131,7 @@ _VIDEO = ("flicker_median", "flicker_p95")
 
 
 def write_table(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """A line for every image; figures to nine digits, empty where there are none."""
+    """A line for every image; figures in full, empty where there are none."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*_FACTS, *_FIGURES, *_VIDEO))
@@ -154,7 +154,7 @@ def _cells(found: Evaluation, row: Row) -> list[str]:
         row.skipped,
         str(row.valid),
         str(row.non_finite),
-        *("" if number is None else f"{number:.9g}" for number in numbers),
+        *("" if number is None else repr(float(number)) for number in numbers),
     ]
 
 

@@ -113,6 +113,8 @@ def test_two_models_are_compared_image_by_image(
     assert "not the same protocol (disparity-lsq and depth-lsq)" in done.err
     table = tmp_path / "tiny.csv"
     assert command("eval", model_path, folder, "--csv", table).code == 0
+    same = command("eval", model_path, folder, "--compare", table, "--json").document
+    assert {d["value"] for d in same["comparisons"][0]["differences"]} == {0.0}
     later = command("eval", other, folder, "--compare", table, "--json").document
     assert later["comparisons"][0]["second"] == "tiny float32"
     again = later["comparisons"][0]["differences"][0]
