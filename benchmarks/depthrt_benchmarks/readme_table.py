@@ -77,30 +77,55 @@ def engines(openvino: str | None, litert: str | None) -> list[Engine]:
     ]
 
 
-def measure(made: Made, rows: list[Engine], data: list[Labelled]) -> dict[str, Any]:
-    """One network: all engines that load it, in turn; then the accuracy of each."""
+def measure(made: Made, rows: list[Engine], known: dict[str, Any]) -> dict[str, Any]:
+    """One network: all engines that load it, in turn; ``known`` is what :func:`quality` said."""
     model = DepthModel.load(made.float32, provider="cpu")
-    pixels, picture = network_feed(model, 1, None), picture_feed()
-    running: dict[str, Remote] = {}
     found: dict[str, Any] = {}
+    running = _all_opened(rows, made, model, found)
     try:
-        for row in rows:
-            feed = picture if row.frame else pixels
-            try:
-                running[row.name] = _opened(row, made, feed)
-                found[row.name] = {"versions": running[row.name].facts.get("versions", {})}
-            except DepthrtError as error:
-                found[row.name] = {"failed": str(error).split(": ", 1)[-1]}
         for name, times in in_turn(running).items():
-            found[name] |= times
-        for row in rows:
-            if row.name in running and not row.frame:
-                found[row.name] |= _quality(running, row, model, data, pixels, made.trained)
+            found[name] |= {**times, **known.get(name, {})}
     finally:
         for runner in running.values():
             runner.close()
     size = [model.spec.input.height, model.spec.input.width]
     return {"size": size, "trained": made.trained, "engines": found}
+
+
+def quality(made: Made, rows: list[Engine], data: list[Labelled]) -> dict[str, Any]:
+    """AbsRel of a trained network; of drawn weights the difference to depthrt's float32."""
+    model = DepthModel.load(made.float32, provider="cpu")
+    pixels = network_feed(model, 1, None)
+    running = _all_opened([row for row in rows if not row.frame], made, model, {})
+    found = {}
+    try:
+        reference = running[REFERENCE].depths(pixels)
+        low, high = np.percentile(reference, (2, 98))
+        for name, runner in running.items():
+            if made.trained:
+                found[name] = {"abs_rel": round(abs_rel(runner.depths, model.spec, data), 4)}
+            else:
+                error = np.abs(runner.depths(pixels) - reference).mean() / (high - low)
+                found[name] = {"error": round(float(error), 5)}
+    finally:
+        for runner in running.values():
+            runner.close()
+    return found
+
+
+def _all_opened(
+    rows: list[Engine], made: Made, model: DepthModel, found: dict[str, Any]
+) -> dict[str, Remote]:
+    """Engines that load the network; versions, or why not, go to ``found``."""
+    pixels, picture = network_feed(model, 1, None), picture_feed()
+    running = {}
+    for row in rows:
+        try:
+            running[row.name] = _opened(row, made, picture if row.frame else pixels)
+            found[row.name] = {"versions": running[row.name].facts.get("versions", {})}
+        except DepthrtError as error:
+            found[row.name] = {"failed": str(error).split(": ", 1)[-1]}
+    return running
 
 
 def _opened(row: Engine, made: Made, feed: NDArray[np.uint8]) -> Remote:
@@ -155,23 +180,6 @@ def _block(runner: Remote) -> float:
     return statistics.median(runner.run(max(3, min(200, round(1e3 * _BLOCK_S / first)))))
 
 
-def _quality(
-    running: dict[str, Remote],
-    row: Engine,
-    model: DepthModel,
-    data: list[Labelled],
-    pixels: NDArray[np.uint8],
-    trained: bool,
-) -> dict[str, float]:
-    """AbsRel of a trained network; of drawn weights the difference to depthrt's float32."""
-    runner = running[row.name]
-    if trained:
-        return {"abs_rel": round(abs_rel(runner.depths, model.spec, data), 4)}
-    reference, depth = running[REFERENCE].depths(pixels), runner.depths(pixels)
-    low, high = np.percentile(reference, (2, 98))
-    return {"error": round(float(np.abs(depth - reference).mean() / (high - low)), 5)}
-
-
 def main() -> None:
     """Measure, write the JSON and put the table into the README."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -179,7 +187,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=40, help="of each set, spread over it")
     parser.add_argument("--work", type=Path, default=Path("build/readme_table"))
     parser.add_argument("--network", action="append", choices=_NETWORKS)
-    parser.add_argument("--prepare", action="store_true", help="make the files, measure nothing")
+    parser.add_argument("--prepare", action="store_true", help="files and accuracy, no times")
     parser.add_argument("--openvino-python")
     parser.add_argument("--litert-python")
     parser.add_argument("--write", action="store_true", help="only README.md from the JSON")
@@ -193,9 +201,14 @@ def main() -> None:
         data, protocol = labelled(options.data, options.images)
         for name in options.network or _NETWORKS:
             made = make(name, options.data, options.work, options.litert_python)
-            if made is None or options.prepare:
+            if made is None:
                 continue
-            document["networks"][name] = measure(made, rows, data)
+            place = options.work / name / "quality.json"
+            if not place.is_file():
+                place.write_text(json.dumps(quality(made, rows, data)))
+            if options.prepare:
+                continue
+            document["networks"][name] = measure(made, rows, json.loads(place.read_text()))
             kept = {n: document["networks"][n] for n in _NETWORKS if n in document["networks"]}
             content = {"benchmark": "readme_table", "threads": usable_cores(), "rounds": _ROUNDS,
                        "accuracy": protocol, "networks": kept}  # fmt: skip

@@ -162,7 +162,8 @@ def track_bench(target: str, document: dict[str, Any], texts: Sequence[str],
             for row in document[part]:
                 if row["model"] == label:
                     numbers = {k: v for k, v in row.items() if k.endswith(("_ms", "_mb", "_fps"))}
-                    metrics |= {f"{part}/{row['provider']}/{k}": v for k, v in numbers.items()}
+                    where = f"{part}/{row['provider']}/threads {row['threads']}"
+                    metrics |= {f"{where}/{k}": v for k, v in numbers.items()}
         facts = {k: document[k] for k in ("machine", "versions", "commit", "duration_s")}
         run = tracking.Run(
             "bench",
