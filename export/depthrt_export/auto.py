@@ -71,7 +71,7 @@ def to_auto(
     with phases("float32 depth of the validation frames"):
         judge = Judge.of(float_path, network.kind, held_out, labelled)
     truths = [f.sample for f in labelled]
-    providers, lacking = _providers(float_path) if machine.timed else ((), ())
+    providers, lacking = other_providers(float_path) if machine.timed else ((), ())
     settings = (machine, options.max_drop, _TIMING_S, network.kind, zero, *providers)
     key = search_key(made.model, [calibration, held_out, truths], settings)
     search = Search(
@@ -130,7 +130,7 @@ def works(path: Path, provider: str) -> bool:
     return True
 
 
-def _providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Providers that run float32 here beside the CPU's, and a note on each that does not work."""
     offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
     working = tuple(name for name in offered if works(float_path, name))

@@ -92,6 +92,6 @@ def _others(found: Found) -> str:
         ("not possible here", failed),
         ("too inexact", rough),
     )
-    parts = [f"{why}: {', '.join(names)}" for why, names in groups if names]
-    late = "; the time was up before all was tried" if found.out_of_time else ""
-    return ("; ".join(parts) or "nothing else came near") + late
+    parts = [f"{why}: {'; '.join(names)}" for why, names in groups if names]
+    late = " | the time was up before all was tried" if found.out_of_time else ""
+    return (" | ".join(parts) or "nothing else came near") + late

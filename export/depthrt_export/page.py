@@ -67,7 +67,7 @@ def _figure(report: Report, name: str, title: str, form: str) -> str:
 def _phases(report: Report) -> str:
     total = max(sum(report.times_s.values()), 1e-9)
     return "".join(
-        f"<tr><th>{escape(name)}</th><td>{time_s:.1f} s</td>"
+        f"<tr><th>{escape(name)}</th><td>{time_s:.1f}&nbsp;s</td>"
         f'<td class="bar"><i style="width:{100 * time_s / total:.1f}%"></i></td></tr>'
         for name, time_s in report.times_s.items()
     )

@@ -39,7 +39,7 @@ class Measured:
         """The recipe, how many blocks it spares, and the provider if it is not the CPU's."""
         count = len(self.float_blocks)
         spared = f", {count} block{'s' * (count != 1)} float" if count else ""
-        return self.recipe + spared + (f", on {self.provider}" if self.provider != CPU else "")
+        return self.recipe + spared + (f" on {self.provider}" if self.provider != CPU else "")
 
     @property
     def loss(self) -> float | None:

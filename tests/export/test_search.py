@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from depthrt.errors import WriteError
 from depthrt_calibration.frames import Sample, sample_frames, split
+from depthrt_export.auto import other_providers
 from depthrt_export.build import build
 from depthrt_export.explain import explain, refusal
 from depthrt_export.from_file import open_float32, pixel_zero
@@ -150,9 +151,9 @@ def test_a_provider_has_to_beat_its_own_float32(run: Run) -> None:
     found = run(times, limit=0.5, providers=("auto",))
     assert found.providers == ("cpu", "auto")
     by_name = {c.name: c for c in found.candidates}
-    assert by_name["float32, on auto"].ratio == 0.5
-    assert not by_name["float32, on auto"].refused
-    assert "not clearly faster than float32 through auto (0.50)" in by_name["int8, on auto"].refused
+    assert by_name["float32 on auto"].ratio == 0.5
+    assert not by_name["float32 on auto"].refused
+    assert "not clearly faster than float32 through auto (0.50)" in by_name["int8 on auto"].refused
     assert found.picked is not None
     assert found.picked.provider == "auto" or (found.picked.ratio or 1) < 0.53
 
@@ -300,3 +301,14 @@ def test_key_depends_on_all_that_matters(loud: Path) -> None:
     }
     assert len(keys) == 3
     assert search_key(model, [[frame], [other]], [0.05]) in keys
+
+
+def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = ["openvino", "cpu"]
+    monkeypatch.setattr("depthrt_export.auto.offered_providers", lambda: offered)
+    monkeypatch.setattr("depthrt_export.auto.works", lambda path, provider: False)
+    assert other_providers(loud) == (
+        (), ("provider openvino is installed, but does not work here",)
+    )  # fmt: skip
+    monkeypatch.setattr("depthrt_export.auto.works", lambda path, provider: True)
+    assert other_providers(loud) == (("openvino",), ())
