@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 Row = list[str]
 _CELL_HEAD = ("model", "provider", "threads", "size", "batch", "p50 ms", "p90", "p95", "p99",
-              "worst", "frames/s", "warm-up first")  # fmt: skip
+              "worst", "frames/s", "first ms")  # fmt: skip
 _START_HEAD = ("model", "provider", "threads", "load ms", "first run ms", "usual run ms",
-               "Python to first depth ms", "peak memory MB", "of the model MB")  # fmt: skip
+               "Python to depth ms", "peak MB", "model MB")  # fmt: skip
 _CLIP_HEAD = ("model", "provider", "threads", "clip", "frames/s", "ms a frame", "CPU ms",
               "decode", "prepare", "infer", "write")  # fmt: skip
 _OPERATORS_SHOWN = 8
+_FOLDED = ("provider", "threads", "size", "clip")
+_WORDS = ("model", "provider", "clip", "")
 
 
 def live_table(cells: Sequence[Cell]) -> Table:
@@ -40,7 +42,7 @@ def sections(document: dict[str, Any]) -> list[tuple[str, Sequence[str], list[Ro
             [_start_row(row) for row in document["starts"]],
         ),
         (
-            "A clip, file to file (ms a frame each stage was at work; they run side by side)",
+            "A clip, file to file, and ms a frame that each stage was at work beside the others",
             _CLIP_HEAD,
             [_clip_row(row) for row in document["clips"] if "frames" in row],
         ),
@@ -82,15 +84,27 @@ def machine_line(document: dict[str, Any]) -> str:
 
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
-    """The same for a terminal: words to the left, numbers to the right."""
+    """The same for a terminal; columns that say one thing alone go into the title."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    for number, name in enumerate(head):
-        words = number == 0 or name in ("provider", "clip")
-        table.add_column(name, justify="left" if words else "right")
+    same = {
+        n: rows[0][n]
+        for n, name in enumerate(head)
+        if name in _FOLDED and len({row[n] for row in rows}) == 1
+    }
+    facts = ", ".join(f"{head[n]} {value}" for n, value in same.items())
+    kept = [n for n in range(len(head)) if n not in same]
+    table = Table(
+        title=f"{title} ({facts})" if facts else title,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
+    for n in kept:
+        table.add_column(head[n], justify="left" if head[n] in _WORDS else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(row[n] for n in kept))
     return table
 
 

@@ -12,6 +12,7 @@ import pytest
 from commands import Command
 from depthrt.session import usable_cores
 from depthrt.tuned import file_sha256
+from depthrt_benchmarks.bench.plots import front
 from models import build_model, build_spec
 
 
@@ -183,3 +184,17 @@ def test_mistakes_are_one_sentence(
 
 def test_a_provider_that_is_not_there_is_5(command: Command, model: Path) -> None:
     assert command("bench", model, "--providers", "tensorrt").code == 5
+
+
+def test_sizes_of_a_graph_that_leaves_them_open(command: Command, tmp_path: Path) -> None:
+    model = build_model(tmp_path / "open.onnx", dynamic_size=True)
+    done = command("bench", model, "--sizes", "48x64,480x640", "--batches", 1, "--threads", 1,
+                   "--duration", 0.1, "--no-fresh", "--clip", "none", "--json")  # fmt: skip
+    small, large = done.document["cells"]
+    assert (small["size"], large["size"]) == ([48, 64], [480, 640])
+    assert large["latency_ms"]["p50"] > small["latency_ms"]["p50"]  # a hundred times the pixels
+
+
+def test_the_front_holds_what_no_other_beats() -> None:
+    points = [("a", 1.0, 0.3), ("b", 2.0, 0.4), ("c", 3.0, 0.1), ("d", 1.0, 0.35)]
+    assert [name for name, _, _ in front(points)] == ["a", "c"]
