@@ -1,4 +1,4 @@
-"""Many streams and overload: what the machinery around one session costs, and how late depth is.
+r"""Many streams and overload: what the machinery around one session costs, and how late depth is.
 
 ``batched``: eight streams through one session, over that session alone on ready batches. In one
 run, interleaved round by round, as medians of ratios:
@@ -14,7 +14,10 @@ run, interleaved round by round, as medians of ratios:
 ``overload``: a live source at three times the rate that the model can do. Latency from capture to
 result, over the time of one inference in that run, should stay under two.
 
-    python -m depthrt_benchmarks.streams -o benchmarks/results/streams.json
+    depthrt export benchmarks/depthrt_benchmarks/quantisation_networks.py:midas_like \
+        --kind inverse-depth --size 256x256 --dynamic batch -o midas-like.onnx
+    python -m depthrt_benchmarks.streams -m depthrt-s -m midas-like.onnx \
+        -o benchmarks/results/streams.json
 """
 
 from __future__ import annotations
@@ -94,7 +97,7 @@ def streams_fps(sources: Sequence[SourceLike], model: DepthModel, batch: int) ->
 
 def batched(model: DepthModel, clip: Path, rounds: int, frames: int) -> dict[str, Any]:
     """Everything of ``batched``, in turn, ``rounds`` times."""
-    batch = max(model.batch, 4)
+    batch = model.fixed_batch or max(model.batch, 4)
     cached = [to_rgb(f.image) for f in open_source(clip, Selection(max_frames=24)).frames()]
     pixels = [prepare(image, model.spec.input) for image in cached]
     ready = np.stack(pixels[:batch])
@@ -129,7 +132,7 @@ def same_depth(model: DepthModel, clip: Path) -> dict[str, Any]:
     selection = Selection(max_frames=16)
     alone = [r.depth.values for r in stream(str(clip), model, selection=selection)]
     worst, compared = 0.0, 0
-    batch = max(model.batch, 4)
+    batch = model.fixed_batch or max(model.batch, 4)
     for r in stream_many([str(clip)] * _STREAMS, model, selection=selection, batch=batch):
         worst = max(worst, float(np.abs(r.depth.values - alone[r.frame.index]).max()))
         compared += 1
@@ -162,9 +165,9 @@ def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", action="append", help="depthrt models (the built-in one)")
-    parser.add_argument("--frames", type=int, default=320, help="of all eight streams together")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=10, help="of overload")
+    parser.add_argument("--frames", type=int, default=96, help="of all eight streams together")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=6, help="of overload")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     figures = []
