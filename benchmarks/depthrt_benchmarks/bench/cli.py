@@ -123,9 +123,13 @@ def run(
 def compare(
     base: Annotated[
         str,
-        typer.Argument(help="A model, a JSON of `depthrt bench --json`, or an environment."),
+        typer.Argument(
+            metavar="BASE", help="A model, a JSON of `depthrt bench --json`, or an environment."
+        ),
     ],
-    head: Annotated[str, typer.Argument(help="A model, or an environment (.venv or a python).")],
+    head: Annotated[
+        str, typer.Argument(metavar="HEAD", help="A model, or an environment (.venv or a python).")
+    ],
     model: Annotated[
         str | None, typer.Option("-m", "--model", help="What two environments are to run.")
     ] = None,
@@ -162,7 +166,7 @@ def compare(
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """Is HEAD slower than BASE? Both run in turn; the answer has an interval that noise obeys.
+    """Is HEAD slower than BASE? Both run in turn, until their ratio's interval is clear.
 
     Faster or slower is said when the interval lies beyond the margin, else that it cannot be told.
     `--fail-above 1.05` makes a gate for CI: exit code 4 only when the interval lies above 1.05.
