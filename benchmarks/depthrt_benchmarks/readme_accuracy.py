@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -14,47 +14,51 @@ from depthrt.models import DATA
 from depthrt.prepare import prepare
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.measure import View, measure, view
-from depthrt_benchmarks.evaluation.protocol import Choices, choose
+from depthrt_benchmarks.evaluation.measure import View, aligned_map, view
+from depthrt_benchmarks.evaluation.metrics import depth_metrics
+from depthrt_benchmarks.evaluation.protocol import Choices, Protocol, choose
 
 Depths = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Some pairs of a set, spread over it."""
+    """Some pairs of a set, spread over it: their views, and the prepared frames N,3,h,w."""
 
-    dataset: Dataset
-    names: list[str]
+    protocol: Protocol
+    views: list[View]
+    frames: NDArray[np.uint8]
 
 
-def labelled(data: Path | None, images: int) -> tuple[list[Labelled], str]:
+def labelled(data: Path | None, images: int) -> tuple[list[Dataset], str]:
     """The sets of ``data/rgbd``, or the built-in demo's frames; and what to say of them."""
     place = DATA / "demo_depth" if data is None else data / "rgbd"
-    sets = open_datasets(place, None, ReadOptions())
     found = []
-    for dataset in sets:
-        names = [item.name for item in dataset.items]
-        places = np.linspace(0, len(names) - 1, min(images, len(names))).round().astype(int)
-        found.append(Labelled(dataset, [names[i] for i in places]))
-    shown = ", ".join(f"{part.dataset.name} ({len(part.names)})" for part in found)
+    for dataset in open_datasets(place, None, ReadOptions()):
+        count = len(dataset.items)
+        places = np.linspace(0, count - 1, min(images, count)).round().astype(int)
+        found.append(replace(dataset, items=[dataset.items[i] for i in places]))
+    shown = ", ".join(f"{dataset.name} ({len(dataset.items)})" for dataset in found)
     return found, f"mean AbsRel of {shown}; one scale and shift of disparity an image"
+
+
+def read(dataset: Dataset, spec: ModelSpec) -> Labelled:
+    """A set as a model's spec and `depthrt eval` see it."""
+    protocol = choose(spec, dataset.customs, Choices())
+    views = [view(item.read(), protocol) for item in dataset.items]
+    views = [seen for seen in views if seen.valid.sum() >= protocol.min_pixels]
+    return Labelled(protocol, views, np.stack([prepare(v.image, spec.input) for v in views]))
 
 
 def abs_rel(depths: Depths, spec: ModelSpec, data: list[Labelled]) -> float:
     """The mean over sets of the mean over images."""
-    return fmean(_of_set(depths, spec, part) for part in data)
+    return fmean(_of_set(depths(part.frames), spec, part) for part in data)
 
 
-def _of_set(depths: Depths, spec: ModelSpec, part: Labelled) -> float:
-    protocol = choose(spec, part.dataset.customs, Choices())
-    seen: list[tuple[str, View]] = []
-    for item in part.dataset.items:
-        if item.name in part.names:
-            seen.append((item.name, view(item.read(), protocol)))
-    frames = np.stack([prepare(one.image, spec.input) for _, one in seen])
-    rows = [
-        measure(name, one, output, spec.kind, protocol)
-        for (name, one), output in zip(seen, depths(frames), strict=True)
-    ]
-    return fmean(row.metrics["abs_rel"] for row in rows if not row.skipped)
+def _of_set(outputs: NDArray[np.float32], spec: ModelSpec, part: Labelled) -> float:
+    errors = []
+    for seen, output in zip(part.views, outputs, strict=True):
+        depth_m, _ = aligned_map(output, seen, spec.kind, part.protocol)
+        truth_m = seen.truth_m[seen.valid].astype(np.float64)
+        errors.append(depth_metrics(depth_m[seen.valid], truth_m)["abs_rel"])
+    return fmean(errors)

@@ -30,12 +30,13 @@ from depthrt.session import usable_cores
 from depthrt_benchmarks.bench.frames import network_feed, picture_feed
 from depthrt_benchmarks.bench.runners import Load, Remote
 from depthrt_benchmarks.environment import write_result
-from depthrt_benchmarks.readme_accuracy import Labelled, abs_rel, labelled
+from depthrt_benchmarks.evaluation.datasets import Dataset
+from depthrt_benchmarks.readme_accuracy import abs_rel, labelled, read
 from depthrt_benchmarks.readme_markdown import RESULT, put_into, table
 from depthrt_benchmarks.readme_networks import Made, make
 
 REFERENCE = "depthrt float32"
-_ROUNDS, _BLOCK_S, _PAUSE_S = 9, 0.3, 0.25
+_ROUNDS, _BLOCK_S, _PAUSE_S = 7, 0.3, 0.25
 _NETWORKS = ("depthrt-s", "tcmonodepth-small", "midas-like", "depth-anything-v2-s-252")
 
 
@@ -92,7 +93,7 @@ def measure(made: Made, rows: list[Engine], known: dict[str, Any]) -> dict[str, 
     return {"size": size, "trained": made.trained, "engines": found}
 
 
-def quality(made: Made, rows: list[Engine], data: list[Labelled]) -> dict[str, Any]:
+def quality(made: Made, rows: list[Engine], sets: list[Dataset]) -> dict[str, Any]:
     """AbsRel of a trained network; of drawn weights the difference to depthrt's float32."""
     model = DepthModel.load(made.float32, provider="cpu")
     pixels = network_feed(model, 1, None)
@@ -101,6 +102,7 @@ def quality(made: Made, rows: list[Engine], data: list[Labelled]) -> dict[str, A
     try:
         reference = running[REFERENCE].depths(pixels)
         low, high = np.percentile(reference, (2, 98))
+        data = [read(dataset, model.spec) for dataset in sets] if made.trained else []
         for name, runner in running.items():
             if made.trained:
                 found[name] = {"abs_rel": round(abs_rel(runner.depths, model.spec, data), 4)}
@@ -198,14 +200,14 @@ def main() -> None:
         document: dict[str, Any] = {"networks": {}}
         if options.output.is_file():
             document = json.loads(options.output.read_text())
-        data, protocol = labelled(options.data, options.images)
+        sets, protocol = labelled(options.data, options.images)
         for name in options.network or _NETWORKS:
             made = make(name, options.data, options.work, options.litert_python)
             if made is None:
                 continue
             place = options.work / name / "quality.json"
             if not place.is_file():
-                place.write_text(json.dumps(quality(made, rows, data)))
+                place.write_text(json.dumps(quality(made, rows, sets)))
             if options.prepare:
                 continue
             document["networks"][name] = measure(made, rows, json.loads(place.read_text()))
