@@ -35,6 +35,7 @@ COLOUR_TOLERANCE = 12.0  # grey levels of 255 at which trust has fallen to 1/e
 DEPTH_TOLERANCE = 0.05  # share of the map's spread (metric: of its value) at which trust is 1/2
 RELEASE = 0.1  # share of the correction of scale and shift that is let go every frame
 MIN_TRUSTED = 0.1  # of the thumbnail's pixels: with fewer, scale and shift are not fitted
+WELL_TRUSTED = 0.6  # likewise: with fewer, the correction is let go faster
 MIN_CORRELATION = 0.7
 _SCALE_LIMIT = 1.5  # a frame whose scale jumps by more is a new scene
 _FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
@@ -139,10 +140,14 @@ class Stabiliser:
         step = _FIT_STEP
         x, y = (m[::step, ::step].ravel().astype(np.float64) for m in (new, carried))
         weight = trust[::step, ::step].ravel().astype(np.float64)
-        scale, shift = 1.0, 0.0
-        if weight.mean() >= MIN_TRUSTED:
-            scale, shift = _robust_line(x, y, weight, fixed_scale=self.metric)
-        keep = 1 - RELEASE
+        share = float(weight.mean())
+        line = None
+        if share >= MIN_TRUSTED:
+            line = _robust_line(x, y, weight, fixed_scale=self.metric)
+        # Without a fit the last one is held: to drop it at once would be a jump of its own.
+        scale, shift = (self._scale, self._shift) if line is None else line
+        # What rests on few pixels is let go faster: errors of such fits add up.
+        keep = (1 - RELEASE) * min(1.0, share / WELL_TRUSTED)
         self._scale, self._shift = 1 + keep * (scale - 1), keep * shift
 
     def _apply(self, values: Map, correction: Map, out: Map) -> Map:
@@ -159,8 +164,10 @@ class Stabiliser:
 
 def _robust_line(
     x: NDArray[np.float64], y: NDArray[np.float64], trust: NDArray[np.float64], *, fixed_scale: bool
-) -> tuple[float, float]:
-    """Scale and shift of x to y, outliers weighed down by their residuals (Cauchy weights).
+) -> tuple[float, float] | None:
+    """Scale and shift of x to y, None where they have too little in common.
+
+    Outliers are weighed down by their residuals (Cauchy weights).
 
     The scale is that of the reduced major axis, the ratio of the standard deviations: least squares
     would shrink it by the noise of x, a little every frame.
@@ -174,10 +181,10 @@ def _robust_line(
             wx, wy = weight * dx, weight * dy
             var_x, var_y, covariance = float(wx @ dx), float(wy @ dy), float(wx @ dy)
             if covariance <= MIN_CORRELATION * (var_x * var_y) ** 0.5:
-                return 1.0, 0.0
+                return None
             scale = (var_y / var_x) ** 0.5
             if not 1 / _SCALE_LIMIT < scale < _SCALE_LIMIT:
-                return 1.0, 0.0
+                return None
         shift = mean_y - scale * mean_x
         residual = scale * x + shift - y
         typical = float(trust @ np.abs(residual)) / float(trust.sum()) + 1e-9
