@@ -99,7 +99,7 @@ def _marked(
     """A dot and its name, moved up from names that it would cover."""
     picked = candidate is found.picked
     colour = _ACCENT if picked else _SOFT if candidate.refused else _GOOD
-    x, y = place
+    x, y = place[0], min(place[1], _HEIGHT - _BOTTOM - 10)  # a name on the axis cannot be read
     while any(abs(x - a) < 190 and abs(y - b) < 14 for a, b in taken):
         y -= 14
     taken.append((x, y))
