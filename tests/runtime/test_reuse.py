@@ -130,6 +130,25 @@ def test_a_stream_whose_frame_fails_ends_alone(tmp_path: Path) -> None:
     assert [r.reused for r in results if r.frame.stream == "dark"] == [False] + [True] * 4
 
 
+@pytest.mark.parametrize("bright", [[200] * 6, [1, 200, 200, 90, 200]])
+def test_a_stream_that_failed_gives_no_more_although_its_frames_are_under_way(
+    tmp_path: Path, bright: list[int]
+) -> None:
+    path = build_model(tmp_path / "hot.onnx", gain=2e38)
+    model = DepthModel.load(path, objective="throughput")
+    failed: list[str] = []
+    sources = {"dark": [grey(1)] * 8, "bright": [grey(level) for level in bright]}
+    results = list(
+        stream_many(
+            sources, model, batch=1, reuse=Reuse(), on_failure=lambda name, _: failed.append(name)
+        )
+    )
+    assert failed == ["bright"]
+    seen = [r.frame.index for r in results if r.frame.stream == "bright"]
+    assert seen == list(range(bright.index(200)))
+    assert len([r for r in results if r.frame.stream == "dark"]) == 8
+
+
 def test_bad_limits_are_refused() -> None:
     with pytest.raises(UsageError, match="--reuse-threshold -1 is no difference in grey levels"):
         Reuse(-1)
