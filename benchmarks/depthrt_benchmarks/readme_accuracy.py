@@ -14,8 +14,7 @@ from depthrt.models import DATA
 from depthrt.prepare import prepare
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.measure import View, aligned_map, view
-from depthrt_benchmarks.evaluation.metrics import depth_metrics
+from depthrt_benchmarks.evaluation.measure import View, measure, view
 from depthrt_benchmarks.evaluation.protocol import Choices, Protocol, choose
 
 Depths = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -56,9 +55,8 @@ def abs_rel(depths: Depths, spec: ModelSpec, data: list[Labelled]) -> float:
 
 
 def _of_set(outputs: NDArray[np.float32], spec: ModelSpec, part: Labelled) -> float:
-    errors = []
-    for seen, output in zip(part.views, outputs, strict=True):
-        depth_m, _ = aligned_map(output, seen, spec.kind, part.protocol)
-        truth_m = seen.truth_m[seen.valid].astype(np.float64)
-        errors.append(depth_metrics(depth_m[seen.valid], truth_m)["abs_rel"])
-    return fmean(errors)
+    rows = [
+        measure(str(number), seen, output, spec.kind, part.protocol)
+        for number, (seen, output) in enumerate(zip(part.views, outputs, strict=True))
+    ]
+    return fmean(row.metrics["abs_rel"] for row in rows)
