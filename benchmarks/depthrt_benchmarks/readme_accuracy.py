@@ -17,6 +17,8 @@ from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_da
 from depthrt_benchmarks.evaluation.measure import View, measure, view
 from depthrt_benchmarks.evaluation.protocol import Choices, Protocol, choose
 
+_TRAINED_ON = ("aims_lab", "tum_fr1_rpy")  # by the built-in model: no measure of it
+
 Depths = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -34,6 +36,8 @@ def labelled(data: Path | None, images: int) -> tuple[list[Dataset], str]:
     place = DATA / "demo_depth" if data is None else data / "rgbd"
     found = []
     for dataset in open_datasets(place, None, ReadOptions()):
+        if dataset.name in _TRAINED_ON:
+            continue
         count = len(dataset.items)
         places = np.linspace(0, count - 1, min(images, count)).round().astype(int)
         found.append(replace(dataset, items=[dataset.items[i] for i in places]))

@@ -26,7 +26,8 @@ def table(document: dict[str, Any]) -> str:
         cells = [_cell(networks[name]["engines"].get(row, {})) for name in names]
         if any(cell != "–" for cell in cells):
             lines.append(f"| {row} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_legend(document)])
+    text = "\n".join(lines)
+    return "\n".join([text, "", *_legend(document, text)])
 
 
 def put_into(readme: str, text: str) -> str:
@@ -53,7 +54,7 @@ def _cell(engine: dict[str, Any]) -> str:
     return f"{engine['ratio']:.2f}{quality}"
 
 
-def _legend(document: dict[str, Any]) -> list[str]:
+def _legend(document: dict[str, Any], lines: str) -> list[str]:
     machine, versions = document["machine"], dict(document["versions"])
     for network in document["networks"].values():
         for engine in network["engines"].values():
@@ -64,15 +65,25 @@ def _legend(document: dict[str, Any]) -> list[str]:
         f"{_NAMES.get(name, name)} {network['engines']['depthrt float32']['latency_ms']:.1f} ms"
         for name, network in document["networks"].items()
     )
+    drawn = any("error" in e for n in document["networks"].values() for e in n["engines"].values())
+    notes = [
+        f"Time of one inference over `depthrt float32`, which took {scale}: less is faster, below "
+        "5% means nothing. depthrt's threads do not spin, as beside a decoder; the others are as "
+        f"they come. In brackets the {document['accuracy']}.",
+        "Nine tenths of aims_lab and tum_fr1_rpy were among what depthrt-s was trained on."
+        if "aims_lab" in document["accuracy"]
+        else "",
+        "* Weights are drawn, not trained: in brackets the mean difference to float32 over the "
+        "depth's spread."
+        if drawn
+        else "",
+        "A dash: it does not load that network; the JSON says why." if "–" in lines else "",
+    ]
     return [
-        "Time of one inference over `depthrt float32`, which took "
-        f"{scale}; less is faster, differences below 5% mean nothing. In brackets "
-        f"{document['accuracy']}; * weights are drawn, not trained, and the bracket is the mean "
-        "difference to float32 over the depth's spread. A dash: it does not load or convert that "
-        "network, and the JSON says why.",
+        " ".join(note for note in notes if note),
         "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; Python "
         f"{versions['python']}, {listed}; commit {document['commit']}; all in turn, "
-        f"{document['rounds']} rounds, each in a process of its own; "
+        f"{document['rounds']} rounds, each in a process of its own: "
         "`python -m depthrt_benchmarks.readme_table` makes it again.",
     ]
