@@ -4,7 +4,8 @@ In one run, interleaved round by round and reported as medians:
 
 - ``bare``: the onnxruntime session alone on a prepared frame, with its own default options;
 - ``end_to_end``: file to H.264 file through the whole pipeline;
-- ``ceiling``: cores / summed CPU seconds of the stages, each measured alone.
+- ``ceiling``: cores / summed CPU seconds of the stages, each measured alone on the same frames;
+- ``unwritten``: the pipeline without encoding, against its own ceiling.
 
     python -m depthrt_benchmarks.pipeline -o benchmarks/results/pipeline.json
 """
@@ -15,7 +16,8 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -25,14 +27,16 @@ import av
 import numpy as np
 import onnxruntime as ort
 
-from depthrt import DepthModel, Result, Selection, open_source, prepare
+from depthrt import DepthModel, Result, Selection, Stats, open_source, prepare, stream
 from depthrt.models import DEMO_CLIP
+from depthrt.results import Finisher
 from depthrt.running import Job, execute
+from depthrt.scheduling import prefer_throughput
 from depthrt.session import usable_cores
 from depthrt.sinks import open_sink
 from depthrt_benchmarks.environment import write_result
 
-SIZES = {"720p": (720, 1280), "1080p": (1080, 1920)}
+SIZES = {"720p": (720, 1280), "1080p": (1080, 1920), "2160p": (2160, 3840)}
 _CACHED_FRAMES = 48
 _REPEATS = 4
 
@@ -69,15 +73,15 @@ def bare_rate(path: Path, pixels: np.ndarray[Any, Any], frames: int) -> float:
 
 
 def stages_ms(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[str, float]:
-    """CPU milliseconds a frame of each stage alone."""
+    """CPU milliseconds a frame of each stage alone, on the very frames of the run."""
     selection = Selection(max_frames=frames)
     cached = list(open_source(clip, Selection(max_frames=_CACHED_FRAMES)).frames())
-    pixels = [prepare(frame.image, model.spec.input) for frame in cached]
-    depths = [model.depth(model.infer(p[None])[0], (1, 1)) for p in pixels]
-    results = [
-        Result(f, model.depth(d.values, f.image.shape[:2]), (0.0, float(d.values.max())), False)
-        for f, d in zip(cached, depths, strict=True)
-    ]
+    pixels = [prepare(f.image, model.spec.input) for f in open_source(clip, selection).frames()]
+    # One picture stands for all, or 4K would not fit in memory: the depth view does not show it.
+    still = [replace(f, image=cached[0].image) for f in open_source(clip, selection).frames()]
+    values = [model.infer(p[None])[0] for p in pixels]
+    finisher = Finisher(Stats(), stabilise=True)  # as `depthrt run` does for a video to look at
+    results: list[Result] = []
 
     def decode() -> int:
         return sum(1 for _ in open_source(clip, selection).frames())
@@ -86,20 +90,29 @@ def stages_ms(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[
         return sum(prepare(f.image, model.spec.input).ndim // 3 for f in cached * _REPEATS)
 
     def infer() -> int:
-        step = model.batch
-        groups = [np.stack(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-        return sum(len(model.infer(group)) for group in groups * _REPEATS)
+        return sum(len(model.infer(p[None])) for p in pixels)
+
+    def finish() -> int:
+        for frame, p, v in zip(still, pixels, values, strict=True):
+            results.append(finisher.finish(frame, p, v, model))
+        return len(results)
 
     def write() -> int:
         target = folder / "alone.mp4"
         info = open_source(clip, selection).info
         sink = open_sink(target, info, model.spec, "depth", "inferno")
-        for result in results * _REPEATS:  # opening and closing the encoder must not weigh
+        for result in results:
             sink.write(result)
         sink.close(complete=True)
-        return len(results) * _REPEATS
+        return len(results)
 
-    stages = {"decode": decode, "prepare": prepare_all, "infer": infer, "write": write}
+    stages = {
+        "decode": decode,
+        "prepare": prepare_all,
+        "infer": infer,
+        "finish": finish,
+        "write": write,
+    }
     return {name: _cpu_ms(work) for name, work in stages.items()}
 
 
@@ -109,73 +122,90 @@ def _cpu_ms(work: Callable[[], int]) -> float:
     return 1e3 * (time.process_time() - start) / frames
 
 
-def measure(
-    clip: Path, model: DepthModel, rounds: int, frames: int, threads: int | None
-) -> dict[str, Any]:
-    """One clip, all three figures in turn, ``rounds`` times."""
-    rows = []
+def unwritten_rate(clip: Path, model: DepthModel) -> float:
+    """Frames per second of the pipeline without an output."""
+    start = time.perf_counter()
+    frames = sum(1 for _ in stream(clip, model, stabilise=True))
+    return frames / (time.perf_counter() - start)
+
+
+def measure_round(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[str, float]:
+    """One clip, every figure once."""
     first = next(iter(open_source(clip).frames()))
-    pixels = prepare(first.image, model.spec.input)[None]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for _ in range(rounds):
-            bare = bare_rate(model.path, pixels, frames)
-            job = Job(
-                str(clip),
-                folder / "out.mp4",
-                str(model.path),
-                provider="cpu",
-                threads=threads,
-                batch=model.batch,
-                overwrite=True,
-            )
-            start = time.process_time()
-            summary = execute(job)
-            spent_ms = 1e3 * (time.process_time() - start) / summary.frames
-            stages = stages_ms(clip, model, folder, frames)
-            ceiling = 1e3 * usable_cores() / sum(stages.values())
-            rows.append(
-                {
-                    "bare_fps": bare,
-                    "end_to_end_fps": summary.rate_fps,
-                    "ceiling_fps": ceiling,
-                    "end_to_end_over_bare": summary.rate_fps / bare,
-                    "end_to_end_over_ceiling": summary.rate_fps / ceiling,
-                    "cpu_ms_a_frame": spent_ms,
-                    **{f"alone_{stage}_cpu_ms": ms for stage, ms in stages.items()},
-                }
-            )
+    bare = bare_rate(model.path, prepare(first.image, model.spec.input)[None], frames)
+    job = Job(
+        str(clip),
+        folder / "out.mp4",
+        str(model.path),
+        provider="cpu",
+        overwrite=True,
+    )
+    start = time.process_time()
+    summary = execute(job)
+    spent_ms = 1e3 * (time.process_time() - start) / summary.frames
+    stages = stages_ms(clip, model, folder, frames)
+    unwritten = unwritten_rate(clip, model)
+    ceiling = 1e3 * usable_cores() / sum(stages.values())
+    unwritten_ceiling = 1e3 * usable_cores() / (sum(stages.values()) - stages["write"])
+    return {
+        "bare_fps": bare,
+        "end_to_end_fps": summary.rate_fps,
+        "ceiling_fps": ceiling,
+        "end_to_end_over_bare": summary.rate_fps / bare,
+        "end_to_end_over_ceiling": summary.rate_fps / ceiling,
+        "unwritten_over_bare": unwritten / bare,
+        "unwritten_over_ceiling": unwritten / unwritten_ceiling,
+        "cpu_ms_a_frame": spent_ms,
+        **{f"alone_{stage}_cpu_ms": ms for stage, ms in stages.items()},
+    }
+
+
+def medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The median of every column."""
     return {key: round(statistics.median(row[key] for row in rows), 4) for key in rows[0]}
 
 
 def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-m", "--model", help="a depthrt model (default: the built-in one)")
-    parser.add_argument("--clip", type=Path, default=DEMO_CLIP, help="enlarged to both sizes")
-    parser.add_argument("--frames", type=int, default=200)
-    parser.add_argument("--threads", type=int, help="of the network (default: every core)")
+    parser.add_argument(
+        "-m", "--model", action="append", help="a depthrt model (default: the built-in one)"
+    )
+    parser.add_argument("--clip", type=Path, default=DEMO_CLIP, help="enlarged to every size")
+    parser.add_argument("--size", action="append", choices=SIZES, help="default: 720p and 1080p")
+    parser.add_argument("--frames", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    model = DepthModel.load(options.model, provider="cpu", threads=options.threads)
-    model.warm_up()
-    figures = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, size in SIZES.items():
-            clip = make_clip(Path(folder) / f"{name}.mp4", size, options.frames, options.clip)
-            figures[name] = measure(clip, model, options.rounds, options.frames, options.threads)
-            print(name, figures[name])  # noqa: T201
+    prefer_throughput()
+    models = [
+        DepthModel.load(path, provider="cpu", objective="throughput")
+        for path in options.model or [None]
+    ]
+    cells = [(model, size) for model in models for size in options.size or ("720p", "1080p")]
+    rows: dict[tuple[str, str], list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = {
+            size: make_clip(folder / f"{size}.mp4", SIZES[size], options.frames, options.clip)
+            for size in dict.fromkeys(size for _, size in cells)
+        }
+        for _ in range(options.rounds):
+            for model, size in cells:
+                row = measure_round(clips[size], model, folder, options.frames)
+                rows.setdefault((model.spec.name, size), []).append(row)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for (model_name, size), found in rows.items():
+        figures.setdefault(model_name, {})[size] = medians(found)
+        print(model_name, size, figures[model_name][size])  # noqa: T201
     if options.output:
         content = {
             "benchmark": "pipeline",
-            "model": {"name": model.spec.name, "sha256": model.sha256()},
-            "provider": model.provider,
+            "models": {m.spec.name: {"sha256": m.sha256(), "parallel": m.parallel} for m in models},
+            "provider": "cpu",
             "clip": options.clip.name,
             "frames": options.frames,
             "rounds": options.rounds,
-            "threads": options.threads or usable_cores(),
-            "batch": model.batch,
             "medians": figures,
         }
         write_result(options.output, content)

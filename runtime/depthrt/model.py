@@ -15,7 +15,7 @@ from depthrt.frame import Image, image_size
 from depthrt.models import find_model
 from depthrt.prepare import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
-from depthrt.session import open_session
+from depthrt.session import open_session, usable_cores
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt.tuned import Choice, Objective, file_sha256, find_choice
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 
-INT8_BATCH = 4
+MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
 
 
 class DepthModel:
@@ -42,11 +42,13 @@ class DepthModel:
         spec: ModelSpec,
         path: Path,
         tuned: Choice | None = None,
+        parallel: int = 1,
     ) -> None:
         self.session = session
         self.spec = spec
         self.path = path
         self.tuned = tuned
+        self.parallel = parallel if self.provider == "cpu" else 1
         batch, _, height, width = session.get_inputs()[0].shape
         self.fixed_batch: int | None = batch if isinstance(batch, int) else None
         self.dynamic_size: bool = not (isinstance(height, int) and isinstance(width, int))
@@ -71,7 +73,9 @@ class DepthModel:
             spinning: busy waiting; faster for a bare model, slower beside a decoder; None: off.
             objective: which of the two choices of ``depthrt tune`` to take, where it has been run
                 for this file on this machine and ``provider``, ``threads`` and ``spinning`` are
-                left alone: the lowest latency of one frame, or the most frames per second.
+                left alone: the lowest latency of one frame, or the most frames per second. For
+                throughput a CPU session that was not tuned is made for ``parallel`` inferences at
+                a time.
 
         Raises:
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
@@ -80,10 +84,16 @@ class DepthModel:
         file = find_model(path)
         asked = SessionOptions(provider, threads, bool(spinning))
         untouched = provider == "auto" and threads is None and spinning is None
+        # One thread for each of several frames, not several threads for one: nobody waits for the
+        # slowest part of an operator, and the cores are shared out better beside a decoder.
+        many = objective == "throughput" and threads is None
+        parallel = min(usable_cores(), MOST_PARALLEL) if many else 1
         tuned = find_choice(file, objective) if untouched else None
         session = None if tuned is None else _try_session(file, tuned.options)
         if session is None:
-            tuned, session = None, open_session(file, asked)
+            tuned, session = None, open_session(file, asked, parallel=parallel)
+        else:
+            parallel = 1  # measured with one inference at a time
         metadata = session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise ModelError(
@@ -95,7 +105,7 @@ class DepthModel:
             _check_contract(session, spec)
         except ModelError as error:
             raise ModelError(f"{file}: {error}") from error
-        return cls(session, spec, file, tuned)
+        return cls(session, spec, file, tuned, parallel)
 
     @property
     def provider(self) -> str:
@@ -105,10 +115,9 @@ class DepthModel:
     @property
     def batch(self) -> int:
         """Frames per inference that suit a recorded source, tuned where ``depthrt tune`` was."""
-        if self.tuned is not None:
-            return self.tuned.batch
-        # Batching brings int8 8-13% on a CPU and float32 nothing.
-        return INT8_BATCH if self.spec.precision == "int8" and self.fixed_batch is None else 1
+        # On a CPU a batch brings a bare int8 session 8-13%, and beside a decoder and an encoder,
+        # whose caches it takes, it costs 5%.
+        return 1 if self.tuned is None else self.tuned.batch
 
     def sha256(self) -> str:
         """The hash of the model file."""

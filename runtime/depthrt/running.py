@@ -18,6 +18,7 @@ from depthrt.model import DepthModel
 from depthrt.pipeline import default_batch, stream
 from depthrt.results import Stats
 from depthrt.reuse import Reuse
+from depthrt.scheduling import prefer_throughput
 from depthrt.sinks import Sink, WindowSink, check_output, open_sink
 from depthrt.sinks.piped import PipeSink
 from depthrt.sources import Selection, Source, SourceInfo, open_source
@@ -107,6 +108,8 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
 
 def load_model(job: Job, *, fast: bool) -> DepthModel:
     """The job's model; ``fast``: for one frame at a time, not for the most frames a second."""
+    if not fast:
+        prefer_throughput()
     return DepthModel.load(
         job.model,
         provider=job.provider,

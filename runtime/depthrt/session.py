@@ -25,8 +25,10 @@ _FATAL_ONLY = 4
 _WARNING = 2
 
 
-def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
+def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> ort.InferenceSession:
     """Load an ONNX file into a session whose first provider is the one asked for.
+
+    ``parallel``: inferences that will run at a time; on a CPU they share the cores.
 
     Raises:
         ModelError: missing, unreadable or corrupt file.
@@ -37,7 +39,7 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
         raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
     failures: list[str] = []
     for name in candidates(options.provider, ort.get_available_providers()):
-        settings = session_options(options)
+        settings = session_options(options, parallel)
         if name != "cpu":  # being bound says nothing of which nodes it takes
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         try:
@@ -64,13 +66,13 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
 
 
-def session_options(options: SessionOptions) -> ort.SessionOptions:
+def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOptions:
     """onnxruntime's session options for use inside a pipeline."""
     ort = import_onnxruntime()
     result = ort.SessionOptions()
     # EXTENDED costs 2x and BASIC 5x on int8 graphs.
     result.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    result.intra_op_num_threads = options.threads or usable_cores()
+    result.intra_op_num_threads = options.threads or max(1, usable_cores() // parallel)
     result.inter_op_num_threads = 1
     result.log_severity_level = _FATAL_ONLY  # what fails is raised, and said in one sentence
     result.add_session_config_entry(

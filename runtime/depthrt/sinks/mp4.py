@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-# A constant quantiser, not crf: x264 then skips its look-ahead, 28-50% of the encoder's CPU here, at
+# A constant quantiser, not crf: x264 then skips its look-ahead, 28-50% of the encoder's CPU, at
 # equal or smaller files and 46-52 dB.
 _QUANTISER = "20"
 _KEYFRAME_EVERY_S = 2  # a fragment that survives a crash begins at each keyframe
