@@ -126,7 +126,8 @@ def _all_opened(
             running[row.name] = _opened(row, made, picture if row.frame else pixels)
             found[row.name] = {"versions": running[row.name].facts.get("versions", {})}
         except DepthrtError as error:
-            found[row.name] = {"failed": str(error).split(": ", 1)[-1]}
+            why = str(error).split(": ", 1)[-1]
+            found[row.name] = {"failed": why.replace(f"{made.float32.parent.resolve()}/", "")}
     return running
 
 
