@@ -46,7 +46,9 @@ def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made |
     folder.mkdir(parents=True, exist_ok=True)
     source, float32 = case.source(folder), folder / "float32.onnx"
     told = SourceOptions(**case.said)
-    options = ExportOptions(overwrite=True, max_error=0.5)
+    pictures = None if data is None else data / "images"
+    frames = str(pictures) if pictures is not None and pictures.is_dir() else None
+    options = ExportOptions(overwrite=True, max_error=0.5, frames=frames)
     if not float32.is_file():
         build(source, float32, told, options, Phases(quiet=True))
     int8, refused = folder / "int8.onnx", _reason(folder / "int8.txt")
