@@ -3,11 +3,12 @@
 Runs in an environment of its own (openvino, nncf, onnxruntime, numpy; no depthrt), because NNCF
 wants other versions than depthrt:
 
-    python openvino_alone.py MODEL.onnx FRAMES.npz SECONDS
+    python openvino_alone.py MODEL.onnx FRAMES.npz SECONDS [--transformer] [FILE.onnx ...]
 
 FRAMES.npz holds ``calibration`` and ``validation``, uint8 N,3,H,W. Prints JSON: time over
-onnxruntime float32 (median of pairs taken in turn) and error (mean |difference| over the float
-depth's 2-98 percentile spread) of each.
+onnxruntime float32 on the CPU (median of pairs taken in turn) and error (mean |difference| over the
+float depth's 2-98 percentile spread) of each. FILEs of depthrt are run beside the same float32,
+through every provider of this environment's onnxruntime: so both sides have one reference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,20 +49,49 @@ def main() -> None:
         return session.run(None, {"image": x})[0]
 
     references = [reference(f[None])[0] for f in frames["validation"]]
-    result = {}
-    for name, network in compiled.items():
-        request = network.create_infer_request()
+    alone = {name: _infer(network) for name, network in compiled.items()}
+    files = [a for a in sys.argv[4:] if not a.startswith("--")]
+    ours = {
+        f"{Path(f).stem}, {provider.removesuffix('ExecutionProvider').lower()}": _run(f, provider)
+        for f in files
+        for provider in ort.get_available_providers()
+        if provider in ("CPUExecutionProvider", "OpenVINOExecutionProvider")
+    }
+    result: dict[str, Any] = {"onnxruntime": ort.__version__, "openvino": ov.__version__}
+    for side, ways in (("alone", alone), ("ours", ours)):
+        result[side] = {name: _figures(run, reference, frames, seconds, references)
+                        for name, run in ways.items()}  # fmt: skip
+    sys.stdout.write("\n" + json.dumps(result))
 
-        def run(x: Any, request: Any = request) -> Any:
-            return request.infer({0: x})[0]
 
-        errors = [
-            float(np.abs(run(f[None])[0] - r).mean() / np.ptp(np.percentile(r, (2, 98))))
-            for f, r in zip(frames["validation"], references, strict=True)
-        ]
-        ratio = _ratio(run, reference, frames["validation"][0][None], seconds)
-        result[name] = {"ratio": ratio, "error": float(np.mean(errors))}
-    sys.stdout.write(json.dumps(result))
+def _infer(network: Any) -> Callable[[Any], Any]:
+    request = network.create_infer_request()
+    return lambda x: request.infer({0: x})[0]
+
+
+def _run(path: str, provider: str) -> Callable[[Any], Any]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=[provider])
+    return lambda x: session.run(None, {"image": x})[0]
+
+
+def _figures(
+    run: Callable[[Any], Any],
+    reference: Callable[[Any], Any],
+    frames: Any,
+    seconds: float,
+    references: list[Any],
+) -> dict[str, float]:
+    errors = [
+        float(np.abs(run(f[None])[0] - r).mean() / np.ptp(np.percentile(r, (2, 98))))
+        for f, r in zip(frames["validation"], references, strict=True)
+    ]
+    ratio = _ratio(run, reference, frames["validation"][0][None], seconds)
+    return {"ratio": ratio, "error": float(np.mean(errors))}
 
 
 def _ratio(a: Callable[[Any], Any], b: Callable[[Any], Any], x: Any, seconds: float) -> float:

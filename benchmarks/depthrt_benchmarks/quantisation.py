@@ -7,8 +7,9 @@ cores and with one; errors are on frames that calibration never saw.
     python -m depthrt_benchmarks.quantisation --frames photos/ -o result.json
 
 A network that the result holds already is left as it is, so that a run that was cut short goes on;
-`--network` measures again. ``--openvino-python`` names the Python of an environment with openvino
-and nncf, ``--provider-python`` that of one with depthrt and onnxruntime-openvino.
+`--network` measures again. ``--openvino-python`` names the Python of an environment with openvino,
+nncf and onnxruntime-openvino, ``--provider-python`` that of one with depthrt and
+onnxruntime-openvino.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     if setting.provider_python is not None:
         row["ours"] |= _through(setting.provider_python, plain, [plain, auto], pictures)
     if setting.openvino_python is not None:
-        row["openvino_alone"] = _openvino(
-            setting.openvino_python, plain, pictures, case.transformer
+        row["beside_openvino"] = _openvino(
+            setting.openvino_python, plain, auto, pictures, case.transformer
         )
     row.update(_compared(row, setting.max_drop))
     if case.trained and setting.data is not None:
@@ -180,9 +181,12 @@ def _through(python: str, plain: Path, files: Sequence[Path], frames: Path) -> d
     return _json_of([python, "-m", module, *arguments])
 
 
-def _openvino(python: str, model: Path, frames: Path, transformer: bool) -> dict[str, Any]:
-    command = [python, str(openvino_alone.__file__), str(model), str(frames), str(_TIMING_S)]
-    return _json_of([*command, "--transformer"] if transformer else command)
+def _openvino(
+    python: str, plain: Path, auto: Path, frames: Path, transformer: bool
+) -> dict[str, Any]:
+    command = [python, str(openvino_alone.__file__), str(plain), str(frames), str(_TIMING_S)]
+    files = [str(plain), str(auto)]
+    return _json_of([*command, *(["--transformer"] if transformer else []), *files])
 
 
 def _json_of(command: list[str]) -> dict[str, Any]:
@@ -196,17 +200,16 @@ def _json_of(command: list[str]) -> dict[str, Any]:
 
 
 def _compared(row: dict[str, Any], max_drop: float) -> dict[str, Any]:
-    """The fastest of both sides within the allowed error, with all cores, and their quotient."""
+    """The fastest of both sides within the error, beside one float32, and their quotient."""
 
     def best(ways: dict[str, Any]) -> tuple[str, float] | None:
         fitting = {
-            name: found["ratio"]
-            for name, found in ways.items()
-            if isinstance(found, dict) and found.get("error", 1) <= max_drop and "1 t" not in name
+            name: found["ratio"] for name, found in ways.items() if found["error"] <= max_drop
         }
         return min(fitting.items(), key=lambda item: item[1]) if fitting else None
 
-    ours, theirs = best(row["ours"]), best(row.get("openvino_alone", {}))
+    both = row.get("beside_openvino", {})
+    ours, theirs = best(both.get("ours", {})), best(both.get("alone", {}))
     found: dict[str, Any] = {"best_of_ours": ours, "best_of_openvino": theirs}
     if ours is not None and theirs is not None:
         found["ours_over_openvino"] = round(ours[1] / theirs[1], 3)
