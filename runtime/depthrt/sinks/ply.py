@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 from depthrt.cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.errors import WriteError
 from depthrt.results import Result
 from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.sinks.folder import FrameFolder
 from depthrt.sinks.muxing import write_error
 
 POINTS_FILE = "points.json"
@@ -63,45 +61,19 @@ class PlyFolderSink:
     """
 
     def __init__(self, target: Path, options: CloudOptions) -> None:
-        self._target, self._partial = target, partial_name(target)
+        self._folder = FrameFolder(target, POINTS_FILE)
         self._options = options
-        self._frames: list[dict[str, Any]] = []
-        self._begun = False
+        self._about: list[str] = []
         self.assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write one file."""
-        name = f"{result.frame.index:06d}.ply"
-        try:
-            if not self._begun:
-                shutil.rmtree(self._partial, ignore_errors=True)
-                self._partial.mkdir()
-                self._about = describe_cloud(result.depth, self._options)
-                self.assumed = self._options.assumed(metric=result.depth.unit == "m")
-                self._begun = True
-            (self._partial / name).write_bytes(ply_of(result, self._options))
-        except OSError as error:
-            (self._partial / name).unlink(missing_ok=True)
-            raise write_error(self._partial, error) from error
-        time_s = float(result.frame.time_s)
-        self._frames.append({"file": name, "index": result.frame.index, "time_s": time_s})
+        if not self._folder.is_begun:
+            self._about = list(describe_cloud(result.depth, self._options))
+            self.assumed = self._options.assumed(metric=result.depth.unit == "m")
+        self._folder.add(result.frame, ".ply", ply_of(result, self._options))
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write ``points.json`` and put the folder in its place."""
-        if not self._begun or not self._partial.is_dir():
-            return None
-        index = self._partial / POINTS_FILE
-        while True:
-            try:
-                index.write_text(json.dumps({"about": self._about, "frames": self._frames}))
-                break
-            except OSError as error:
-                if complete:
-                    raise write_error(self._partial, error) from error
-                index.unlink(missing_ok=True)
-                if not self._frames:
-                    return None
-            # The disk is full: the last cloud makes room for what the others mean.
-            (self._partial / self._frames.pop()["file"]).unlink(missing_ok=True)
-        return put_in_place(self._partial, self._target) if complete else self._partial
+        return self._folder.close({"about": self._about}, complete=complete)

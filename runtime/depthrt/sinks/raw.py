@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,7 @@ from depthrt.errors import WriteError
 from depthrt.pipeline import Result
 from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.codes import INVALID, DepthCodes
+from depthrt.sinks.folder import FrameFolder
 from depthrt.sinks.muxing import Clock, begin, encode, finish, write_error
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
@@ -122,50 +121,25 @@ class PngFolderSink:
     """One 16-bit PNG a frame, with ``depth.json`` beside them: scale, kind, files and times."""
 
     def __init__(self, target: Path, info: SourceInfo, spec: ModelSpec) -> None:
-        self._target, self._partial = target, partial_name(target)
+        self._folder = FrameFolder(target, INDEX_FILE)
         self._spec = spec
         self._codes: DepthCodes | None = None
-        self._frames: list[dict[str, Any]] = []
         self.clamped = 0
 
     def write(self, result: Result) -> bool:
         """Write one file."""
-        name = f"{result.frame.index:06d}.png"
-        try:
-            if self._codes is None:
-                self._codes = DepthCodes.choose(self._spec, result.depth.values)
-                shutil.rmtree(self._partial, ignore_errors=True)
-                self._partial.mkdir()
-            codes, clamped = self._codes.encode(result.depth.values)
-            self.clamped += clamped
-            _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
-            (self._partial / name).write_bytes(content.tobytes())
-        except OSError as error:
-            (self._partial / name).unlink(missing_ok=True)
-            raise write_error(self._partial, error) from error
-        time_s = float(result.frame.time_s)
-        self._frames.append({"file": name, "index": result.frame.index, "time_s": time_s})
+        if self._codes is None:
+            self._codes = DepthCodes.choose(self._spec, result.depth.values)
+        codes, clamped = self._codes.encode(result.depth.values)
+        self.clamped += clamped
+        _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
+        self._folder.add(result.frame, ".png", content.tobytes())
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write ``depth.json`` and put the folder in its place."""
-        if self._codes is None or not self._partial.is_dir():
-            return None
-        index = self._partial / INDEX_FILE
-        while True:
-            content = {**describe(self._spec, self._codes), "frames": self._frames}
-            try:
-                index.write_text(json.dumps(content, indent=1))
-                break
-            except OSError as error:
-                if complete:
-                    raise write_error(self._partial, error) from error
-                index.unlink(missing_ok=True)
-                if not self._frames:
-                    return None
-            # The disk is full: the last maps make room for what the others mean.
-            (self._partial / self._frames.pop()["file"]).unlink(missing_ok=True)
-        return put_in_place(self._partial, self._target) if complete else self._partial
+        about = {} if self._codes is None else describe(self._spec, self._codes)
+        return self._folder.close(about, complete=complete)
 
 
 class NpzSink:
