@@ -77,7 +77,7 @@ def _legend(document: dict[str, Any], lines: str) -> list[str]:
         "depth's spread."
         if drawn
         else "",
-        "A dash: it does not load that network; the JSON says why." if "–" in lines else "",
+        "A dash: not to be had; the JSON says why." if "–" in lines else "",
     ]
     return [
         " ".join(note for note in notes if note),

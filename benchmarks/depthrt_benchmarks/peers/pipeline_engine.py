@@ -14,7 +14,7 @@ def open_engine(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from PIL import Image
 
     torch.set_num_threads(order["threads"])
-    pipe = transformers.pipeline("depth-estimation", model=order["source"], device="cpu")
+    pipe: Any = transformers.pipeline("depth-estimation", model=order["source"], device="cpu")
     height, width = order["size"]
     pipe.image_processor.size = {"height": height, "width": width}
     pipe.image_processor.keep_aspect_ratio = False
