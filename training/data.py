@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from torch import Tensor
 
 ByteImage = npt.NDArray[np.uint8]
 FloatMap = npt.NDArray[np.float32]
+HalfMap = npt.NDArray[np.float16]
+
+UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
+"""Sources whose neighbouring samples show different scenes, or too many to matter."""
 
 _VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 
@@ -21,17 +26,20 @@ _VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 class Sample:
     """One cached image: rgb H,W,3 uint8; target H,W, about 0..10, zero where invalid.
 
-    mask: H,W float32, one where valid; None: valid everywhere.
+    mask: H,W, one where valid; None: valid everywhere.
     """
 
     rgb: ByteImage
-    target: FloatMap
-    mask: FloatMap | None
+    target: HalfMap
+    mask: ByteImage | None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """image N,3,H,W float32, pixels 0..255; target N,H/2,W/2; valid N,H/2,W/2 bool."""
+    """image N,3,H,W float32, pixels 0..255; target N,h,w; valid N,h,w bool.
+
+    h,w: H/2,W/2, or H,W for a batch of full labels.
+    """
 
     image: Tensor
     target: Tensor
@@ -49,17 +57,17 @@ class Split:
 def load_cache(folder: Path, sources: list[str]) -> Split:
     """Read `<source>.npz` for each source and split it.
 
-    The split is fixed: sources in frame order (clips, cameras) give their last tenth, the others
+    The split is fixed: sources in frame order (cameras, renders) give their last tenth, the others
     every tenth sample, so that a validation image is not the neighbour of a training image more
     often than it must be.
     """
     split = Split({}, {})
     for source in sources:
         samples = _read(folder / f"{source}.npz")
-        if source in ("tum_fr1_rpy", "aims_lab", "driving"):
-            held_out = set(range(len(samples) - len(samples) // 10, len(samples)))
-        else:
+        if source in UNORDERED:
             held_out = set(range(7, len(samples), 10))
+        else:
+            held_out = set(range(len(samples) - len(samples) // 10, len(samples)))
         split.training[source] = [s for i, s in enumerate(samples) if i not in held_out]
         split.validation[source] = [s for i, s in enumerate(samples) if i in held_out]
     return split
@@ -68,15 +76,20 @@ def load_cache(folder: Path, sources: list[str]) -> Split:
 def _read(file: Path) -> list[Sample]:
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing: run prepare.py first")
-    with np.load(file) as arrays:
-        keys = sorted({name.split(".")[0] for name in arrays.files})
-        samples = []
+    samples: list[Sample] = []
+    with zipfile.ZipFile(file) as archive:  # np.load looks every name up in a list: minutes
+        keys = sorted({name.split(".")[0] for name in archive.namelist()})
         for key in keys:
-            valid = arrays[f"{key}.valid"]
-            target = np.where(valid, arrays[f"{key}.target"], 0).astype(np.float32)
-            mask = None if valid.all() else valid.astype(np.float32)
-            samples.append(Sample(arrays[f"{key}.image"], target, mask))
-        return samples
+            image, target, valid = (
+                np.lib.format.read_array(archive.open(f"{key}.{part}.npy"))
+                for part in ("image", "target", "valid")
+            )
+            if valid.all():
+                samples.append(Sample(image, target, None))
+            else:
+                target[~valid] = 0
+                samples.append(Sample(image, target, valid.view(np.uint8)))
+    return samples
 
 
 def training_batch(
@@ -85,6 +98,7 @@ def training_batch(
     batch_size: int,
     size: tuple[int, int],
     rng: np.random.Generator,
+    full: bool = False,
 ) -> Batch:
     """Draw a source by weight, then an image of it, and augment to `size` (height, width)."""
     names = list(weights)
@@ -93,22 +107,22 @@ def training_batch(
     items = []
     for index in drawn:
         pool = samples[names[index]]
-        items.append(augment(pool[rng.integers(len(pool))], size, rng))
+        items.append(augment(pool[rng.integers(len(pool))], size, rng, full))
     return _collate(items)
 
 
-def validation_batch(samples: list[Sample], size: tuple[int, int]) -> Batch:
+def validation_batch(samples: list[Sample], size: tuple[int, int], full: bool = False) -> Batch:
     """Whole images stretched to `size`, as the finished model sees them."""
     items = []
     for sample in samples:
         height, width = sample.rgb.shape[:2]
         to_source = np.array([[width / size[1], 0, 0], [0, height / size[0], 0]])
-        items.append(_warp(sample, to_source, size))
+        items.append(_warp(sample, to_source, size, full))
     return _collate(items)
 
 
 def augment(
-    sample: Sample, size: tuple[int, int], rng: np.random.Generator
+    sample: Sample, size: tuple[int, int], rng: np.random.Generator, full: bool = False
 ) -> tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]:
     """Whole-image stretch or crop with mild stretch; flip; slight rotation; colour."""
     height, width = sample.rgb.shape[:2]
@@ -128,30 +142,33 @@ def augment(
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale_x, scale_y])
     offset = np.array([centre_x, centre_y]) - linear @ np.array([out_width / 2, out_height / 2])
-    rgb, target, valid = _warp(sample, np.column_stack([linear, offset]), size)
+    rgb, target, valid = _warp(sample, np.column_stack([linear, offset]), size, full)
     return _colour(rgb, rng), target, valid
 
 
 def _warp(
-    sample: Sample, to_source: npt.NDArray[np.float64], size: tuple[int, int]
+    sample: Sample, to_source: npt.NDArray[np.float64], size: tuple[int, int], full: bool
 ) -> tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]:
     """Resample bilinearly by a 2x3 map from output to source (pixel edges at integers).
 
-    The image comes at `size`, target and validity at half of it. The mask is warped like the
-    target, and a pixel is valid only where its whole bilinear footprint was: interpolating
-    across the border of the valid region would otherwise leave a ring of garbage.
+    The image comes at `size`, target and validity at half of it unless `full`. The mask is warped
+    like the target, and a pixel is valid only where its whole bilinear footprint was:
+    interpolating across the border of the valid region would otherwise leave a ring of garbage.
     """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    full = (size[1], size[0])
+    whole = (size[1], size[0])
     matrix = _on_centres(to_source)
-    rgb = cv2.warpAffine(sample.rgb, matrix, full, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    rgb = cv2.warpAffine(sample.rgb, matrix, whole, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     # Replicating the border keeps whole-image stretches valid to the last pixel.
-    half, border = (size[1] // 2, size[0] // 2), cv2.BORDER_REPLICATE
-    matrix = _on_centres(to_source * np.array([2, 2, 1]))
-    target = cv2.warpAffine(sample.target, matrix, half, flags=flags, borderMode=border)
-    valid = _inside(matrix, (half[1], half[0]), sample.rgb.shape[:2])
+    step, border = 1 if full else 2, cv2.BORDER_REPLICATE
+    grid = (size[1] // step, size[0] // step)
+    matrix = _on_centres(to_source * np.array([step, step, 1]))
+    label = sample.target.astype(np.float32)
+    target = cv2.warpAffine(label, matrix, grid, flags=flags, borderMode=border)
+    valid = _inside(matrix, (grid[1], grid[0]), sample.rgb.shape[:2])
     if sample.mask is not None:
-        weight = cv2.warpAffine(sample.mask, matrix, half, flags=flags, borderMode=border)
+        known = sample.mask.astype(np.float32)
+        weight = cv2.warpAffine(known, matrix, grid, flags=flags, borderMode=border)
         valid &= np.asarray(weight) > _VALID_WEIGHT
     return np.asarray(rgb, dtype=np.uint8), np.asarray(target, dtype=np.float32), valid
 
@@ -177,7 +194,7 @@ def _inside(
 
 
 def _colour(rgb: ByteImage, rng: np.random.Generator) -> ByteImage:
-    """Brightness, contrast, gamma and white balance by one table a channel; then saturation."""
+    """Brightness, contrast, gamma, white balance; saturation; blur and noise now and then."""
     levels = np.arange(256) / 255
     contrast, brightness = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
     curve = levels ** rng.uniform(0.75, 1.35)
@@ -188,6 +205,8 @@ def _colour(rgb: ByteImage, rng: np.random.Generator) -> ByteImage:
     saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.5, 1.3)
     grey = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     out = cv2.addWeighted(out, saturation, grey, 1 - saturation, 0)
+    if rng.random() < 0.15:
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.5))
     if rng.random() < 0.15:
         noise = rng.standard_normal(rgb.shape, dtype=np.float32) * rng.uniform(1, 6)
         out = np.clip(np.asarray(out) + noise, 0, 255)

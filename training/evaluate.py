@@ -1,12 +1,13 @@
-"""AbsRel and delta1 of a weights file or exported model on the RGB-D sets, `disparity-lsq`.
+"""AbsRel, delta1 and boundary F1 of a weights file or exported model, `disparity-lsq`.
 
     python training/evaluate.py WEIGHTS.safetensors --data DATA [--teacher] [--out FIGURES.json]
     python training/evaluate.py MODEL.onnx --data DATA
+    python training/evaluate.py WEIGHTS.safetensors --data DATA --set OUT/room --set OUT/street
 
 Protocol: colour stretched to 192x320, prediction to the depth grid (both cv2 bilinear); valid
 pixels strictly inside the set's range; one scale and shift per image by least squares on inverse
 depth (MiDaS); cap at the set's maximum; mean per image, then over images; no crop, no test-time
-augmentation.
+augmentation. Boundary F1 only of images that are at least half valid.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import numpy.typing as npt
 import torch
 
 from depthrt import DepthModel
+from depthrt_benchmarks.environment import environment
+from depthrt_benchmarks.evaluation.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics import depth_metrics
 from depthrt_calibration.alignment import fit, solve_space, to_depth_m
 from network import NATIVE_SIZE, DepthNet, normalise
@@ -65,23 +68,26 @@ def model_predictor(model: DepthModel) -> Predictor:
 
 def image_metrics(
     prediction: FloatMap, depth_m: FloatMap, valid: npt.NDArray[np.bool_], low: float, cap: float
-) -> tuple[float, float]:
-    """AbsRel and delta1 of one image; prediction and depth on the same grid (H,W).
+) -> tuple[float, float, float]:
+    """AbsRel, delta1 and boundary F1 of one image; prediction and depth on the same grid (H,W).
 
-    By the formulae of `depthrt eval`, `disparity-lsq` over the valid pixels.
+    By the formulae of `depthrt eval`, `disparity-lsq` over the valid pixels. F1 is not a number
+    where less than half of the image is valid: its edges would be those of the holes.
     """
     truth = depth_m[valid].astype(np.float64)
-    space = solve_space(prediction[valid], "inverse_depth", "disparity-lsq")
-    line = fit(space, truth, "disparity-lsq")
-    found = depth_metrics(to_depth_m(space, line, "disparity-lsq", low, cap), truth)
-    return found["abs_rel"], found["delta1"]
+    space = solve_space(prediction, "inverse_depth", "disparity-lsq")
+    line = fit(space[valid], truth, "disparity-lsq")
+    aligned = to_depth_m(space, line, "disparity-lsq", low, cap)
+    found = depth_metrics(aligned[valid], truth)
+    sharp = boundary_f1(aligned, depth_m, valid) if valid.mean() >= LEAST_SHARE else float("nan")
+    return found["abs_rel"], found["delta1"], sharp
 
 
 def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
     """Mean AbsRel and delta1 over a set, with the numbers of images used and skipped."""
     spec = json.loads((folder / "dataset.json").read_text())
     low, cap = float(spec["min_depth_m"]), float(spec["max_depth_m"])
-    results: list[tuple[float, float]] = []
+    results: list[tuple[float, float, float]] = []
     skipped = non_finite = 0
     for file in sorted((folder / "rgb").glob("*.jpg")):
         raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -98,10 +104,12 @@ def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
         results.append(
             image_metrics(np.asarray(resized, dtype=np.float32), depth_m, valid, low, cap)
         )
-    abs_rel, delta1 = np.mean(results, axis=0)
+    abs_rel, delta1, _ = np.mean(results, axis=0)
+    sharp = [f1 for _, _, f1 in results if np.isfinite(f1)]
     return {
         "abs_rel": round(float(abs_rel), 4),
         "delta1": round(float(delta1), 4),
+        "boundary_f1": round(float(np.mean(sharp)), 4) if sharp else None,
         "images": len(results),
         "skipped": skipped,
         "non_finite": non_finite,
@@ -109,9 +117,14 @@ def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
     }
 
 
-def evaluate(data: Path, predict: Predictor) -> dict[str, Any]:
-    """All five sets."""
-    return {name: evaluate_set(data / "rgbd" / name, predict) for name in SETS}
+def evaluate(folders: list[Path], predict: Predictor) -> dict[str, Any]:
+    """Every set by its folder's name."""
+    return {folder.name: evaluate_set(folder, predict) for folder in folders}
+
+
+def five_sets(data: Path) -> list[Path]:
+    """The folders of `SETS`."""
+    return [data / "rgbd" / name for name in SETS]
 
 
 def main() -> None:
@@ -119,22 +132,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Evaluate depthrt-s on the RGB-D sets.")
     parser.add_argument("weights", type=Path, help="safetensors file or depthrt .onnx model")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--set", type=Path, action="append", help="this set, not the five")
     parser.add_argument("--teacher", action="store_true", help="also TCMonoDepth-small")
     parser.add_argument("--out", type=Path, help="write the JSON here too")
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
-    report: dict[str, Any] = {"protocol": PROTOCOL}
+    folders = options.set or five_sets(options.data)
+    report: dict[str, Any] = {**environment(), "protocol": PROTOCOL}
     if options.weights.suffix == ".onnx":
         model = DepthModel.load(options.weights, provider="cpu")
         report[f"{model.spec.name} {model.spec.precision}"] = evaluate(
-            options.data, model_predictor(model)
+            folders, model_predictor(model)
         )
     else:
         network = load_weights(options.weights)
-        report["depthrt-s"] = evaluate(options.data, network_predictor(network))
+        report["depthrt-s"] = evaluate(folders, network_predictor(network))
     if options.teacher:
-        report["tcmonodepth-small"] = evaluate(options.data, Teacher(options.data).predict)
+        report["tcmonodepth-small"] = evaluate(folders, Teacher(options.data).predict)
     text = json.dumps(report, indent=2)
     print(text)
     if options.out:

@@ -22,9 +22,9 @@ import onnxruntime as ort
 import torch
 from safetensors import safe_open
 
-from evaluate import PROTOCOL, evaluate, network_predictor
+from evaluate import PROTOCOL, evaluate, five_sets, network_predictor
+from recipe import Config, read_config
 from teacher import Teacher
-from train import Config, read_config
 from weights_file import load_weights, save_weights
 
 NAME = "depthrt-s"
@@ -97,14 +97,15 @@ def main() -> None:
     weights = out / f"{NAME}.safetensors"
     save_weights(weights, load_weights(best).state_dict(), metadata)
     network = load_weights(weights)
+    teacher = Teacher(options.data)
     report = {
         "name": NAME,
         "date": date,
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": facts,
         "protocol": PROTOCOL,
-        "float": evaluate(options.data, network_predictor(network)),
-        "reference": {"tcmonodepth-small": evaluate(options.data, Teacher(options.data).predict)},
+        "float": evaluate(five_sets(options.data), network_predictor(network)),
+        "reference": {"tcmonodepth-small": evaluate(five_sets(options.data), teacher.predict)},
     }
     text = json.dumps(report, indent=2)
     (out / f"{NAME}.json").write_text(text + "\n")

@@ -146,13 +146,21 @@ class DepthNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """image: N,3,H,W -> N,H,W (see the class)."""
-        return _upsample2(F.relu(self.half_resolution(image))).squeeze(1)
+        return _upsample2(F.relu(self._head(image))).squeeze(1)
+
+    def signed(self, image: Tensor) -> Tensor:
+        """image: N,3,H,W -> N,H,W without the ReLU: below zero there is still a gradient."""
+        return _upsample2(self._head(image)).squeeze(1)
 
     def half_resolution(self, image: Tensor) -> Tensor:
-        """image: N,3,H,W -> N,1,H/2,W/2 before the last ReLU.
+        """image: N,3,H,W -> N,H/2,W/2 without the ReLU.
 
-        Training supervises this: below zero there is still a gradient, and the loss is cheaper.
+        The first stages of the training supervise this: the loss is cheaper.
         """
+        return self._head(image).squeeze(1)
+
+    def _head(self, image: Tensor) -> Tensor:
+        """image: N,3,H,W -> N,1,H/2,W/2."""
         s2, s4, s8, s16, s32 = self.encoder(image)
         x = self.fusion16(self.context(s32), s16)
         x = self.fusion8(x, s8)

@@ -1,6 +1,7 @@
 """Build the label cache once: every training image with its target and valid mask.
 
     python training/prepare.py --data DATA --work WORK [--rendered RENDERED]
+    python training/prepare.py --own NAME=FOLDER --work WORK
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
 256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -21,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stereo import match_stereo
 from teacher import ByteImage, FloatMap, Teacher
 
 Mask = npt.NDArray[np.bool_]
@@ -30,10 +33,10 @@ TARGET_SCALE = 5.0
 TARGET_RANGE = (0.1, 9.0)
 SHORT_SIDE = 256
 CLIP_STRIDE = 6
-STEREO_DISPARITIES = 128
 MIN_VALID_SHARE = 0.2
 TYPICAL_LABEL = (2.2, 1.2)
 """Median and mean absolute deviation of the teacher's labels (times `TARGET_SCALE`), typically."""
+STEREO = ("middlebury", "oak_d", "eth3d", "virtual_kitti2")
 RENDERED = {
     "indoor": ("room", "desk", "floor", "corridor"),
     "outdoor": ("street", "park"),
@@ -83,7 +86,7 @@ def clip_frames(folder: Path) -> Iterator[ByteImage]:
                     yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def rgbd_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
+def rgbd_pairs(folder: Path, teacher: Teacher | None) -> Iterator[Sample]:
     """Inverse depth from a depth camera, in frame order."""
     for file in sorted((folder / "rgb").glob("*.jpg")):
         yield from rgbd_pair(file, teacher)
@@ -121,42 +124,6 @@ def stereo_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
         left, right = read_rgb(left_file), read_rgb(right_file)
         disparity, valid = match_stereo(left, right)
         yield from _on_teacher_scale(left, disparity, valid, teacher)
-
-
-def match_stereo(left: ByteImage, right: ByteImage) -> tuple[FloatMap, Mask]:
-    """Disparity in pixels (H,W) and where it is trusted.
-
-    Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008,
-    as OpenCV implements it; trusted where the right image's disparity agrees within one pixel.
-    """
-    matcher = cv2.StereoSGBM.create(
-        minDisparity=0,
-        numDisparities=STEREO_DISPARITIES,
-        blockSize=5,
-        P1=8 * 3 * 25,
-        P2=32 * 3 * 25,
-        uniquenessRatio=10,
-        speckleWindowSize=100,
-        speckleRange=2,
-        mode=cv2.STEREO_SGBM_MODE_HH,
-    )
-    pad = ((0, 0), (STEREO_DISPARITIES, 0), (0, 0))  # so that the left border is matched too
-
-    def run(a: ByteImage, b: ByteImage) -> FloatMap:
-        fixed = matcher.compute(np.pad(a, pad, mode="edge"), np.pad(b, pad, mode="edge"))
-        disparity = np.asarray(fixed[:, STEREO_DISPARITIES:], dtype=np.float32)
-        return disparity / np.float32(16)  # fixed point with four fractional bits
-
-    flip = (slice(None), slice(None, None, -1))
-    forward = run(left, right)
-    backward = run(right[flip], left[flip])[flip]
-    height, width = forward.shape
-    columns = np.arange(width)[None] - np.round(forward).astype(np.int64)
-    inside = (columns >= 0) & (forward > 0.5)
-    rows = np.arange(height)[:, None]
-    seen = backward[rows, np.clip(columns, 0, width - 1)]
-    valid = inside & (np.abs(seen - forward) <= 1)
-    return np.asarray(forward, dtype=np.float32), valid
 
 
 def _on_teacher_scale(
@@ -203,10 +170,30 @@ def write_cache(file: Path, samples: Iterator[Sample]) -> int:
         arrays[f"{count:05d}.target"] = target.astype(np.float16)
         arrays[f"{count:05d}.valid"] = valid
         count += 1
-    partial = file.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(file)
+    unfinished = file.with_suffix(".partial.npz")
+    np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(file)
     return count
+
+
+def sources_of(
+    data: Path, rendered: Path | None, teacher: Teacher
+) -> dict[str, Callable[[], Iterator[Sample]]]:
+    """The sources of the recipe, by name."""
+    sources: dict[str, Callable[[], Iterator[Sample]]] = {
+        "photographs": lambda: pseudo_labelled(photographs(data / "images"), teacher),
+        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), teacher),
+        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), teacher),
+        "tum_fr1_rpy": lambda: rgbd_pairs(data / "rgbd/tum_fr1_rpy", teacher),
+        "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
+    }
+    for name in STEREO:
+        sources[name] = partial(stereo_pairs, data / "stereo" / name, teacher)
+    if rendered:
+        for name, kinds in RENDERED.items():
+            folders = [rendered / kind for kind in kinds]
+            sources[f"rendered_{name}"] = partial(rendered_pairs, folders)
+    return sources
 
 
 def main() -> None:
@@ -215,31 +202,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rendered", type=Path, help="what rendered/generate.py made")
+    parser.add_argument(
+        "--own", action="append", default=[], metavar="NAME=FOLDER",
+        help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
+    )  # fmt: skip
     options = parser.parse_args()
-    if options.data is None:
-        parser.error("name the data folder by --data or DEPTHRT_DATA")
-    data: Path = options.data
+    sources: dict[str, Callable[[], Iterator[Sample]]] = {}
+    for item in options.own:
+        name, _, folder = item.partition("=")
+        if not (Path(folder) / "dataset.json").is_file():
+            parser.error(f"--own {item}: {folder or 'no folder'} holds no dataset.json")
+        sources[name] = partial(rgbd_pairs, Path(folder), None)
+    if not sources:
+        if options.data is None:
+            parser.error("name the data folder by --data or DEPTHRT_DATA")
+        sources = sources_of(options.data, options.rendered, Teacher(options.data))
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    teacher = Teacher(data)
-    sources: dict[str, Callable[[], Iterator[Sample]]] = {
-        "photographs": lambda: pseudo_labelled(photographs(data / "images"), teacher),
-        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), teacher),
-        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), teacher),
-        "tum_fr1_rpy": lambda: rgbd_pairs(data / "rgbd/tum_fr1_rpy", teacher),
-        "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
-        "middlebury": lambda: stereo_pairs(data / "stereo/middlebury", teacher),
-        "oak_d": lambda: stereo_pairs(data / "stereo/oak_d", teacher),
-        "eth3d": lambda: stereo_pairs(data / "stereo/eth3d", teacher),
-        "virtual_kitti2": lambda: stereo_pairs(data / "stereo/virtual_kitti2", teacher),
-    }
-    if options.rendered:
-        sources |= {
-            f"rendered_{name}": lambda kinds=kinds: rendered_pairs(
-                [options.rendered / kind for kind in kinds]
-            )
-            for name, kinds in RENDERED.items()
-        }
     for name, build in sources.items():
         file = cache / f"{name}.npz"
         if not file.exists():

@@ -13,96 +13,25 @@ import copy
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import tomllib
 import torch
 from torch import Tensor, nn
 
 from data import Batch, Sample, Split, load_cache, training_batch, validation_batch
-from losses import LossWeights, depth_loss, invariant_error
+from losses import depth_loss, invariant_error
 from network import NATIVE_SIZE, DepthNet, normalise
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
-from weights_file import save_weights
-
-QUICK_SHARE = 0.08
-"""`--quick` trains on this share of every stage's images."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Images to see, batch size and the sizes (height, width) drawn from."""
-
-    images: int
-    batch: int
-    sizes: list[tuple[int, int]]
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of the stage."""
-        return math.ceil(self.images / self.batch)
-
-
-@dataclass(frozen=True)
-class Config:
-    """The recipe; see config.toml for the meaning of each value."""
-
-    seed: int
-    learning_rate: float
-    encoder_rate: float
-    weight_decay: float
-    warmup_steps: int
-    ema_decay: float
-    gradient_clip: float
-    frozen_blocks: int
-    validate_every: int
-    checkpoint_every: int
-    loss: LossWeights
-    sources: dict[str, float]
-    stages: list[Stage]
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of the whole run."""
-        return sum(stage.steps for stage in self.stages)
-
-
-def read_config(file: Path, quick: bool = False) -> Config:
-    """Parse the TOML file; an unknown or missing key is an error."""
-    raw: dict[str, Any] = tomllib.loads(file.read_text())
-    share = QUICK_SHARE if quick else 1.0
-    stages = [
-        Stage(round(s["images"] * share), s["batch"], [(h, w) for h, w in s["sizes"]])
-        for s in raw.pop("stages")
-    ]
-    return Config(loss=LossWeights(**raw.pop("loss")), stages=stages, **raw)
-
-
-def stage_at(config: Config, step: int) -> Stage:
-    """The stage that a step belongs to."""
-    for stage in config.stages:
-        if step < stage.steps:
-            return stage
-        step -= stage.steps
-    raise ValueError("the step lies beyond the last stage")
-
-
-def rate_at(config: Config, step: int) -> float:
-    """Linear warm-up, then half a cosine down to 1% (share of the full learning rate)."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+from recipe import Config, rate_at, read_config, stage_at
+from weights_file import load_weights, save_weights
 
 
 class Trainer:
     """Network, its moving average, optimiser and progress: all that a checkpoint holds."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, start: Path | None = None) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self.folder = folder
@@ -110,9 +39,12 @@ class Trainer:
         self.seconds = 0.0
         self.images = 0
         self.best = math.inf
-        self.network = DepthNet()
-        load_imagenet_encoder(self.network, find_imagenet_checkpoint())
-        nn.init.constant_(_last_bias(self.network), 2.5)  # the middle of the target's range
+        if start:
+            self.network = load_weights(start).train()
+        else:
+            self.network = DepthNet()
+            load_imagenet_encoder(self.network, find_imagenet_checkpoint())
+            nn.init.constant_(_last_bias(self.network), 2.5)  # the middle of the target's range
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for block in list(self.network.encoder.blocks)[: config.frozen_blocks]:
             block.requires_grad_(False)
@@ -131,7 +63,8 @@ class Trainer:
         rate = rate_at(self.config, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * rate * group["share"]
-        loss = depth_loss(self._predict(batch.image), batch.target, batch.valid, self.config.loss)
+        prediction = self._predict(batch.image, batch.target.shape[1] == batch.image.shape[2])
+        loss = depth_loss(prediction, batch.target, batch.valid, self.config.loss)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
@@ -145,22 +78,24 @@ class Trainer:
                 average.lerp_(value, 1 - decay)
         return loss.item()
 
-    def _predict(self, image: Tensor) -> Tensor:
+    def _predict(self, image: Tensor, full: bool) -> Tensor:
         pixels = normalise(image).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            output = self.network.half_resolution(pixels)
-        return output.squeeze(1).float()
+            output = self.network.signed(pixels) if full else self.network.half_resolution(pixels)
+        return output.float()
 
     def validate(self, validation: dict[str, list[Sample]]) -> dict[str, float]:
         """Mean invariant error of the averaged weights by source, and `score`, their mean."""
         result = {}
         for source, samples in validation.items():
+            if not samples:
+                continue
             errors = []
             for start in range(0, len(samples), 16):
                 batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                     pixels = normalise(batch.image).to(memory_format=torch.channels_last)
-                    prediction = self.average.half_resolution(pixels).squeeze(1).float().relu()
+                    prediction = self.average.half_resolution(pixels).float().relu()
                 errors.append(invariant_error(prediction, batch.target, batch.valid))
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
@@ -192,24 +127,31 @@ class Trainer:
     def run(self, split: Split) -> None:
         """Train to the last step; the batches depend on seed and step alone."""
         losses: list[float] = []
+        if self.step == 0:
+            self._report(self.validate(split.validation), None)
         while self.step < self.config.steps:
             start = time.perf_counter()
             rng = np.random.default_rng([self.config.seed, self.step])
             stage = stage_at(self.config, self.step)
             size = stage.sizes[rng.integers(len(stage.sizes))]
-            batch = training_batch(split.training, self.config.sources, stage.batch, size, rng)
+            batch = training_batch(
+                split.training, self.config.sources, stage.batch, size, rng, stage.full
+            )
             losses.append(self.train_step(batch))
             self.seconds += time.perf_counter() - start
             last = self.step == self.config.steps
             if self.step % self.config.validate_every == 0 or last:
-                self._report(self.validate(split.validation), float(np.mean(losses)))
+                errors = self.validate(split.validation)
+                self._report(errors, float(np.mean(losses)) if losses else None)
                 losses.clear()
             if self.step % self.config.checkpoint_every == 0 or last:
                 self.save()
 
-    def _report(self, errors: dict[str, float], loss: float) -> None:
+    def _report(self, errors: dict[str, float], loss: float | None) -> None:
         facts = {"step": self.step, "steps": self.config.steps, "images": self.images}
-        line = {**facts, "minutes": round(self.seconds / 60, 2), "loss": round(loss, 4)}
+        line = {**facts, "minutes": round(self.seconds / 60, 2)}
+        if loss is not None:
+            line["loss"] = round(loss, 4)
         line |= {name: round(error, 4) for name, error in errors.items()}
         print(json.dumps(line), flush=True)
         with (self.folder / "log.jsonl").open("a") as log:
@@ -234,6 +176,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--work", type=Path, required=True, help="cache, checkpoints and logs")
     parser.add_argument("--run", default="depthrt-s", help="folder name under --work")
+    parser.add_argument("--start", type=Path, help="weights to start from, not ImageNet's encoder")
     parser.add_argument("--quick", action="store_true", help="about two minutes, to try it out")
     parser.add_argument("--threads", type=int, help="torch threads (default: all cores)")
     options = parser.parse_args()
@@ -243,7 +186,7 @@ def main() -> None:
     config = read_config(options.config, options.quick)
     folder: Path = options.work / (options.run + ("-quick" if options.quick else ""))
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, folder)
+    trainer = Trainer(config, folder, options.start)
     trainer.resume()
     trainer.run(load_cache(options.work / "cache", list(config.sources)))
 

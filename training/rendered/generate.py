@@ -45,7 +45,7 @@ MIN_JUMPS_ELSEWHERE = 0.012  # share of places where depth jumps, so that no bla
 
 def look_at(eye: Eye) -> npt.NDArray[np.float64]:
     """3,3: columns are the camera's right, up and back, as OpenGL has it."""
-    back = np.asarray(eye.position) - np.asarray(eye.target)
+    back = np.subtract(eye.position, eye.target, dtype=np.float64)
     back /= max(float(np.linalg.norm(back)), 1e-9)
     right = np.cross([0.0, 0.0, 1.0], back)
     right /= max(float(np.linalg.norm(right)), 1e-9)
@@ -180,6 +180,7 @@ def finish_set(kind: str, seed: int, folder: Path, photographs: bool) -> dict[st
         "sky": SKY,
         "frames": len(poses),
         "scenes": len(parts),
+        "views_a_scene": VIEWS,
         "seed": seed,
         "photographs_as_textures": photographs,
         "versions": {

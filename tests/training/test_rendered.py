@@ -1,0 +1,90 @@
+"""The generator of rendered pairs."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+TRAINING = Path(__file__).parents[2] / "training"
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(TRAINING))
+    import rendered.builder
+    import rendered.places
+    import rendered.textures
+
+    return rendered
+
+
+def scene(rendered: ModuleType, kind: str, number: int) -> tuple[str, dict[str, bytes]]:
+    pool = rendered.textures.build_pool(1, None, per_pattern=2)
+    builder = rendered.builder.Builder(np.random.default_rng([1, number]), pool)
+    place = rendered.places.PLACES[kind](builder)
+    xml = builder.xml(place.near_m, place.far_m, place.ambient, place.shadow_m)
+    return xml, builder.assets
+
+
+@pytest.mark.parametrize("kind", ["room", "desk", "floor", "corridor", "street", "park"])
+def test_a_seed_and_a_number_are_one_scene(rendered: ModuleType, kind: str) -> None:
+    xml, assets = scene(rendered, kind, 3)
+    again, _ = scene(rendered, kind, 3)
+    other, _ = scene(rendered, kind, 4)
+
+    assert xml == again
+    assert xml != other
+    root = ET.fromstring(xml)
+    materials = {m.get("name") for m in root.iter("material")}
+    geoms = list(root.iter("geom"))[1:]  # the first is the default's
+    assert len(geoms) > 15
+    assert {g.get("material") for g in geoms} <= materials
+    files = {t.get("file") for t in root.iter("texture")} - {None}
+    assert files == set(assets)
+
+
+def test_textures_are_square_colour_pictures_with_something_on_them(
+    rendered: ModuleType,
+) -> None:
+    pool = rendered.textures.build_pool(5, None, per_pattern=3)
+
+    for kind, files in pool.items():
+        for file in files:
+            image = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None
+            assert image.shape == (256, 256, 3), kind
+            assert image.std() > 0.5, kind
+
+
+@pytest.mark.slow
+def test_depth_is_the_distance_along_the_axis(
+    rendered: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    pytest.importorskip("mujoco", reason="mujoco draws the pairs: pip install mujoco")
+    import rendered.generate as generate
+
+    builder = rendered.builder.Builder(
+        np.random.default_rng(0), rendered.textures.build_pool(1, None, per_pattern=1)
+    )
+    for x, distance in ((-1.0, 2.0), (1.0, 3.0)):
+        builder.box((x, distance + 0.05, 1.0), (1.9, 0.1, 3.0), builder.material("stone"))
+    builder.box((0, 8.05, 0), (40, 0.1, 40), builder.material("plaster"))
+    place = rendered.places.Place(0.05, 30, 0.5, 8, lambda rng: pytest.fail("not asked"))
+    drawn = generate.SceneRenderer(builder, place, 50.0, fog=False, min_jumps=0.0)
+    try:
+        pair = drawn.view(rendered.places.Eye((0, 0, 1), (0, 1, 1), 0.0))
+    finally:
+        drawn.close()
+
+    assert pair is not None
+    middle = pair[1][generate.HEIGHT // 2]
+    assert middle[generate.WIDTH // 4] == pytest.approx(2.0, abs=2e-3)
+    assert middle[3 * generate.WIDTH // 4] == pytest.approx(3.0, abs=2e-3)
+    assert pair[1].max() == pytest.approx(8.0, abs=5e-3)
+    assert pair[0].std() > 1

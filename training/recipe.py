@@ -1,0 +1,90 @@
+"""The recipe as config.toml has it: stages, loss, sources, and the learning rate's course."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+from losses import LossWeights
+
+QUICK_SHARE = 0.08
+"""`--quick` trains on this share of every stage's images."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Images to see, batch size and the sizes (height, width) drawn from.
+
+    full: supervised at every pixel, not at half resolution.
+    """
+
+    images: int
+    batch: int
+    sizes: list[tuple[int, int]]
+    full: bool
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the stage."""
+        return math.ceil(self.images / self.batch)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe; see config.toml for the meaning of each value."""
+
+    seed: int
+    learning_rate: float
+    encoder_rate: float
+    weight_decay: float
+    warmup_steps: int
+    decay_share: float
+    ema_decay: float
+    gradient_clip: float
+    frozen_blocks: int
+    validate_every: int
+    checkpoint_every: int
+    loss: LossWeights
+    sources: dict[str, float]
+    stages: list[Stage]
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def read_config(file: Path, quick: bool = False) -> Config:
+    """Parse the TOML file; an unknown or missing key is an error."""
+    raw: dict[str, Any] = tomllib.loads(file.read_text())
+    share = QUICK_SHARE if quick else 1.0
+    stages = [
+        Stage(round(s["images"] * share), s["batch"], [(h, w) for h, w in s["sizes"]], s["full"])
+        for s in raw.pop("stages")
+    ]
+    return Config(loss=LossWeights(**raw.pop("loss")), stages=stages, **raw)
+
+
+def stage_at(config: Config, step: int) -> Stage:
+    """The stage that a step belongs to."""
+    for stage in config.stages:
+        if step < stage.steps:
+            return stage
+        step -= stage.steps
+    raise ValueError("the step lies beyond the last stage")
+
+
+def rate_at(config: Config, step: int) -> float:
+    """Share of the full learning rate: warm-up, level, a straight line down to 1%.
+
+    The level part lets a run be shortened or lengthened while it is under way (Haegele et al.,
+    "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", 2024).
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    left = (config.steps - step) / max(config.steps * config.decay_share, 1)
+    return max(min(left, 1.0), 0.01)
