@@ -30,7 +30,11 @@ class WithDefault(TyperGroup):
         return list(super().parse_args(ctx, args))
 
 
-app = typer.Typer(cls=WithDefault, add_completion=False)
+app = typer.Typer(
+    cls=WithDefault,
+    add_completion=False,
+    help="How fast a model is; `compare`: whether one is faster than another.",
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports.")]
