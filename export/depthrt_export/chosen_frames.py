@@ -33,7 +33,8 @@ class Chosen:
 def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
     """Calibration and validation frames: of two sources, or of one that is split.
 
-    Validation frames that are calibration frames too, or near-duplicates of one, are left out.
+    Thumbnails are left out, and validation frames that are calibration frames too, or
+    near-duplicates of one.
 
     Raises:
         UsageError: too few frames, frames that show nothing or are far too small, or frames that
@@ -43,19 +44,23 @@ def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
     judged = options.validate or (options.frames if options.calibration else None)
     if judged is None and not options.calibration:
         count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
-        calibration, held_out = split(_seen(sample_frames(options.frames, count, spec), "--frames"))
+        found = _seen(sample_frames(options.frames, count, spec), "--frames")
+        calibration, held_out = split(_large_enough(found, spec))
+        left_out = len(found) - len(calibration) - len(held_out)
     else:
         source = options.calibration or options.frames
-        calibration = _seen(sample_frames(source, CALIBRATION_FRAMES, spec), "calibration")
-        held_out = _seen(sample_frames(judged, HELD_OUT_FRAMES, spec), "validation")
+        seen = _seen(sample_frames(source, CALIBRATION_FRAMES, spec), "calibration")
+        judging = _seen(sample_frames(judged, HELD_OUT_FRAMES, spec), "validation")
+        calibration, held_out = _large_enough(seen, spec), _large_enough(judging, spec)
+        left_out = len(seen) + len(judging) - len(calibration) - len(held_out)
     if len(calibration) < FEWEST or not held_out:
         raise UsageError(
             f"{name} needs ranges from at least {FEWEST} frames, not {len(calibration)}: give a "
             "video or more images as --frames"
         )
-    _require_size([*calibration, *held_out], spec)
     unseen, note = _unseen(calibration, held_out)
-    notes = [note, _stretched([*calibration, *held_out], spec)]
+    small = f"{left_out} frames left out as too small for the input" if left_out else ""
+    notes = [small, note, _stretched([*calibration, *held_out], spec)]
     return Chosen(calibration, unseen, tuple(text for text in notes if text))
 
 
@@ -93,17 +98,21 @@ def _unseen(calibration: Sequence[Sample], held_out: Sequence[Sample]) -> tuple[
     return kept, f"left out of {len(held_out)} validation frames: {what}"
 
 
-def _require_size(samples: Sequence[Sample], spec: InputSpec) -> None:
-    """Refuse thumbnails: enlarged that far, they give ranges that no camera's frame will have."""
-    for sample in samples:
-        if sample.size is None:
-            continue
-        height, width = sample.size
-        if max(spec.height / height, spec.width / width) > _MOST_ENLARGED:
-            raise UsageError(
-                f"the frame {sample.label} of {height}x{width} pixels is too small for a network "
-                f"of {spec.height}x{spec.width}: give frames as large as the camera's"
-            )
+def _large_enough(samples: list[Sample], spec: InputSpec) -> list[Sample]:
+    """Without thumbnails: enlarged that far, they give ranges that no camera's frame will have."""
+    kept = [s for s in samples if s.size is None or _enlarged(s.size, spec) <= _MOST_ENLARGED]
+    if not kept and samples[0].size is not None:
+        height, width = samples[0].size
+        raise UsageError(
+            f"the frame {samples[0].label} of {height}x{width} pixels is too small for a network "
+            f"of {spec.height}x{spec.width}, and so are all others: give frames as large as the "
+            "camera's"
+        )
+    return kept
+
+
+def _enlarged(size: tuple[int, int], spec: InputSpec) -> float:
+    return max(spec.height / size[0], spec.width / size[1])
 
 
 def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:

@@ -12,7 +12,10 @@ import pytest
 from commands import Command
 from depthrt.errors import UsageError
 from depthrt.model import DepthModel
+from depthrt.spec import InputSpec
 from depthrt_export.build import Report
+from depthrt_export.chosen_frames import chosen_frames
+from depthrt_export.options import ExportOptions
 from depthrt_export.search_options import parse_seconds, parse_share
 
 
@@ -150,6 +153,19 @@ def test_mistakes_are_one_sentence(
     assert outcome.code == 2
     assert sentence in outcome.complaint
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_thumbnails_among_the_frames_are_left_out(tmp_path: Path) -> None:
+    mixed = folder_of(tmp_path / "mixed", 20)
+    for name in ("03.png", "07.png"):
+        picture = np.asarray(cv2.imread(str(mixed / name)))
+        cv2.imwrite(str(mixed / name), cv2.resize(picture, (18, 12)))
+    options = ExportOptions(frames=str(mixed), precision="int8")
+    found = chosen_frames(options, InputSpec(64, 96))
+    labels = {s.label.partition("#")[0] for s in (*found.calibration, *found.validation)}
+    assert len(labels) == 18
+    assert labels.isdisjoint({"03.png", "07.png"})
+    assert found.notes[0] == "2 frames left out as too small for the input"
 
 
 def test_units() -> None:
