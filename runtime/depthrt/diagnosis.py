@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,9 +93,17 @@ def examine() -> Report:
 
 def onnxruntime_wheels() -> list[str]:
     """Installed distributions that each bring a package ``onnxruntime``."""
-    named = (d.metadata for d in distributions() if "Name" in d.metadata)  # broken ones have none
-    names = {str(metadata["Name"]).lower().replace("_", "-") for metadata in named}
+    names = {name.lower().replace("_", "-") for d in distributions() if (name := _name_of(d))}
     return [name for name in WHEELS if name in names]
+
+
+def _name_of(distribution: Distribution) -> str:
+    """The name of an installed package; empty where its installation is broken."""
+    try:
+        metadata = distribution.metadata
+    except FileNotFoundError:  # of importlib_metadata, which takes over where it is installed
+        return ""
+    return str(metadata["Name"]) if "Name" in metadata else ""
 
 
 def usable_providers() -> dict[str, str]:
