@@ -181,9 +181,13 @@ def parse_sides(base: str, head: str, model: str | None) -> tuple[Side, Side]:
 
 
 def labels_of(*texts: str) -> list[str]:
-    """Short names: file stems, where they differ."""
-    stems = [Path(text).stem for text in texts]
-    return stems if len(set(stems)) == len(stems) else list(texts)
+    """Short names: file stems, with as many folders before them as tell all apart."""
+    parts = [Path(text).with_suffix("").parts for text in texts]
+    for count in range(1, max(len(names) for names in parts) + 1):
+        labels = ["/".join(names[-count:]) for names in parts]
+        if len(set(labels)) == len(labels):
+            return labels
+    return list(texts)
 
 
 def environment_python(text: str) -> Path | None:

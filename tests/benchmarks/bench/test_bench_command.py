@@ -12,6 +12,7 @@ import pytest
 from commands import Command
 from depthrt.session import usable_cores
 from depthrt.tuned import file_sha256
+from depthrt_benchmarks.bench.compare import labels_of
 from depthrt_benchmarks.bench.plots import front
 from models import build_model, build_spec
 
@@ -198,3 +199,16 @@ def test_sizes_of_a_graph_that_leaves_them_open(command: Command, tmp_path: Path
 def test_the_front_holds_what_no_other_beats() -> None:
     points = [("a", 1.0, 0.3), ("b", 2.0, 0.4), ("c", 3.0, 0.1), ("d", 1.0, 0.35)]
     assert [name for name, _, _ in front(points)] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (("runs/a/best.onnx", "b.onnx"), ["best", "b"]),
+        (("runs/a/best.onnx", "runs/b/best.onnx", "b.onnx"), ["a/best", "b/best", "b"]),
+        (("best.onnx", "best.onnx"), ["best.onnx", "best.onnx"]),
+        ((".venv-old", ".venv-new"), [".venv-old", ".venv-new"]),
+    ],
+)
+def test_labels_are_as_short_as_tells_them_apart(texts: tuple[str, ...], labels: list[str]) -> None:
+    assert labels_of(*texts) == labels
