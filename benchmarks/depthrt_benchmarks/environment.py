@@ -59,7 +59,9 @@ def _commit() -> str:
     folder = Path(__file__).parent
     try:
         head = _git(folder, "rev-parse", "--short", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        # Results written one after the other are no change of what is measured.
+        paths = (":/", ":(top,exclude)benchmarks/results")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}+changes" if changed else head
