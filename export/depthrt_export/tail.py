@@ -30,6 +30,7 @@ def lean_tail(model: onnx.ModelProto) -> list[str]:
     }
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     changed = []
+    before = _read(graph)
     for node in list(graph.node):
         shape = shapes.get(node.output[0], [])
         if len(shape) != 4 or shape[1] != 1:
@@ -42,7 +43,14 @@ def lean_tail(model: onnx.ModelProto) -> list[str]:
         else:
             continue
         changed.append(node.name)
+    left_over = before - _read(graph)  # onnxruntime warns of them
+    for tensor in [i for i in graph.initializer if i.name in left_over]:
+        graph.initializer.remove(tensor)
     return changed
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    return {name for node in graph.node for name in node.input}
 
 
 def _resize_alone(graph: onnx.GraphProto, resize: onnx.NodeProto) -> None:
