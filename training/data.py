@@ -19,6 +19,9 @@ HalfMap = npt.NDArray[np.float16]
 UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
 """Sources whose neighbouring samples show different scenes, or too many to matter."""
 
+EXACT = "rendered_"
+"""How the names of the sources begin whose depth is exact to the pixel."""
+
 _VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 
 
@@ -36,14 +39,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """image N,3,H,W float32, pixels 0..255; target N,h,w; valid N,h,w bool.
+    """image N,3,H,W float32, pixels 0..255; target N,h,w; valid N,h,w bool; exact N bool.
 
-    h,w: H/2,W/2, or H,W for a batch of full labels.
+    h,w: H/2,W/2, or H,W for a batch of full labels. exact: the target was rendered.
     """
 
     image: Tensor
     target: Tensor
     valid: Tensor
+    exact: Tensor
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def training_batch(
     for index in drawn:
         pool = samples[names[index]]
         items.append(augment(pool[rng.integers(len(pool))], size, rng, full))
-    return _collate(items)
+    return _collate(items, [names[index].startswith(EXACT) for index in drawn])
 
 
 def validation_batch(samples: list[Sample], size: tuple[int, int], full: bool = False) -> Batch:
@@ -118,7 +122,7 @@ def validation_batch(samples: list[Sample], size: tuple[int, int], full: bool = 
         height, width = sample.rgb.shape[:2]
         to_source = np.array([[width / size[1], 0, 0], [0, height / size[0], 0]])
         items.append(_warp(sample, to_source, size, full))
-    return _collate(items)
+    return _collate(items, [False] * len(items))
 
 
 def augment(
@@ -213,10 +217,13 @@ def _colour(rgb: ByteImage, rng: np.random.Generator) -> ByteImage:
     return np.asarray(out).astype(np.uint8)
 
 
-def _collate(items: list[tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]]) -> Batch:
+def _collate(
+    items: list[tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]], exact: list[bool]
+) -> Batch:
     image = torch.from_numpy(np.stack([item[0] for item in items]))  # N,H,W,3
     return Batch(
         image.permute(0, 3, 1, 2).float(),
         torch.from_numpy(np.stack([item[1] for item in items])),
         torch.from_numpy(np.stack([item[2] for item in items])),
+        torch.tensor(exact),
     )

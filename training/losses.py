@@ -18,9 +18,13 @@ _MIN_SPREAD = 0.15
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms and the share of the largest residuals that is dropped."""
+    """Weights of the terms and the share of the largest residuals that is dropped.
+
+    exact_gradient: the gradient term's weight where the truth is exact to the pixel (renders).
+    """
 
     gradient: float
+    exact_gradient: float
     anchor: float
     trim: float
 
@@ -85,8 +89,12 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     return (values * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp_min(1)
 
 
-def depth_loss(prediction: Tensor, target: Tensor, valid: Tensor, weights: LossWeights) -> Tensor:
+def depth_loss(
+    prediction: Tensor, target: Tensor, valid: Tensor, exact: Tensor, weights: LossWeights
+) -> Tensor:
     """Scalar: trimmed invariant L1 + gradient matching + anchor, each over the target's spread.
+
+    exact: N bool, where the target's edges are sharp and in their place, and count for more.
 
     The anchor, a plain L1 to the target's own scale, keeps all sources in one range (a
     scale-and-shift-invariant loss alone leaves every source its own).
@@ -100,7 +108,8 @@ def depth_loss(prediction: Tensor, target: Tensor, valid: Tensor, weights: LossW
     gradient = gradient_matching(difference, valid)
     anchor = masked_mean((prediction - target).abs() / spread, valid)
     usable = (valid.float().mean(dim=(1, 2)) > 0.05).float()
-    per_image = invariant + weights.gradient * gradient + weights.anchor * anchor
+    sharpness = torch.where(exact, weights.exact_gradient, weights.gradient)
+    per_image = invariant + sharpness * gradient + weights.anchor * anchor
     return (per_image * usable).sum() / usable.sum().clamp_min(1)
 
 

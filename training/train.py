@@ -64,7 +64,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * rate * group["share"]
         prediction = self._predict(batch.image, batch.target.shape[1] == batch.image.shape[2])
-        loss = depth_loss(prediction, batch.target, batch.valid, self.config.loss)
+        loss = depth_loss(prediction, batch.target, batch.valid, batch.exact, self.config.loss)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.models import DATA
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
 from depthrt_benchmarks.evaluation.measure import View, measure, view

@@ -17,6 +17,7 @@ from pathlib import Path
 from depthrt.models import find_model
 from depthrt_benchmarks.environment import write_result
 
+EVERY_NAME = "from depthrt import *"  # public names load their modules when they are first used
 LIBRARIES = "import numpy, cv2, onnxruntime"
 FIRST_RUN = """
 import numpy, onnxruntime
@@ -46,6 +47,7 @@ def main() -> None:
     codes = {
         "libraries": LIBRARIES,
         "import_depthrt": "import depthrt",
+        "import_every_name": EVERY_NAME,
         "onnxruntime_first_run": FIRST_RUN.format(model=model),
         "depthrt_first_depth": FIRST_DEPTH.format(model=model),
     }
@@ -61,6 +63,7 @@ def main() -> None:
         "rounds": options.rounds,
         "median_s": {k: round(statistics.median(r[k] for r in rounds), 4) for k in codes},
         "import_depthrt_over_libraries": ratio("import_depthrt", "libraries"),
+        "import_every_name_over_libraries": ratio("import_every_name", "libraries"),
         "first_depth_over_onnxruntime": ratio("depthrt_first_depth", "onnxruntime_first_run"),
     }
     print(content)  # noqa: T201

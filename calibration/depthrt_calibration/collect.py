@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.prepare import to_rgb
+from depthrt.preparation import to_rgb
 from depthrt_calibration import feature as features
 from depthrt_calibration.scan import Counts, Seen, scan
 from depthrt_calibration.select import METHOD, choose, nearest_other

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import image_size
 from depthrt.models import DEMO_CLIP
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.sources import open_source
 from depthrt.spec import InputSpec
 

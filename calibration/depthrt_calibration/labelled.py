@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.spec import InputSpec, Kind
 from depthrt_calibration.alignment import (
     Align,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from depthrt.display import SceneCuts
 from depthrt.frame import Frame
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.sources import Selection, Source, SourceInfo, open_source
 from depthrt.spec import InputSpec
 from depthrt_calibration.feature import Feature, emptiness, feature

@@ -9,35 +9,66 @@
 >>> cloud = depthrt.point_cloud(image, depth, depthrt.CloudOptions(fov_deg=70))  # cloud.to_ply()
 """
 
-from depthrt.background import Background, start
-from depthrt.cloud import CloudOptions, PointCloud, point_cloud
-from depthrt.colour import colourise
-from depthrt.depth import Depth
-from depthrt.errors import (
-    AccuracyGateError,
-    DepthrtError,
-    InferenceError,
-    LatencyGateError,
-    ModelError,
-    ProviderError,
-    SourceError,
-    TargetError,
-    UsageError,
-    WriteError,
-)
-from depthrt.frame import Frame, YuvImage
-from depthrt.geometry import Intrinsics
-from depthrt.ladder import Ladder, build_ladder
-from depthrt.limits import LiveLimits
-from depthrt.model import DepthModel
-from depthrt.pipeline import stream, stream_many
-from depthrt.prepare import prepare, to_rgb
-from depthrt.recorded import Recorded, read_depth
-from depthrt.results import Result, Stats
-from depthrt.reuse import Reuse
-from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
-from depthrt.spec import InputSpec, ModelSpec
-from depthrt.stabilise import Stabiliser
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from depthrt.background import Background, start
+    from depthrt.cloud import CloudOptions, PointCloud, point_cloud
+    from depthrt.colour import colourise
+    from depthrt.depth import Depth
+    from depthrt.errors import (
+        AccuracyGateError,
+        DepthrtError,
+        InferenceError,
+        LatencyGateError,
+        ModelError,
+        ProviderError,
+        SourceError,
+        TargetError,
+        UsageError,
+        WriteError,
+    )
+    from depthrt.frame import Frame, YuvImage
+    from depthrt.geometry import Intrinsics
+    from depthrt.ladder import Ladder, build_ladder
+    from depthrt.limits import LiveLimits
+    from depthrt.model import DepthModel
+    from depthrt.pipeline import stream, stream_many
+    from depthrt.preparation import prepare, to_rgb
+    from depthrt.recorded import Recorded, read_depth
+    from depthrt.results import Result, Stats
+    from depthrt.reuse import Reuse
+    from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
+    from depthrt.spec import InputSpec, ModelSpec
+    from depthrt.stabilise import Stabiliser
+
+_HOMES = {
+    "background": "Background start",
+    "cloud": "CloudOptions PointCloud point_cloud",
+    "colour": "colourise",
+    "depth": "Depth",
+    "errors": (
+        "AccuracyGateError DepthrtError InferenceError LatencyGateError ModelError ProviderError "
+        "SourceError TargetError UsageError WriteError"
+    ),
+    "frame": "Frame YuvImage",
+    "geometry": "Intrinsics",
+    "ladder": "Ladder build_ladder",
+    "limits": "LiveLimits",
+    "model": "DepthModel",
+    "pipeline": "stream stream_many",
+    "preparation": "prepare to_rgb",
+    "recorded": "Recorded read_depth",
+    "results": "Result Stats",
+    "reuse": "Reuse",
+    "sources": "Selection Source SourceInfo open_source read_image",
+    "spec": "InputSpec ModelSpec",
+    "stabilise": "Stabiliser",
+}
+"""The public names by the module of each, which is imported when one of them is first used."""
 
 __all__ = [
     "AccuracyGateError",
@@ -82,3 +113,20 @@ __all__ = [
     "stream_many",
     "to_rgb",
 ]
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # a type checker is to see the names above and no others
+
+    def __getattr__(name: str) -> object:  # PEP 562
+        """Import a public name's module when the name is first used: starting stays quick."""
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'depthrt' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"depthrt.{home}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,7 +20,7 @@ from depthrt.geometry import (
     distances,
     unproject,
 )
-from depthrt.prepare import check_image, to_rgb
+from depthrt.preparation import check_image, to_rgb
 
 _POSITION, _COLOUR = ("x", "y", "z"), ("red", "green", "blue")
 _VERTEX = np.dtype([*((name, "<f4") for name in _POSITION), *((name, "u1") for name in _COLOUR)])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import UsageError
 from depthrt.frame import Matrix, YuvImage
-from depthrt.prepare import rgb_matrix
+from depthrt.preparation import rgb_matrix
 from depthrt.spec import Kind
 
 COLORMAPS = {

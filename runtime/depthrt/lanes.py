@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from depthrt.frame import Frame
 from depthrt.limits import LiveLimits, Thinning
 from depthrt.model import DepthModel
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.results import Stats
 from depthrt.sources.base import Source
 

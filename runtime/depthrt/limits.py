@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from depthrt.errors import UsageError
-from depthrt.sources.live import RECONNECT_S
+from depthrt.sources.base import RECONNECT_S
 
 
 @dataclass(frozen=True)

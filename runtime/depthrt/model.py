@@ -13,7 +13,7 @@ from depthrt.depth import Depth
 from depthrt.errors import DepthrtError, InferenceError, ModelError
 from depthrt.frame import Image, image_size
 from depthrt.models import find_model
-from depthrt.prepare import check_image, content_size, network_size, prepare
+from depthrt.preparation import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
 from depthrt.session import open_session, usable_cores
 from depthrt.spec import METADATA_KEY, ModelSpec
@@ -132,7 +132,7 @@ class DepthModel:
         """Depth of prepared images: the network alone.
 
         Args:
-            batch: uint8 RGB N,3,h,w from :func:`depthrt.prepare.prepare`.
+            batch: uint8 RGB N,3,h,w from :func:`depthrt.prepare`.
 
         Returns:
             float32 N,h,w, unnormalised.

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.depth_codes import INDEX_FILE, TAG_PREFIX, DepthCodes
 from depthrt.errors import SourceError
-from depthrt.sinks.codes import DepthCodes
-from depthrt.sinks.raw import INDEX_FILE, TAG_PREFIX
 from depthrt.spec import Kind, Unit
 
 # What numpy, json and FFmpeg raise for a file that is something else or was cut off.

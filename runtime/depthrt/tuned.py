@@ -7,11 +7,8 @@ that is broken, or written by another version, counts as not there: tuning is ne
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -71,6 +68,8 @@ def machine_key() -> str:
     Raises:
         ProviderError: onnxruntime is not installed.
     """
+    import hashlib  # here and below: a start without a tuning needs none of these
+
     module = import_onnxruntime()
     facts = [_cpu_name(), usable_cores(), module.__version__, module.get_available_providers()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -78,6 +77,8 @@ def machine_key() -> str:
 
 def file_sha256(path: Path) -> str:
     """The hash of a file's content."""
+    import hashlib
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -93,8 +94,11 @@ def cache_file(model: Path) -> Path:
 def find_tuning(model: Path) -> Tuning | None:
     """The tuning of a model file for this machine; None when there is none that can be used."""
     try:
-        folder = cache_folder()
-        if not model.is_file() or not any(folder.glob(f"*-{machine_key()}.json")):
+        kept = [file.name for file in cache_folder().glob("*.json")]
+        if not kept or not model.is_file():
+            return None
+        ending = f"-{machine_key()}.json"
+        if not any(name.endswith(ending) for name in kept):
             return None  # large files are not hashed for nothing
         return _parse(json.loads(cache_file(model).read_text()))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
@@ -115,6 +119,8 @@ def save(model: Path, tuning: Tuning) -> Path:
     Raises:
         TargetError: the cache folder cannot be written.
     """
+    import tempfile
+
     target = cache_file(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +166,8 @@ def _choice(content: dict[str, Any]) -> Choice:
 
 
 def _cpu_name() -> str:
+    import platform
+
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -37,7 +37,7 @@ from depthrt.errors import DepthrtError, UsageError
 from depthrt.model import DepthModel
 from depthrt.models import DEMO_CLIP
 from depthrt.pipeline import Stats, stream
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.providers import AUTO_ORDER, SessionOptions
 from depthrt.session import open_session, usable_cores
 from depthrt.sinks import open_sink

@@ -10,7 +10,7 @@ import pytest
 
 from depthrt import models
 from depthrt.errors import DepthrtError, SourceError
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.sources import read_image
 from depthrt.spec import InputSpec
 from depthrt_calibration import frames as module

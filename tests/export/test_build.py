@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import TargetError
 from depthrt.model import DepthModel
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.sources import read_image
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_export.build import Report, build

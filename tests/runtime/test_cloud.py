@@ -12,7 +12,7 @@ from depthrt.cloud import CloudOptions, PointCloud, point_cloud
 from depthrt.depth import Depth
 from depthrt.frame import YuvImage
 from depthrt.geometry import Intrinsics
-from depthrt.prepare import to_rgb
+from depthrt.preparation import to_rgb
 from ply import read_ply
 
 SIZE = (60, 80)  # of the image; the depth map is half as large

@@ -15,7 +15,7 @@ import pytest
 from clips import pictures, probe
 from commands import Command, outcome, spawn
 from depthrt import DepthModel, LiveLimits, SourceError, Stats, open_source, stream, to_rgb
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from models import build_slow_model, expected_depth
 from servers import SIZE, HttpVideo, RtspVideo, free_port
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 
 from depthrt import DepthModel, InferenceError, InputSpec, ModelError, ProviderError, UsageError
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.providers import SessionOptions, candidates
 from depthrt.session import session_options, usable_cores
 from models import SIZE, build_model, build_spec, expected_depth

@@ -26,8 +26,18 @@ def modules_after(code: str) -> set[str]:
 
 def test_importing_the_runtime_is_lean() -> None:
     loaded = modules_after("import depthrt")
+    assert loaded.isdisjoint({*HEAVY, "numpy", "cv2", "av", "onnxruntime", "typer", "rich"})
+    loaded = modules_after("from depthrt import *")
     assert "cv2" in loaded
     assert loaded.isdisjoint({*HEAVY, "av", "onnxruntime", "typer", "rich"})
+
+
+def test_a_first_depth_loads_no_pipeline() -> None:
+    loaded = modules_after(
+        "import depthrt, numpy; depthrt.DepthModel.load()(numpy.zeros((9, 9, 3), 'uint8'))"
+    )
+    assert "depthrt.model" in loaded
+    assert loaded.isdisjoint({"depthrt.pipeline", "depthrt.sources", "depthrt.sinks", "av"})
 
 
 def test_running_needs_nothing_of_the_exporter(tmp_path: Path) -> None:
@@ -47,13 +57,21 @@ def test_help_needs_neither_torch_nor_onnx() -> None:
 
 
 def test_the_public_face_is_what_is_visible() -> None:
+    for name in depthrt.__all__:
+        assert not isinstance(getattr(depthrt, name), ModuleType)
     visible = {
         name
         for name, value in vars(depthrt).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert visible == set(depthrt.__all__)
+    assert visible - {"TYPE_CHECKING", "annotations"} == set(depthrt.__all__)
+    assert set(depthrt.__all__) <= set(dir(depthrt))
     assert list(depthrt.__all__) == sorted(depthrt.__all__)
+
+
+def test_an_unknown_name_is_said_so() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        depthrt.missing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_public_names_are_documented() -> None:

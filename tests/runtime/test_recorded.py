@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from depthrt.depth_codes import DepthCodes
 from depthrt.errors import SourceError
 from depthrt.model import DepthModel
 from depthrt.pipeline import Stats, stream
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 from depthrt.recorded import read_depth
 from depthrt.running import drive
 from depthrt.sinks import Sink, open_sink
-from depthrt.sinks.codes import DepthCodes
 from depthrt.sources import Selection, open_source
 from depthrt.spec import Kind, ModelSpec, Unit
 from models import build_model, build_spec, expected_depth

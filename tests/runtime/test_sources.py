@@ -14,7 +14,7 @@ import pytest
 from clips import cut, join, picture, pictures, probe
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import YuvImage
-from depthrt.prepare import to_rgb
+from depthrt.preparation import to_rgb
 from depthrt.sources import Selection, open_source
 
 VFR = (0, 33, 100, 110, 250, 400, 1400, 2400, 2420)

@@ -25,7 +25,7 @@ gradient_clip = 3.0
 frozen_blocks = 0
 validate_every = 50
 checkpoint_every = 10
-loss = { gradient = 0.5, anchor = 0.2, trim = 0.1 }
+loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1 }
 sources = { photographs = 0.5, rendered_indoor = 0.5 }
 stages = [
   { images = 5000, batch = 8, sizes = [[64, 96], [96, 64]], full = false },

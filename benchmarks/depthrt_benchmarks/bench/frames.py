@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from depthrt.errors import UsageError
 from depthrt.model import DepthModel
 from depthrt.models import DEMO_CLIP
-from depthrt.prepare import prepare, to_rgb
+from depthrt.preparation import prepare, to_rgb
 from depthrt.sources import Selection, open_source
 
 Size = tuple[int, int]

@@ -10,7 +10,7 @@ from pathlib import Path
 from depthrt.errors import SourceError
 from depthrt.model import DepthModel
 from depthrt.pipeline import stream
-from depthrt.prepare import to_rgb
+from depthrt.preparation import to_rgb
 from depthrt.sources import Selection, open_source
 from depthrt_benchmarks.evaluation.flicker import ClipFlicker, FlickerMeter
 

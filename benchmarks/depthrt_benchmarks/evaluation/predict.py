@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from depthrt.errors import InferenceError
 from depthrt.frame import RgbImage
 from depthrt.model import DepthModel
-from depthrt.prepare import prepare
+from depthrt.preparation import prepare
 
 
 def predict(model: DepthModel, image: RgbImage, flip: bool) -> NDArray[np.float32]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from depthrt.cloud import CloudOptions
+from depthrt.depth_codes import INDEX_FILE
 from depthrt.errors import TargetError, UsageError
 from depthrt.sinks.base import Sink, check_target
 from depthrt.sinks.mp4 import Mp4Sink
 from depthrt.sinks.pictures import ImageSink, WindowSink
 from depthrt.sinks.ply import POINTS_FILE, PlyFolderSink, PlySink
-from depthrt.sinks.raw import INDEX_FILE, MkvSink, NpzSink, PngFolderSink
+from depthrt.sinks.raw import MkvSink, NpzSink, PngFolderSink
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
 from depthrt.views import View

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError, WriteError
-from depthrt.prepare import rgb_matrix
+from depthrt.preparation import rgb_matrix
 from depthrt.results import Result
 from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.sinks.muxing import write_error

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.depth_codes import INDEX_FILE, INVALID, TAG_PREFIX, DepthCodes
 from depthrt.errors import WriteError
 from depthrt.pipeline import Result
 from depthrt.sinks.base import left_over, partial_name, put_in_place
-from depthrt.sinks.codes import INVALID, DepthCodes
 from depthrt.sinks.folder import FrameFolder
 from depthrt.sinks.muxing import Clock, begin, encode, finish, write_error
 from depthrt.sources.base import SourceInfo
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-TAG_PREFIX = "DEPTHRT_"
-INDEX_FILE = "depth.json"
 _PNG_LEVEL = [cv2.IMWRITE_PNG_COMPRESSION, 2]
 
 

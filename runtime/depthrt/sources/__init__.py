@@ -7,11 +7,8 @@ from pathlib import Path
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.models import DEMO_CLIP
-from depthrt.sources.base import Losses, Selection, Source, SourceInfo
-from depthrt.sources.camera import open_camera
+from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceInfo
 from depthrt.sources.images import IMAGE_SUFFIXES, ImagesSource, natural_order, read_image
-from depthrt.sources.live import RECONNECT_S
-from depthrt.sources.network import Stream, open_network
 from depthrt.sources.video import VideoSource
 
 __all__ = [
@@ -51,6 +48,8 @@ def open_source(
     selection = selection or Selection()
     text = str(source)
     if text.isdecimal():
+        from depthrt.sources.camera import open_camera
+
         return open_camera(int(text), selection, reconnect_s=reconnect_s)
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in _URL_SCHEMES:
@@ -77,6 +76,8 @@ def open_source(
 
 
 def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
+    from depthrt.sources.network import Stream, open_network
+
     stream = Stream(url)
     if stream.has_an_end and url.split("://", 1)[0].lower() not in _LIVE_SCHEMES:
         stream.close()

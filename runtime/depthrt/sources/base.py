@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
 
+RECONNECT_S = 60.0  # how long a live source that goes away is tried again
+
 
 @dataclass(frozen=True)
 class Selection:

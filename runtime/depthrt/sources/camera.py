@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt.sources.base import Losses, Selection
+from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.images import quiet_opencv
-from depthrt.sources.live import RECONNECT_S, LiveSource, Taken
+from depthrt.sources.live import LiveSource, Taken
 
 _MAX_NUMBER = 100  # from here on OpenCV takes the hundreds for capture interfaces
 _USUAL_RATE = Fraction(30)

@@ -15,9 +15,8 @@ from typing import Protocol
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, image_size
-from depthrt.sources.base import Losses, Selection, SourceInfo, select
+from depthrt.sources.base import RECONNECT_S, Losses, Selection, SourceInfo, select
 
-RECONNECT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _CLOCKS_AGREE_S = 3  # the sender's clock against ours: it jumped when they differ by more
 _STALE_S = 0.2

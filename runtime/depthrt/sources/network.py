@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import SourceError
 from depthrt.session import usable_cores
-from depthrt.sources.base import Losses, Selection, without_password
-from depthrt.sources.live import RECONNECT_S, LiveSource, Taken
+from depthrt.sources.base import RECONNECT_S, Losses, Selection, without_password
+from depthrt.sources.live import LiveSource, Taken
 from depthrt.sources.video import MAX_PIXELS, rotated, to_image
 
 if TYPE_CHECKING:

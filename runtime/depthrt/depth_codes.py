@@ -1,4 +1,4 @@
-"""Depth as 16-bit numbers, with a stated step."""
+"""Depth as 16-bit numbers, with a stated step: what writes them and what reads them share this."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from depthrt.spec import ModelSpec
 
+TAG_PREFIX = "DEPTHRT_"
+"""Of the tags of a 16-bit video that hold scale and kind."""
+INDEX_FILE = "depth.json"
+"""What says the same beside 16-bit pictures."""
 INVALID = 0
 MAX_CODE = 65535
 _KNOWN_HEADROOM, _FIRST_FRAME_HEADROOM = 2.0, 4.0

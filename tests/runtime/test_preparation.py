@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from depthrt import InputSpec, UsageError, YuvImage, prepare, to_rgb
 from depthrt.frame import Matrix
-from depthrt.prepare import PAD_VALUE, content_size, network_size
+from depthrt.preparation import PAD_VALUE, content_size, network_size
 
 FFMPEG_MATRIX = {"bt601": 5, "bt709": 1, "bt2020": 9}
 
