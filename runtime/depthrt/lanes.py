@@ -257,13 +257,23 @@ class Lanes:
     def _capacity(self, lane: Lane) -> int:
         return 1 if lane.live else self._size
 
+    def _low(self, lane: Lane) -> int:
+        """How far a full lane is emptied before its source goes on.
+
+        A lane alone by half, so that decoding and inference change over less often; it holds two
+        groups, so half of it is a whole one. Of several, each goes on at once: others wait for it.
+        """
+        capacity = self._capacity(lane)
+        return capacity // 2 if len(self._threads) == 1 else capacity - 1
+
     def _put(self, lane: Lane, item: Prepared) -> bool:
         with self._changed:
             if lane.live and lane.items:
                 lane.items.popleft()
                 lane.stats.drop()
-            while len(lane.items) >= self._capacity(lane) and not lane.cancelled:
-                self._changed.wait()
+            if len(lane.items) >= self._capacity(lane):
+                while len(lane.items) > self._low(lane) and not lane.cancelled:
+                    self._changed.wait()
             if lane.cancelled:
                 return False
             lane.items.append(item)

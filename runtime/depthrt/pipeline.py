@@ -31,7 +31,7 @@ from depthrt.sources.base import without_password
 
 __all__ = ["End", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
 
-QUEUE_FRAMES = 4  # between two stages: enough to smooth over uneven frames, little memory
+QUEUE_FRAMES = 8  # between two stages: they take turns by halves of it
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
 RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
 _OPENED_AT_ONCE = 8

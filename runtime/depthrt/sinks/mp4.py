@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from depthrt.errors import WriteError
 from depthrt.frame import Frame
 from depthrt.pipeline import Result
+from depthrt.session import usable_cores
 from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.muxing import Clock, begin, encode, finish, mux, write_error
 from depthrt.sinks.sound import Sound
@@ -115,7 +116,9 @@ class Mp4Sink:
         origin_s = result.frame.time_s if self._info.selection.start_s > 0 else Fraction(0)
         self._clock = Clock(origin_s, base_s)
         self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
-        options = {"preset": "ultrafast", "qp": _QUANTISER}
+        # As many threads as the decoder has: the other stages want cores too.
+        threads = str(max(1, usable_cores() // 2))
+        options = {"preset": "ultrafast", "qp": _QUANTISER, "threads": threads}
         stream = container.add_stream("libx264", rate / self._info.selection.stride, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
