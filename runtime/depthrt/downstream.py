@@ -48,7 +48,9 @@ class Downstream:
         """Whether nothing else may be written there."""
         return self.pipe is not None or self.jsonl == STANDARD_OUTPUT
 
-    def check(self, output: Path | None, sources: Sequence[Path | None], overwrite: bool) -> None:
+    def check(
+        self, outputs: Sequence[Path | None], sources: Sequence[Path | None], overwrite: bool
+    ) -> None:
         """Refuse what cannot be written, before any work is done.
 
         Raises:
@@ -62,7 +64,7 @@ class Downstream:
             raise UsageError("-o - and --jsonl - both write to standard output: name a file")
         if place is None or place == STANDARD_OUTPUT:
             return
-        if output is not None and place == output:
+        if any(output is not None and _same(place, output) for output in outputs):
             raise UsageError(f"-o and --jsonl both write {place}: give them two names")
         if place.exists() and not place.is_file() and not place.is_dir():
             return  # a named pipe or a device
@@ -104,6 +106,11 @@ class Downstream:
             for sink in sinks:
                 stack.callback(sink.close, complete=True)
             yield [Shared(sink, tell) for sink in sinks]
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names stand for one place; neither need exist."""
+    return one.resolve() == other.resolve()
 
 
 class Shared:

@@ -45,6 +45,7 @@ class Job:
     provider: str = "auto"
     threads: int | None = None
     batch: int | None = None
+    wait_s: float | None = None
     overwrite: bool = False
     limits: LiveLimits = field(default_factory=LiveLimits)
     downstream: Downstream = field(default_factory=Downstream)
@@ -73,7 +74,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         output = job.output
         if output is not None:
             check_output(output, overwrite=job.overwrite, source=existing(job.source))
-        job.downstream.check(output, [existing(job.source)], job.overwrite)
+        job.downstream.check([output], [existing(job.source)], job.overwrite)
         source = open_source(job.source, job.selection, reconnect_s=job.limits.reconnect_s)
         if job.needs_output:
             output = default_output(job.source, source)
@@ -235,7 +236,7 @@ def summarise(
     frames = stats.latency.count if live else stats.frames
     return Summary(
         source=name or source.info.name,
-        output=str(output) if output is not None and frames else None,
+        output=str(output) if output is not None and frames and not error else None,
         model=model.spec.name,
         provider=model.provider,
         frames=frames,

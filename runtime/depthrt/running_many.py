@@ -74,7 +74,7 @@ def execute_many(
         for text, output in zip(sources, outputs, strict=True):
             if output is not None:
                 check_output(output, overwrite=job.overwrite, source=existing(text))
-        job.downstream.check(None, [existing(text) for text in sources], job.overwrite)
+        job.downstream.check(outputs, [existing(text) for text in sources], job.overwrite)
         totals = _execute(job, sources, outputs, tell)
     finally:
         if made and folder is not None:
@@ -151,8 +151,9 @@ def _execute(
     lanes = [Lane(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
     stabilise = is_stabilised(job, outputs)
     streams = Streams(
-        lanes, ladder or model, batch, limits=job.limits, stabilise=stabilise, reuse=job.reuse
-    )
+        lanes, ladder or model, batch,
+        wait_s=job.wait_s, limits=job.limits, stabilise=stabilise, reuse=job.reuse,
+    )  # fmt: skip
     counts = [info.frame_count for info in infos]
     total = None if None in counts else sum(count or 0 for count in counts)
     start = time.perf_counter()

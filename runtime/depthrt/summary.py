@@ -160,7 +160,7 @@ class Totals:
         stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in self.stage_ms.items())
         failed = f", {self.failures} failed" if self.failures else ""
         parts = [
-            f"{len(self.streams)} streams{failed}: "
+            f"{len(self.streams)} stream{'' if len(self.streams) == 1 else 's'}{failed}: "
             + _rate(self.frames, self.seconds, self.rate_fps),
             f"ms a frame: {stages}",
             f"{_models(self.model, self.ladder)} on {self.provider}, batch {self.batch}",

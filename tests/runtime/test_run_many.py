@@ -136,6 +136,9 @@ def test_bad_streams_are_said_and_do_not_stop_the_others(
     assert ended.document["failed"] == 3
     assert streams["good.mp4"]["frames"] == len(probe(Path("out/good_depth.mp4")).times_s) == 25
     assert 20 < streams["torn.mkv"]["frames"] == len(probe(Path("out/torn_depth.mp4")).times_s)
+    assert [bool(each["output"]) for each in ended.document["streams"]] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
     assert streams["missing.mp4"]["error"] == said[0].removeprefix("depthrt: ")
     assert len(probe(Path("out/black_depth.partial.mp4")).times_s) == 2
 
@@ -165,6 +168,18 @@ def test_a_full_disk_under_one_of_four_leaves_three_whole(
     for name in ("a", "b", "d"):
         assert len(list(read_depth(f"out/{name}_depth.npz"))) == 30
     assert not Path("out/c_depth.npz").exists()
+
+
+@pytest.mark.parametrize("place", ["out/clip_depth", "out/../out/clip_depth"])
+def test_json_lines_do_not_go_where_depth_goes(
+    command: Command, make_clip: MakeClip, model_path: Path, place: str
+) -> None:
+    make_clip(frames=3).rename("clip.mp4")
+    ended = command(
+        "run", "clip.mp4", "-m", model_path, "-o", "out", "--format", "png", "--jsonl", place
+    )
+    assert ended.code == 2
+    assert ended.complaint == f"-o and --jsonl both write {place}: give them two names"
 
 
 def test_nothing_that_opens_is_wrong_input(command: Command, model_path: Path) -> None:

@@ -124,6 +124,16 @@ def run(
             help="Frames per inference; 1, or what `depthrt tune` found.", rich_help_panel=_MACHINE
         ),
     ] = None,
+    batch_wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            help="How long frames of several sources wait for one another to fill a batch; 5 where "
+            "one is live, else 500.",
+            min=0,
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
     reuse: Annotated[
         bool,
         typer.Option(
@@ -279,6 +289,7 @@ def run(
         provider=provider,
         threads=threads,
         batch=batch,
+        wait_s=None if batch_wait is None else batch_wait / 1e3,
         overwrite=overwrite,
         limits=limits,
         downstream=downstream,
