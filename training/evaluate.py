@@ -4,10 +4,10 @@
     python training/evaluate.py MODEL.onnx --data DATA
     python training/evaluate.py WEIGHTS.safetensors --data DATA --set OUT/room --set OUT/street
 
-Protocol: colour stretched to 192x320, prediction to the depth grid (both cv2 bilinear); valid
-pixels strictly inside the set's range; one scale and shift per image by least squares on inverse
-depth (MiDaS); cap at the set's maximum; mean per image, then over images; no crop, no test-time
-augmentation. Boundary F1 only of images that are at least half valid.
+Protocol: colour stretched to the network's size, prediction to the depth grid (both cv2 bilinear);
+valid pixels strictly inside the set's range; one scale and shift per image by least squares on
+inverse depth (MiDaS); cap at the set's maximum; mean per image, then over images; no crop, no
+test-time augmentation. Boundary F1 only of images that are at least half valid.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ FloatMap = npt.NDArray[np.float32]
 Predictor = Callable[[npt.NDArray[np.uint8]], FloatMap]
 
 PROTOCOL = (
-    "disparity-lsq per image; 192x320 stretched (cv2 bilinear), prediction resized to the depth "
-    "grid (cv2 bilinear); valid min < depth < max of the set; depth clamped to [min, max]; "
-    "no crop; mean over images; no test-time augmentation"
+    "disparity-lsq per image; stretched to the network's size (cv2 bilinear), prediction resized "
+    "to the depth grid (cv2 bilinear); valid min < depth < max of the set; depth clamped to "
+    "[min, max]; no crop; mean over images; no test-time augmentation"
 )
 SETS = ("tum_fr1_rpy", "aims_lab", "realsense_desk", "phone_lidar_desk", "box_on_floor")
 TRAINED_ON = ("tum_fr1_rpy", "aims_lab")
@@ -48,7 +48,7 @@ MIN_VALID_PIXELS = 10
 
 
 def network_predictor(network: DepthNet) -> Predictor:
-    """RGB H,W,3 uint8 -> 192,320 float32."""
+    """RGB H,W,3 uint8 -> `NATIVE_SIZE` float32."""
 
     def predict(rgb: npt.NDArray[np.uint8]) -> FloatMap:
         height, width = NATIVE_SIZE

@@ -23,7 +23,7 @@ A zero-padded border is exactly the pixel value 116, which a uint8 zero point re
 """
 
 MULTIPLE_OF = 32
-NATIVE_SIZE = (192, 320)
+NATIVE_SIZE = (224, 288)
 """Height and width in pixels that the last part of the training used."""
 
 DEPTHRT = {

@@ -133,7 +133,7 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
         calibration=np.stack([s.pixels for s in calibration]),
         validation=np.stack([s.pixels for s in validation]),
     )
-    ways = [SessionOptions("cpu"), SessionOptions("cpu", 1)]
+    ways = [SessionOptions("cpu", spinning=True), SessionOptions("cpu", 1)]
     images = np.stack([s.pixels for s in validation])
     row = {**document["search"], "search_s": document["times_s"]["search"],
            "ours": timed(plain, [auto], images, _TIMING_S, ways)}  # fmt: skip

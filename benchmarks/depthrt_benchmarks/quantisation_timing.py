@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,10 @@ def measure(
     """Every file by every way to run it."""
     result: dict[str, Any] = {}
     for way in options:
-        beside = open_session(plain, SessionOptions("cpu", way.threads))
+        beside = open_session(plain, SessionOptions("cpu", way.threads, spinning=True))
         references = [_depth(beside, f) for f in frames]
         for path in files:
-            name = f"{path.stem}, {way.line()}"
+            name = f"{path.stem}, {replace(way, spinning=False).line()}"
             try:
                 session = open_session(path, way)
                 errors = [

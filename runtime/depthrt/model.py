@@ -70,7 +70,8 @@ class DepthModel:
             provider: ``auto`` or one of ``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ...; one
                 that is asked for by name and not bound is an error.
             threads: threads inside one operator; None takes every usable core.
-            spinning: busy waiting; faster for a bare model, slower beside a decoder; None: off.
+            spinning: threads wait busily during an inference: faster for one frame, slower where
+                all cores have work; None: for the latency of one frame yes, for throughput no.
             objective: which of the two choices of ``depthrt tune`` to take, where it has been run
                 for this file on this machine and ``provider``, ``threads`` and ``spinning`` are
                 left alone: the lowest latency of one frame, or the most frames per second. For
@@ -82,7 +83,8 @@ class DepthModel:
             ProviderError: the provider cannot be had here.
         """
         file = find_model(path)
-        asked = SessionOptions(provider, threads, bool(spinning))
+        busy = objective == "latency" if spinning is None else spinning
+        asked = SessionOptions(provider, threads, busy)
         untouched = provider == "auto" and threads is None and spinning is None
         # One thread for each of several frames, not several threads for one: nobody waits for the
         # slowest part of an operator, and the cores are shared out better beside a decoder.

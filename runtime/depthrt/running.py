@@ -15,6 +15,7 @@ from depthrt.errors import SourceError, UsageError
 from depthrt.ladder import Ladder, build_ladder, model_files
 from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
+from depthrt.models import built_in_models
 from depthrt.pipeline import default_batch, stream
 from depthrt.results import Stats
 from depthrt.reuse import Reuse
@@ -134,7 +135,7 @@ def load_ladder(
                 "several -m are steps to hold a rate with: give --target-fps, or one of them"
             )
         return None
-    names: list[str | None] = [*model_files(job.ladder)] or [None]
+    names = model_files(job.ladder) or [*built_in_models()]
     models = [load_model(replace(job, model=name), fast=True) for name in names]
     ladder = build_ladder(models, job.target_fps, tell)
     for output in outputs:

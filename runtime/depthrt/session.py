@@ -78,6 +78,7 @@ def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOp
     result.add_session_config_entry(
         "session.intra_op.allow_spinning", "1" if options.spinning else "0"
     )
+    result.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of each run
     return result
 
 

@@ -19,7 +19,7 @@ from depthrt.session import import_onnxruntime, usable_cores
 
 Objective = Literal["latency", "throughput"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 _MOST_BATCH = 1024
 
 

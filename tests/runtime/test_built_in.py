@@ -99,9 +99,28 @@ def test_the_demo_runs_from_the_command_line(tmp_path: Path) -> None:
     assert (frames[0].height, frames[0].width) == (info.size[0], 2 * info.size[1])
 
 
+def test_the_built_in_sizes_hold_a_rate_together(tmp_path: Path) -> None:
+    arguments = ["run", "demo", "-o", str(tmp_path / "demo.mp4"), "--max-frames", "5"]
+    done = CliRunner().invoke(app, [*arguments, "--target-fps", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    rungs = json.loads(done.stdout)["ladder"]["rungs"]
+    assert [rung["model"].split()[0] for rung in rungs] == ["depthrt-s", "depthrt-xs"]
+    assert [rung["frames"] for rung in rungs] == [5, 0]
+
+
+def test_the_small_one_sees_what_the_other_does(model: DepthModel) -> None:
+    small = DepthModel.load("depthrt-xs", provider="cpu")
+    frame = next(iter(open_source("demo").frames()))
+    maps = [each(frame.image).at_image_size()[::8, ::8].ravel() for each in (model, small)]
+    assert np.corrcoef(*maps)[0, 1] > 0.95
+
+
 def test_models_and_info_know_it() -> None:
     listed = json.loads(CliRunner().invoke(app, ["models", "--json"]).stdout)
-    assert [row["name"] for row in listed if row["default"]] == ["depthrt-s"]
+    assert {row["name"]: row["default"] for row in listed} == {
+        "depthrt-s": True,
+        "depthrt-xs": False,
+    }
     told = json.loads(CliRunner().invoke(app, ["info", "depthrt-s", "--json"]).stdout)
     assert told["spec"]["name"] == "depthrt-s"
     assert told["bound_provider"] == "cpu"

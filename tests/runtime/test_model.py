@@ -72,6 +72,7 @@ def test_says_what_was_bound_and_which_file(model: DepthModel) -> None:
 
 def test_threads_and_spinning_suit_a_pipeline() -> None:
     options = session_options(SessionOptions())
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
     assert options.intra_op_num_threads == usable_cores()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.graph_optimization_level == ort.GraphOptimizationLevel.ORT_ENABLE_ALL

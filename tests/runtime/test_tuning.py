@@ -161,7 +161,7 @@ def content(**options: object) -> str:
         "{}",
         '{"version": 99}',
         content()[:-20],
-        content().replace('"version": 1', '"version": 2'),
+        content().replace('"version": 2', '"version": 1'),
         content(threads=CORES + 1),
         content(threads=0),
         content(threads="1"),

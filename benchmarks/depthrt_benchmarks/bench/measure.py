@@ -122,8 +122,8 @@ def measure(
 ) -> None:
     """Run all cells in turn, a fraction of a second each, until each has run for ``duration_s``.
 
-    Load from elsewhere so meets all alike. Without spinning: the idle threads of the one session
-    would run into the other's turn.
+    Load from elsewhere so meets all alike. Threads spin during a run only, so that none of them
+    runs into another cell's turn.
     """
     for cell in cells:
         warm_up(cell)

@@ -52,7 +52,7 @@ def trace(model: Path, provider: str, threads: int, feed: NDArray[np.uint8]) -> 
     """Every node in the order it ran, with its mean time."""
     ort = import_onnxruntime()
     with tempfile.TemporaryDirectory(prefix="depthrt-bench-") as folder:
-        settings = session_options(SessionOptions(provider, threads))
+        settings = session_options(SessionOptions(provider, threads, spinning=True))
         settings.enable_profiling = True
         settings.profile_file_prefix = str(Path(folder) / "profile")
         options = provider_options(provider, SessionOptions(provider, threads))

@@ -76,7 +76,7 @@ def run(
             "-m",
             "--model",
             help="A depthrt .onnx file or built-in name; with --target-fps several of them, or a "
-            "folder.",
+            "folder; without, all built-in ones.",
         ),
     ] = None,
     start: Annotated[
