@@ -97,7 +97,7 @@ def cases(data: Path | None) -> dict[str, Case]:
     found = {
         "depthrt-s": Case(
             lambda _: f"{_ROOT / 'training/network.py'}:depthrt_s",
-            {**_BY_116, "size": (192, 320), "checkpoint": weights},
+            {**_BY_116, "size": (224, 288), "checkpoint": weights},
             trained=True,
         ),
         "midas-like": _own("midas_like"),

@@ -68,7 +68,7 @@ def _legend(document: dict[str, Any], lines: str) -> list[str]:
     drawn = any("error" in e for n in document["networks"].values() for e in n["engines"].values())
     notes = [
         f"Time of one inference over `depthrt float32`, which took {scale}: less is faster, below "
-        "5% means nothing. depthrt's threads do not spin, as beside a decoder; the others are as "
+        "5% means nothing. depthrt's threads spin during an inference only; the others are as "
         f"they come. In brackets the {document['accuracy']}.",
         "Nine tenths of aims_lab and tum_fr1_rpy were among what depthrt-s was trained on."
         if "aims_lab" in document["accuracy"]

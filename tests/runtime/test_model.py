@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -68,6 +69,16 @@ def test_says_what_was_bound_and_which_file(model: DepthModel) -> None:
     assert model.sha256() == hashlib.sha256(model.path.read_bytes()).hexdigest()
     model.warm_up()
     model.warm_up(batch=3)
+
+
+def test_threads_wait_busily_for_one_frame_only(model: DepthModel) -> None:
+    def spins(**said: Any) -> str:
+        options = DepthModel.load(model.path, provider="cpu", **said).session.get_session_options()
+        assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+        return str(options.get_session_config_entry("session.intra_op.allow_spinning"))
+
+    assert spins() == spins(spinning=True, objective="throughput") == "1"
+    assert spins(objective="throughput") == spins(spinning=False) == "0"
 
 
 def test_threads_and_spinning_suit_a_pipeline() -> None:
