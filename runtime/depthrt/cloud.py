@@ -64,7 +64,10 @@ class CloudOptions:
 
     - ``fov_deg``: horizontal angle of view, or ``intrinsics`` in pixels of the image; with neither
       60 degrees;
-    - ``span``: nearest and farthest distance; None: all of metric depth, 1 to 10 for relative.
+    - ``span``: nearest and farthest distance; None: all of metric depth, 1 to 10 for relative;
+    - ``edge``: leave out points that hang between a near and a far surface, more than this share
+      of their distance from both, for depth maps are smooth where depth is not; 0.1 is usual. A
+      floor is thinned far away, where it rises as fast. None: all points stay.
 
     Raises:
         UsageError: values that contradict one another or lie outside their range.
@@ -73,8 +76,11 @@ class CloudOptions:
     fov_deg: float | None = None
     intrinsics: Intrinsics | None = None
     span: Span | None = None
+    edge: float | None = None
 
     def __post_init__(self) -> None:
+        if self.edge is not None and not self.edge > 0:
+            raise UsageError(f"--edge {self.edge:g} is not above 0")
         if self.fov_deg is not None and self.intrinsics is not None:
             raise UsageError("--fov and --intrinsics both say what the camera is: give one")
         if self.fov_deg is not None:
@@ -134,6 +140,8 @@ def point_cloud(
     camera = options.camera(depth.image_size).scaled(depth.image_size, (height, width))
     points = unproject(distances(depth, display_range, options.span), camera)
     known = np.isfinite(points[..., 2])
+    if options.edge is not None:
+        known &= ~_hanging(points[..., 2], options.edge)
     return PointCloud(points[known], _resized(image, (height, width))[known])
 
 
@@ -148,6 +156,14 @@ def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
         near, far = options.span or DEFAULT_SPAN
         unit = f"relative depth, stretched to distances from {near:g} to {far:g}"
     return ("x right, y down, z ahead", unit, f"camera {lens} of {width}x{height} pixels")
+
+
+def _hanging(z: NDArray[np.float32], edge: float) -> NDArray[np.bool_]:
+    """Where a depth map (h,w) passes from a near to a far surface, both among the neighbours."""
+    known, kernel = np.isfinite(z), np.ones((3, 3), np.uint8)
+    nearest = cv2.erode(np.where(known, z, np.float32(np.inf)), kernel)
+    farthest = cv2.dilate(np.where(known, z, np.float32(-np.inf)), kernel)
+    return np.asarray((z / (1 + edge) > nearest) & (farthest / (1 + edge) > z))
 
 
 def _resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:

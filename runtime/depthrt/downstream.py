@@ -165,6 +165,7 @@ def cloud_options(
     intrinsics: str | None,
     near: float | None,
     far: float | None,
+    edge: float | None,
     *,
     wanted: bool,
 ) -> CloudOptions:
@@ -177,10 +178,10 @@ def cloud_options(
         raise UsageError("--near and --far go together: give both")
     span = None if near is None or far is None else (near, far)
     camera = None if intrinsics is None else Intrinsics.parse(intrinsics)
-    options = CloudOptions(fov_deg, camera, span)
+    options = CloudOptions(fov_deg, camera, span, edge)
     if not wanted and not options.is_default:
         raise UsageError(
-            "--fov, --intrinsics, --near and --far are for point clouds: write .ply, or "
+            "--fov, --intrinsics, --near, --far and --edge are for point clouds: write .ply, or "
             "--format ply"
         )
     return options

@@ -185,7 +185,7 @@ def stage_ms(stats: Stats) -> dict[str, float]:
 
 
 def _rate(frames: int, seconds: float, rate_fps: float) -> str:
-    return f"{frames} frames in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
+    return f"{frames} frame{'' if frames == 1 else 's'} in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
 
 
 def _models(model: str, ladder: dict[str, Any] | None) -> str:

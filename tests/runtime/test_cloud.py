@@ -39,6 +39,22 @@ def test_a_floor_is_flat() -> None:
     assert x.min() < 0 < x.max()
 
 
+def test_nothing_hangs_between_a_near_and_a_far_surface() -> None:
+    z = np.full((30, 40), 8, np.float32)
+    z[:, :20] = 2
+    z[:, 19:22] = (3.5, 5, 6.5)  # as a network smooths the step
+    z[0, 0] = np.nan
+    image = np.zeros((*SIZE, 3), np.uint8)
+    depth = Depth(z, "depth", "m", SIZE)
+    cloud = point_cloud(image, depth, CloudOptions(fov_deg=90, edge=0.1))
+    assert np.unique(cloud.xyz[:, 2]).tolist() == [2, 8]
+    assert len(cloud.xyz) == 30 * 37 - 1
+    whole = point_cloud(image, depth, CloudOptions(fov_deg=90))
+    assert len(whole.xyz) == 30 * 40 - 1
+    with pytest.raises(UsageError, match="--edge 0 is not above 0"):
+        CloudOptions(edge=0)
+
+
 def test_points_have_the_colours_of_what_they_show() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[:, :40] = (200, 30, 10)

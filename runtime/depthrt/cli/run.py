@@ -222,6 +222,15 @@ def run(
         float | None,
         typer.Option(help="Distance of what is farthest.", rich_help_panel=_POINTS),
     ] = None,
+    edge: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Leave out points that hang between a near and a far surface, more than this "
+            "share of their distance from both; 0.1 is usual.",
+            rich_help_panel=_POINTS,
+        ),
+    ] = None,
     target_fps: Annotated[
         float | None,
         typer.Option(
@@ -273,7 +282,7 @@ def run(
         jsonl=jsonl,
         preview=preview,
         points=points,
-        cloud=cloud_options(fov, intrinsics, near, far, wanted=clouds),
+        cloud=cloud_options(fov, intrinsics, near, far, edge, wanted=clouds),
     )
     if as_json and downstream.takes_standard_output:
         taker = "--jsonl -" if pipe is None else "-o -"
