@@ -185,7 +185,8 @@ def stage_ms(stats: Stats) -> dict[str, float]:
 
 
 def _rate(frames: int, seconds: float, rate_fps: float) -> str:
-    return f"{frames} frame{'' if frames == 1 else 's'} in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
+    noun = "frame" if frames == 1 else "frames"
+    return f"{frames} {noun} in {seconds:.1f} s ({rate_fps:.1f} frames/s)"
 
 
 def _models(model: str, ladder: dict[str, Any] | None) -> str:
