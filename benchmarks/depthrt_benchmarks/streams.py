@@ -176,7 +176,7 @@ def main() -> None:
         for name in options.model or [None]:
             # As `depthrt run` opens it for recordings, and for live sources.
             model = DepthModel.load(name, provider="cpu", objective="throughput")
-            quick = DepthModel.load(name, provider="cpu")
+            quick = DepthModel.load(name, provider="cpu", objective="live")
             model.warm_up()
             quick.warm_up()
             found = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from depthrt.tuned import Choice, Objective, file_sha256, find_choice
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+
+Purpose: TypeAlias = Objective | Literal["live"]
 
 MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
 
@@ -61,7 +63,7 @@ class DepthModel:
         provider: str = "auto",
         threads: int | None = None,
         spinning: bool | None = None,
-        objective: Objective = "latency",
+        objective: Purpose = "latency",
     ) -> DepthModel:
         """Load a model file; without a path the built-in model.
 
@@ -71,12 +73,12 @@ class DepthModel:
                 that is asked for by name and not bound is an error.
             threads: threads inside one operator; None takes every usable core.
             spinning: threads wait busily during an inference: faster for one frame, slower where
-                all cores have work; None: for the latency of one frame yes, for throughput no.
-            objective: which of the two choices of ``depthrt tune`` to take, where it has been run
-                for this file on this machine and ``provider``, ``threads`` and ``spinning`` are
-                left alone: the lowest latency of one frame, or the most frames per second. For
-                throughput a CPU session that was not tuned is made for ``parallel`` inferences at
-                a time.
+                all cores have work; None: for the latency of one frame yes, else no.
+            objective: what the session is for: the lowest latency of one frame, alone or ``live``
+                beside a decoder, or the most frames per second. Where ``depthrt tune`` has been
+                run for this file on this machine, and ``provider``, ``threads`` and ``spinning``
+                are left alone, it decides which of its two choices to take. For throughput a CPU session that was not tuned is made
+                for ``parallel`` inferences at a time.
 
         Raises:
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
@@ -90,7 +92,8 @@ class DepthModel:
         # slowest part of an operator, and the cores are shared out better beside a decoder.
         many = objective == "throughput" and threads is None
         parallel = min(usable_cores(), MOST_PARALLEL) if many else 1
-        tuned = find_choice(file, objective) if untouched else None
+        best: Objective = "throughput" if objective == "throughput" else "latency"
+        tuned = find_choice(file, best) if untouched else None
         session = None if tuned is None else _try_session(file, tuned.options)
         if session is None:
             tuned, session = None, open_session(file, asked, parallel=parallel)

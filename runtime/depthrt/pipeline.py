@@ -79,7 +79,12 @@ def stream(
     opened = _opened(source, selection, limits)
     lane = Lane(opened.info.name, opened, stats or Stats())
     streams = Streams(
-        [lane], model or DepthModel.load(), batch, limits=limits, stabilise=stabilise, reuse=reuse
+        [lane],
+        model or DepthModel.load(objective="live"),
+        batch,
+        limits=limits,
+        stabilise=stabilise,
+        reuse=reuse,
     )
     return _raising(streams)
 
@@ -148,7 +153,7 @@ def stream_many(
     if not lanes and failures[0].error is not None:
         raise failures[0].error
     streams = Streams(
-        lanes, model or DepthModel.load(), batch,
+        lanes, model or DepthModel.load(objective="live"), batch,
         wait_s=wait_s, limits=limits, stabilise=stabilise, reuse=reuse,
     )  # fmt: skip
     return _telling(streams, failures, on_failure)

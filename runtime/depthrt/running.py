@@ -116,7 +116,7 @@ def load_model(job: Job, *, fast: bool) -> DepthModel:
         job.model,
         provider=job.provider,
         threads=job.threads,
-        objective="latency" if fast else "throughput",
+        objective="live" if fast else "throughput",
     )
 
 
