@@ -77,8 +77,8 @@ class DepthModel:
             objective: what the session is for: the lowest latency of one frame, alone or ``live``
                 beside a decoder, or the most frames per second. Where ``depthrt tune`` has been
                 run for this file on this machine, and ``provider``, ``threads`` and ``spinning``
-                are left alone, it decides which of its two choices to take. For throughput a CPU session that was not tuned is made
-                for ``parallel`` inferences at a time.
+                are left alone, it decides which of its two choices to take. For throughput a CPU
+                session that was not tuned is made for ``parallel`` inferences at a time.
 
         Raises:
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
