@@ -29,7 +29,7 @@ from depthrt.spec import ModelSpec
 
 Map = NDArray[np.float32]
 
-SHORT_SIDE = 96  # of the thumbnails, in pixels
+SHORT_SIDE = 96  # of the thumbnails, in pixels, about
 GAIN = 0.3  # of the new depth where everything agrees with the past
 COLOUR_TOLERANCE = 12.0  # grey levels of 255 at which trust has fallen to 1/e
 DEPTH_TOLERANCE = 0.05  # share of the map's spread (metric: of its value) at which trust is 1/2
@@ -204,10 +204,13 @@ def _copy(values: Map, out: Map) -> Map:
 
 
 def _thumbnail_size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Width and height of the thumbnails of a map (h,w); never larger than the map."""
+    """Width and height of the thumbnails of a map (h,w); never larger than the map.
+
+    Smaller by a whole number, for OpenCV averages whole pixels in a third of the time.
+    """
     height, width = shape
-    ratio = min(1.0, SHORT_SIDE / min(height, width))
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
+    factor = max(1, round(min(height, width) / SHORT_SIDE))
+    return max(1, round(width / factor)), max(1, round(height / factor))
 
 
 def _grey_thumbnail(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
