@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from clips import cut, pictures, probe
 from commands import Command
 from depthrt import read_depth
+from depthrt.pipeline import Streams
 from depthrt.running_many import plan
 from models import build_picky_model
 
@@ -168,6 +170,28 @@ def test_a_full_disk_under_one_of_four_leaves_three_whole(
     for name in ("a", "b", "d"):
         assert len(list(read_depth(f"out/{name}_depth.npz"))) == 30
     assert not Path("out/c_depth.npz").exists()
+
+
+@pytest.mark.parametrize(("said", "wait_s"), [([], None), (["--batch-wait", 20], 0.02)])
+def test_a_batch_waits_as_long_as_asked(
+    command: Command,
+    make_clip: MakeClip,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[object],
+    wait_s: float | None,
+) -> None:
+    asked: list[float | None] = []
+
+    class Watched(Streams):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            asked.append(named["wait_s"])
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr("depthrt.running_many.Streams", Watched)
+    run = ["run", make_clip(frames=3), make_clip(frames=4), "-m", model_path, "-o", "out"]
+    assert command(*run, *said).code == 0
+    assert asked == [wait_s]
 
 
 @pytest.mark.parametrize("place", ["out/clip_depth", "out/../out/clip_depth"])
