@@ -10,17 +10,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from depthrt import cpu
 from depthrt.session import usable_cores
 
 PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
             "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
+
+INSTRUCTIONS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "asimddp",
+    "i8mm",
+)
+"""What decides how fast, and how exactly, int8 runs; by Linux' names."""
 
 
 def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Machine, versions and commit, for the head of every result."""
     return {
         "machine": {
-            "processor": _processor(),
+            "processor": cpu.name(),
+            "instructions": [name for name in INSTRUCTIONS if name in cpu.flags()],
             "cores": usable_cores(),
             "system": f"{platform.system()} {platform.machine()}",
         },
@@ -43,15 +57,6 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _commit() -> str:

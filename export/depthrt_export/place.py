@@ -10,7 +10,7 @@ from onnx import helper
 from depthrt.errors import ModelError, WriteError
 from depthrt.model import DepthModel
 from depthrt.sinks.base import put_in_place
-from depthrt.spec import METADATA_KEY, ModelSpec
+from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
@@ -43,7 +43,8 @@ def finish(
     Raises:
         ModelError: the runtime does not accept the file, or reads another spec from it.
     """
-    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    kept = {p.key: p.value for p in model.metadata_props if p.key == WEIGHT_BITS_KEY}
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json(), **kept})
     model.producer_name, model.producer_version = "depthrt", _version()
     write_model(model, partial)
     if runs_here:

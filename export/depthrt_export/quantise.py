@@ -23,9 +23,10 @@ from typing import Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 
 from depthrt.errors import UsageError
+from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_calibration.ranges import Ranges
 from depthrt_export.stem import stem_on_blocks
 from depthrt_export.tail import lean_tail
@@ -119,7 +120,13 @@ def quantise(
         stem_on_blocks(result.graph)
     _keep_fractions(result.graph)
     lean_tail(result)
+    note_weight_bits(result, 7 if recipe.reduce_range else 8)
     return Int8Result(result, tuple(name for name in nodes if name in kept), note)
+
+
+def note_weight_bits(model: onnx.ModelProto, bits: int) -> None:
+    """Say in the file how many bits its int8 weights use; the runtime sums them accordingly."""
+    helper.set_model_props(model, {WEIGHT_BITS_KEY: str(bits)})
 
 
 def head_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
 from depthrt_export.blocks import ATTENTION, constant_products, leading_to
 from depthrt_export.precision import HalfPrecision, to_half
-from depthrt_export.quantise import Int8Recipe, head_nodes, quantise
+from depthrt_export.quantise import Int8Recipe, head_nodes, note_weight_bits, quantise
 from depthrt_export.smoothing import smooth
 
 _HALF_FRAMES = 8
@@ -60,12 +60,14 @@ class DynamicRecipe:
     """Products with int8 weights per column; the activations' ranges are taken as they run.
 
     - ``smoothed``: outlier channels are moved into weights first;
-    - ``convolutions``: those after the last attention are quantised with fixed ranges as well.
+    - ``convolutions``: those after the last attention are quantised with fixed ranges as well;
+    - ``reduce_range``: as of :class:`depthrt_export.quantise.Int8Recipe`.
     """
 
     name: str
     smoothed: bool = False
     convolutions: bool = False
+    reduce_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ def _dynamic(recipe: DynamicRecipe, material: Material, float_nodes: tuple[str, 
         model, more = _convolutions_after(recipe, material, model, float_nodes)
         notes += more
     with tempfile.TemporaryDirectory() as folder:
-        made = _quantise_dynamically(model, products, Path(folder))
+        made = _quantise_dynamically(model, products, Path(folder), recipe.reduce_range)
+    note_weight_bits(made, 7 if recipe.reduce_range else 8)
     return Applied(made, "int8_dynamic", float_nodes, notes)
 
 
@@ -215,14 +218,15 @@ def _convolutions_after(
     recipe: DynamicRecipe, material: Material, model: onnx.ModelProto, float_nodes: tuple[str, ...]
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     trunk = leading_to(model.graph, ATTENTION)
-    settings = Int8Recipe(_CONVOLUTIONS, (*sorted(trunk), *float_nodes), None)
+    kept = (*sorted(trunk), *float_nodes)
+    settings = Int8Recipe(_CONVOLUTIONS, kept, None, reduce_range=recipe.reduce_range)
     ranges = material.ranges(recipe.smoothed, None)
     result = quantise(model, ranges, settings, None)
     return result.model, ("convolutions after the attention have fixed ranges",)
 
 
 def _quantise_dynamically(
-    model: onnx.ModelProto, products: Sequence[str], folder: Path
+    model: onnx.ModelProto, products: Sequence[str], folder: Path, reduce_range: bool
 ) -> onnx.ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -233,6 +237,7 @@ def _quantise_dynamically(
         target,
         op_types_to_quantize=["MatMul"],
         per_channel=True,
+        reduce_range=reduce_range,
         weight_type=QuantType.QInt8,
         nodes_to_quantize=list(products),
         extra_options={"MatMulConstBOnly": True},

@@ -4,7 +4,9 @@ A depthrt model is one ``.onnx`` file with
 
 - input ``image``: uint8 RGB pixels, N,3,H,W; normalisation is inside the graph;
 - output ``depth``: float32, N,H,W, unnormalised;
-- metadata entry ``depthrt``: the JSON form of :class:`ModelSpec`.
+- metadata entry ``depthrt``: the JSON form of :class:`ModelSpec`;
+- where weights are int8, metadata entry ``depthrt_weight_bits``: how many bits of them are used, 8,
+  or 7 so that processors without VNNI can sum them fast and exactly.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any, Literal, get_args
 from depthrt.errors import ModelError
 
 METADATA_KEY = "depthrt"
+WEIGHT_BITS_KEY = "depthrt_weight_bits"
 SCHEMA_VERSION = 1
 
 Kind = Literal["inverse_depth", "depth"]

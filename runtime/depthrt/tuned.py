@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from depthrt import cpu
 from depthrt.errors import TargetError
 from depthrt.providers import PRECISION_HINTS, PROVIDERS, SessionOptions, short_name
 from depthrt.session import import_onnxruntime, usable_cores
@@ -69,9 +70,12 @@ def machine_key() -> str:
         ProviderError: onnxruntime is not installed.
     """
     import hashlib  # here and below: a start without a tuning needs none of these
+    import platform
 
     module = import_onnxruntime()
-    facts = [_cpu_name(), usable_cores(), module.__version__, module.get_available_providers()]
+    # Virtual machines share one name: what the CPU can do tells them apart.
+    machine = [platform.machine(), cpu.name(), *sorted(cpu.flags())]
+    facts = [machine, usable_cores(), module.__version__, module.get_available_providers()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -163,19 +167,6 @@ def _choice(content: dict[str, Any]) -> Choice:
     if not fine:
         raise ValueError("values out of range")
     return choice
-
-
-def _cpu_name() -> str:
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    # Virtual machines share one name: what the CPU can do tells them apart.
-    flags = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("flags", "Feat"))]
-    return f"{platform.machine()} {names[:1]} {flags[:1]}"
 
 
 def offered_providers() -> list[str]:
