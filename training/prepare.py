@@ -1,6 +1,6 @@
 """Build the label cache once: every training image with its target and valid mask.
 
-    python training/prepare.py --data DATA --work WORK [--rendered RENDERED]
+    python training/prepare.py --data DATA --work WORK [--rendered RENDERED] [--student WEIGHTS]
     python training/prepare.py --own NAME=FOLDER --work WORK
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
@@ -28,6 +28,7 @@ from teacher import ByteImage, FloatMap, Teacher
 
 Mask = npt.NDArray[np.bool_]
 Sample = tuple[ByteImage, FloatMap, Mask]
+Labeller = Callable[[ByteImage], FloatMap]
 
 TARGET_SCALE = 5.0
 TARGET_RANGE = (0.1, 9.0)
@@ -61,10 +62,10 @@ def shrink(rgb: ByteImage) -> ByteImage:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def pseudo_labelled(images: Iterator[ByteImage], teacher: Teacher) -> Iterator[Sample]:
-    """Label by the teacher; every pixel is valid."""
+def pseudo_labelled(images: Iterator[ByteImage], labelled: Labeller) -> Iterator[Sample]:
+    """Label by the teacher, or by a student that has outgrown it; every pixel is valid."""
     for rgb in images:
-        label = teacher.label(rgb) * TARGET_SCALE
+        label = labelled(rgb)
         small = shrink(rgb)
         height, width = small.shape[:2]
         target = cv2.resize(label, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -177,13 +178,21 @@ def write_cache(file: Path, samples: Iterator[Sample]) -> int:
 
 
 def sources_of(
-    data: Path, rendered: Path | None, teacher: Teacher
+    data: Path, rendered: Path | None, teacher: Teacher, student: Path | None = None
 ) -> dict[str, Callable[[], Iterator[Sample]]]:
-    """The sources of the recipe, by name."""
+    """The sources of the recipe, by name.
+
+    What has no ground truth is labelled by the weights of `student` if they are given.
+    """
+    label: Labeller = lambda rgb: teacher.label(rgb) * TARGET_SCALE  # noqa: E731
+    if student:
+        from student import Student
+
+        label = Student(student).label
     sources: dict[str, Callable[[], Iterator[Sample]]] = {
-        "photographs": lambda: pseudo_labelled(photographs(data / "images"), teacher),
-        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), teacher),
-        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), teacher),
+        "photographs": lambda: pseudo_labelled(photographs(data / "images"), label),
+        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), label),
+        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), label),
         "tum_fr1_rpy": lambda: rgbd_pairs(data / "rgbd/tum_fr1_rpy", teacher),
         "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
     }
@@ -203,6 +212,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rendered", type=Path, help="what rendered/generate.py made")
     parser.add_argument(
+        "--student", type=Path, help="weights that label photographs in the teacher's place"
+    )
+    parser.add_argument(
         "--own", action="append", default=[], metavar="NAME=FOLDER",
         help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
     )  # fmt: skip
@@ -216,7 +228,7 @@ def main() -> None:
     if not sources:
         if options.data is None:
             parser.error("name the data folder by --data or DEPTHRT_DATA")
-        sources = sources_of(options.data, options.rendered, Teacher(options.data))
+        sources = sources_of(options.data, options.rendered, Teacher(options.data), options.student)
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for name, build in sources.items():

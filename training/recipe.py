@@ -20,12 +20,14 @@ class Stage:
     """Images to see, batch size and the sizes (height, width) drawn from.
 
     full: supervised at every pixel, not at half resolution.
+    weight_bits: weights are rounded to so many bits in the forward pass; 0: not.
     """
 
     images: int
     batch: int
     sizes: list[tuple[int, int]]
     full: bool
+    weight_bits: int = 0
 
     @property
     def steps(self) -> int:
@@ -63,7 +65,7 @@ def read_config(file: Path, quick: bool = False) -> Config:
     raw: dict[str, Any] = tomllib.loads(file.read_text())
     share = QUICK_SHARE if quick else 1.0
     stages = [
-        Stage(round(s["images"] * share), s["batch"], [(h, w) for h, w in s["sizes"]], s["full"])
+        Stage(round(s.pop("images") * share), sizes=[(h, w) for h, w in s.pop("sizes")], **s)
         for s in raw.pop("stages")
     ]
     return Config(loss=LossWeights(**raw.pop("loss")), stages=stages, **raw)

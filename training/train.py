@@ -25,7 +25,11 @@ from losses import depth_loss, invariant_error
 from network import NATIVE_SIZE, DepthNet, normalise
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from recipe import Config, rate_at, read_config, stage_at
+from rounded import predict
 from weights_file import load_weights, save_weights
+
+HAS_BFLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+"""Without the instructions for it bfloat16 is emulated, and several times slower than float32."""
 
 
 class Trainer:
@@ -63,7 +67,9 @@ class Trainer:
         rate = rate_at(self.config, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * rate * group["share"]
-        prediction = self._predict(batch.image, batch.target.shape[1] == batch.image.shape[2])
+        bits = stage_at(self.config, self.step).weight_bits
+        full = batch.target.shape[1] == batch.image.shape[2]
+        prediction = self._predict(self.network, batch.image, full, bits)
         loss = depth_loss(prediction, batch.target, batch.valid, batch.exact, self.config.loss)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -78,14 +84,17 @@ class Trainer:
                 average.lerp_(value, 1 - decay)
         return loss.item()
 
-    def _predict(self, image: Tensor, full: bool) -> Tensor:
+    def _predict(self, network: DepthNet, image: Tensor, full: bool, bits: int) -> Tensor:
         pixels = normalise(image).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            output = self.network.signed(pixels) if full else self.network.half_resolution(pixels)
-        return output.float()
+        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
+            return predict(network, pixels, full, bits).float()
 
     def validate(self, validation: dict[str, list[Sample]]) -> dict[str, float]:
-        """Mean invariant error of the averaged weights by source, and `score`, their mean."""
+        """Mean invariant error of the averaged weights by source, and `score`, their mean.
+
+        The weights are rounded where the stage rounds them: that is what will be shipped.
+        """
+        bits = stage_at(self.config, min(self.step, self.config.steps - 1)).weight_bits
         result = {}
         for source, samples in validation.items():
             if not samples:
@@ -93,9 +102,8 @@ class Trainer:
             errors = []
             for start in range(0, len(samples), 16):
                 batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                    pixels = normalise(batch.image).to(memory_format=torch.channels_last)
-                    prediction = self.average.half_resolution(pixels).float().relu()
+                with torch.no_grad():
+                    prediction = self._predict(self.average, batch.image, False, bits).relu()
                 errors.append(invariant_error(prediction, batch.target, batch.valid))
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
@@ -133,6 +141,8 @@ class Trainer:
             start = time.perf_counter()
             rng = np.random.default_rng([self.config.seed, self.step])
             stage = stage_at(self.config, self.step)
+            if self.step and stage_at(self.config, self.step - 1).weight_bits != stage.weight_bits:
+                self.best = math.inf  # errors of other weights than those that will be shipped
             size = stage.sizes[rng.integers(len(stage.sizes))]
             batch = training_batch(
                 split.training, self.config.sources, stage.batch, size, rng, stage.full

@@ -38,6 +38,14 @@ class YuvImage:
 Image: TypeAlias = RgbImage | YuvImage
 
 
+def without_pixels(image: Image) -> Image:
+    """An image of the same form, all zero, that takes no memory."""
+    if not isinstance(image, YuvImage):
+        return np.broadcast_to(np.uint8(0), image.shape)
+    y, u, v = (np.broadcast_to(np.uint8(0), p.shape) for p in (image.y, image.u, image.v))
+    return YuvImage(y, u, v, image.matrix, image.full_range)
+
+
 def image_size(image: Image) -> tuple[int, int]:
     """Height and width of an image in pixels."""
     return image.shape[0], image.shape[1]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.frame import Frame
+from depthrt.frame import Frame, without_pixels
 from depthrt.limits import LiveLimits, Thinning
 from depthrt.model import DepthModel
 from depthrt.preparation import prepare
@@ -88,6 +88,7 @@ class Lanes:
         model: the model to prepare a frame for, asked for every frame.
         size: frames that wait in the lane of a recording.
         limits: what is taken of live sources.
+        pictures: frames keep their pixels once they are prepared.
     """
 
     def __init__(
@@ -96,12 +97,15 @@ class Lanes:
         model: Callable[[], DepthModel],
         size: int,
         limits: LiveLimits,
+        *,
+        pictures: bool = True,
     ) -> None:
         self.stats = {lane.name: lane.stats for lane in lanes}
         self._lanes = deque(lanes)
         self._model = model
         self._size = size
         self._limits = limits
+        self._pictures = pictures
         self._changed = threading.Condition()
         self._threads = [
             (
@@ -313,6 +317,8 @@ class Lanes:
                     frame = replace(frame, stream=lane.name)
                 model = self._model()
                 pixels = prepare(frame.image, model.spec.input)
+                if not self._pictures:  # the decoder has its memory back at once
+                    frame = replace(frame, image=without_pixels(frame.image))
                 lane.stats.add("prepare", time.perf_counter() - decoded)
                 if not self._put(lane, Prepared(lane, frame, pixels, model)):
                     return

@@ -49,6 +49,7 @@ def stream(
     limits: LiveLimits | None = None,
     stabilise: bool = False,
     reuse: Reuse | None = None,
+    pictures: bool = True,
 ) -> Generator[Result, None, None]:
     """Depth of every frame of a source, in order.
 
@@ -69,6 +70,8 @@ def stream(
         stabilise: take the flicker out of the depth (:mod:`depthrt.stabilise`); else it is exactly
             what the model gave.
         reuse: give frames that did not change the depth before them, without inference.
+        pictures: frames keep their pixels; False, where only depth is wanted, makes them all zero
+            once the network has them, which saves the memory of some 20 decoded frames.
 
     Raises:
         DepthrtError: from opening the source at once; from any stage when its frame is due.
@@ -85,6 +88,7 @@ def stream(
         limits=limits,
         stabilise=stabilise,
         reuse=reuse,
+        pictures=pictures,
     )
     return _raising(streams)
 
@@ -192,6 +196,7 @@ class Streams:
         limits: LiveLimits | None = None,
         stabilise: bool = False,
         reuse: Reuse | None = None,
+        pictures: bool = True,
     ) -> None:
         """The lanes are read from the first result on.
 
@@ -212,7 +217,7 @@ class Streams:
             return first if ladder is None else ladder.model
 
         size = max(QUEUE_FRAMES if alone else 2, -(-2 * most // len(lanes)))
-        self._lanes = Lanes(lanes, choose, size, limits or LiveLimits())
+        self._lanes = Lanes(lanes, choose, size, limits or LiveLimits(), pictures=pictures)
         ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
         inference = Inference(
             self._lanes, lanes, most, wait_s, ladder, stabilise=stabilise, reuse=reuse

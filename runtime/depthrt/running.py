@@ -93,7 +93,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         stabilise = is_stabilised(job, [output])
         results = stream(
             source, ladder or model, batch=batch, stats=stats, limits=job.limits,
-            stabilise=stabilise, reuse=job.reuse,
+            stabilise=stabilise, reuse=job.reuse, pictures=shows_pictures(job, [output]),
         )  # fmt: skip
         start = time.perf_counter()
         progress = stack.enter_context(show_progress(info.frame_count))
@@ -184,6 +184,14 @@ def is_stabilised(job: Job, outputs: Sequence[Path | None]) -> bool:
     return not raw and all(
         output is None or output.suffix.lower() in PICTURE_SUFFIXES for output in outputs
     )
+
+
+def shows_pictures(job: Job, outputs: Sequence[Path | None]) -> bool:
+    """Whether anything shows the picture itself, or takes its colours, beside its depth."""
+    points = job.downstream.points or any(
+        o is not None and o.suffix.lower() == ".ply" for o in outputs
+    )
+    return points or job.view != "depth" or job.downstream.preview is not None
 
 
 def check_limits(limits: LiveLimits, *, live: bool) -> None:

@@ -27,6 +27,7 @@ from depthrt.running import (
     load_ladder,
     load_model,
     open_sinks,
+    shows_pictures,
     stem_of,
     summarise,
 )
@@ -153,6 +154,7 @@ def _execute(
     streams = Streams(
         lanes, ladder or model, batch,
         wait_s=job.wait_s, limits=job.limits, stabilise=stabilise, reuse=job.reuse,
+        pictures=shows_pictures(job, outputs),
     )  # fmt: skip
     counts = [info.frame_count for info in infos]
     total = None if None in counts else sum(count or 0 for count in counts)

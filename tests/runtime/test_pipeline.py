@@ -24,8 +24,10 @@ from depthrt import (
     prepare,
     stream,
 )
-from depthrt.running import drive
+from depthrt.downstream import Downstream
+from depthrt.running import Job, drive, shows_pictures
 from depthrt.sources import Losses
+from depthrt.views import View
 from models import build_model, expected_depth
 
 
@@ -82,6 +84,33 @@ def test_frames_of_several_sizes_pass(model: DepthModel) -> None:
     images = [*pictures(2), *pictures(2, (33, 47))]
     sizes = [r.depth.image_size for r in stream(images, model, batch=4)]
     assert sizes == [(60, 80)] * 2 + [(33, 47)] * 2
+
+
+def test_pixels_can_be_let_go_once_the_network_has_them(model: DepthModel) -> None:
+    images = pictures(3)
+    kept, bare = (list(stream(images, model, pictures=keep)) for keep in (True, False))
+    for image, a, b in zip(images, kept, bare, strict=True):
+        assert a.frame.image is image
+        assert b.frame.image.shape == image.shape
+        assert np.asarray(b.frame.image).strides == (0, 0, 0), "it takes no memory"
+        np.testing.assert_array_equal(a.depth.values, b.depth.values)
+        assert (a.display_range, a.depth.image_size) == (b.display_range, b.depth.image_size)
+
+
+@pytest.mark.parametrize(
+    ("view", "output", "down", "shown"),
+    [
+        ("depth", "out.mp4", Downstream(), False),
+        ("depth", "out.npz", Downstream(), False),
+        ("side", "out.mp4", Downstream(), True),
+        ("depth", "out.PLY", Downstream(), True),
+        ("depth", "out", Downstream(points=True), True),
+        ("depth", "out.mp4", Downstream(preview="8000"), True),
+    ],
+)
+def test_who_needs_the_picture(view: View, output: str, down: Downstream, shown: bool) -> None:
+    job = Job("clip.mp4", view=view, downstream=down)
+    assert shows_pictures(job, [Path(output)]) is shown
 
 
 def test_selection_of_images(model: DepthModel) -> None:

@@ -29,7 +29,8 @@ loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1 }
 sources = { photographs = 0.5, rendered_indoor = 0.5 }
 stages = [
   { images = 5000, batch = 8, sizes = [[64, 96], [96, 64]], full = false },
-  { images = 1000, batch = 8, sizes = [[64, 96]], full = true },
+  { images = 500, batch = 8, sizes = [[64, 96]], full = true },
+  { images = 500, batch = 8, sizes = [[64, 96]], full = true, weight_bits = 7 },
 ]
 """
 

@@ -1,0 +1,126 @@
+"""int8 is summed exactly on every processor, whatever it was made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from depthrt import cpu
+from depthrt.providers import SessionOptions
+from depthrt.session import needs_exact_sums, open_session
+from depthrt.spec import WEIGHT_BITS_KEY
+from depthrt_export import targets
+from depthrt_export.build import Report, build
+from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.phases import Phases
+from depthrt_export.place import write_model
+from depthrt_export.quantise import Int8Recipe, quantise
+from depthrt_export.recipes import DynamicRecipe, StaticRecipe
+
+UNET = f"{Path(__file__).parent.parent / 'networks' / 'small_unet.py'}:small_unet"
+WHITE = np.full((1, 3, 16, 16), 255, np.uint8)
+
+
+def bright(folder: Path, *, reduce_range: bool) -> Path:
+    """A convolution of white pixels and equal weights: its sums are as large as they can be."""
+    constants = {
+        "first": np.full((4, 3, 3, 3), 0.01, np.float32),
+        "last": np.full((1, 4, 1, 1), 1.0, np.float32),
+        "axes": np.array([1], np.int64),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["image"], ["pixels"], "cast", to=TensorProto.FLOAT),
+        node("Conv", ["pixels", "first"], ["a"], "first/Conv"),
+        node("Conv", ["a", "last"], ["b"], "last/Conv"),
+        node("Squeeze", ["b", "axes"], ["depth"], "squeeze"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bright",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 14, 14])],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    ranges = {"pixels": (0.0, 255.0), "a": (0.0, 80.0), "b": (0.0, 320.0)}
+    recipe = Int8Recipe(reduce_range=reduce_range)
+    path = folder / "bright.onnx"
+    write_model(quantise(model, ranges, recipe, (0.0,)).model, path)
+    return path
+
+
+def depth(session: ort.InferenceSession) -> NDArray[np.float32]:
+    return np.asarray(session.run(["depth"], {"image": WHITE})[0])
+
+
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_large_sums_are_not_cut_off(tmp_path: Path, reduce_range: bool) -> None:
+    session = open_session(bright(tmp_path, reduce_range=reduce_range), SessionOptions("cpu"))
+    np.testing.assert_allclose(depth(session), 4 * 27 * 255 * 0.01, rtol=0.005)
+
+
+def test_seven_bits_need_no_depthrt_to_be_exact(tmp_path: Path) -> None:
+    path = bright(tmp_path, reduce_range=True)
+    bare = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(depth(bare), 4 * 27 * 255 * 0.01, rtol=0.005)
+
+
+@pytest.mark.parametrize("saturates", [False, True])
+def test_who_needs_exact_sums(
+    tmp_path: Path, unet: Report, saturates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs(path: Path) -> bool:
+        return needs_exact_sums(ort.InferenceSession(str(path)))
+
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    assert needs(bright(tmp_path, reduce_range=False)) is saturates
+    assert needs(bright(tmp_path, reduce_range=True)) is False
+    assert needs(unet.target) is False, "float32 has no int8 to sum"
+    old = onnx.load(unet.target)  # int8 files of before the entry
+    spec = old.metadata_props[0].value.replace('"precision": "float32"', '"precision": "int8"')
+    helper.set_model_props(old, {"depthrt": spec})
+    write_model(old, tmp_path / "old.onnx")
+    assert needs(tmp_path / "old.onnx") is saturates
+    helper.set_model_props(old, {})
+    write_model(old, tmp_path / "nobodys.onnx")
+    assert needs(tmp_path / "nobodys.onnx") is saturates
+
+
+@pytest.mark.parametrize(("saturates", "bits"), [(False, 8), (True, 7)])
+def test_an_export_has_the_weights_that_suit_this_cpu(
+    tmp_path: Path, frames: str, saturates: bool, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    said = SourceOptions(mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0)
+    options = ExportOptions(precision="int8", frames=frames)
+    report = build(UNET, tmp_path / "unet.onnx", said, options, Phases(quiet=True))
+    model = onnx.load(report.target)
+    assert {p.key: p.value for p in model.metadata_props}[WEIGHT_BITS_KEY] == str(bits)
+    assert report.spec.measured["int8"]["weight_bits"] == bits
+    assert any("7 bits" in note for note in report.notes) is (bits == 7)
+    weights = [
+        numpy_helper.to_array(i)
+        for i in model.graph.initializer
+        if i.data_type == TensorProto.INT8 and len(i.dims) == 4
+    ]
+    assert max(int(np.abs(w.astype(int)).max()) for w in weights) == (64 if bits == 7 else 127)
+
+
+def test_the_search_tries_what_this_cpu_sums_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: True)
+    host = targets.target("host")
+    assert host.timed
+    for recipe in (*host.convolutional, *host.transformer):
+        if isinstance(recipe, DynamicRecipe) or (
+            isinstance(recipe, StaticRecipe) and recipe.activations == "uint8"
+        ):
+            assert recipe.reduce_range, recipe.name
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
+    assert targets.target("host") is targets.TARGETS["host"]
