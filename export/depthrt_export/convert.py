@@ -9,8 +9,7 @@ from typing import Any
 
 import onnx
 
-from depthrt import cpu
-from depthrt.errors import AccuracyGateError, ModelError
+from depthrt.errors import AccuracyGateError, ModelError, UsageError
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
@@ -24,7 +23,9 @@ from depthrt_export.place import write_model
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.probe import OutputForm
 from depthrt_export.quantise import Int8Recipe, quantise
+from depthrt_export.recipes import StaticRecipe
 from depthrt_export.rounding import rounding_graph
+from depthrt_export.targets import target
 from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torch_reference
 
 
@@ -59,9 +60,9 @@ def to_int8(
 
     Raises:
         AccuracyGateError: it differs by more than ``options.max_error``.
-        UsageError: nothing in the graph can be quantised.
+        UsageError: nothing in the graph can be quantised, or the target runs no int8.
     """
-    recipe = Int8Recipe(reduce_range=cpu.sums_saturate())
+    recipe = int8_recipe(options.target)
     calibration, held_out = frames.calibration, frames.validation
     with phases("collect ranges"):
         ranges = collect_ranges(made.model, calibration, recipe.percentile)
@@ -93,13 +94,30 @@ def to_int8(
     }
     notes = [result.note]
     if recipe.reduce_range:
-        notes.append("weights of 7 bits, which this CPU, without VNNI, sums fast and exactly")
+        notes.append("weights of 7 bits: a CPU without VNNI sums them fast and exactly")
     if speed.ratio > 1:
         notes.append(
             f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
         )
     measured = {**made.measured, "int8": facts}
     return Made(result.model, proof, "float32", result.float_nodes, measured, tuple(notes))
+
+
+def int8_recipe(name: str) -> Int8Recipe:
+    """How a target wants int8.
+
+    Raises:
+        UsageError: no such target, or none that runs int8.
+    """
+    machine = target(name)
+    static = next((r for r in machine.convolutional if isinstance(r, StaticRecipe)), None)
+    if static is None:
+        raise UsageError(f"--target {name} runs no int8 ({machine.why}): take --precision fp16")
+    return Int8Recipe(
+        percentile=static.percentile,
+        reduce_range=static.reduce_range,
+        activations=static.activations,
+    )
 
 
 def to_half_precision(

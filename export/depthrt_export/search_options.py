@@ -11,6 +11,7 @@ import typer
 from depthrt.errors import UsageError
 
 _PANEL = "Search (--precision auto)"
+_FILE = "The file"
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Drop: TypeAlias = Annotated[
@@ -33,8 +34,8 @@ Target: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="MACHINE",
-        help="host, x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=_FILE,
+        help="Of int8 and auto: host, x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
     ),
 ]
 Budget: TypeAlias = Annotated[

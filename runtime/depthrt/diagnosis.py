@@ -10,6 +10,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distributions
 from pathlib import Path
 from typing import Any, Literal
 
+from depthrt import cpu
 from depthrt.errors import DepthrtError
 from depthrt.session import usable_cores
 
@@ -33,6 +34,7 @@ class Report:
 
     versions: dict[str, str]
     machine: str
+    processor: str
     cores: int
     onnxruntime_wheels: list[str]
     providers: dict[str, str]
@@ -55,6 +57,7 @@ class Report:
     def lines(self) -> list[str]:
         """The report for a terminal."""
         rows = [f"python {self.versions['python']} on {self.machine}, {self.cores} usable cores"]
+        rows.append(f"processor: {self.processor}")
         rows += [f"{k} {v}" for k, v in self.versions.items() if k != "python"]
         rows += [f"provider {k}: {v}" for k, v in self.providers.items()]
         rows += [f"{k}: {'yes' if v else 'missing'}" for k, v in self.codecs.items()]
@@ -81,6 +84,7 @@ def examine() -> Report:
     return Report(
         versions=_versions(),
         machine=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
         cores=usable_cores(),
         onnxruntime_wheels=wheels,
         providers=providers,
@@ -89,6 +93,12 @@ def examine() -> Report:
         display=bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
         problems=problems,
     )
+
+
+def _processor() -> str:
+    """Its name, and what int8 should be made for."""
+    bits = "7-bit weights, for there is no VNNI" if cpu.sums_saturate() else "8-bit weights"
+    return f"{cpu.name()} (int8 is fast with {bits})"
 
 
 def onnxruntime_wheels() -> list[str]:

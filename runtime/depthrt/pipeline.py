@@ -45,6 +45,7 @@ def stream(
     *,
     selection: Selection | None = None,
     batch: int = 1,
+    wait_s: float | None = None,
     stats: Stats | None = None,
     limits: LiveLimits | None = None,
     stabilise: bool = False,
@@ -65,6 +66,8 @@ def stream(
         model: the model, or a ladder of them; None is the built-in one.
         selection: which frames; not for a source that is open already.
         batch: frames per inference; more than one pays with int8 models and on a GPU.
+        wait_s: how long frames wait for later ones to fill a batch; None is 5 ms where the source
+            is live, else as long as it takes.
         stats: filled while the frames pass.
         limits: what is taken of a live source.
         stabilise: take the flicker out of the depth (:mod:`depthrt.stabilise`); else it is exactly
@@ -85,6 +88,7 @@ def stream(
         [lane],
         model or DepthModel.load(objective="live"),
         batch,
+        wait_s=wait_s,
         limits=limits,
         stabilise=stabilise,
         reuse=reuse,

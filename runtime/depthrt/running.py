@@ -92,8 +92,9 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
         stabilise = is_stabilised(job, [output])
         results = stream(
-            source, ladder or model, batch=batch, stats=stats, limits=job.limits,
-            stabilise=stabilise, reuse=job.reuse, pictures=shows_pictures(job, [output]),
+            source, ladder or model, batch=batch, wait_s=job.wait_s, stats=stats,
+            limits=job.limits, stabilise=stabilise, reuse=job.reuse,
+            pictures=shows_pictures(job, [output]),
         )  # fmt: skip
         start = time.perf_counter()
         progress = stack.enter_context(show_progress(info.frame_count))

@@ -53,8 +53,7 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
             with _quiet(ort):
                 session = ort.InferenceSession(str(path), settings, providers=provider)
                 if name == "cpu" and needs_exact_sums(session):
-                    # Read by MLAS alone: uint8 weights, whose sums are 32 bits wide.
-                    settings.add_session_config_entry("session.x64quantprecision", "1")
+                    sum_exactly(settings)
                     session = ort.InferenceSession(str(path), settings, providers=provider)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             failure = _load_error(path, name, error)
@@ -89,17 +88,23 @@ def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOp
     return result
 
 
+def sum_exactly(settings: ort.SessionOptions) -> None:
+    """Have the CPU provider sum int8 in 32 bits: its weights become uint8, which is slower."""
+    settings.add_session_config_entry("session.x64quantprecision", "1")
+
+
 def needs_exact_sums(session: ort.InferenceSession) -> bool:
     """Whether int8 in this file is cut off here when it is summed the fast way.
 
     On an x86 processor without VNNI that is so of 8-bit weights: of a network the depth's error
     was nine times what int8 costs otherwise, and nothing said so.
     """
-    return cpu.sums_saturate() and _weight_bits(session.get_modelmeta().custom_metadata_map) > 7
+    return cpu.sums_saturate() and weight_bits(session) > 7
 
 
-def _weight_bits(metadata: Mapping[str, str]) -> int:
+def weight_bits(session: ort.InferenceSession) -> int:
     """Of int8 weights; 0 where the file says that it has none, 8 where it says nothing."""
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     bits = metadata.get(WEIGHT_BITS_KEY, "")
     if bits.isdecimal():
         return int(bits)

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from depthrt import cpu
+from depthrt.errors import UsageError
 from depthrt.providers import SessionOptions
 from depthrt.session import needs_exact_sums, open_session
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_export import targets
 from depthrt_export.build import Report, build
+from depthrt_export.convert import int8_recipe
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases
 from depthrt_export.place import write_model
@@ -124,3 +126,14 @@ def test_the_search_tries_what_this_cpu_sums_fast(monkeypatch: pytest.MonkeyPatc
             assert recipe.reduce_range, recipe.name
     monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
     assert targets.target("host") is targets.TARGETS["host"]
+
+
+def test_int8_is_made_for_the_target_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
+    assert int8_recipe("host") == int8_recipe("x86-vnni") == Int8Recipe()
+    assert int8_recipe("x86-avx2") == Int8Recipe(reduce_range=True)
+    assert int8_recipe("arm64") == Int8Recipe(activations="int8")
+    with pytest.raises(UsageError, match="--target cuda runs no int8"):
+        int8_recipe("cuda")
+    with pytest.raises(UsageError, match="none of host"):
+        int8_recipe("toaster")

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
 from depthrt.providers import PROVIDERS, SessionOptions, provider_options, short_name
-from depthrt.session import import_onnxruntime, session_options
+from depthrt.session import (
+    import_onnxruntime,
+    needs_exact_sums,
+    open_session,
+    session_options,
+    sum_exactly,
+)
 
 _WARM_UP, _RUNS = 3, 20
 _TOP = 12
@@ -52,10 +58,13 @@ def trace(model: Path, provider: str, threads: int, feed: NDArray[np.uint8]) -> 
     """Every node in the order it ran, with its mean time."""
     ort = import_onnxruntime()
     with tempfile.TemporaryDirectory(prefix="depthrt-bench-") as folder:
-        settings = session_options(SessionOptions(provider, threads, spinning=True))
+        asked = SessionOptions(provider, threads, spinning=True)
+        settings = session_options(asked)
+        if provider == "cpu" and needs_exact_sums(open_session(model, asked)):
+            sum_exactly(settings)
         settings.enable_profiling = True
         settings.profile_file_prefix = str(Path(folder) / "profile")
-        options = provider_options(provider, SessionOptions(provider, threads))
+        options = provider_options(provider, asked)
         try:
             session = ort.InferenceSession(
                 str(model), settings, providers=[(PROVIDERS[provider], options)]

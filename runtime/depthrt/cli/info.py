@@ -62,9 +62,17 @@ def models(
         )
 
 
+_SLOW_SUMS = (
+    "exact, but slow: this CPU has no VNNI and the weights have 8 bits; export again with 7-bit "
+    "weights, on this machine or with --precision auto --target x86-avx2"
+)
+
+
 def _facts(model: DepthModel) -> dict[str, Any]:
+    from depthrt.session import needs_exact_sums, weight_bits
     from depthrt.tuned import find_tuning
 
+    slow = model.provider == "cpu" and needs_exact_sums(model.session)
     tuned = find_tuning(model.path)
     return {
         "file": str(model.path),
@@ -73,6 +81,8 @@ def _facts(model: DepthModel) -> dict[str, Any]:
         "bound_provider": model.provider,
         "dynamic_batch": model.fixed_batch is None,
         "dynamic_size": model.dynamic_size,
+        "weight_bits": weight_bits(model.session) or None,
+        "int8_sums": _SLOW_SUMS if slow else None,
         "tuned": None if tuned is None else tuned.as_dict(),
         "spec": json.loads(model.spec.to_json()),
     }

@@ -128,8 +128,8 @@ def run(
         float | None,
         typer.Option(
             metavar="MS",
-            help="How long frames of several sources wait for one another to fill a batch; 5 where "
-            "one is live, else 500.",
+            help="How long frames wait for others to fill a batch; 5 where a source is live, 500 "
+            "where several are recorded, else as long as it takes.",
             min=0,
             rich_help_panel=_MACHINE,
         ),
