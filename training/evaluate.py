@@ -3,6 +3,7 @@
     python training/evaluate.py WEIGHTS.safetensors --data DATA [--teacher] [--out FIGURES.json]
     python training/evaluate.py MODEL.onnx --data DATA
     python training/evaluate.py WEIGHTS.safetensors --data DATA --set OUT/room --set OUT/street
+    python training/evaluate.py MODEL.onnx --data DATA --rendered OUT --every 4
 
 Protocol: colour stretched to the network's size, prediction to the depth grid (both cv2 bilinear);
 valid pixels strictly inside the set's range; one scale and shift per image by least squares on
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from depthrt_benchmarks.evaluation.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics import depth_metrics
 from depthrt_calibration.alignment import fit, solve_space, to_depth_m
 from network import NATIVE_SIZE, DepthNet, normalise
-from prepare import read_rgb
+from prepare import RENDERED, read_rgb
 from teacher import Teacher
 from weights_file import load_weights
 
@@ -83,13 +84,15 @@ def image_metrics(
     return found["abs_rel"], found["delta1"], sharp
 
 
-def evaluate_set(folder: Path, predict: Predictor) -> dict[str, Any]:
-    """Mean AbsRel and delta1 over a set, with the numbers of images used and skipped."""
+def evaluate_set(
+    folder: Path, predict: Predictor, only: Sequence[Path] | None = None
+) -> dict[str, Any]:
+    """Mean AbsRel and delta1 over a set, or some of it, with the images used and skipped."""
     spec = json.loads((folder / "dataset.json").read_text())
     low, cap = float(spec["min_depth_m"]), float(spec["max_depth_m"])
     results: list[tuple[float, float, float]] = []
     skipped = non_finite = 0
-    for file in sorted((folder / "rgb").glob("*.jpg")):
+    for file in sorted((folder / "rgb").glob("*.jpg")) if only is None else only:
         raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
         depth_m = np.asarray(raw, dtype=np.float32) * np.float32(spec["depth_unit_m"])
         valid = (depth_m > low) & (depth_m < cap)
@@ -122,6 +125,17 @@ def evaluate(folders: list[Path], predict: Predictor) -> dict[str, Any]:
     return {folder.name: evaluate_set(folder, predict) for folder in folders}
 
 
+def held_out(rendered: Path, every: int) -> dict[Path, list[Path]]:
+    """Of `rendered/generate.py`'s sets the pictures that training held out, every n-th of them."""
+    found: dict[Path, list[Path]] = {}
+    for kinds in RENDERED.values():
+        files = [file for kind in kinds for file in (rendered / kind / "rgb").glob("*.jpg")]
+        files.sort(key=lambda file: file.stem)
+        for file in files[len(files) - len(files) // 10 :][::every]:
+            found.setdefault(file.parents[1], []).append(file)
+    return found
+
+
 def five_sets(data: Path) -> list[Path]:
     """The folders of `SETS`."""
     return [data / "rgbd" / name for name in SETS]
@@ -133,23 +147,28 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="safetensors file or depthrt .onnx model")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--set", type=Path, action="append", help="this set, not the five")
+    parser.add_argument("--rendered", type=Path, help="held-out pictures of these, not the five")
+    parser.add_argument("--every", type=int, default=1, help="every n-th of them")
     parser.add_argument("--teacher", action="store_true", help="also TCMonoDepth-small")
     parser.add_argument("--out", type=Path, help="write the JSON here too")
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
-    folders = options.set or five_sets(options.data)
+    folders: dict[Path, list[Path] | None] = dict.fromkeys(options.set or five_sets(options.data))
+    if options.rendered:
+        folders = {**held_out(options.rendered, options.every)}
+
+    def measured(predict: Predictor) -> dict[str, Any]:
+        return {f.name: evaluate_set(f, predict, only) for f, only in folders.items()}
+
     report: dict[str, Any] = {**environment(), "protocol": PROTOCOL}
     if options.weights.suffix == ".onnx":
         model = DepthModel.load(options.weights, provider="cpu")
-        report[f"{model.spec.name} {model.spec.precision}"] = evaluate(
-            folders, model_predictor(model)
-        )
+        report[f"{model.spec.name} {model.spec.precision}"] = measured(model_predictor(model))
     else:
-        network = load_weights(options.weights)
-        report["depthrt-s"] = evaluate(folders, network_predictor(network))
+        report["depthrt-s"] = measured(network_predictor(load_weights(options.weights)))
     if options.teacher:
-        report["tcmonodepth-small"] = evaluate(folders, Teacher(options.data).predict)
+        report["tcmonodepth-small"] = measured(Teacher(options.data).predict)
     text = json.dumps(report, indent=2)
     print(text)
     if options.out:
