@@ -25,6 +25,7 @@ from safetensors import safe_open
 from evaluate import PROTOCOL, evaluate, five_sets, network_predictor
 from recipe import Config, read_config
 from teacher import Teacher
+from train import HAS_BFLOAT16
 from weights_file import load_weights, save_weights
 
 NAME = "depthrt-s"
@@ -46,7 +47,8 @@ def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]
         "validation_score": float(checkpoint["score"]),
         "seed": config.seed,
         "sources": config.sources,
-        "device": f"CPU, {os.cpu_count()} cores, bfloat16 autocast",
+        "device": f"CPU, {os.cpu_count()} cores",
+        "arithmetic": "bfloat16 autocast" if HAS_BFLOAT16 else "float32",
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
