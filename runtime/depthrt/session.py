@@ -32,7 +32,8 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
     """Load an ONNX file into a session whose first provider is the one asked for.
 
     int8 is summed exactly on every processor: where the fast way would cut sums off
-    (:func:`depthrt.cpu.sums_saturate`) and the weights are not made for it, the slow way is taken.
+    (:func:`depthrt.cpu.sums_saturate`) and the weights are not made for it, the slow way is taken;
+    OpenVINO has none, and is refused.
 
     ``parallel``: inferences that will run at a time; on a CPU they share the cores.
 
@@ -64,6 +65,11 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
         bound = short_name(session.get_providers()[0])
         if bound != name:
             failures.append(f"provider {name} was asked for, but onnxruntime bound {bound} instead")
+        elif name == "openvino" and cpu.sums_saturate() and (weight_bits(session) or 0) > 7:
+            failures.append(
+                f"provider openvino cuts int8 sums off on this CPU, which has no VNNI: {path.name} "
+                "has 8-bit weights; export it again with --target x86-avx2, or take --provider cpu"
+            )
         elif name != "cpu" and not _takes_part(session, name):
             failures.append(f"provider {name} was bound, but takes no part of {path.name}")
         else:
@@ -99,11 +105,14 @@ def needs_exact_sums(session: ort.InferenceSession) -> bool:
     On an x86 processor without VNNI that is so of 8-bit weights: of a network the depth's error
     was nine times what int8 costs otherwise, and nothing said so.
     """
-    return cpu.sums_saturate() and weight_bits(session) > 7
+    if not cpu.sums_saturate():
+        return False
+    bits = weight_bits(session)
+    return bits is None or bits > 7  # of a graph under way, or nobody's, what is slow is safe
 
 
-def weight_bits(session: ort.InferenceSession) -> int:
-    """Of int8 weights; 0 where the file says that it has none, 8 where it says nothing."""
+def weight_bits(session: ort.InferenceSession) -> int | None:
+    """Of int8 weights; 0 where the file says that it has none, None where it says nothing."""
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     bits = metadata.get(WEIGHT_BITS_KEY, "")
     if bits.isdecimal():
@@ -111,7 +120,7 @@ def weight_bits(session: ort.InferenceSession) -> int:
     try:
         precision = str(json.loads(metadata[METADATA_KEY])["precision"])
     except (KeyError, TypeError, ValueError):
-        return 8  # a graph under way, or nobody's: safe is what is slow
+        return None
     return 8 if precision.startswith("int") else 0
 
 

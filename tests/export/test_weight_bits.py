@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from depthrt import cpu
-from depthrt.errors import UsageError
+from depthrt.errors import ProviderError, UsageError
 from depthrt.providers import SessionOptions
 from depthrt.session import needs_exact_sums, open_session
 from depthrt.spec import WEIGHT_BITS_KEY
@@ -93,6 +93,48 @@ def test_who_needs_exact_sums(
     helper.set_model_props(old, {})
     write_model(old, tmp_path / "nobodys.onnx")
     assert needs(tmp_path / "nobodys.onnx") is saturates
+
+
+class Bound:
+    """A session that OpenVINO's provider took, of a file with this metadata."""
+
+    def __init__(self, metadata: dict[str, str]) -> None:
+        self.custom_metadata_map = metadata
+
+    def get_providers(self) -> list[str]:
+        return ["OpenVINOExecutionProvider"]
+
+    def get_modelmeta(self) -> Bound:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("metadata", "refused"),
+    [
+        ({WEIGHT_BITS_KEY: "8"}, True),
+        ({WEIGHT_BITS_KEY: "7"}, False),
+        ({"depthrt": '{"precision": "int8"}'}, True),
+        ({"depthrt": '{"precision": "float32"}'}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("saturates", [False, True])
+def test_openvino_is_refused_where_it_would_cut_sums_off(
+    tmp_path: Path,
+    metadata: dict[str, str],
+    refused: bool,
+    saturates: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"")
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: Bound(metadata))
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
+    if refused and saturates:
+        with pytest.raises(ProviderError, match=r"no VNNI: a\.onnx has 8-bit weights; export it"):
+            open_session(tmp_path / "a.onnx", SessionOptions("openvino"))
+    else:
+        assert isinstance(open_session(tmp_path / "a.onnx", SessionOptions("openvino")), Bound)
 
 
 @pytest.mark.parametrize(("saturates", "bits"), [(False, 8), (True, 7)])
