@@ -62,18 +62,10 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
                 raise failure from error
             failures.append(str(failure))
             continue
-        bound = short_name(session.get_providers()[0])
-        if bound != name:
-            failures.append(f"provider {name} was asked for, but onnxruntime bound {bound} instead")
-        elif name == "openvino" and cpu.sums_saturate() and (weight_bits(session) or 0) > 7:
-            failures.append(
-                f"provider openvino cuts int8 sums off on this CPU, which has no VNNI: {path.name} "
-                "has 8-bit weights; export it again with --target x86-avx2, or take --provider cpu"
-            )
-        elif name != "cpu" and not _takes_part(session, name):
-            failures.append(f"provider {name} was bound, but takes no part of {path.name}")
-        else:
+        unfit = _unfit(session, name, path)
+        if not unfit:
             return session
+        failures.append(unfit)
     advice = "`depthrt doctor` says which providers work here"
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
 
@@ -92,6 +84,21 @@ def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOp
     )
     result.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of each run
     return result
+
+
+def _unfit(session: ort.InferenceSession, name: str, path: Path) -> str:
+    """Why a session is not what was asked for; empty if it is."""
+    bound = short_name(session.get_providers()[0])
+    if bound != name:
+        return f"provider {name} was asked for, but onnxruntime bound {bound} instead"
+    if name == "openvino" and cpu.sums_saturate() and (weight_bits(session) or 0) > 7:
+        return (
+            f"provider openvino cuts int8 sums off on this CPU, which has no VNNI: {path.name} has "
+            "8-bit weights; export it again with --target x86-avx2, or take --provider cpu"
+        )
+    if name != "cpu" and not _takes_part(session, name):
+        return f"provider {name} was bound, but takes no part of {path.name}"
+    return ""
 
 
 def sum_exactly(settings: ort.SessionOptions) -> None:
