@@ -10,8 +10,7 @@ import typer
 
 from depthrt.errors import UsageError
 
-_PANEL = "Search (--precision auto)"
-_FILE = "The file"
+_PANEL = "Search (--precision auto; --target: int8, too)"
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Drop: TypeAlias = Annotated[
@@ -34,8 +33,8 @@ Target: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="MACHINE",
-        rich_help_panel=_FILE,
-        help="Of int8 and auto: host, x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
+        rich_help_panel=_PANEL,
+        help="host, x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
     ),
 ]
 Budget: TypeAlias = Annotated[
