@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,12 @@ def evaluate_set(
     }
 
 
-def evaluate(folders: list[Path], predict: Predictor) -> dict[str, Any]:
-    """Every set by its folder's name."""
-    return {folder.name: evaluate_set(folder, predict) for folder in folders}
+def evaluate(folders: Mapping[Path, Sequence[Path] | None], predict: Predictor) -> dict[str, Any]:
+    """Every set by its folder's name: the colour files named, or all of them (None)."""
+    return {folder.name: evaluate_set(folder, predict, only) for folder, only in folders.items()}
 
 
-def held_out(rendered: Path, every: int) -> dict[Path, list[Path]]:
+def held_out(rendered: Path, every: int) -> dict[Path, Sequence[Path] | None]:
     """Of `rendered/generate.py`'s sets the pictures that training held out, every n-th of them."""
     found: dict[Path, list[Path]] = {}
     for kinds in RENDERED.values():
@@ -133,12 +133,12 @@ def held_out(rendered: Path, every: int) -> dict[Path, list[Path]]:
         files.sort(key=lambda file: file.stem)
         for file in files[len(files) - len(files) // 10 :][::every]:
             found.setdefault(file.parents[1], []).append(file)
-    return found
+    return {**found}
 
 
-def five_sets(data: Path) -> list[Path]:
-    """The folders of `SETS`."""
-    return [data / "rgbd" / name for name in SETS]
+def five_sets(data: Path) -> dict[Path, Sequence[Path] | None]:
+    """The folders of `SETS`, whole."""
+    return dict.fromkeys(data / "rgbd" / name for name in SETS)
 
 
 def main() -> None:
@@ -154,21 +154,19 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
-    folders: dict[Path, list[Path] | None] = dict.fromkeys(options.set or five_sets(options.data))
+    folders = dict.fromkeys(options.set) if options.set else five_sets(options.data)
     if options.rendered:
-        folders = {**held_out(options.rendered, options.every)}
-
-    def measured(predict: Predictor) -> dict[str, Any]:
-        return {f.name: evaluate_set(f, predict, only) for f, only in folders.items()}
-
+        folders = held_out(options.rendered, options.every)
     report: dict[str, Any] = {**environment(), "protocol": PROTOCOL}
     if options.weights.suffix == ".onnx":
         model = DepthModel.load(options.weights, provider="cpu")
-        report[f"{model.spec.name} {model.spec.precision}"] = measured(model_predictor(model))
+        report[f"{model.spec.name} {model.spec.precision}"] = evaluate(
+            folders, model_predictor(model)
+        )
     else:
-        report["depthrt-s"] = measured(network_predictor(load_weights(options.weights)))
+        report["depthrt-s"] = evaluate(folders, network_predictor(load_weights(options.weights)))
     if options.teacher:
-        report["tcmonodepth-small"] = measured(Teacher(options.data).predict)
+        report["tcmonodepth-small"] = evaluate(folders, Teacher(options.data).predict)
     text = json.dumps(report, indent=2)
     print(text)
     if options.out:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stereo import match_stereo
+from student import Student
 from teacher import ByteImage, FloatMap, Teacher
 
 Mask = npt.NDArray[np.bool_]
@@ -184,11 +185,11 @@ def sources_of(
 
     What has no ground truth is labelled by the weights of `student` if they are given.
     """
-    label: Labeller = lambda rgb: teacher.label(rgb) * TARGET_SCALE  # noqa: E731
-    if student:
-        from student import Student
 
-        label = Student(student).label
+    def by_teacher(rgb: ByteImage) -> FloatMap:
+        return teacher.label(rgb) * TARGET_SCALE
+
+    label = Student(student).label if student else by_teacher
     sources: dict[str, Callable[[], Iterator[Sample]]] = {
         "photographs": lambda: pseudo_labelled(photographs(data / "images"), label),
         "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), label),

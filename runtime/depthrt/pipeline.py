@@ -74,7 +74,7 @@ def stream(
             what the model gave.
         reuse: give frames that did not change the depth before them, without inference.
         pictures: frames keep their pixels; False, where only depth is wanted, makes them all zero
-            once the network has them, which saves the memory of some 20 decoded frames.
+            once the network has them, which saves the memory of a dozen decoded frames.
 
     Raises:
         DepthrtError: from opening the source at once; from any stage when its frame is due.

@@ -109,8 +109,8 @@ def sum_exactly(settings: ort.SessionOptions) -> None:
 def needs_exact_sums(session: ort.InferenceSession) -> bool:
     """Whether int8 in this file is cut off here when it is summed the fast way.
 
-    On an x86 processor without VNNI that is so of 8-bit weights: of a network the depth's error
-    was nine times what int8 costs otherwise, and nothing said so.
+    On an x86 processor without VNNI that is so of 8-bit weights: the error of depthrt-s became
+    twice to six times what int8 costs otherwise, and nothing said so.
     """
     if not cpu.sums_saturate():
         return False

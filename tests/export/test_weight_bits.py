@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from commands import Command
 from depthrt import cpu
 from depthrt.errors import ProviderError, UsageError
 from depthrt.providers import SessionOptions
@@ -139,7 +140,12 @@ def test_openvino_is_refused_where_it_would_cut_sums_off(
 
 @pytest.mark.parametrize(("saturates", "bits"), [(False, 8), (True, 7)])
 def test_an_export_has_the_weights_that_suit_this_cpu(
-    tmp_path: Path, frames: str, saturates: bool, bits: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    frames: str,
+    saturates: bool,
+    bits: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
     said = SourceOptions(mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0)
@@ -149,6 +155,12 @@ def test_an_export_has_the_weights_that_suit_this_cpu(
     assert {p.key: p.value for p in model.metadata_props}[WEIGHT_BITS_KEY] == str(bits)
     assert report.spec.measured["int8"]["weight_bits"] == bits
     assert any("7 bits" in note for note in report.notes) is (bits == 7)
+    monkeypatch.setattr(cpu, "sums_saturate", lambda: True)
+    shown = Command(capfd, monkeypatch)(
+        "info", report.target, "--provider", "cpu", "--json"
+    ).document
+    assert shown["weight_bits"] == bits
+    assert (shown["int8_sums"] is None) is (bits == 7), "it says where it is slow"
     weights = [
         numpy_helper.to_array(i)
         for i in model.graph.initializer

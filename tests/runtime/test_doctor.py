@@ -27,7 +27,13 @@ def install(folder: Path, name: str) -> None:
 def test_a_sound_installation_has_no_problem(command: Command) -> None:
     ended = command("doctor")
     assert (ended.code, ended.err) == (0, "")
-    for fact in ("python 3.", "onnxruntime ", "provider cpu: works", "H.264 encoder: yes"):
+    for fact in (
+        "python 3.",
+        "onnxruntime ",
+        "provider cpu: works",
+        "(int8 is fast",
+        "H.264 encoder: yes",
+    ):
         assert fact in ended.out
     assert "PROBLEM" not in ended.out
 

@@ -194,6 +194,22 @@ def test_a_batch_waits_as_long_as_asked(
     assert asked == [wait_s]
 
 
+def test_one_source_waits_as_long_as_asked(
+    command: Command, make_clip: MakeClip, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float | None] = []
+
+    class Watched(Streams):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            asked.append(named["wait_s"])
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr("depthrt.pipeline.Streams", Watched)
+    run = ["run", make_clip(frames=3), "-m", model_path, "-o", "out.mp4", "--batch-wait", 20]
+    assert command(*run).code == 0
+    assert asked == [0.02]
+
+
 @pytest.mark.parametrize("place", ["out/clip_depth", "out/../out/clip_depth"])
 def test_json_lines_do_not_go_where_depth_goes(
     command: Command, make_clip: MakeClip, model_path: Path, place: str

@@ -63,8 +63,8 @@ def models(
 
 
 _SLOW_SUMS = (
-    "exact, but slow: this CPU has no VNNI and the weights have 8 bits; export again with 7-bit "
-    "weights, on this machine or with --precision auto --target x86-avx2"
+    "exact, but slow: this CPU has no VNNI and the weights have 8 bits; export again for 7, "
+    "here or with --target x86-avx2"
 )
 
 
