@@ -95,7 +95,9 @@ def to_int8(
     notes = [result.note]
     if recipe.reduce_range:
         notes.append("weights of 7 bits: a CPU without VNNI sums them fast and exactly")
-    if speed.ratio > 1:
+    if options.target != "host":
+        notes.append(f"timed on this machine, which need not be {options.target}")
+    elif speed.ratio > 1:
         notes.append(
             f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
         )
