@@ -21,12 +21,14 @@ class LossWeights:
     """Weights of the terms and the share of the largest residuals that is dropped.
 
     exact_gradient: the gradient term's weight where the truth is exact to the pixel (renders).
+    far: see `far_weight`; 0: every pixel counts alike.
     """
 
     gradient: float
     exact_gradient: float
     anchor: float
     trim: float
+    far: float = 0.0
 
 
 def align_least_squares(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,6 +55,21 @@ def target_spread(target: Tensor, valid: Tensor) -> Tensor:
     mean = (weight * target).sum(dim=(1, 2), keepdim=True) / count
     spread = (weight * (target - mean).abs()).sum(dim=(1, 2), keepdim=True) / count
     return spread.clamp_min(_MIN_SPREAD)
+
+
+def far_weight(target: Tensor, valid: Tensor, horizon: Tensor, far: float) -> Tensor:
+    """N,H,W, 1 on average over the valid pixels: larger where the truth is farther.
+
+    AbsRel and delta1 are relative errors, and depth's relative error is that of inverse depth:
+    |p - t| / t. So a pixel weighs 1 / (t + far * mean t), with t the inverse depth above the
+    horizon (N); without a known horizon (NaN) all pixels weigh 1.
+    """
+    with torch.no_grad():
+        inverse = (target - horizon[:, None, None]).clamp_min(0)
+        mean = masked_mean(inverse, valid)[:, None, None]
+        weight = 1 / (inverse + far * mean).clamp_min(_EPSILON)
+        weight = weight / masked_mean(weight, valid)[:, None, None].clamp_min(_EPSILON)
+        return torch.where(horizon.isnan()[:, None, None], 1.0, weight)
 
 
 def trimmed_mask(residual: Tensor, valid: Tensor, trim: float) -> Tensor:
@@ -90,11 +107,17 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def depth_loss(
-    prediction: Tensor, target: Tensor, valid: Tensor, exact: Tensor, weights: LossWeights
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    exact: Tensor,
+    horizon: Tensor,
+    weights: LossWeights,
 ) -> Tensor:
     """Scalar: trimmed invariant L1 + gradient matching + anchor, each over the target's spread.
 
     exact: N bool, where the target's edges are sharp and in their place, and count for more.
+    horizon: N, the target's value at infinite distance, NaN where unknown.
 
     The anchor, a plain L1 to the target's own scale, keeps all sources in one range (a
     scale-and-shift-invariant loss alone leaves every source its own).
@@ -103,6 +126,8 @@ def depth_loss(
     spread = target_spread(target, valid)
     difference = (scale * prediction + shift - target) / spread
     residual = difference.abs()
+    if weights.far:
+        residual = residual * far_weight(target, valid, horizon, weights.far)
     kept = trimmed_mask(residual, valid, weights.trim)
     invariant = masked_mean(residual, kept)
     gradient = gradient_matching(difference, valid)
@@ -118,3 +143,24 @@ def invariant_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor
     scale, shift = align_least_squares(prediction, target, valid)
     spread = target_spread(target, valid)
     return masked_mean((scale * prediction + shift - target).abs() / spread, valid)
+
+
+def relative_error(prediction: Tensor, target: Tensor, valid: Tensor, horizon: Tensor) -> Tensor:
+    """Validation measure per image (N): AbsRel of depth after alignment of inverse depth.
+
+    As EVALUATION's `disparity-lsq`, depth capped at that of the image's farthest hundredth; the sky
+    has no depth and does not count. NaN where the horizon is unknown.
+    """
+    scale, shift = align_least_squares(prediction, target, valid)
+    inverse = target - horizon[:, None, None]
+    found = scale * prediction + shift - horizon[:, None, None]
+    errors = []
+    for truth, guess, known in zip(inverse, found, valid, strict=True):
+        seen = known & (truth > 1e-3)
+        if not seen.any():  # no horizon
+            errors.append(truth.new_tensor(torch.nan))
+            continue
+        least = truth[seen].quantile(0.01)
+        t, g = truth[seen].clamp_min(least), guess[seen].clamp_min(least)
+        errors.append((t / g - 1).abs().mean())
+    return torch.stack(errors)

@@ -1,12 +1,13 @@
 """Build the label cache once: every training image with its target and valid mask.
 
-    python training/prepare.py --data DATA --work WORK [--rendered RENDERED] [--student WEIGHTS]
+    python training/prepare.py --data DATA --work WORK [--rendered RENDERED]... [--student WEIGHTS]
     python training/prepare.py --own NAME=FOLDER --work WORK
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
 256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
-times `TARGET_SCALE`) and a valid mask (bool, H,W). Ground truth is brought to the teacher's
-scale image by image, so that all sources share one range.
+times `TARGET_SCALE`), a valid mask (bool, H,W) and the target's horizon: its value at infinite
+distance, NaN where that is unknown. Ground truth is brought to the teacher's scale image by image,
+so that all sources share one range.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from student import Student
 from teacher import ByteImage, FloatMap, Teacher
 
 Mask = npt.NDArray[np.bool_]
-Sample = tuple[ByteImage, FloatMap, Mask]
+Sample = tuple[ByteImage, FloatMap, Mask, float]
 Labeller = Callable[[ByteImage], FloatMap]
 
 TARGET_SCALE = 5.0
@@ -39,6 +40,8 @@ MIN_VALID_SHARE = 0.2
 TYPICAL_LABEL = (2.2, 1.2)
 """Median and mean absolute deviation of the teacher's labels (times `TARGET_SCALE`), typically."""
 STEREO = ("middlebury", "oak_d", "eth3d", "virtual_kitti2")
+SHIFTED = ("middlebury",)
+"""Cropped pairs: infinitely far is not disparity 0, but a disparity that is not told."""
 RENDERED = {
     "indoor": ("room", "desk", "floor", "corridor"),
     "outdoor": ("street", "park"),
@@ -70,7 +73,8 @@ def pseudo_labelled(images: Iterator[ByteImage], labelled: Labeller) -> Iterator
         small = shrink(rgb)
         height, width = small.shape[:2]
         target = cv2.resize(label, (width, height), interpolation=cv2.INTER_LINEAR)
-        yield small, np.asarray(target, dtype=np.float32), np.ones((height, width), dtype=bool)
+        everywhere = np.ones((height, width), dtype=bool)
+        yield small, np.asarray(target, dtype=np.float32), everywhere, np.nan
 
 
 def photographs(folder: Path) -> Iterator[ByteImage]:
@@ -119,13 +123,14 @@ def rgbd_pair(file: Path, teacher: Teacher | None) -> Iterator[Sample]:
     yield from _on_teacher_scale(rgb, inverse, valid, teacher)
 
 
-def stereo_pairs(folder: Path, teacher: Teacher) -> Iterator[Sample]:
-    """Disparity by semi-global matching with a left-right check."""
+def stereo_pairs(folder: Path, teacher: Teacher, shifted: bool = False) -> Iterator[Sample]:
+    """Disparity by semi-global matching with a left-right check; shifted: see `SHIFTED`."""
     for left_file in sorted(folder.glob("*_left.jpg")):
         right_file = left_file.with_name(left_file.name.replace("_left", "_right"))
         left, right = read_rgb(left_file), read_rgb(right_file)
         disparity, valid = match_stereo(left, right)
-        yield from _on_teacher_scale(left, disparity, valid, teacher)
+        for rgb, target, keep, horizon in _on_teacher_scale(left, disparity, valid, teacher):
+            yield rgb, target, keep, np.nan if shifted else horizon
 
 
 def _on_teacher_scale(
@@ -160,17 +165,18 @@ def _on_teacher_scale(
     aligned = scale * (values - middle) + label_middle
     target = np.zeros((height, width), dtype=np.float32)
     target[keep] = np.clip(aligned, 0, 2 * TARGET_SCALE)
-    yield small, target, keep
+    yield small, target, keep, label_middle - scale * middle
 
 
 def write_cache(file: Path, samples: Iterator[Sample]) -> int:
     """Write one source; returns its number of samples."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     count = 0
-    for rgb, target, valid in samples:
+    for rgb, target, valid, horizon in samples:
         arrays[f"{count:05d}.image"] = rgb
         arrays[f"{count:05d}.target"] = target.astype(np.float16)
         arrays[f"{count:05d}.valid"] = valid
+        arrays[f"{count:05d}.horizon"] = np.array(horizon, dtype=np.float32)
         count += 1
     unfinished = file.with_suffix(".partial.npz")
     np.savez(unfinished, **arrays)  # type: ignore[arg-type]
@@ -179,7 +185,7 @@ def write_cache(file: Path, samples: Iterator[Sample]) -> int:
 
 
 def sources_of(
-    data: Path, rendered: Path | None, teacher: Teacher, student: Path | None = None
+    data: Path, rendered: list[Path], teacher: Teacher, student: Path | None = None
 ) -> dict[str, Callable[[], Iterator[Sample]]]:
     """The sources of the recipe, by name.
 
@@ -198,10 +204,11 @@ def sources_of(
         "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
     }
     for name in STEREO:
-        sources[name] = partial(stereo_pairs, data / "stereo" / name, teacher)
+        shifted = name in SHIFTED
+        sources[name] = partial(stereo_pairs, data / "stereo" / name, teacher, shifted)
     if rendered:
         for name, kinds in RENDERED.items():
-            folders = [rendered / kind for kind in kinds]
+            folders = [folder / kind for folder in rendered for kind in kinds]
             sources[f"rendered_{name}"] = partial(rendered_pairs, folders)
     return sources
 
@@ -211,7 +218,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rendered", type=Path, help="what rendered/generate.py made")
+    parser.add_argument(
+        "--rendered", type=Path, action="append", default=[], metavar="FOLDER",
+        help="what rendered/generate.py made; once for every seed",
+    )  # fmt: skip
     parser.add_argument(
         "--student", type=Path, help="weights that label photographs in the teacher's place"
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomllib
 
+from augmentation import Perturbation
 from losses import LossWeights
 
 QUICK_SHARE = 0.08
@@ -53,6 +54,7 @@ class Config:
     loss: LossWeights
     sources: dict[str, float]
     stages: list[Stage]
+    perturbation: Perturbation = field(default_factory=Perturbation)
 
     @property
     def steps(self) -> int:
@@ -68,7 +70,9 @@ def read_config(file: Path, quick: bool = False) -> Config:
         Stage(round(s.pop("images") * share), sizes=[(h, w) for h, w in s.pop("sizes")], **s)
         for s in raw.pop("stages")
     ]
-    return Config(loss=LossWeights(**raw.pop("loss")), stages=stages, **raw)
+    loss = LossWeights(**raw.pop("loss"))
+    perturbation = Perturbation(**raw.pop("perturbation", {}))
+    return Config(loss=loss, stages=stages, perturbation=perturbation, **raw)
 
 
 def stage_at(config: Config, step: int) -> Stage:

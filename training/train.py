@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, Sample, Split, load_cache, training_batch, validation_batch
+from cache import Sample, Split, load_cache
+from data import Batch, training_batch, validation_batch
 from losses import depth_loss, invariant_error
 from network import NATIVE_SIZE, DepthNet, normalise
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
@@ -70,7 +71,9 @@ class Trainer:
         bits = stage_at(self.config, self.step).weight_bits
         full = batch.target.shape[1] == batch.image.shape[2]
         prediction = self._predict(self.network, batch.image, full, bits)
-        loss = depth_loss(prediction, batch.target, batch.valid, batch.exact, self.config.loss)
+        loss = depth_loss(
+            prediction, batch.target, batch.valid, batch.exact, batch.horizon, self.config.loss
+        )
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
@@ -145,8 +148,9 @@ class Trainer:
                 self.best = math.inf  # errors of other weights than those that will be shipped
             size = stage.sizes[rng.integers(len(stage.sizes))]
             batch = training_batch(
-                split.training, self.config.sources, stage.batch, size, rng, stage.full
-            )
+                split.training, self.config.sources, stage.batch, size, rng, stage.full,
+                self.config.perturbation,
+            )  # fmt: skip
             losses.append(self.train_step(batch))
             self.seconds += time.perf_counter() - start
             last = self.step == self.config.steps

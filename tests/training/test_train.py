@@ -25,8 +25,9 @@ gradient_clip = 3.0
 frozen_blocks = 0
 validate_every = 50
 checkpoint_every = 10
-loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1 }
+loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1, far = 0.25 }
 sources = { photographs = 0.5, rendered_indoor = 0.5 }
+perturbation = { distorted = 0.3, covered = 0.2 }
 stages = [
   { images = 5000, batch = 8, sizes = [[64, 96], [96, 64]], full = false },
   { images = 500, batch = 8, sizes = [[64, 96]], full = true },
@@ -60,6 +61,7 @@ def draw_cache(folder: Path, count: int = 40) -> None:
             arrays[f"{i:05d}.image"] = np.clip(grey, 0, 255).astype(np.uint8)
             arrays[f"{i:05d}.target"] = target.astype(np.float16)
             arrays[f"{i:05d}.valid"] = target < 4.5
+            arrays[f"{i:05d}.horizon"] = np.float32(np.nan if source == "photographs" else 0)
         np.savez(folder / f"{source}.npz", **arrays)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,74 @@
+"""The label cache that prepare.py wrote: samples by source, some held out."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+ByteImage = npt.NDArray[np.uint8]
+HalfMap = npt.NDArray[np.float16]
+
+UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
+"""Sources whose neighbouring samples show different scenes, or too many to matter."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One cached image: rgb H,W,3 uint8; target H,W, about 0..10, zero where invalid.
+
+    mask: H,W, one where valid; None: valid everywhere. horizon: the target's value at infinite
+    distance; NaN: unknown.
+    """
+
+    rgb: ByteImage
+    target: HalfMap
+    mask: ByteImage | None
+    horizon: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples by source."""
+
+    training: dict[str, list[Sample]]
+    validation: dict[str, list[Sample]]
+
+
+def load_cache(folder: Path, sources: list[str]) -> Split:
+    """Read `<source>.npz` for each source and split it.
+
+    The split is fixed: sources in frame order (cameras, renders) give their last tenth, the others
+    every tenth sample, so that a validation image is not the neighbour of a training image more
+    often than it must be.
+    """
+    split = Split({}, {})
+    for source in sources:
+        samples = _read(folder / f"{source}.npz")
+        if source in UNORDERED:
+            held_out = set(range(7, len(samples), 10))
+        else:
+            held_out = set(range(len(samples) - len(samples) // 10, len(samples)))
+        split.training[source] = [s for i, s in enumerate(samples) if i not in held_out]
+        split.validation[source] = [s for i, s in enumerate(samples) if i in held_out]
+    return split
+
+
+def _read(file: Path) -> list[Sample]:
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing: run prepare.py first")
+    samples: list[Sample] = []
+    with zipfile.ZipFile(file) as archive:  # np.load looks every name up in a list: minutes
+        keys = sorted({name.split(".")[0] for name in archive.namelist()})
+        for key in keys:
+            image, target, valid, horizon = (
+                np.lib.format.read_array(archive.open(f"{key}.{part}.npy"))
+                for part in ("image", "target", "valid", "horizon")
+            )
+            target[~valid] = 0
+            mask = None if valid.all() else valid.view(np.uint8)
+            samples.append(Sample(image, target, mask, float(horizon)))
+    return samples
