@@ -74,6 +74,8 @@ def _run(path: str, provider: str) -> Callable[[Any], Any]:
 
     options = ort.SessionOptions()
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if provider != "CPUExecutionProvider":  # as depthrt has it: it computes in threads of its own
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     session = ort.InferenceSession(path, options, providers=[provider])
     return lambda x: session.run(None, {"image": x})[0]

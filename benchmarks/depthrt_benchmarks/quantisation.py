@@ -8,8 +8,8 @@ cores and with one; errors are on frames that calibration never saw.
 
 A network that the result holds already is left as it is, so that a run that was cut short goes on;
 `--network` measures again. ``--openvino-python`` names the Python of an environment with openvino,
-nncf and onnxruntime-openvino, ``--provider-python`` that of one with depthrt and
-onnxruntime-openvino.
+nncf and onnxruntime-openvino, ``--provider-python`` that of one with depthrt[openvino,export]. In
+the latter the search runs a second time, to pick for both providers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from depthrt_calibration.labelled import absolute_relative_error, labelled_frame
 RESULT = Path("benchmarks/results/quantisation.json")
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
-_COMMAND = (sys.executable, "-c", "from depthrt.cli import main; main()")
+_COMMAND = ("-c", "from depthrt.cli import main; main()")
 _GATE = 3  # exit code: nothing fitted, float32 was kept
 _BY_116: dict[str, Any] = {
     "kind": "inverse_depth", "mean": (116.0,) * 3, "std": (58.0,) * 3, "scale": 1.0
@@ -125,6 +125,7 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     export(source, plain, "--no-rewrite", *said)
     search = ("--max-drop", str(setting.max_drop), "--budget", f"{setting.budget_s:g}s")
     document = export(source, auto, "--precision", "auto", *search, *said)
+    files = [plain, auto]
     spec = DepthModel.load(auto, provider="cpu").spec
     calibration, validation = split(sample_frames(setting.frames, _FRAMES, spec.input))
     pictures = work / "frames.npz"
@@ -138,10 +139,16 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     row = {**document["search"], "search_s": document["times_s"]["search"],
            "ours": timed(plain, [auto], images, _TIMING_S, ways)}  # fmt: skip
     if setting.provider_python is not None:
-        row["ours"] |= _through(setting.provider_python, plain, [plain, auto], pictures)
+        rewritten, both = work / "float32.onnx", work / "auto-both.onnx"
+        export(source, rewritten, *said)
+        again = ("--precision", "auto", *search, *frames, "--overwrite")
+        found = export(str(rewritten), both, *again, python=setting.provider_python)["search"]
+        row["picked_of_both_providers"] = {k: found[k] for k in ("picked", "candidates")}
+        files.append(both)
+        row["ours"] |= _through(setting.provider_python, plain, files, pictures)
     if setting.openvino_python is not None:
         row["beside_openvino"] = _openvino(
-            setting.openvino_python, plain, auto, pictures, case.transformer
+            setting.openvino_python, plain, files, pictures, case.transformer
         )
     row.update(_compared(row, setting.max_drop))
     if case.trained and setting.data is not None:
@@ -161,13 +168,15 @@ def _flags(said: Mapping[str, Any]) -> list[str]:
     return flags
 
 
-def export(source: str, target: Path, *options: str) -> dict[str, Any]:
+def export(
+    source: str, target: Path, *options: str, python: str = sys.executable
+) -> dict[str, Any]:
     """Run `depthrt export` and read the document that `--json` prints; a kept float32 counts.
 
     Raises:
         RuntimeError: the command failed; the message is its one sentence.
     """
-    command = [*_COMMAND, "export", source, "-o", str(target), "--json", *options]
+    command = [python, *_COMMAND, "export", source, "-o", str(target), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, _GATE) or not done.stdout:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no reason given"])[-1])
@@ -182,11 +191,10 @@ def _through(python: str, plain: Path, files: Sequence[Path], frames: Path) -> d
 
 
 def _openvino(
-    python: str, plain: Path, auto: Path, frames: Path, transformer: bool
+    python: str, plain: Path, files: Sequence[Path], frames: Path, transformer: bool
 ) -> dict[str, Any]:
     command = [python, str(openvino_alone.__file__), str(plain), str(frames), str(_TIMING_S)]
-    files = [str(plain), str(auto)]
-    return _json_of([*command, *(["--transformer"] if transformer else []), *files])
+    return _json_of([*command, *(["--transformer"] if transformer else []), *map(str, files)])
 
 
 def _json_of(command: list[str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class SessionOptions:
     - ``threads``: threads inside one operator; None takes every core this process may use;
     - ``spinning``: busy waiting between the operators of an inference, and never between two: one
       frame alone is done in 0.75 (int8) to 0.87 of the time on two cores, and a pipeline that has
-      work for all cores loses a fifth of its rate;
+      work for all cores loses a fifth of its rate; of the CPU provider alone;
     - ``precision``: what OpenVINO computes the float part of a graph in, a name of
       :data:`PRECISION_HINTS`; empty for the provider's own choice. Other providers have no such
       hint: they compute what the graph says.

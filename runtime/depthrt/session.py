@@ -46,7 +46,7 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
         raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
     failures: list[str] = []
     for name in candidates(options.provider, ort.get_available_providers()):
-        settings = session_options(options, parallel)
+        settings = session_options(options, parallel, name)
         if name != "cpu":  # being bound says nothing of which nodes it takes
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         provider = [(PROVIDERS[name], provider_options(name, options))]
@@ -70,8 +70,14 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
 
 
-def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOptions:
-    """onnxruntime's session options for use inside a pipeline."""
+def session_options(
+    options: SessionOptions, parallel: int = 1, name: str = "cpu"
+) -> ort.SessionOptions:
+    """onnxruntime's session options for use inside a pipeline, for the provider of this name.
+
+    Only the CPU provider's threads ever spin: another provider has its own, and onnxruntime's, idle
+    and spinning, took OpenVINO's cores away (1.8 times its time on two cores).
+    """
     ort = import_onnxruntime()
     result = ort.SessionOptions()
     # EXTENDED costs 2x and BASIC 5x on int8 graphs.
@@ -80,7 +86,7 @@ def session_options(options: SessionOptions, parallel: int = 1) -> ort.SessionOp
     result.inter_op_num_threads = 1
     result.log_severity_level = _FATAL_ONLY  # what fails is raised, and said in one sentence
     result.add_session_config_entry(
-        "session.intra_op.allow_spinning", "1" if options.spinning else "0"
+        "session.intra_op.allow_spinning", "1" if options.spinning and name == "cpu" else "0"
     )
     result.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of each run
     return result

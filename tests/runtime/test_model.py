@@ -90,6 +90,14 @@ def test_threads_and_spinning_suit_a_pipeline() -> None:
     assert session_options(SessionOptions(threads=3)).intra_op_num_threads == 3
 
 
+@pytest.mark.parametrize(("provider", "spins"), [("cpu", "1"), ("openvino", "0"), ("cuda", "0")])
+def test_no_idle_thread_spins_beside_a_provider_with_threads_of_its_own(
+    provider: str, spins: str
+) -> None:
+    options = session_options(SessionOptions(provider, spinning=True), name=provider)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == spins
+
+
 def test_non_finite_depth_is_an_error(tmp_path: Path) -> None:
     model = DepthModel.load(build_model(tmp_path / "nan.onnx", gain=float("inf")))
     with pytest.raises(InferenceError, match="non-finite"):
