@@ -153,6 +153,7 @@ def test_product_of_what_was_int8_gives_the_same() -> None:
     expected = run(model)
     assert lean_tail(model) == ["conv"]
     assert [n.op_type for n in model.graph.node if n.name == "conv"] == ["MatMul"]
+    assert [n.op_type for n in model.graph.node][-2:] == ["Add", "Squeeze"]  # to N,1,H,W: fast
     assert "w" not in [i.name for i in model.graph.initializer]
     np.testing.assert_allclose(run(model), expected, rtol=1e-5, atol=1e-5)
 
