@@ -58,6 +58,20 @@ _OPERATORS = (
     "Unsqueeze",
 )
 
+_FUSED_ACTIVATIONS = (
+    "Elu",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Mish",
+    "Mul",
+    "PRelu",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+)
+
 
 @dataclass(frozen=True)
 class Int8Recipe:
@@ -69,7 +83,9 @@ class Int8Recipe:
       trained network with min-max the mean error on unseen scenes is a third larger;
     - ``reduce_range``: 7-bit weights, for CPUs with AVX2 or AVX-512 but no VNNI, whose 16-bit sums
       saturate;
-    - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it.
+    - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it;
+    - ``fused``: for OpenVINO, which runs an activation inside the convolution before it and lays
+      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels.
     """
 
     operators: tuple[str, ...] = _OPERATORS
@@ -77,6 +93,7 @@ class Int8Recipe:
     percentile: float | None = 99.99
     reduce_range: bool = False
     activations: Literal["uint8", "int8", "uint16"] = "uint8"
+    fused: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +134,13 @@ def quantise(
     result = _quantise_qdq(work, ranges, recipe, wanted)
     if entry is not None:
         _read_pixels(result.graph, entry)
+    if entry is not None and not recipe.fused:
         stem_on_blocks(result.graph)
     _keep_fractions(result.graph)
-    lean_tail(result)
+    if recipe.fused:
+        _free_activations(result.graph)
+    else:
+        lean_tail(result)
     note_weight_bits(result, 7 if recipe.reduce_range else 8)
     return Int8Result(result, tuple(name for name in nodes if name in kept), note)
 
@@ -226,6 +247,29 @@ def _quantise_qdq(
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     return result
+
+
+def _free_activations(graph: onnx.GraphProto) -> None:
+    """Take the levels away between a convolution and what runs in float behind it alone."""
+    makers = {name: node for node in graph.node for name in node.output}
+
+    def readers(name: str) -> list[onnx.NodeProto]:
+        return [node for node in graph.node if name in node.input]
+
+    for quantiser in [n for n in graph.node if n.op_type == "QuantizeLinear"]:
+        source = makers.get(quantiser.input[0])
+        if source is None or source.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        back = readers(quantiser.output[0])
+        after = [node for node in back for name in node.output for node in readers(name)]
+        if not after or not all(node.op_type in _FUSED_ACTIVATIONS for node in after):
+            continue
+        levels = {name for node in back for name in node.output}
+        for node in after:
+            for i, name in enumerate(node.input):
+                if name in levels:
+                    node.input[i] = quantiser.input[0]
+    _remove_unread(graph)
 
 
 def _read_pixels(graph: onnx.GraphProto, entry: str) -> None:

@@ -42,7 +42,7 @@ class StaticRecipe:
       normalisations of a transformer need more than 256 levels. A graph without attention is
       quantised in whole chains;
     - ``smoothed``: outlier channels are moved into weights first;
-    - ``percentile``, ``reduce_range``, ``activations``: as of
+    - ``percentile``, ``reduce_range``, ``activations``, ``fused``: as of
       :class:`depthrt_export.quantise.Int8Recipe`.
     """
 
@@ -53,6 +53,7 @@ class StaticRecipe:
     percentile: float | None = 99.99
     reduce_range: bool = False
     activations: Literal["uint8", "int8", "uint16"] = "uint8"
+    fused: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def _quantised(
         percentile=recipe.percentile,
         reduce_range=recipe.reduce_range,
         activations=recipe.activations,
+        fused=recipe.fused,
     )
     ranges = material.ranges(recipe.smoothed, recipe.percentile)
     result = quantise(model, ranges, settings, None if recipe.products_only else material.zero)

@@ -108,7 +108,7 @@ class Search:
         recipes = self.target.recipes(self.material.model.graph)
         alone = [m for r in recipes if (m := self._candidate(r)) is not None]
         for provider in self.providers:
-            alone.extend(self._through(provider, recipes))
+            alone.extend(self._through(provider))
         found, sensitivity = list(alone), {}
         for recipe, plain in self._worth_saving(recipes, alone):
             errors = self._sensitivity(recipe)
@@ -128,17 +128,19 @@ class Search:
 
     def make(self, measured: Measured) -> Applied:
         """The graph of a candidate; ranges are collected again if an earlier search did."""
-        recipes = (FloatRecipe(), *self.target.recipes(self.material.model.graph))
+        graph = self.material.model.graph
+        recipes = (FloatRecipe(), *self.target.recipes(graph, measured.provider))
         recipe = next(r for r in recipes if r.name == measured.recipe)
         material = replace(self.material, late=never)
         return apply(recipe, material, self._nodes(measured.float_blocks))
 
-    def _through(self, provider: str, recipes: Sequence[Recipe]) -> list[Measured]:
+    def _through(self, provider: str) -> list[Measured]:
         """float32 and every recipe through another provider."""
         plain = self._candidate(FloatRecipe(), provider=provider)
         if plain is None or plain.ratio is None:
             return [] if plain is None else [plain]
         self._float_ratio[provider] = min(1.0, plain.ratio)
+        recipes = self.target.recipes(self.material.model.graph, provider)
         others = [self._candidate(r, provider=provider) for r in recipes]
         return [plain, *(m for m in others if m is not None)]
 

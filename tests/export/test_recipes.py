@@ -20,7 +20,7 @@ from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases
 from depthrt_export.place import write_model
 from depthrt_export.quantise import head_nodes
-from depthrt_export.recipes import DynamicRecipe, Material, Recipe, apply
+from depthrt_export.recipes import DynamicRecipe, Material, Recipe, StaticRecipe, apply
 from depthrt_export.smoothing import smooth, smoothable
 from depthrt_export.targets import (
     DYNAMIC,
@@ -171,4 +171,9 @@ def test_every_target_says_why_and_suits_both_kinds(material: Material, unet: Re
         assert target.why
         assert target.recipes(material.model.graph) == target.transformer
         assert target.recipes(convolutions) == target.convolutional
+    fused, *others = TARGETS["host"].recipes(convolutions, "openvino")
+    assert isinstance(fused, StaticRecipe)
+    assert fused.fused
+    assert tuple(others) == TARGETS["host"].convolutional
+    assert TARGETS["host"].recipes(material.model.graph, "openvino") == TARGETS["host"].transformer
     assert [t.name for t in TARGETS.values() if t.timed] == ["host"]

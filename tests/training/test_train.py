@@ -86,5 +86,12 @@ def test_a_quick_run_improves_on_its_start_and_goes_on_where_it_stopped(tmp_path
     assert lines[-1]["step"] == lines[-1]["steps"] == 60
     assert lines[-1]["score"] < 0.8 * lines[0]["score"]
     assert (tmp_path / "depthrt-s-quick" / "best.safetensors").exists()
+    judge = [sys.executable, str(TRAINING / "held_out.py"), str(start)]
+    judge += [str(tmp_path / "depthrt-s-quick" / "best.safetensors"), "--work", str(tmp_path)]
+    judged = subprocess.run(judge, check=True, env=environment, capture_output=True, text=True)
+    means = [float(line.split()[-1]) for line in judged.stdout.splitlines() if "AbsRel" in line]
+    assert len(means) == 2
+    assert means[1] < 0.8 * means[0], judged.stdout
+    assert "photographs" not in judged.stdout, "labels of networks choose nothing"
     again = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
     assert again.stdout == "", "a finished run has nothing left to do"
