@@ -60,7 +60,7 @@ def test_memory_does_not_grow_with_frames(tmp_path: Path, percentile: float | No
         found = collect_ranges(model, Drawn(count), percentile)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        grown.append(resident_bytes() - before)
+        grown.append(max(0, resident_bytes() - before))  # less: what earlier tests left went
         assert found["depth"][1] > 0
     # Kept, one of the model's tensors from each frame would be 20 MB more.
     assert peaks[1] - peaks[0] < 4 * TENSOR_BYTES
