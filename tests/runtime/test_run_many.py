@@ -172,6 +172,19 @@ def test_a_full_disk_under_one_of_four_leaves_three_whole(
     assert not Path("out/c_depth.npz").exists()
 
 
+def waits_asked_for(monkeypatch: pytest.MonkeyPatch, where: str) -> list[float | None]:
+    """Every `wait_s` that `Streams`, as imported there, will be made with."""
+    asked: list[float | None] = []
+
+    class Watched(Streams):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            asked.append(named["wait_s"])
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr(where, Watched)
+    return asked
+
+
 @pytest.mark.parametrize(("said", "wait_s"), [([], None), (["--batch-wait", 20], 0.02)])
 def test_a_batch_waits_as_long_as_asked(
     command: Command,
@@ -181,14 +194,7 @@ def test_a_batch_waits_as_long_as_asked(
     said: list[object],
     wait_s: float | None,
 ) -> None:
-    asked: list[float | None] = []
-
-    class Watched(Streams):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            asked.append(named["wait_s"])
-            super().__init__(*given, **named)
-
-    monkeypatch.setattr("depthrt.running_many.Streams", Watched)
+    asked = waits_asked_for(monkeypatch, "depthrt.running_many.Streams")
     run = ["run", make_clip(frames=3), make_clip(frames=4), "-m", model_path, "-o", "out"]
     assert command(*run, *said).code == 0
     assert asked == [wait_s]
@@ -197,14 +203,7 @@ def test_a_batch_waits_as_long_as_asked(
 def test_one_source_waits_as_long_as_asked(
     command: Command, make_clip: MakeClip, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float | None] = []
-
-    class Watched(Streams):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            asked.append(named["wait_s"])
-            super().__init__(*given, **named)
-
-    monkeypatch.setattr("depthrt.pipeline.Streams", Watched)
+    asked = waits_asked_for(monkeypatch, "depthrt.pipeline.Streams")
     run = ["run", make_clip(frames=3), "-m", model_path, "-o", "out.mp4", "--batch-wait", 20]
     assert command(*run).code == 0
     assert asked == [0.02]
