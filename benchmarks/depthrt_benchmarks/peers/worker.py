@@ -82,7 +82,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             said: dict[str, Any] = {"ok": answer(json.loads(line), state)}
-        except Exception as error:
+        except Exception as error:  # whatever an engine raises is its answer
             text = " ".join(str(error).split()) or type(error).__name__
             said = {"error": f"{type(error).__name__}: {text}"[:500]}
         answers.write(json.dumps(said) + "\n")
