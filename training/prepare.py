@@ -1,6 +1,7 @@
 """Build the label cache once: every training image with its target and valid mask.
 
-    python training/prepare.py --data DATA --work WORK [--rendered RENDERED]... [--student WEIGHTS]
+    python training/prepare.py --data DATA --work WORK [--rendered RENDERED]...
+        [--student WEIGHTS [--layout]]
     python training/prepare.py --own NAME=FOLDER --work WORK
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
@@ -185,17 +186,17 @@ def write_cache(file: Path, samples: Iterator[Sample]) -> int:
 
 
 def sources_of(
-    data: Path, rendered: list[Path], teacher: Teacher, student: Path | None = None
+    data: Path, rendered: list[Path], teacher: Teacher, student: Student | None = None
 ) -> dict[str, Callable[[], Iterator[Sample]]]:
     """The sources of the recipe, by name.
 
-    What has no ground truth is labelled by the weights of `student` if they are given.
+    What has no ground truth is labelled by the student if there is one.
     """
 
     def by_teacher(rgb: ByteImage) -> FloatMap:
         return teacher.label(rgb) * TARGET_SCALE
 
-    label = Student(student).label if student else by_teacher
+    label = student.label if student else by_teacher
     sources: dict[str, Callable[[], Iterator[Sample]]] = {
         "photographs": lambda: pseudo_labelled(photographs(data / "images"), label),
         "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), label),
@@ -226,6 +227,10 @@ def main() -> None:
         "--student", type=Path, help="weights that label photographs in the teacher's place"
     )
     parser.add_argument(
+        "--layout", action="store_true",
+        help="the student's labels go half-way to the teacher's layout (student.share_layout)",
+    )  # fmt: skip
+    parser.add_argument(
         "--own", action="append", default=[], metavar="NAME=FOLDER",
         help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
     )  # fmt: skip
@@ -239,7 +244,11 @@ def main() -> None:
     if not sources:
         if options.data is None:
             parser.error("name the data folder by --data or DEPTHRT_DATA")
-        sources = sources_of(options.data, options.rendered, Teacher(options.data), options.student)
+        teacher = Teacher(options.data)
+        student = None
+        if options.student:
+            student = Student(options.student, teacher if options.layout else None)
+        sources = sources_of(options.data, options.rendered, teacher, student)
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for name, build in sources.items():
