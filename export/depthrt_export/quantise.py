@@ -85,7 +85,8 @@ class Int8Recipe:
       saturate;
     - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it;
     - ``fused``: for OpenVINO, which runs an activation inside the convolution before it and lays
-      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels.
+      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels; and
+      its int8 convolutions give float, so the head's multiplies in int8 and has no levels.
     """
 
     operators: tuple[str, ...] = _OPERATORS
@@ -126,8 +127,9 @@ def quantise(
     if recipe.activations != "uint8":
         zero = None  # the pixels are uint8
     entry, note = _integer_entry(work.graph, ranges, zero)
-    kept = {*head, *recipe.float_nodes}
     nodes = [n.name for n in work.graph.node if n.op_type in recipe.operators]
+    convolutions = {n.name for n in work.graph.node if n.op_type == "Conv"}
+    kept = {*recipe.float_nodes, *(set(head) - convolutions if recipe.fused else head)}
     wanted = [name for name in nodes if name not in kept]
     if not any(n.op_type in ("Conv", "MatMul") for n in work.graph.node if n.name in set(wanted)):
         raise UsageError("the graph has no convolution that int8 could speed up")
@@ -138,7 +140,7 @@ def quantise(
         stem_on_blocks(result.graph)
     _keep_fractions(result.graph)
     if recipe.fused:
-        _free_activations(result.graph)
+        _free_activations(result.graph, head)
     else:
         lean_tail(result)
     note_weight_bits(result, 7 if recipe.reduce_range else 8)
@@ -249,8 +251,8 @@ def _quantise_qdq(
     return result
 
 
-def _free_activations(graph: onnx.GraphProto) -> None:
-    """Take the levels away between a convolution and what runs in float behind it alone."""
+def _free_activations(graph: onnx.GraphProto, head: tuple[str, ...]) -> None:
+    """Take the levels away behind the head's convolution, and before activations in float."""
     makers = {name: node for node in graph.node for name in node.output}
 
     def readers(name: str) -> list[onnx.NodeProto]:
@@ -260,11 +262,11 @@ def _free_activations(graph: onnx.GraphProto) -> None:
         source = makers.get(quantiser.input[0])
         if source is None or source.op_type not in ("Conv", "ConvTranspose"):
             continue
-        back = readers(quantiser.output[0])
-        after = [node for node in back for name in node.output for node in readers(name)]
-        if not after or not all(node.op_type in _FUSED_ACTIVATIONS for node in after):
+        levels = {name for node in readers(quantiser.output[0]) for name in node.output}
+        after = [node for name in levels for node in readers(name)]
+        fused = bool(after) and all(node.op_type in _FUSED_ACTIVATIONS for node in after)
+        if not fused and source.name not in head:
             continue
-        levels = {name for node in back for name in node.output}
         for node in after:
             for i, name in enumerate(node.input):
                 if name in levels:
