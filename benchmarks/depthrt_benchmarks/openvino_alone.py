@@ -6,9 +6,9 @@ wants other versions than depthrt:
     python openvino_alone.py MODEL.onnx FRAMES.npz SECONDS [--transformer] [FILE.onnx ...]
 
 FRAMES.npz holds ``calibration`` and ``validation``, uint8 N,3,H,W. Prints JSON: time over
-onnxruntime float32 on the CPU (median of pairs taken in turn) and error (mean |difference| over the
-float depth's 2-98 percentile spread) of each. FILEs of depthrt are run beside the same float32,
-through every provider of this environment's onnxruntime: so both sides have one reference.
+onnxruntime float32 on the CPU (median of rounds, all taken in turn) and error (mean |difference|
+over the float depth's 2-98 percentile spread) of each. FILEs of depthrt are run beside the same
+float32, through every provider of this environment's onnxruntime: so both sides have one reference.
 """
 
 from __future__ import annotations
@@ -57,10 +57,15 @@ def main() -> None:
         for provider in ort.get_available_providers()
         if provider in ("CPUExecutionProvider", "OpenVINOExecutionProvider")
     }
+    ways = {**alone, **ours}
+    ratios = _ratios(ways, reference, frames["validation"][0][None], seconds)
+    found = {
+        name: {"ratio": ratios[name], "error": _error(run, frames["validation"], references)}
+        for name, run in ways.items()
+    }
     result: dict[str, Any] = {"onnxruntime": ort.__version__, "openvino": ov.__version__}
-    for side, ways in (("alone", alone), ("ours", ours)):
-        result[side] = {name: _figures(run, reference, frames, seconds, references)
-                        for name, run in ways.items()}  # fmt: skip
+    for side, names in (("alone", alone), ("ours", ours)):
+        result[side] = {name: found[name] for name in names}
     sys.stdout.write("\n" + json.dumps(result))
 
 
@@ -81,32 +86,29 @@ def _run(path: str, provider: str) -> Callable[[Any], Any]:
     return lambda x: session.run(None, {"image": x})[0]
 
 
-def _figures(
-    run: Callable[[Any], Any],
-    reference: Callable[[Any], Any],
-    frames: Any,
-    seconds: float,
-    references: list[Any],
-) -> dict[str, float]:
+def _error(run: Callable[[Any], Any], validation: Any, references: list[Any]) -> float:
     errors = [
-        float(np.abs(run(f[None])[0] - r).mean() / np.ptp(np.percentile(r, (2, 98))))
-        for f, r in zip(frames["validation"], references, strict=True)
+        np.abs(run(f[None])[0] - r).mean() / np.ptp(np.percentile(r, (2, 98)))
+        for f, r in zip(validation, references, strict=True)
     ]
-    ratio = _ratio(run, reference, frames["validation"][0][None], seconds)
-    return {"ratio": ratio, "error": float(np.mean(errors))}
+    return float(np.mean(errors))
 
 
-def _ratio(a: Callable[[Any], Any], b: Callable[[Any], Any], x: Any, seconds: float) -> float:
-    ratios: list[float] = []
-    end_s = time.perf_counter() + seconds
-    while len(ratios) < 9 or time.perf_counter() < end_s:
+def _ratios(
+    ways: dict[str, Callable[[Any], Any]], reference: Callable[[Any], Any], x: Any, seconds: float
+) -> dict[str, float]:
+    """All ways and the reference in turn, `seconds` a way: what slows one slows the others."""
+    rounds: list[list[float]] = []
+    end_s = time.perf_counter() + seconds * len(ways)
+    while len(rounds) < 9 or time.perf_counter() < end_s:
         times = []
-        for run in (a, b):
+        for run in (reference, *ways.values()):
             start_s = time.perf_counter()
             run(x)
             times.append(time.perf_counter() - start_s)
-        ratios.append(times[0] / times[1])
-    return float(np.median(ratios[2:]))
+        rounds.append([t / times[0] for t in times[1:]])
+    medians = np.median(rounds[2:], axis=0)
+    return {name: float(ratio) for name, ratio in zip(ways, medians, strict=True)}
 
 
 if __name__ == "__main__":
