@@ -235,6 +235,8 @@ def main() -> None:
         help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
     )  # fmt: skip
     options = parser.parse_args()
+    if options.layout and not options.student:
+        parser.error("--layout says how a --student labels; name its weights")
     sources: dict[str, Callable[[], Iterator[Sample]]] = {}
     for item in options.own:
         name, _, folder = item.partition("=")
