@@ -24,6 +24,7 @@ from depthrt_export.sensitivity import ranked
 
 _WIDTH, _HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 24, 52
+_LETTER = 6.6  # width of one, about
 _INK, _SOFT, _ACCENT, _GOOD = "#3b3844", "#a09ca9", "#bc3754", "#2f7d5b"
 _BLOCKS_SHOWN = 16
 
@@ -84,8 +85,8 @@ def shapes(found: Found) -> list[Shape]:
     ]
     points = [at(c.ratio or 0, c.loss or 0) for c in found.front if c.ratio is not None]
     drawn += [Line(a, b, _GOOD) for a, b in pairwise(points)]
-    taken: list[tuple[float, float]] = []
-    for candidate in timed:
+    taken: list[tuple[float, float, float]] = []
+    for candidate in sorted(timed, key=lambda c: c is not found.picked):  # its name stays beside it
         drawn += _marked(candidate, at(candidate.ratio or 0, candidate.loss or 0), found, taken)
     return drawn
 
@@ -94,19 +95,27 @@ def _marked(
     candidate: Measured,
     place: tuple[float, float],
     found: Found,
-    taken: list[tuple[float, float]],
+    taken: list[tuple[float, float, float]],
 ) -> list[Shape]:
-    """A dot and its name, moved up from names that it would cover."""
+    """A dot and its name, moved up from names that it would cover, with a line to it then.
+
+    taken: start, end and height of the names so far.
+    """
     picked = candidate is found.picked
     colour = _ACCENT if picked else _SOFT if candidate.refused else _GOOD
-    x, y = place[0], min(place[1], _HEIGHT - _BOTTOM - 10)  # a name on the axis cannot be read
-    while any(abs(x - a) < 190 and abs(y - b) < 14 for a, b in taken):
-        y -= 14
-    taken.append((x, y))
-    left = x > _WIDTH * 0.6
     text = f"{candidate.name}{' (picked)' if picked else ''}"
-    name = Text((x - 9 if left else x + 9, y + 4), text, colour, "end" if left else "start")
-    return [Dot(place, 6 if picked else 4, colour), name]
+    left = place[0] > _WIDTH * 0.6
+    x = place[0] - 9 if left else place[0] + 9
+    beside = y = min(place[1], _HEIGHT - _BOTTOM - 10)  # a name on the axis cannot be read
+    start = x - len(text) * _LETTER if left else x
+    end = start + len(text) * _LETTER
+    while any(start < b and a < end and abs(y - c) < 14 for a, b, c in taken):
+        y -= 14
+    taken.append((start, end, y))
+    shapes: list[Shape] = [Dot(place, 6 if picked else 4, colour)]
+    if y < beside:
+        shapes.append(Line(place, (x, y), colour))
+    return [*shapes, Text((x, y + 4), text, colour, "end" if left else "start")]
 
 
 def to_svg(drawn: Sequence[Shape]) -> str:
