@@ -8,9 +8,7 @@ from typing import Any
 
 import onnx
 
-from depthrt.errors import DepthrtError
-from depthrt.providers import AUTO_ORDER, SessionOptions
-from depthrt.session import open_session
+from depthrt.providers import AUTO_ORDER
 from depthrt.tuned import offered_providers
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.labelled import Labelled, labelled_frames
@@ -25,7 +23,7 @@ from depthrt_export.options import ExportOptions
 from depthrt_export.paired import Timer, timer
 from depthrt_export.pareto import CPU
 from depthrt_export.phases import Phases
-from depthrt_export.place import write_model
+from depthrt_export.place import works, write_model
 from depthrt_export.recipes import Material
 from depthrt_export.search import Found, Limits, Search
 from depthrt_export.targets import Target, target
@@ -119,15 +117,6 @@ def to_auto(
         precision=applied.precision,
     )
     return Auto(result, found)
-
-
-def works(path: Path, provider: str) -> bool:
-    """Whether this machine runs the file through the provider."""
-    try:
-        open_session(path, SessionOptions(provider))
-    except DepthrtError:
-        return False
-    return True
 
 
 def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -15,11 +15,12 @@ from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
 from depthrt_export.chosen_frames import Chosen
 from depthrt_export.fold import FoldResult
-from depthrt_export.latency import latency_ratio
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import ExportOptions
+from depthrt_export.paired import paired
+from depthrt_export.pareto import CPU
 from depthrt_export.phases import Phases
-from depthrt_export.place import write_model
+from depthrt_export.place import works, write_model
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.probe import OutputForm
 from depthrt_export.quantise import Int8Recipe, quantise
@@ -27,6 +28,8 @@ from depthrt_export.recipes import StaticRecipe
 from depthrt_export.rounding import rounding_graph
 from depthrt_export.targets import target
 from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torch_reference
+
+_TIMING_S = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,9 @@ def to_int8(
             "frames like yours with --frames, or allow more with --max-error"
         )
     with phases("time beside float32"):
-        speed = latency_ratio(path, float_path, held_out[0].pixels)
+        own = target(options.target).provider
+        provider = own if own != CPU and works(path, own) else CPU
+        speed = paired(path, float_path, held_out[0].pixels, _TIMING_S, provider)
     facts = {
         "reference": "the float32 graph",
         "calibration_frames": len(calibration),
@@ -88,16 +93,17 @@ def to_int8(
         "weight_bits": 7 if recipe.reduce_range else 8,
         "method": "min-max" if recipe.percentile is None else f"percentile {recipe.percentile:g}",
         **proof_facts(proof),
-        "latency_ratio": round(speed.ratio, 3),
-        "latency_ms": round(speed.latency_ms, 3),
-        "float32_latency_ms": round(speed.reference_ms, 3),
+        "provider": provider,
+        "latency_ratio": speed.ratio,
+        "latency_ms": speed.latency_ms,
+        "float32_latency_ms": speed.reference_ms,
     }
     notes = [result.note]
     if recipe.reduce_range:
         notes.append("weights of 7 bits: a CPU without VNNI sums them fast and exactly")
     if options.target != "host":
-        notes.append(f"timed on this machine, which need not be {options.target}")
-    elif speed.ratio > 1:
+        notes.append(f"timed through provider {provider} here, which need not be {options.target}")
+    elif speed.slower:
         notes.append(
             f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
         )
@@ -119,6 +125,7 @@ def int8_recipe(name: str) -> Int8Recipe:
         percentile=static.percentile,
         reduce_range=static.reduce_range,
         activations=static.activations,
+        fused=static.fused,
     )
 
 

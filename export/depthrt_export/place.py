@@ -7,8 +7,10 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from depthrt.errors import ModelError, WriteError
+from depthrt.errors import DepthrtError, ModelError, WriteError
 from depthrt.model import DepthModel
+from depthrt.providers import SessionOptions
+from depthrt.session import open_session
 from depthrt.sinks.base import put_in_place
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
 
@@ -31,6 +33,15 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
         onnx.save_model(model, path)
     except OSError as error:
         raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def works(path: Path, provider: str) -> bool:
+    """Whether this machine runs the file through the provider."""
+    try:
+        open_session(path, SessionOptions(provider))
+    except DepthrtError:
+        return False
+    return True
 
 
 def finish(

@@ -85,8 +85,9 @@ class Int8Recipe:
       saturate;
     - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it;
     - ``fused``: for OpenVINO, which runs an activation inside the convolution before it and lays
-      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels; and
-      its int8 convolutions give float, so the head's multiplies in int8 and has no levels.
+      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels; its
+      int8 convolutions give float, so the head's multiplies in int8 and has no levels; and maps
+      that are joined share one range, so that joining them computes nothing.
     """
 
     operators: tuple[str, ...] = _OPERATORS
@@ -124,6 +125,8 @@ def quantise(
     work.CopyFrom(model)
     head = head_nodes(work.graph)
     ranges = _through_resize(work.graph, ranges)
+    if recipe.fused:
+        ranges = _through_concat(work.graph, ranges)
     if recipe.activations != "uint8":
         zero = None  # the pixels are uint8
     entry, note = _integer_entry(work.graph, ranges, zero)
@@ -173,6 +176,15 @@ def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
         mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
         if node.op_type == "Resize" and mode != b"cubic" and node.input[0] in shared:
             shared[node.output[0]] = shared[node.input[0]]
+    return shared
+
+
+def _through_concat(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
+    """Maps that are joined: give them the range of the whole, in graph order."""
+    shared = dict(ranges)
+    for node in graph.node:
+        if node.op_type == "Concat" and node.output[0] in shared:
+            shared.update({name: shared[node.output[0]] for name in node.input if name in shared})
     return shared
 
 

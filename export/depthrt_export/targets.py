@@ -12,6 +12,7 @@ import onnx
 
 from depthrt import cpu
 from depthrt.errors import UsageError
+from depthrt.providers import PROVIDERS
 from depthrt_export.blocks import constant_products, has_attention
 from depthrt_export.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
 
@@ -62,6 +63,11 @@ class Target:
     def timed(self) -> bool:
         """Whether latency is measured here and judged."""
         return self.name == "host"
+
+    @property
+    def provider(self) -> str:
+        """The provider that runs its files."""
+        return self.name if self.name in PROVIDERS else "cpu"
 
     def recipes(self, graph: onnx.GraphProto, provider: str = "cpu") -> tuple[Recipe, ...]:
         """The recipes that suit this graph, run through a provider."""
@@ -133,9 +139,9 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "openvino",
-            (INT8, INT8_ALL),
+            (*_fused((INT8,)), INT8, INT8_ALL),
             (PRODUCTS_CONV, PRODUCTS),
-            "it runs the same QDQ file as x86-vnni, and what stays float in bfloat16 by itself",
+            "it runs QDQ files in layouts of its own, and what stays float in bfloat16 by itself",
         ),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from depthrt.errors import UsageError
 from depthrt_calibration.frames import sample_frames, split
 from depthrt_export.blocks import blocks, constant_products
 from depthrt_export.build import Report, build
+from depthrt_export.convert import int8_recipe
 from depthrt_export.from_file import open_float32, pixel_zero
 from depthrt_export.judge import Judge
 from depthrt_export.options import ExportOptions, SourceOptions
@@ -176,4 +178,11 @@ def test_every_target_says_why_and_suits_both_kinds(material: Material, unet: Re
     assert fused.fused
     assert tuple(others) == TARGETS["host"].convolutional
     assert TARGETS["host"].recipes(material.model.graph, "openvino") == TARGETS["host"].transformer
+    assert TARGETS["openvino"].convolutional[0] == replace(
+        INT8, name=f"{INT8.name}, activations fused", fused=True
+    )
+    assert int8_recipe("openvino").fused
+    assert {t.name: t.provider for t in TARGETS.values() if t.provider != "cpu"} == {
+        name: name for name in ("cuda", "tensorrt", "openvino")
+    }
     assert [t.name for t in TARGETS.values() if t.timed] == ["host"]
