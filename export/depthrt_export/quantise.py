@@ -28,8 +28,10 @@ from onnx import helper, numpy_helper, shape_inference
 from depthrt.errors import UsageError
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_calibration.ranges import Ranges
+from depthrt_export.fused import free_activations, share_joined
 from depthrt_export.stem import stem_on_blocks
 from depthrt_export.tail import lean_tail
+from depthrt_export.unread import remove_unread
 
 _OPERATORS = (
     "Add",
@@ -58,20 +60,6 @@ _OPERATORS = (
     "Unsqueeze",
 )
 
-_FUSED_ACTIVATIONS = (
-    "Elu",
-    "Gelu",
-    "HardSigmoid",
-    "HardSwish",
-    "LeakyRelu",
-    "Mish",
-    "Mul",
-    "PRelu",
-    "Sigmoid",
-    "Softplus",
-    "Tanh",
-)
-
 
 @dataclass(frozen=True)
 class Int8Recipe:
@@ -84,10 +72,8 @@ class Int8Recipe:
     - ``reduce_range``: 7-bit weights, for CPUs with AVX2 or AVX-512 but no VNNI, whose 16-bit sums
       saturate;
     - ``activations``: what they become; ``int8`` is symmetric, as TensorRT and ARM want it;
-    - ``fused``: for OpenVINO, which runs an activation inside the convolution before it and lays
-      graphs out itself: no levels between the two, no layout for onnxruntime's CPU kernels; its
-      int8 convolutions give float, so the head's multiplies in int8 and has no levels; and maps
-      that are joined share one range, so that joining them computes nothing.
+    - ``fused``: for OpenVINO (:mod:`depthrt_export.fused`), not laid out for onnxruntime's kernels;
+      the head, too, multiplies in int8.
     """
 
     operators: tuple[str, ...] = _OPERATORS
@@ -126,7 +112,7 @@ def quantise(
     head = head_nodes(work.graph)
     ranges = _through_resize(work.graph, ranges)
     if recipe.fused:
-        ranges = _through_concat(work.graph, ranges)
+        ranges = share_joined(work.graph, ranges)
     if recipe.activations != "uint8":
         zero = None  # the pixels are uint8
     entry, note = _integer_entry(work.graph, ranges, zero)
@@ -143,7 +129,7 @@ def quantise(
         stem_on_blocks(result.graph)
     _keep_fractions(result.graph)
     if recipe.fused:
-        _free_activations(result.graph, head)
+        free_activations(result.graph, head)
     else:
         lean_tail(result)
     note_weight_bits(result, 7 if recipe.reduce_range else 8)
@@ -176,15 +162,6 @@ def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
         mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
         if node.op_type == "Resize" and mode != b"cubic" and node.input[0] in shared:
             shared[node.output[0]] = shared[node.input[0]]
-    return shared
-
-
-def _through_concat(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
-    """Maps that are joined: give them the range of the whole, in graph order."""
-    shared = dict(ranges)
-    for node in graph.node:
-        if node.op_type == "Concat" and node.output[0] in shared:
-            shared.update({name: shared[node.output[0]] for name in node.input if name in shared})
     return shared
 
 
@@ -263,29 +240,6 @@ def _quantise_qdq(
     return result
 
 
-def _free_activations(graph: onnx.GraphProto, head: tuple[str, ...]) -> None:
-    """Take the levels away behind the head's convolution, and before activations in float."""
-    makers = {name: node for node in graph.node for name in node.output}
-
-    def readers(name: str) -> list[onnx.NodeProto]:
-        return [node for node in graph.node if name in node.input]
-
-    for quantiser in [n for n in graph.node if n.op_type == "QuantizeLinear"]:
-        source = makers.get(quantiser.input[0])
-        if source is None or source.op_type not in ("Conv", "ConvTranspose"):
-            continue
-        levels = {name for node in readers(quantiser.output[0]) for name in node.output}
-        after = [node for name in levels for node in readers(name)]
-        fused = bool(after) and all(node.op_type in _FUSED_ACTIVATIONS for node in after)
-        if not fused and source.name not in head:
-            continue
-        for node in after:
-            for i, name in enumerate(node.input):
-                if name in levels:
-                    node.input[i] = quantiser.input[0]
-    _remove_unread(graph)
-
-
 def _read_pixels(graph: onnx.GraphProto, entry: str) -> None:
     """Let DequantizeLinear read ``image`` itself: Cast, Sub and QuantizeLinear go."""
     quantiser = next(
@@ -299,7 +253,7 @@ def _read_pixels(graph: onnx.GraphProto, entry: str) -> None:
     readers = [n for n in graph.node if entry in n.input and n is not quantiser]
     graph.node.remove(quantiser)
     if not readers:
-        _remove_unread(graph)
+        remove_unread(graph)
 
 
 def _keep_fractions(graph: onnx.GraphProto) -> None:
@@ -317,18 +271,3 @@ def _keep_fractions(graph: onnx.GraphProto) -> None:
         for node in (after[0], *(n for n in graph.node if after[0].output[0] in n.input)):
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 node.input[1] = name
-
-
-def _remove_unread(graph: onnx.GraphProto) -> None:
-    """Drop nodes and initializers that lead nowhere."""
-    outputs = {o.name for o in graph.output}
-    while True:
-        read = {name for node in graph.node for name in node.input} | outputs
-        idle = [node for node in graph.node if not read & set(node.output)]
-        if not idle:
-            break
-        for node in idle:
-            graph.node.remove(node)
-    read = {name for node in graph.node for name in node.input} | outputs
-    for tensor in [i for i in graph.initializer if i.name not in read]:
-        graph.initializer.remove(tensor)

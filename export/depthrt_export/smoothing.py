@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, never, one_by_one, open_quietly
+from depthrt_export.unread import remove_unread
 
 ALPHA = 0.5
 
@@ -41,7 +42,7 @@ def smooth(
     peaks = _channel_peaks(work, [norm.output[0] for norm, _ in places], samples, late)
     for norm, readers in places:
         _move(work.graph, norm, readers, peaks[norm.output[0]], alpha)
-    _drop_unread(work.graph)
+    remove_unread(work.graph)
     return work, len(places)
 
 
@@ -119,9 +120,3 @@ def _channel_peaks(
         values = session.run(None, {"image": batch})
         peaks = [np.maximum(a, b) for a, b in zip(peaks, values, strict=True)] if peaks else values
     return dict(zip(names, peaks, strict=True))
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    read = {name for node in graph.node for name in node.input}
-    for tensor in [i for i in graph.initializer if i.name not in read]:
-        graph.initializer.remove(tensor)

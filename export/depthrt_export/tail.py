@@ -17,6 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
+from depthrt_export.unread import remove_unread
+
 _ONES, _ZEROS = "tail_axis_1", "tail_axis_0"
 _BLOCKS = (4, 2)
 
@@ -30,7 +32,6 @@ def lean_tail(model: onnx.ModelProto) -> list[str]:
     }
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     changed = []
-    before = _read(graph)
     for node in list(graph.node):
         shape = shapes.get(node.output[0], [])
         if len(shape) != 4 or shape[1] != 1:
@@ -43,14 +44,8 @@ def lean_tail(model: onnx.ModelProto) -> list[str]:
         else:
             continue
         changed.append(node.name)
-    left_over = before - _read(graph)  # onnxruntime warns of them
-    for tensor in [i for i in graph.initializer if i.name in left_over]:
-        graph.initializer.remove(tensor)
+    remove_unread(graph)
     return changed
-
-
-def _read(graph: onnx.GraphProto) -> set[str]:
-    return {name for node in graph.node for name in node.input}
 
 
 def _resize_alone(graph: onnx.GraphProto, resize: onnx.NodeProto) -> None:
