@@ -84,7 +84,7 @@ def to_int8(
         )
     with phases("time beside float32"):
         own = target(options.target).provider
-        provider = own if own != CPU and works(path, own) else CPU
+        provider = own if works(path, own) else CPU
         speed = paired(path, float_path, held_out[0].pixels, _TIMING_S, provider)
     facts = {
         "reference": "the float32 graph",
@@ -94,15 +94,15 @@ def to_int8(
         "method": "min-max" if recipe.percentile is None else f"percentile {recipe.percentile:g}",
         **proof_facts(proof),
         "provider": provider,
-        "latency_ratio": speed.ratio,
+        "latency_ratio": round(speed.latency_ms / speed.reference_ms, 3),
         "latency_ms": speed.latency_ms,
         "float32_latency_ms": speed.reference_ms,
     }
     notes = [result.note]
     if recipe.reduce_range:
         notes.append("weights of 7 bits: a CPU without VNNI sums them fast and exactly")
-    if options.target != "host":
-        notes.append(f"timed through provider {provider} here, which need not be {options.target}")
+    if options.target not in ("host", provider):
+        notes.append(f"timed on this machine's CPU, which need not be {options.target}")
     elif speed.slower:
         notes.append(
             f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"

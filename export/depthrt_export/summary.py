@@ -60,7 +60,9 @@ def facts(report: Report) -> list[str]:
         lines.append("measurements are kept beside the file, in .search.json, for a next search")
     if "int8" in spec.measured:
         speed = spec.measured["int8"]
-        lines.append(f"time of one frame beside float32: {speed['latency_ratio']:.2f}")
+        other = speed.get("provider", "cpu")
+        through = "" if other == "cpu" else f", through {other}"
+        lines.append(f"time of one frame beside float32: {speed['latency_ratio']:.2f}{through}")
     total_s = sum(report.times_s.values())
     lines.append(f"{total_s:.1f} s, {report.peak_memory_bytes / 1e9:.2f} GB of memory at most")
     return lines

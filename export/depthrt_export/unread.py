@@ -7,14 +7,23 @@ import onnx
 
 def remove_unread(graph: onnx.GraphProto) -> None:
     """Drop nodes and initializers that lead nowhere: onnxruntime warns of the latter."""
-    outputs = {o.name for o in graph.output}
     while True:
-        read = {name for node in graph.node for name in node.input} | outputs
+        read = _read(graph)
         idle = [node for node in graph.node if not read & set(node.output)]
         if not idle:
             break
         for node in idle:
             graph.node.remove(node)
-    read = {name for node in graph.node for name in node.input} | outputs
     for tensor in [i for i in graph.initializer if i.name not in read]:
         graph.initializer.remove(tensor)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """Names that the graph gives or its nodes read, in their branches as well."""
+    read = {output.name for output in graph.output}
+    for node in graph.node:
+        read.update(node.input)
+        for attribute in node.attribute:
+            for branch in (attribute.g, *attribute.graphs):
+                read |= _read(branch)
+    return read
