@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -171,13 +172,16 @@ def test_an_export_has_the_weights_that_suit_this_cpu(
 
 def test_the_search_tries_what_this_cpu_sums_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "sums_saturate", lambda: True)
-    host = targets.target("host")
+    host, openvino = targets.target("host"), targets.target("openvino")
     assert host.timed
-    for recipe in (*host.convolutional, *host.transformer):
+    assert "without VNNI" in host.why
+    recipes = (host.convolutional, host.transformer, openvino.convolutional, openvino.transformer)
+    for recipe in chain.from_iterable(recipes):
         if isinstance(recipe, DynamicRecipe) or (
             isinstance(recipe, StaticRecipe) and recipe.activations == "uint8"
         ):
             assert recipe.reduce_range, recipe.name
+    assert targets.target("x86-vnni") is targets.TARGETS["x86-vnni"]
     monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
     assert targets.target("host") is targets.TARGETS["host"]
 
