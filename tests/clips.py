@@ -27,7 +27,9 @@ class Clip:
     - ``sound_tail_s``: how much longer the sound is than the picture;
     - ``event_s``: from this time on the picture is white;
     - ``colours``: matrix and range as FFmpeg numbers, untagged when None;
-    - ``rotation``: the display matrix, degrees counter-clockwise.
+    - ``rotation``: the display matrix, degrees counter-clockwise;
+    - ``pixel_aspect``: width over height of a pixel;
+    - ``b_frames``: how many B-frames stand between two others, so that packets are out of order.
     """
 
     frames: int = 25
@@ -41,6 +43,8 @@ class Clip:
     event_s: float | None = None
     colours: tuple[int, int] | None = None
     rotation: int = 0
+    pixel_aspect: Fraction | None = None
+    b_frames: int = 0
     muxing: tuple[tuple[str, str], ...] = ()
 
 
@@ -57,6 +61,8 @@ def write_clip(path: Path, clip: Clip) -> Path:
     """Encode a clip; the container follows from the name."""
     with av.open(str(path), "w", options=dict(clip.muxing)) as container:
         options = {"crf": "4", "preset": "ultrafast"} if clip.codec == "libx264" else {}
+        if clip.b_frames:
+            options |= {"bf": str(clip.b_frames), "x264-params": "b-adapt=0"}
         stream: Any = container.add_stream(clip.codec, clip.rate, options)
         stream.height, stream.width = clip.size
         stream.pix_fmt = clip.pix_fmt
@@ -65,6 +71,8 @@ def write_clip(path: Path, clip: Clip) -> Path:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if clip.colours is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = clip.colours
+        if clip.pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = clip.pixel_aspect
         if not clip.frames:
             container.start_encoding()
         if clip.rotation:

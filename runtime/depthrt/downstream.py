@@ -49,7 +49,7 @@ class Downstream:
         return self.pipe is not None or self.jsonl == STANDARD_OUTPUT
 
     def check(
-        self, outputs: Sequence[Path | None], sources: Sequence[Path | None], overwrite: bool
+        self, outputs: Sequence[Path | None], sources: Sequence[Path], overwrite: bool
     ) -> None:
         """Refuse what cannot be written, before any work is done.
 
@@ -64,12 +64,16 @@ class Downstream:
             raise UsageError("-o - and --jsonl - both write to standard output: name a file")
         if place is None or place == STANDARD_OUTPUT:
             return
-        if any(output is not None and _same(place, output) for output in outputs):
-            raise UsageError(f"-o and --jsonl both write {place}: give them two names")
+        for output in outputs:
+            if output is not None and _same(place, output):
+                raise UsageError(f"-o and --jsonl both write {place}: give them two names")
+            if output is not None and output.resolve() in place.resolve().parents:
+                raise UsageError(
+                    f"-o {output} is replaced when it is whole: write --jsonl elsewhere"
+                )
         if place.exists() and not place.is_file() and not place.is_dir():
             return  # a named pipe or a device
-        for source in sources:
-            check_target(place, overwrite=overwrite, source=source)
+        check_target(place, overwrite=overwrite, sources=sources)
 
     @contextmanager
     def open(
@@ -79,6 +83,7 @@ class Downstream:
         dropped: Callable[[str], int],
         *,
         paced: bool,
+        alone: bool,
         tell: Callable[[str], None] | None = None,
     ) -> Iterator[list[Shared]]:
         """The sinks that all streams share; they are closed at the end of the block.
@@ -88,6 +93,7 @@ class Downstream:
             colormap: of the preview.
             dropped: how many frames of a stream were dropped so far.
             paced: a preview shows recordings no faster than they were taken.
+            alone: nothing else is written or shown: nobody waits for more when a reader goes away.
             tell: called with a sentence when one of them fails, and the streams go on without it;
                 None: its error ends the run.
         """
@@ -105,7 +111,8 @@ class Downstream:
                 sinks.append(preview)
             for sink in sinks:
                 stack.callback(sink.close, complete=True)
-            yield [Shared(sink, tell) for sink in sinks]
+            alone = alone and len(sinks) == 1
+            yield [Shared(sink, tell, alone=alone) for sink in sinks]
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -116,19 +123,22 @@ def _same(one: Path, other: Path) -> bool:
 class Shared:
     """A sink of several streams: neither the end of one of them closes it, nor its own stops them.
 
-    ``error`` says why it ended early, else it is empty.
+    ``error`` says why it ended early, else it is empty. ``alone``: there is no other, and the run
+    may end when nobody reads it any more.
     """
 
-    def __init__(self, sink: Sink, tell: Callable[[str], None] | None) -> None:
-        self._sink, self._tell = sink, tell
+    def __init__(self, sink: Sink, tell: Callable[[str], None] | None, *, alone: bool) -> None:
+        self._sink, self._tell, self._alone = sink, tell, alone
+        self._ended = False
         self.error = ""
 
     def write(self, result: Result) -> bool:
         """Hand on a result."""
-        if self.error:
+        if self._ended or self.error:
             return True
         try:
-            return self._sink.write(result)
+            self._ended = not self._sink.write(result)
+            return not (self._ended and self._alone)
         except WriteError as error:
             if self._tell is None:
                 raise

@@ -53,6 +53,7 @@ def write(result: Result, sinks: Iterable[Sink], stats: Stats) -> bool:
     """Write a result to every sink; whether all of them want more."""
     start = time.perf_counter()
     wanted = [sink.write(result) for sink in sinks]
+    stats.written += 1
     stats.add("write", time.perf_counter() - start)
     return all(wanted)
 

@@ -21,9 +21,9 @@ PRECISION_HINTS = ("f32", "bf16", "f16")
 AUTO_ORDER = ("cuda", "openvino", "cpu")  # tensorrt builds engines for minutes: only when asked for
 
 _PACKAGE_OF = {
-    "cuda": 'pip install "depthrt[gpu]" on a machine with an NVIDIA driver, CUDA and cuDNN',
-    "tensorrt": 'pip install "depthrt[gpu]" on a machine with an NVIDIA driver, CUDA and TensorRT',
-    "openvino": 'pip install "depthrt[openvino]"',
+    "cuda": "install the extra gpu in place of cpu, an NVIDIA driver, CUDA and cuDNN",
+    "tensorrt": "install the extra gpu in place of cpu, an NVIDIA driver, CUDA and TensorRT",
+    "openvino": "install the extra openvino in place of cpu: pip uninstall onnxruntime first",
 }
 
 

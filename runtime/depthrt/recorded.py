@@ -6,8 +6,9 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,11 @@ from depthrt.depth_codes import INDEX_FILE, TAG_PREFIX, DepthCodes
 from depthrt.errors import SourceError
 from depthrt.spec import Kind, Unit
 
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_WRONG_CHECKSUM = "slice CRC mismatch"  # what FFmpeg's FFV1 decoder says of it
+_SLACK = 2  # steps between maps by which the file's duration may be off
 # What numpy, json and FFmpeg raise for a file that is something else or was cut off.
 _BROKEN = (
     OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
@@ -39,7 +45,8 @@ def read_depth(path: str | Path) -> Iterator[Recorded]:
     Values of ``.npz`` are exactly the model's; 16-bit ones are off by at most half their step.
 
     Raises:
-        SourceError: missing, or not written by depthrt.
+        SourceError: missing, or not written by depthrt; later, after the maps before it, where it
+            is damaged or cut off.
     """
     path = Path(path)
     try:
@@ -85,7 +92,7 @@ def _read_folder(path: Path) -> Iterator[Recorded]:
 def _read_mkv(path: Path) -> Iterator[Recorded]:
     import av
 
-    container = av.open(str(path))
+    container = av.open(str(path.absolute()))  # a colon in a name is no protocol
     tags = {
         key.upper().removeprefix(TAG_PREFIX).lower(): value
         for key, value in container.metadata.items()
@@ -100,17 +107,41 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
     def read() -> Iterator[Recorded]:
         with container:
             frames = container.decode(video=0)
+            last_s, step_s = 0.0, float(1 / (container.streams.video[0].average_rate or 1))
             while True:
-                try:
-                    frame = next(frames, None)
-                except av.error.FFmpegError as error:
-                    raise SourceError(f"{path} is damaged ({error.strerror})") from error
+                frame = _next_whole(frames, path)
                 if frame is None:
-                    return
+                    break
                 samples = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
-                yield Recorded(codes.decode(samples), float(frame.time or 0), *meaning)
+                time_s = float(frame.time or 0)
+                step_s, last_s = max(step_s, time_s - last_s), time_s
+                yield Recorded(codes.decode(samples), time_s, *meaning)
+            end_s = float(Fraction(container.duration or 0, av.time_base))
+            if last_s + _SLACK * step_s < end_s:
+                raise SourceError(f"{path} is cut off: it ends at {last_s:.3f} s of {end_s:.3f} s")
 
     return read()
+
+
+def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
+    """The next frame, None at the end; one whose checksum is wrong is no depth.
+
+    FFmpeg conceals what is damaged by what stood there before, and only logs that it did.
+    """
+    import av
+
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as logs:
+            frame = next(frames, None)
+    except av.error.FFmpegError as error:
+        raise SourceError(f"{path} is damaged ({error.strerror})") from error
+    finally:
+        av.logging.set_level(before)
+    if any(_WRONG_CHECKSUM in message for _, _, message in logs):
+        raise SourceError(f"{path} is damaged (a checksum is wrong)")
+    return frame
 
 
 def _meaning(content: dict[str, Any]) -> tuple[Kind, Unit | None]:

@@ -40,6 +40,7 @@ class Stats:
     """What was done so far with one source.
 
     - ``frames``: results made;
+    - ``written``: those of them that every output has;
     - ``dropped``: frames of a live source for which there was no time;
     - ``late``: those among them that were older than the highest latency allowed;
     - ``reused``: results whose depth was that of an earlier frame;
@@ -48,6 +49,7 @@ class Stats:
     """
 
     frames: int = 0
+    written: int = 0
     dropped: int = 0
     late: int = 0
     scene_cuts: int = 0
@@ -66,6 +68,7 @@ class Stats:
     def merge(self, other: Stats) -> None:
         """Add what another source counted."""
         self.frames += other.frames
+        self.written += other.written
         self.dropped += other.dropped
         self.late += other.late
         self.scene_cuts += other.scene_cuts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -74,20 +75,21 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
     with ExitStack() as stack:
         output = job.output
         if output is not None:
-            check_output(output, overwrite=job.overwrite, source=existing(job.source))
-        job.downstream.check([output], [existing(job.source)], job.overwrite)
+            check_output(output, overwrite=job.overwrite, sources=source_files(job.source))
+        job.downstream.check([output], source_files(job.source), job.overwrite)
         source = open_source(job.source, job.selection, reconnect_s=job.limits.reconnect_s)
         if job.needs_output:
             output = default_output(job.source, source)
-            check_output(output, overwrite=job.overwrite, source=None)
+            check_output(output, overwrite=job.overwrite, sources=source_files(job.source))
         info = source.info
         check_limits(job.limits, live=info.live)
         ladder = load_ladder(job, [output], tell)
         model = ladder.model if ladder else load_model(job, fast=info.live or info.frame_count == 1)
         stats = Stats()
         shared = job.downstream.open(
-            model, job.colormap, lambda _: stats.dropped, paced=is_paced(job, live=info.live)
-        )
+            model, job.colormap, lambda _: stats.dropped,
+            paced=is_paced(job, live=info.live), alone=output is None and writes_nothing_else(job),
+        )  # fmt: skip
         sinks = [*open_sinks(job, output, info, model), *stack.enter_context(shared)]
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
         stabilise = is_stabilised(job, [output])
@@ -164,6 +166,11 @@ def open_sinks(job: Job, output: Path | None, info: SourceInfo, model: DepthMode
         paced = is_paced(job, live=info.live)
         sinks.append(WindowSink(info.name, job.view, job.colormap, paced=paced))
     return sinks
+
+
+def writes_nothing_else(job: Job) -> bool:
+    """Whether results are neither shown nor piped on, besides what goes downstream of all."""
+    return not job.show and job.downstream.pipe is None
 
 
 def is_paced(job: Job, *, live: bool) -> bool:
@@ -243,7 +250,7 @@ def summarise(
 ) -> Summary:
     """What is to be said of one source."""
     live = source.info.live  # of its results, those that were too late went nowhere
-    frames = stats.latency.count if live else stats.frames
+    frames = stats.latency.count if live else stats.written
     return Summary(
         source=name or source.info.name,
         output=str(output) if output is not None and frames and not error else None,
@@ -280,6 +287,18 @@ def stem_of(text: str) -> str:
     name = f"camera {text}" if text.isdecimal() else without_password(text)
     stem = Path(text).stem if name == text and (existing(text) or text == "demo") else ""
     return stem or "".join(c if c.isalnum() else "_" for c in name).strip("_")
+
+
+def source_files(text: str) -> list[Path]:
+    """The files and folders that a source is read from; none of a URL or a camera."""
+    place = existing(text)
+    if place is None:
+        found = [] if "://" in text else glob.glob(text, recursive=True)  # noqa: PTH207
+        return [Path(name) for name in found]
+    try:
+        return [place, *place.iterdir()] if place.is_dir() else [place]
+    except OSError:  # a folder that may not be read: opening it says so
+        return [place]
 
 
 def existing(text: str) -> Path | None:

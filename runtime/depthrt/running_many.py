@@ -21,18 +21,19 @@ from depthrt.running import (
     Job,
     check_frames,
     check_limits,
-    existing,
     is_paced,
     is_stabilised,
     load_ladder,
     load_model,
     open_sinks,
     shows_pictures,
+    source_files,
     stem_of,
     summarise,
+    writes_nothing_else,
 )
 from depthrt.sinks import Sink, check_output
-from depthrt.sources import IMAGE_SUFFIXES, Source
+from depthrt.sources import IMAGE_SUFFIXES, Source, is_glob
 from depthrt.summary import Summary, Totals, stage_ms
 
 Form: TypeAlias = Literal["mp4", "mkv", "npz", "png", "ply"]
@@ -68,14 +69,15 @@ def execute_many(
             opened.
     """
     colour_table(job.colormap)
-    folder, made = _folder(job.output)
+    folder, made = _folder(job.output, several=len(sources) > 1)
     try:
         wanted = form is not None or folder is not None or job.needs_output
         outputs = plan(sources, folder, form) if wanted else [None] * len(sources)
-        for text, output in zip(sources, outputs, strict=True):
+        files = [path for text in sources for path in source_files(text)]
+        for output in outputs:
             if output is not None:
-                check_output(output, overwrite=job.overwrite, source=existing(text))
-        job.downstream.check(outputs, [existing(text) for text in sources], job.overwrite)
+                check_output(output, overwrite=job.overwrite, sources=files)
+        job.downstream.check(outputs, files, job.overwrite)
         totals = _execute(job, sources, outputs, tell)
     finally:
         if made and folder is not None:
@@ -89,7 +91,7 @@ def plan(sources: Sequence[str], folder: Path | None, form: Form | None) -> list
     outputs: list[Path | None] = []
     for text in sources:
         stem = stem_of(text)
-        single = Path(text).suffix.lower() in IMAGE_SUFFIXES and "*" not in text
+        single = Path(text).suffix.lower() in IMAGE_SUFFIXES and not is_glob(text)
         suffix = _suffix(form, single=single)
         number, output = 2, (folder or Path()) / f"{stem}_depth{suffix}"
         while output in outputs:
@@ -107,7 +109,7 @@ def _suffix(form: Form | None, *, single: bool) -> str:
     return f".{form}"
 
 
-def _folder(output: Path | None) -> tuple[Path | None, bool]:
+def _folder(output: Path | None, *, several: bool) -> tuple[Path | None, bool]:
     """The folder for outputs, and whether it was made now."""
     if output is None:
         return None, False
@@ -115,6 +117,8 @@ def _folder(output: Path | None) -> tuple[Path | None, bool]:
         raise UsageError(
             f"{output} is one file, but several sources have an output each: give a folder, and "
             f"--format {'|'.join(FORMS)} for what is written"
+            if several
+            else f"{output} is one file, but with --format -o is a folder: leave one of them out"
         )
     try:
         if output.is_dir():
@@ -161,7 +165,8 @@ def _execute(
     start = time.perf_counter()
     shared = job.downstream.open(
         model, job.colormap, lambda name: outlets[name].stats.dropped,
-        paced=is_paced(job, live=live), tell=tell if any(outputs) or job.show else None,
+        paced=is_paced(job, live=live), alone=not any(outputs) and writes_nothing_else(job),
+        tell=tell if any(outputs) or job.show else None,
     )  # fmt: skip
     with show_progress(total) as progress, shared as together:
         for outlet in outlets.values():
@@ -216,7 +221,7 @@ def drive_many(
             if not early:
                 check_frames(outlet.name, outlet.stats, job.limits)
             finish(outlet.sinks, outlet.stats, cut_short=early)
-        except DepthrtError as error:
+        except Exception as error:
             fail(outlet, error)
 
     try:
@@ -234,7 +239,7 @@ def drive_many(
                     continue
                 try:
                     wanted = write(event, outlet.sinks, outlet.stats)
-                except DepthrtError as error:
+                except Exception as error:  # whatever one output stumbles over, the others go on
                     fail(outlet, error)
                     continue
                 progress()

@@ -181,6 +181,92 @@ def test_a_source_in_the_place_of_the_partial_output_survives(
     assert source.is_dir() or len(probe(source).times_s) == 25
 
 
+@pytest.mark.parametrize(
+    ("sources", "output"),
+    [
+        (["g/clip*.mp4"], "g/clip_1.mp4"),
+        (["pictures", "--max-frames", "1"], "pictures/b.jpg"),
+        (["g/clip_1.mp4", "g/clip_1_depth.mp4"], "g"),
+    ],
+    ids=["glob", "folder", "several"],
+)
+def test_no_source_is_overwritten_whatever_it_was_called_by(
+    command: Command, make_clip: MakeClip, model_path: Path, sources: list[str], output: str
+) -> None:
+    Path("g").mkdir()
+    Path("pictures").mkdir()
+    shutil.copy(make_clip(), "g/clip_1.mp4")
+    if len(sources) > 1 and sources[1].endswith("mp4"):
+        shutil.copy(make_clip(frames=9), "g/clip_1_depth.mp4")
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(f"pictures/{name}", np.zeros((8, 8, 3), np.uint8))
+    files = [path for path in Path.cwd().rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    ended = command("run", *sources, "-m", model_path, "-o", output, "--overwrite")
+    assert "is the source itself" in ended.complaint
+    assert ended.code == 2
+    assert {path: path.read_bytes() for path in Path.cwd().rglob("*") if path.is_file()} == before
+
+
+def test_files_of_others_in_an_output_folder_survive(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    assert command("run", make_clip(), "-m", model_path, "-o", "out").code == 0
+    Path("out/notes.txt").write_text("mine")
+    ended = command("run", make_clip(), "-m", model_path, "-o", "out", "--overwrite")
+    assert "the folder out holds other files (notes.txt)" in ended.complaint
+    assert ended.code == 2
+    Path("out/notes.txt").unlink()
+    ended = command(
+        "run", make_clip(), "-m", model_path, "-o", "out", "--overwrite", "--jsonl", "out/a.jsonl"
+    )
+    assert "-o out is replaced when it is whole: write --jsonl elsewhere" in ended.complaint
+    assert ended.code == 2
+
+
+def test_a_folder_behind_a_link_is_replaced_and_the_link_stays(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+    for frames in (25, 9):
+        ended = command(
+            "run", make_clip(frames=frames), "-m", model_path, "-o", "link", "--overwrite"
+        )
+        assert (ended.code, ended.err) == (0, "")
+        assert Path("link").is_symlink()
+        assert len(list(Path("real").glob("*.png"))) == frames
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["link", "real"]
+
+
+def test_a_disk_mounted_at_the_output_is_written_to(
+    command: Command, make_clip: MakeClip, model_path: Path, small_disk: Callable[..., Path]
+) -> None:
+    place = small_disk()
+    for frames in (25, 9):
+        ended = command(
+            "run", make_clip(frames=frames), "-m", model_path, "-o", place, "--overwrite"
+        )
+        assert (ended.code, ended.err) == (0, "")
+        assert len(list(place.glob("*.png"))) == frames
+        assert len(list(place.iterdir())) == frames + 1
+
+
+def test_an_output_in_a_folder_with_a_format_is_said(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    ended = command("run", make_clip(), "-m", model_path, "--format", "mkv", "-o", "x.mkv")
+    assert "x.mkv is one file, but with --format -o is a folder" in ended.complaint
+    assert ended.code == 2
+
+
+def test_a_picture_too_large_for_its_form_is_said(command: Command, model_path: Path) -> None:
+    cv2.imwrite("long.png", np.zeros((8, 65600, 3), np.uint8))
+    ended = command("run", "long.png", "-m", model_path, "-o", "long.jpg")
+    assert "long.jpg cannot hold a picture of 65600x8: try .png" in ended.complaint
+    assert ended.code == 1
+
+
 def test_an_output_folder_that_holds_the_source_survives(
     command: Command, make_clip: MakeClip, model_path: Path
 ) -> None:
@@ -261,6 +347,7 @@ def test_several_videos_in_one_file(
         (["--fps", 0], "--fps 0 is not above 0"),
         (["--fps", "nan"], "--fps nan is not above 0"),
         (["--fps", 5], "--fps limits live sources, and there is none"),
+        (["--batch-wait", "inf"], "batch-wait"),
         (["--max-latency", -1], "--max-latency -1 is not above 0 ms"),
         (["--max-latency", 80], "--max-latency limits live sources, and there is none"),
         (["--format", "gif"], "gif"),

@@ -57,4 +57,4 @@ def test_what_was_done_is_put_in_its_place(
         assert known.times_s == probe(source).times_s[:count]
         assert sound_duration_s(target) == pytest.approx(float(known.duration_s), abs=0.1)
     assert 1 <= count < FRAMES
-    assert count <= ended.document["frames"]
+    assert abs(count - ended.document["frames"]) <= 1  # it may come between a frame and its count

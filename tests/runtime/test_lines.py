@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depthrt import DepthModel, Stats, WriteError, stream
+from commands import spawn
+from depthrt import DepthModel, Stats, WriteError, read_depth, stream
 from depthrt.sinks.lines import JsonlSink, record
+from models import build_slow_model
 
 MakeClip = Callable[..., Path]
 
@@ -98,3 +100,30 @@ def test_a_full_disk_leaves_whole_lines(
     assert [line["index"] for line in found] == [n % 25 for n in range(len(found))]
     assert target.stat().st_size > 7000
     assert target.read_bytes()[-1:] == b"\n"
+
+
+def test_a_reader_that_leaves_does_not_cut_the_recording_short(
+    make_clip: MakeClip, model_path: Path, tmp_path: Path
+) -> None:
+    source, target = make_clip(frames=200), tmp_path / "out.npz"
+    with spawn("run", source, "-m", model_path, "-o", target, "--jsonl", "-") as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["index"] == 0
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+    assert len(list(read_depth(target))) == 200
+
+
+def test_a_reader_that_leaves_ends_a_run_that_has_no_other(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    slow = build_slow_model(tmp_path / "slow.onnx")
+    clip = make_clip(frames=600)
+    with spawn("run", clip, "-m", slow, "--jsonl", "-", "--threads", 1) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 0
+    assert 1 <= int(said.split(" frames in ")[0].split()[-1]) < 600

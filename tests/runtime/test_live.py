@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clips import pictures, probe
+from clips import picture, pictures, probe, sound_packets
 from commands import Command, outcome, spawn
-from depthrt import DepthModel, LiveLimits, SourceError, Stats, open_source, stream, to_rgb
+from depthrt import (
+    DepthModel,
+    LiveLimits,
+    Result,
+    Selection,
+    SourceError,
+    Stats,
+    open_source,
+    stream,
+    to_rgb,
+)
+from depthrt.depth import Depth
 from depthrt.preparation import prepare
+from depthrt.sinks import open_sink
+from depthrt.sources import Losses
+from depthrt.sources.base import without_password
+from depthrt.sources.live import LiveSource, Taken
 from models import build_slow_model, expected_depth
 from servers import SIZE, HttpVideo, RtspVideo, free_port
 
@@ -56,22 +75,85 @@ def test_http_streams_are_live_and_real(http: HttpVideo, model: DepthModel, path
     assert stats.latency.count == 8
 
 
-def test_a_file_over_http_is_a_recording(make_clip: MakeClip, tmp_path: Path) -> None:
-    import functools
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a web server of a folder, with a user and a password in it."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    clip = make_clip()
-    handler = functools.partial(Quiet, directory=str(clip.parent))
+    handler = functools.partial(Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        source = open_source(f"http://127.0.0.1:{server.server_address[1]}/{clip.name}")
+        yield f"http://user:s3cret@127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_file_over_http_is_a_recording(make_clip: MakeClip) -> None:
+    clip = make_clip()
+    with served(clip.parent) as address:
+        source = open_source(f"{address}/{clip.name}")
         assert not source.info.live
         assert len(list(source.frames())) == 25
-        server.shutdown()
+
+
+def test_a_file_over_http_keeps_its_sound_and_its_password(
+    command: Command, make_clip: MakeClip, model_path: Path, tmp_path: Path
+) -> None:
+    clip = make_clip(sound="aac")
+    (tmp_path / "served").mkdir()
+    shutil.copy(clip, tmp_path / "served" / "clip.mp4")
+    (tmp_path / "served" / "not.mp4").write_text("no video")
+    lines, target = tmp_path / "lines.jsonl", tmp_path / "out.mp4"
+    with served(tmp_path / "served") as address:
+        url = f"{address}/clip.mp4"
+        ended = command("run", url, "-m", model_path, "-o", target, "--jsonl", lines, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        wrong = command("run", f"{address}/not.mp4", "-m", model_path, "-o", target, "--overwrite")
+        assert wrong.code == 2
+    assert sound_packets(target) == sound_packets(clip)
+    shown = without_password(url)
+    assert shown == url.replace("user:s3cret@", "")
+    assert ended.document["source"] == shown
+    said = (ended.out, lines.read_text(), wrong.complaint)
+    assert [text for text in said if "s3cret" in text or "user" in text] == []
+
+
+def test_a_day_without_a_camera_is_a_gap_of_an_mp4(tmp_path: Path, model: DepthModel) -> None:
+    away_s = 86400.0
+
+    class Connection:
+        rate = Fraction(25)
+
+        def __init__(self, begin_s: float) -> None:
+            self.begin_s = begin_s
+
+        def pictures(self, losses: Losses) -> Iterator[Taken]:
+            for number in range(5):
+                yield Taken(picture(number, (48, 64)), self.begin_s + number / 25)
+
+        def close(self) -> None:
+            pass
+
+    start_s = time.monotonic()
+    begins = iter([start_s, start_s + away_s])
+
+    def connect() -> Connection:
+        begin_s = next(begins, None)
+        if begin_s is None:
+            raise SourceError("gone")
+        return Connection(begin_s)
+
+    source = LiveSource("camera", connect, Selection(), reconnect_s=0.6)
+    sink = open_sink(tmp_path / "out.mp4", source.info, model.spec, "depth", "inferno")
+    for frame in source.frames():
+        values = np.full((48, 64), 1 + frame.index, np.float32)
+        sink.write(Result(frame, Depth(values, "depth", "m", (48, 64)), (0.0, 20.0), False))
+    place = sink.close(complete=True)
+    assert place is not None
+    times = [float(time_s) for time_s in probe(place).times_s]
+    assert times[5:] == pytest.approx([away_s + number / 25 for number in range(5)], abs=1e-3)
 
 
 def test_rtsp_keeps_the_senders_steps(rtsp: RtspVideo, model: DepthModel) -> None:

@@ -125,7 +125,16 @@ def test_large_pictures_are_shown_small(sink: PreviewSink) -> None:
 
 def test_what_is_not_there_is_404(sink: PreviewSink) -> None:
     sink.write(result(0))
-    for path in ("/frame/1.jpg", "/stream/4.mjpg", "/frame/x.jpg", "/etc/passwd", "/frame/"):
+    digits = "9" * 5000
+    for path in (
+        f"/frame/{digits}.jpg",
+        f"/figures.json?seen={digits}",
+        "/frame/1.jpg",
+        "/stream/4.mjpg",
+        "/frame/x.jpg",
+        "/etc/passwd",
+        "/frame/",
+    ):
         assert get(sink, path)[0] == 404
 
 
@@ -176,13 +185,44 @@ def test_nothing_is_drawn_while_nobody_looks(
 
     real = module._draw
     monkeypatch.setattr(module, "_draw", lambda *given: drawn.append(1) or real(*given))
+    monkeypatch.setattr(module, "_WANTED_S", 0.3)
     sink.write(result(0))  # the first is drawn, so that a viewer sees something at once
     get(sink, "/frame/0.jpg")
-    monkeypatch.setattr(sink, "_wanted_until_s", 0.0)
-    for number in range(1, 6):
+    time.sleep(0.05)
+    sink.write(result(1))  # somebody looked a moment ago
+    assert len(drawn) == 2
+    time.sleep(0.4)
+    for number in range(2, 6):
         time.sleep(0.05)
         sink.write(result(number))
-    assert len(drawn) == 1
+    assert len(drawn) == 2
+
+
+def test_the_rate_is_that_of_the_last_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    import depthrt.sinks.preview as module
+
+    channel = module._Channel(0)
+    assert channel.figures()["rate_fps"] is None
+    channel.times_s.extend([3.0, 3.04, 3.12, 3.2])
+    assert channel.figures()["rate_fps"] == 15.0
+
+
+def test_pictures_are_not_kept_by_browsers(sink: PreviewSink) -> None:
+    sink.write(result(0))
+    for path in ("frame/0.jpg", "figures.json", "stream/0.mjpg"):
+        with urlopen(sink.url + path, timeout=10) as answer:
+            assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_preview_by_ipv6() -> None:
+    try:
+        opened = PreviewSink("[::1]:0", "tiny", "gray", lambda name: 0)
+    except TargetError as error:
+        assert "choose another host" in str(error)  # noqa: PT017
+        pytest.skip("this machine has no IPv6")
+    with urlopen(f"{opened.url}figures.json", timeout=10) as answer:
+        assert json.load(answer)["model"] == "tiny"
+    opened.close(complete=True)
 
 
 def test_a_port_in_use_is_a_sentence(sink: PreviewSink) -> None:
@@ -214,7 +254,8 @@ def test_a_run_is_watched_from_another_process(make_clip: MakeClip, model_path: 
 def test_addresses() -> None:
     assert parse_address("8000") == ("127.0.0.1", 8000)
     assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
-    for wrong in ("", "x", "70000", "host", "1.5", "-1", "host:"):
+    assert parse_address("[::1]:8000") == ("::1", 8000)
+    for wrong in ("::1:80", "9" * 5000, "", "x", "70000", "host", "1.5", "-1", "host:"):
         with pytest.raises(UsageError, match="neither PORT nor HOST:PORT"):
             parse_address(wrong)
 

@@ -244,3 +244,37 @@ def test_outputs_that_are_there_are_kept_unless_asked(
     assert (blocked.code, "the folder file cannot be made" in blocked.complaint) == (2, True)
     nowhere = command(*run[:-1], "no/such/place")
     assert (nowhere.code, "cannot be made" in nowhere.complaint) == (2, True)
+
+
+def test_what_one_output_stumbles_over_stops_no_other(
+    command: Command, make_clip: MakeClip, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from depthrt.sinks.mp4 import Mp4Sink
+
+    shutil.copy(make_clip(), "a.mp4")
+    shutil.copy(make_clip(frames=9), "b.mp4")
+    real = Mp4Sink.write
+
+    def stumble(sink: Mp4Sink, result: Any) -> bool:
+        if result.frame.stream == "b.mp4" and result.frame.index == 4:
+            raise OverflowError("value too large to convert to int")
+        return real(sink, result)
+
+    monkeypatch.setattr(Mp4Sink, "write", stumble)
+    ended = command("run", "a.mp4", "b.mp4", "-m", model_path, "-o", "out", "--json")
+    assert "b.mp4: OverflowError: value too large to convert to int" in ended.err
+    assert ended.code == 1
+    assert len(probe(Path("out/a_depth.mp4")).times_s) == 25
+    assert len(probe(Path("out/b_depth.partial.mp4")).times_s) == 4
+
+
+def test_a_glob_of_images_beside_a_video_is_a_video(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    shutil.copy(make_clip(), "m.mp4")
+    for name in ("f1.jpg", "f2.jpg"):
+        cv2.imwrite(name, np.zeros((16, 16, 3), np.uint8))
+    ended = command("run", "m.mp4", "f?.jpg", "-m", model_path, "-o", "out", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert [s["frames"] for s in ended.document["streams"]] == [25, 2]
+    assert {Path(s["output"]).suffix for s in ended.document["streams"]} == {".mp4"}

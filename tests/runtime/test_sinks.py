@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -286,3 +287,26 @@ def test_damaged_sound_does_not_stop_the_picture(
     damaged = tmp_path / "damaged.mkv"
     damaged.write_bytes(content)
     assert len(probe(write(damaged, tmp_path / "out.mp4", model)).times_s) == 25
+
+
+def test_pixels_keep_their_shape(make_clip: MakeClip, tmp_path: Path, model: DepthModel) -> None:
+    source = make_clip(frames=3, pixel_aspect=Fraction(4, 3))
+    for view in VIEWS:
+        target = write(source, tmp_path / f"{view}.mp4", model, view)
+        with av.open(str(target)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_rate_of_large_numbers_and_a_colon_in_the_name(
+    make_clip: MakeClip, tmp_path: Path, model: DepthModel, suffix: str
+) -> None:
+    opened = open_source(make_clip(), Selection(stride=11))
+    info = replace(opened.info, rate=Fraction(1200000000, 299751601))
+    target = tmp_path / f"12:30{suffix}"
+    sink = open_sink(target, info, model.spec, "depth", "inferno")
+    for result in stream(opened, model):
+        sink.write(result)
+    assert sink.close(complete=True) == target
+    with av.open(str(target)) as container:
+        assert len(list(container.decode(video=0))) == 3

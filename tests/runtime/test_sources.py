@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from clips import cut, join, picture, pictures, probe
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import YuvImage
 from depthrt.preparation import to_rgb
-from depthrt.sources import Selection, open_source
+from depthrt.sources import Selection, SourceInfo, open_source, read_image
 
 VFR = (0, 33, 100, 110, 250, 400, 1400, 2400, 2420)
 FORMS: dict[str, dict[str, object]] = {
@@ -76,6 +79,95 @@ def test_rotated_video_is_upright(make_clip: Callable[..., Path], degrees: int) 
     shown = np.rot90(picture(0, (48, 64)), degrees // 90)
     assert source.info.size == shown.shape[:2]
     assert np.abs(to_rgb(frame.image).astype(int) - shown.astype(int)).mean() < 3
+
+
+# Matrices of ISO 14496-12 in signs (a, b, c, d), and what each shows of a picture.
+MIRRORED = {
+    "left and right": ((-1, 0, 0, 1), lambda shown: shown[:, ::-1]),
+    "up and down": ((1, 0, 0, -1), lambda shown: shown[::-1]),
+    "transposed": ((0, 1, 1, 0), lambda shown: shown.transpose(1, 0, 2)),
+    "transposed and turned": ((0, -1, -1, 0), lambda shown: shown[::-1, ::-1].transpose(1, 0, 2)),
+}
+
+
+@pytest.mark.parametrize("case", MIRRORED.values(), ids=list(MIRRORED))
+def test_mirrored_video_is_as_it_was_meant(
+    make_clip: Callable[..., Path],
+    tmp_path: Path,
+    case: tuple[tuple[int, int, int, int], Callable[[np.ndarray], np.ndarray]],
+) -> None:
+    (a, b, c, d), shown = case
+    content = bytearray(make_clip(frames=2).read_bytes())
+    one = 1 << 16
+    matrix = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    track = content.index(b"tkhd")
+    begin = content.index(matrix, track)
+    content[begin : begin + 36] = struct.pack(
+        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
+    )
+    path = tmp_path / "mirrored.mp4"
+    path.write_bytes(content)
+    source = open_source(path)
+    frame = next(iter(source.frames()))
+    expected = shown(picture(0, (48, 64)))
+    assert source.info.size == expected.shape[:2]
+    assert np.abs(to_rgb(frame.image).astype(int) - expected.astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize("b_frames", [1, 2, 3])
+@pytest.mark.parametrize("start_s", [0.0, 0.8])
+def test_an_avi_has_times_of_packets_only_and_loses_no_frame(
+    make_clip: Callable[..., Path], b_frames: int, start_s: float
+) -> None:
+    path = make_clip(".avi", frames=60, b_frames=b_frames)
+    source = open_source(path, Selection(start_s=start_s))
+    frames = list(source.frames())
+    first = round(25 * start_s)
+    assert [frame.time_s for frame in frames] == [Fraction(k, 25) for k in range(first, 60)]
+    assert source.losses.sentence() == ""
+    for frame in frames[::7]:
+        expected = picture(round(25 * frame.time_s), (48, 64)).astype(int)
+        assert np.abs(to_rgb(frame.image).astype(int) - expected).mean() < 3
+
+
+def test_a_repeated_time_costs_no_frame(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "twice.mkv"
+    with av.open(str(make_clip())) as read, av.open(str(path), "w") as written:
+        stream = read.streams.video[0]
+        target = written.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in read.demux(stream) if p.size):
+            packet.stream = target
+            packet.dts = (number - 2) * 512
+            packet.pts = (number - (number in (7, 8))) * 512
+            written.mux(packet)
+    assert len(set(probe(path).times_s)) < 25  # the file is as meant
+    times = [frame.time_s for frame in open_source(path).frames()]
+    assert len(times) == 25
+    assert all(a < b for a, b in pairwise(times))
+
+
+def test_pixels_that_are_not_square_are_said(make_clip: Callable[..., Path]) -> None:
+    assert open_source(make_clip()).info.pixel_aspect == 1
+    wide = {"frames": 2, "pixel_aspect": Fraction(4, 3)}
+    assert open_source(make_clip(**wide)).info.pixel_aspect == Fraction(4, 3)
+    assert open_source(make_clip(**wide, rotation=90)).info.pixel_aspect == Fraction(3, 4)
+
+
+def test_a_rate_fits_into_what_ffmpeg_counts_with() -> None:
+    odd = SourceInfo("x", (2, 2), Fraction(1200000000, 299751601), selection=Selection(stride=11))
+    assert max(odd.selected_rate.numerator, odd.selected_rate.denominator) < 1 << 31
+    assert float(odd.selected_rate) == pytest.approx(1200000000 / 299751601 / 11, rel=1e-6)
+    ntsc = SourceInfo("x", (2, 2), Fraction(30000, 1001), selection=Selection(stride=7))
+    assert ntsc.selected_rate == Fraction(30000, 7007)
+
+
+def test_a_colon_in_a_name_is_no_protocol(
+    make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "2024-05-01T12:30:00.mp4"
+    shutil.copy(make_clip(), name)
+    assert len(list(open_source(name).frames())) == 25
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv"])
@@ -144,10 +236,26 @@ def test_a_truncated_video_gives_what_decodes_and_says_what_is_lost(
         assert source.losses.sentence().startswith(f"{50 - first - count} frames missing")
 
 
-def test_sound_that_outlasts_the_picture_is_no_loss(make_clip: Callable[..., Path]) -> None:
-    source = open_source(make_clip(".mkv", sound="pcm_s16le", sound_tail_s=0.5))
+@pytest.mark.parametrize(
+    ("suffix", "codec", "tail_s"),
+    [(".mkv", "pcm_s16le", 0.5), (".flv", "aac", 4.0), (".nut", "pcm_s16le", 4.0)],
+)
+def test_sound_that_outlasts_the_picture_is_no_loss(
+    make_clip: Callable[..., Path], suffix: str, codec: str, tail_s: float
+) -> None:
+    source = open_source(make_clip(suffix, sound=codec, sound_tail_s=tail_s))
     assert len(list(source.frames())) == 25
     assert source.losses.sentence() == ""
+
+
+def test_a_cut_off_file_with_sound_that_says_only_its_whole_length(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = make_clip(".flv", frames=100, sound="aac")
+    source = open_source(cut(tmp_path / "cut.flv", whole, 0.4))
+    count = len(list(source.frames()))
+    assert count < 60
+    assert 10 <= source.losses.missing_frames <= 100 - count
 
 
 def test_closing_early_releases_the_file(make_clip: Callable[..., Path]) -> None:
@@ -228,6 +336,24 @@ def test_a_name_with_glob_characters_is_a_name_first(
     path = tmp_path / "clip[1].mp4"
     path.write_bytes(make_clip().read_bytes())
     assert open_source(str(path)).info.frame_count == 25
+
+
+def test_bytes_behind_a_png_are_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    image = np.full((20, 30, 3), 90, np.uint8)
+    assert cv2.imwrite(str(path), image)
+    path.write_bytes(path.read_bytes() + b"a program's own" * 20)
+    assert (read_image(path) == image).all()
+
+
+def test_a_glob_of_images_and_videos_is_refused(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copy(make_clip(), tmp_path / "a.mp4")
+    for name in ("b.png", "c.png"):
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"matches images and videos \(b.png, a.mp4\)"):
+        open_source(f"{tmp_path}/*")
 
 
 def test_an_image_is_turned_as_its_camera_says(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def run(
             help="How long frames wait for others to fill a batch; 5 where a source is live, 500 "
             "where several are recorded, else as long as it takes.",
             min=0,
+            max=60_000,
             rich_help_panel=_MACHINE,
         ),
     ] = None,

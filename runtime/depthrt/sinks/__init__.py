@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from depthrt.cloud import CloudOptions
 from depthrt.depth_codes import INDEX_FILE
 from depthrt.errors import TargetError, UsageError
-from depthrt.sinks.base import Sink, check_target
+from depthrt.sinks.base import Sink, check_target, partial_name
 from depthrt.sinks.mp4 import Mp4Sink
 from depthrt.sinks.pictures import ImageSink, WindowSink
 from depthrt.sinks.ply import POINTS_FILE, PlyFolderSink, PlySink
@@ -26,11 +28,11 @@ _FORMS = (
 )
 
 
-def check_output(target: Path, *, overwrite: bool, source: Path | None) -> None:
+def check_output(target: Path, *, overwrite: bool, sources: Sequence[Path] = ()) -> None:
     """Refuse an output that cannot be written, before any work is done.
 
     Raises:
-        TargetError: it exists, is the source, or cannot be written.
+        TargetError: it exists, is one of the ``sources``, or cannot be written.
         UsageError: an extension that depthrt does not write.
     """
     if not target.name or target.name == "..":
@@ -38,12 +40,14 @@ def check_output(target: Path, *, overwrite: bool, source: Path | None) -> None:
     if target.suffix.lower() not in (".mp4", ".mkv", ".npz", _POINTS, "", *_PICTURES):
         raise UsageError(f"cannot write {target.suffix} files: -o takes {_FORMS}")
     try:
+        if not target.suffix and target.is_symlink():
+            target = target.resolve()
         overwrite = _check_form(target) or overwrite
     except TargetError:
         raise
     except OSError as error:  # a folder that may not be read, a name longer than names can be
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
-    check_target(target, overwrite=overwrite, source=source)
+    check_target(target, overwrite=overwrite, sources=sources, folder=not target.suffix)
 
 
 def _check_form(target: Path) -> bool:
@@ -54,11 +58,25 @@ def _check_form(target: Path) -> bool:
         return False
     if target.suffix:
         raise TargetError(f"{target} is a folder: choose another output")
-    if not list(target.iterdir()):
+    names = {entry.name for entry in target.iterdir()} - {partial_name(target).name}
+    if not names:
         return True
-    if not any((target / name).is_file() for name in (INDEX_FILE, POINTS_FILE)):
-        raise TargetError(f"the folder {target} holds other files: choose a new one")
+    others = sorted(names - _written_before(target))
+    if others:
+        raise TargetError(f"the folder {target} holds other files ({others[0]}): choose a new one")
     return False
+
+
+def _written_before(folder: Path) -> set[str]:
+    """The names of the files that an earlier run left in a folder."""
+    names: set[str] = set()
+    for index in (INDEX_FILE, POINTS_FILE):
+        try:
+            frames = json.loads((folder / index).read_text())["frames"]
+            names |= {index, *(str(frame["file"]) for frame in frames)}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # no index, or none of ours
+    return names
 
 
 def open_sink(

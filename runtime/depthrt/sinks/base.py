@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +35,12 @@ class Sink(Protocol):
 
 
 def partial_name(target: Path) -> Path:
-    """Where a target is written until it is whole: beside it, so that a rename puts it in place."""
-    return target.with_name(f"{target.stem}.partial{target.suffix}")
+    """Where a target is written until it is whole: beside it, so that a rename puts it in place.
+
+    A disk that is mounted there cannot be replaced: it is written to, then moved up within it.
+    """
+    name = f"{target.stem}.partial{target.suffix}"
+    return target / name if target.is_mount() else target.with_name(name)
 
 
 def left_over(partial: Path) -> Path | None:
@@ -43,22 +48,32 @@ def left_over(partial: Path) -> Path | None:
     return partial if partial.is_file() and partial.stat().st_size else None
 
 
-def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:
+def check_target(
+    target: Path, *, overwrite: bool, sources: Sequence[Path] = (), folder: bool = False
+) -> None:
     """Make sure that a file or folder can be written, before any work is done.
 
+    Args:
+        target: the file or folder.
+        overwrite: what stands there may be replaced.
+        sources: files and folders that must survive.
+        folder: a folder is to be written, and may take the place of one.
+
     Raises:
-        TargetError: it exists and may not be overwritten, is the source, or its folder is not
+        TargetError: it exists and may not be overwritten, is a source, or its folder is not
             there or cannot be written.
     """
     try:
-        _check_source(target, source)
+        _check_sources(target, sources)
+        if target.is_dir() and not folder:
+            raise TargetError(f"{target} is a folder: choose another output")
         if target.exists() and not overwrite:
             raise TargetError(f"{target} exists: give another output or --overwrite")
-        folder = target.parent
-        if not folder.is_dir():
-            raise TargetError(f"there is no folder {folder} to write {target.name} to")
+        place = partial_name(target).parent
+        if not place.is_dir():
+            raise TargetError(f"there is no folder {place} to write {target.name} to")
         # Trying is the one sure way: permission bits say nothing of a read-only or special place.
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=place):
             pass
     except TargetError:
         raise
@@ -67,15 +82,13 @@ def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -
         raise TargetError(f"{where} cannot be written ({error.strerror or error})") from error
 
 
-def _check_source(target: Path, source: Path | None) -> None:
-    """Refuse a target whose writing or replacing would destroy the source."""
-    if source is None:
-        return
+def _check_sources(target: Path, sources: Sequence[Path]) -> None:
+    """Refuse a target whose writing or replacing would destroy a source."""
     for place in (target, partial_name(target)):
-        if place.exists() and place.samefile(source):
+        if place.exists() and any(place.samefile(source) for source in sources if source.exists()):
             what = "the source itself" if place is target else f"written by way of {place.name}"
             raise TargetError(f"{target} is {what}: choose another output")
-    if target.is_dir() and target.resolve() in source.resolve().parents:
+    if target.is_dir() and any(target.resolve() in source.resolve().parents for source in sources):
         raise TargetError(f"{target} holds the source: choose another output")
 
 
@@ -86,10 +99,23 @@ def put_in_place(partial: Path, target: Path) -> Path:
         WriteError: it stays under its partial name.
     """
     try:
-        if target.is_dir():
-            shutil.rmtree(target)
-        partial.replace(target)
+        if partial.parent == target:
+            _move_up(partial)
+        else:
+            if target.is_dir() and partial.is_dir():
+                shutil.rmtree(target)
+            partial.replace(target)
     except OSError as error:
         reason = error.strerror or error
         raise WriteError(f"{partial} could not be renamed to {target} ({reason})") from error
     return target
+
+
+def _move_up(partial: Path) -> None:
+    """Replace what else is in a folder by what a folder in it holds."""
+    for old in partial.parent.iterdir():
+        if old != partial:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for new in partial.iterdir():
+        new.replace(partial.parent / new.name)
+    partial.rmdir()

@@ -19,6 +19,8 @@ class FrameFolder:
     """
 
     def __init__(self, target: Path, index_name: str) -> None:
+        if target.is_symlink():
+            target = target.resolve()  # the link stays, what it points to is replaced
         self._target, self._partial = target, partial_name(target)
         self._index_name = index_name
         self._frames: list[dict[str, Any]] = []

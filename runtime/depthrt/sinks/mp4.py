@@ -102,7 +102,7 @@ class Mp4Sink:
 
         try:
             container = av.open(
-                str(self._partial),
+                str(self._partial.absolute()),  # a colon in a name is no protocol
                 "w",
                 format="mp4",
                 # Without edit lists the priming samples of copied sound would delay it.
@@ -119,19 +119,20 @@ class Mp4Sink:
         # As many threads as the decoder has: the other stages want cores too.
         threads = str(max(1, usable_cores() // 2))
         options = {"preset": "ultrafast", "qp": _QUANTISER, "threads": threads}
-        stream = container.add_stream("libx264", rate / self._info.selection.stride, options)
+        stream = container.add_stream("libx264", self._info.selected_rate, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
         stream.time_base = base_s
         context = stream.codec_context
         context.time_base = base_s
+        context.sample_aspect_ratio = self._info.pixel_aspect
         context.gop_size = max(1, round(_KEYFRAME_EVERY_S * rate))
         context.color_primaries = context.color_trc = _BT709
         context.colorspace = _MATRIX[self._canvas.matrix]
         context.color_range = _FULL_RANGE if self._canvas.full_range else _LIMITED_RANGE
         self._stream: VideoStream = stream
-        path = self._info.path
-        self._sound = Sound(path, container, origin_s) if path is not None else None
+        url = self._info.sound
+        self._sound = Sound(url, container, origin_s) if url is not None else None
         begin(container)
         self._container = container
         return container

@@ -15,6 +15,7 @@ from depthrt.preparation import rgb_matrix
 from depthrt.results import Result
 from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.sinks.muxing import write_error
+from depthrt.sources.images import quiet_opencv
 from depthrt.views import Canvas, Planes, View, compose
 
 _ESCAPE, _QUIT = 27, ord("q")
@@ -56,7 +57,12 @@ class ImageSink:
                 ".mkv, .npz or a folder, or take --max-frames 1"
             )
         try:
-            _, content = cv2.imencode(self._target.suffix, draw(result, self._view, self._colormap))
+            picture = draw(result, self._view, self._colormap)
+            with quiet_opencv():
+                encoded, content = cv2.imencode(self._target.suffix, picture)
+            if not encoded:
+                size = f"{picture.shape[1]}x{picture.shape[0]}"
+                raise WriteError(f"{self._target.name} cannot hold a picture of {size}: try .png")
             self._partial.write_bytes(content.tobytes())
         except OSError as error:
             raise write_error(self._partial, error) from error

@@ -85,7 +85,7 @@ class PipeSink:
         if canvas is None:
             canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
             if self._form == "y4m":
-                yield y4m_head(canvas, self._rate)
+                yield y4m_head(canvas, self._info.selected_rate, self._info.pixel_aspect)
             else:
                 self._announce(canvas.size, "")
         if self._form == "y4m":
@@ -105,10 +105,6 @@ class PipeSink:
         self.clamped += clamped
         return np.ascontiguousarray(numbers, "<u2").data
 
-    @property
-    def _rate(self) -> Fraction:
-        return (self._info.rate or Fraction(1)) / self._info.selection.stride
-
     def _meaning(self, codes: DepthCodes) -> str:
         what = f"{self._spec.kind}{f' in {self._spec.unit}' if self._spec.unit else ''}"
         if self._form == "grayf32le":
@@ -119,7 +115,7 @@ class PipeSink:
         """Bare frames do not say what they are: standard error does."""
         sys.stderr.write(
             f"depthrt: {STANDARD_OUTPUT} is for ffmpeg -f rawvideo -pixel_format {self._form} "
-            f"-video_size {size[1]}x{size[0]} -framerate {self._rate} -i -{meaning}\n"
+            f"-video_size {size[1]}x{size[0]} -framerate {self._info.selected_rate} -i -{meaning}\n"
         )
 
 
@@ -139,11 +135,13 @@ def check_standard_output(*, frames: bool = True) -> None:
         )
 
 
-def y4m_head(canvas: Canvas, rate: Fraction) -> bytes:
+def y4m_head(canvas: Canvas, rate: Fraction, pixel_aspect: Fraction = Fraction(1)) -> bytes:
     """The head of a YUV4MPEG2 stream (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's."""
     height, width = canvas.size
     colours = "420jpeg XCOLORRANGE=FULL" if canvas.full_range else "420mpeg2 XCOLORRANGE=LIMITED"
-    head = f"YUV4MPEG2 W{width} H{height} F{rate.numerator}:{rate.denominator} Ip A1:1 C{colours}\n"
+    frames = f"F{rate.numerator}:{rate.denominator}"
+    pixels = f"A{pixel_aspect.numerator}:{pixel_aspect.denominator}"
+    head = f"YUV4MPEG2 W{width} H{height} {frames} Ip {pixels} C{colours}\n"
     return head.encode("ascii")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections import deque
@@ -94,12 +95,14 @@ class PreviewSink:
         try:
             self._server = PreviewServer((host, port), self)
         except OSError as error:
-            reason = error.strerror or str(error)
+            taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            advice = "port, or 0 for any that is free" if taken else "host, or leave it out"
             raise TargetError(
-                f"--preview {address} cannot be opened ({reason}): choose another port, or 0 for "
-                "any that is free"
+                f"--preview {address} cannot be opened ({error.strerror or error}): choose another "
+                f"{advice}"
             ) from error
-        self.url = f"http://{host}:{self._server.server_address[1]}/"
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_address[1]}/"
         for work, name in ((self._serve, "serve"), (self._encode, "encode")):
             threading.Thread(target=work, name=f"depthrt-preview-{name}", daemon=True).start()
 
@@ -206,15 +209,17 @@ class PreviewSink:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of ``PORT`` or ``HOST:PORT``.
+    """Host and port of ``PORT`` or ``HOST:PORT``; a host of IPv6 stands in brackets.
 
     Raises:
         UsageError: neither.
     """
     host, _, port = address.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    bracketed = host.startswith("[") and host.endswith("]")
+    wrong = ":" in host and not bracketed
+    if wrong or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise UsageError(f"--preview {address} is neither PORT nor HOST:PORT")
-    return host or LOOPBACK, int(port)
+    return (host[1:-1] if bracketed else host) or LOOPBACK, int(port)
 
 
 def _draw(result: Result, colormap: str) -> tuple[Planes, Canvas]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, cast
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from depthrt.models import DATA
 
 LOOPBACK = "127.0.0.1"
-_LOOPBACK_NAMES = (LOOPBACK, "localhost")
+_LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1", "[::1]")
 _STALLED_S = 10.0  # a viewer that takes nothing for so long is let go
 _BOUNDARY = "depthrt-picture"
 _BOUNDARY_LINE = f"--{_BOUNDARY}\r\n".encode()
@@ -47,6 +48,8 @@ class PreviewServer(ThreadingHTTPServer):
     def __init__(self, place: tuple[str, int], gallery: Gallery) -> None:
         self.gallery = gallery
         self.local = place[0] in _LOOPBACK_NAMES
+        if ":" in place[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(place, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -82,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._stream(int(number))
             else:
                 self.send_error(HTTPStatus.NOT_FOUND)
-        except KeyError:
+        except (KeyError, ValueError):  # int() takes no more than 4300 digits
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *arguments: Any) -> None:

@@ -92,7 +92,7 @@ class MkvSink:
         import av
 
         try:
-            container = av.open(str(self._partial), "w", format="matroska")
+            container = av.open(str(self._partial.absolute()), "w", format="matroska")
         except OSError as error:
             raise write_error(self._partial, error) from error
         self._begun = True
@@ -105,8 +105,7 @@ class MkvSink:
             time_s if selection.start_s > 0 else Fraction(0), self._info.time_base_s
         )
         options = {"level": "3", "slices": "4", "slicecrc": "1"}
-        rate = (self._info.rate or Fraction(1)) / selection.stride
-        stream: VideoStream = container.add_stream("ffv1", rate, options)
+        stream: VideoStream = container.add_stream("ffv1", self._info.selected_rate, options)
         stream.height, stream.width = values.shape
         stream.pix_fmt = "gray16le"
         stream.time_base = stream.codec_context.time_base = self._info.time_base_s

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from depthrt.sources.video import OPEN_TIMEOUT_S, READ_TIMEOUT_S
 
 if TYPE_CHECKING:
     from av import Packet
@@ -19,38 +20,42 @@ _CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their cloc
 
 
 class Sound:
-    """The first sound track of a file as packets of an output, from ``origin_s`` on.
+    """The first sound track of a file or URL as packets of an output, from ``origin_s`` on.
 
     Packets are copied where MP4 can hold the codec and transcoded to AAC where not. Sound that
     cannot be read or decoded is left out: the picture matters more.
     """
 
-    def __init__(self, path: Path, output: OutputContainer, origin_s: Fraction) -> None:
+    def __init__(self, url: str, output: OutputContainer, origin_s: Fraction) -> None:
         import av
 
         self._origin_s = origin_s
         self._packets: Iterator[Packet[Any]] = iter(())
         self._waiting: Packet[Any] | None = None
-        self._input: InputContainer = av.open(str(path))
-        track = next(iter(self._input.streams.audio), None)
+        self._input: InputContainer | None = None
+        try:
+            source = self._input = av.open(url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+        except (av.error.FFmpegError, OSError):
+            return  # gone since, or a server that gives it only once
+        track = next(iter(source.streams.audio), None)
         if track is None or track.codec_context is None or not track.codec_context.sample_rate:
             return
-        offset = Fraction(self._input.start_time or 0, av.time_base) + origin_s
+        offset = Fraction(source.start_time or 0, av.time_base) + origin_s
         if offset > 0 and track.time_base:
             try:
                 target = int(offset / track.time_base)
-                self._input.seek(target, stream=track, backward=True)
+                source.seek(target, stream=track, backward=True)
             except av.error.FFmpegError:
                 pass  # what comes before is skipped packet by packet
         if track.codec_context.codec.canonical_name in _COPIED:
             self._target: AudioStream = output.add_stream_from_template(track)
-            self._packets = self._copied(track, offset)
+            self._packets = self._copied(source, track, offset)
         else:
             rates = av.codec.Codec("aac", "w").audio_rates or [48000]
             wanted = track.codec_context.sample_rate
             rate = min(rates, key=lambda rate: (abs(rate - wanted), rate))
             self._target = output.add_stream("aac", rate=rate)
-            self._packets = self._transcoded(track, offset)
+            self._packets = self._transcoded(source, track, offset)
 
     def until(self, time_s: Fraction | None) -> Iterator[Packet[Any]]:
         """The packets that come next and begin before this output time; None means all."""
@@ -66,13 +71,16 @@ class Sound:
 
     def close(self) -> None:
         """Close the file that the sound comes from."""
-        self._input.close()
+        if self._input is not None:
+            self._input.close()
 
-    def _copied(self, track: AudioStream, offset_s: Fraction) -> Iterator[Packet[Any]]:
+    def _copied(
+        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+    ) -> Iterator[Packet[Any]]:
         shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
         last: int | None = None
         end = 0
-        for packet in _readable(self._input, track):
+        for packet in _readable(source, track):
             if packet.pts is None or packet.dts is None:
                 continue
             if self._origin_s and last is None and packet.pts < shift:
@@ -85,13 +93,15 @@ class Sound:
             packet.stream = self._target
             yield packet
 
-    def _transcoded(self, track: AudioStream, offset_s: Fraction) -> Iterator[Packet[Any]]:
+    def _transcoded(
+        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+    ) -> Iterator[Packet[Any]]:
         import av
 
         context = self._target.codec_context
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=context.sample_rate)
         end_s = -offset_s
-        for decoded in _decoded(self._input, track):
+        for decoded in _decoded(source, track):
             if decoded.pts is None or decoded.time_base is None:
                 continue
             time_s = decoded.pts * decoded.time_base - offset_s

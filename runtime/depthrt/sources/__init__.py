@@ -17,12 +17,14 @@ __all__ = [
     "Selection",
     "Source",
     "SourceInfo",
+    "is_glob",
     "open_source",
     "read_image",
     "split_source",
 ]
 
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp")
+_VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 _URL_SCHEMES = (*_LIVE_SCHEMES, "http", "https")
 
 
@@ -87,13 +89,18 @@ def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
 
 def split_source(text: str) -> list[str]:
     """The sources that a word of the command line stands for: each video of a glob, else itself."""
-    if "://" in text or not glob.has_magic(text) or _exists(text):
+    if not is_glob(text):
         return [text]
     found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
     videos = [name for name in found if Path(name).suffix.lower() not in IMAGE_SUFFIXES]
     if len(videos) < 2 or len(videos) < len(found):
         return [text]  # pictures of one sequence, one video, or nothing
     return [str(path) for path in sorted(map(Path, videos), key=natural_order)]
+
+
+def is_glob(text: str) -> bool:
+    """Whether a source stands for the files that match it; an existing name is a name first."""
+    return "://" not in text and glob.has_magic(text) and not _exists(text)
 
 
 def _exists(text: str) -> bool:
@@ -119,6 +126,11 @@ def _matches(matches: list[Path], text: str, selection: Selection) -> Source:
     if len(matches) == 1:
         return _file(matches[0], selection)
     images = [path for path in matches if path.suffix.lower() in IMAGE_SUFFIXES]
+    videos = [path for path in matches if path.suffix.lower() in _VIDEO_SUFFIXES]
+    if images and videos:
+        raise UsageError(
+            f"{text} matches images and videos ({images[0].name}, {videos[0].name}): give one kind"
+        )
     if not images:
         raise UsageError(f"{text} matches {len(matches)} files: give one video at a time")
     return _images(images, text, selection)

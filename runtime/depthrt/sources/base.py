@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
 
+_MOST_DENOMINATOR = 1_000_000
 RECONNECT_S = 60.0  # how long a live source that goes away is tried again
 
 
@@ -106,7 +107,9 @@ class SourceInfo:
     - ``time_base_s``: the unit of its time stamps in seconds;
     - ``frame_count``: frames to expect after selection, None when unknown (live);
     - ``live``: frames that are not taken in time are lost;
-    - ``path``: the file that its sound can be copied from.
+    - ``path``: the file that it is read from;
+    - ``sound``: file or URL that its sound can be copied from;
+    - ``pixel_aspect``: width over height of a pixel of its frames.
     """
 
     name: str
@@ -116,7 +119,15 @@ class SourceInfo:
     frame_count: int | None = None
     live: bool = False
     path: Path | None = None
+    sound: str | None = None
+    pixel_aspect: Fraction = Fraction(1)
     selection: Selection = field(default_factory=Selection)
+
+    @property
+    def selected_rate(self) -> Fraction:
+        """Mean rate of the selected frames in 1/s, in numbers that FFmpeg's 32 bits hold."""
+        rate = (self.rate or Fraction(1)) / self.selection.stride
+        return rate.limit_denominator(_MOST_DENOMINATOR)
 
 
 def without_password(url: str) -> str:

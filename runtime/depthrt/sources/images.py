@@ -18,7 +18,8 @@ from depthrt.sources.base import Losses, Selection, SourceInfo, select
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 }  # fmt: skip
-_PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"  # libpng would print of a torn file
+# libpng would print of a torn file. Some programs leave bytes of their own behind the end.
+_PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
 
 
@@ -33,7 +34,7 @@ def read_image(path: str | Path) -> RgbImage:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
-    if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content[-64:].tobytes():
+    if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content.tobytes():
         raise SourceError(f"{path} is no image that can be decoded (it is cut off)")
     try:
         with quiet_opencv():

@@ -21,6 +21,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _CLOCKS_AGREE_S = 3  # the sender's clock against ours: it jumped when they differ by more
 _STALE_S = 0.2
 _MICROSECOND = Fraction(1, 1_000_000)
+# Of outputs: MP4 holds no step of 2^31 ticks, and a camera may be away for a night and a day.
+_TICK_S = Fraction(1, 10_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class LiveSource:
             name=name,
             size=image_size(first.image),
             rate=self._connection.rate,
-            time_base_s=_MICROSECOND,
+            time_base_s=_TICK_S,
             live=True,
             selection=selection,
         )

@@ -11,7 +11,8 @@ from depthrt.errors import SourceError
 from depthrt.session import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, without_password
 from depthrt.sources.live import LiveSource, Taken
-from depthrt.sources.video import MAX_PIXELS, rotated, to_image
+from depthrt.sources.orientation import display_matrix, upright
+from depthrt.sources.video import MAX_PIXELS, to_image
 
 if TYPE_CHECKING:
     from av import Packet
@@ -113,7 +114,8 @@ class Stream:
             sent_s = None
             if clocked and decoded.pts is not None and decoded.time_base is not None:
                 sent_s = decoded.pts * decoded.time_base
-            yield Taken(rotated(to_image(decoded), int(decoded.rotation)), captured_s, sent_s)
+            image = upright(to_image(decoded), display_matrix(decoded))
+            yield Taken(image, captured_s, sent_s)
 
     def close(self) -> None:
         """Hang up."""

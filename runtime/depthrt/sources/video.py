@@ -13,14 +13,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, Matrix, YuvImage
 from depthrt.session import usable_cores
-from depthrt.sources.base import Losses, Selection, SourceInfo, select
+from depthrt.sources.base import Losses, Selection, SourceInfo, select, without_password
+from depthrt.sources.orientation import display_matrix, upright
 
 if TYPE_CHECKING:
     from av import Packet
@@ -38,10 +38,10 @@ _PLANAR_8_BIT = {
 }  # fmt: skip
 _MATRIX: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _FULL_RANGE = 2
-_ROTATE = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 _TOLERATED_SHORTFALL = 2  # odd durations cost a frame or two of what was announced
 _SLACK_S = 1  # by which the other tracks of a file may be longer than its picture
 _CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
+_IN_DECODING_ORDER = ("avi",)  # times of packets, not of pictures: B-frames come out mixed up
 
 
 class VideoSource:
@@ -54,13 +54,20 @@ class VideoSource:
     def __init__(self, url: str, selection: Selection, *, live: bool = False) -> None:
         self.losses = Losses()
         path = Path(url)
-        self._name = path.name if path.exists() else url
-        self._seeked = False
-        self._container, self._stream = _open(url)
+        there = path.exists()
+        # FFmpeg would take what stands before a colon in a file's name for a protocol.
+        self._url = str(path.absolute()) if there else url
+        self._name = path.name if there else without_password(url)
+        self._shown = str(path) if there else self._name
+        self._seeked = self._turned = False
+        self._delay_s: Fraction | None = None  # of the first picture, where times are of packets
+        self._others_end_s = Fraction(0)
+        self._container, self._stream = _open(self._url, self._shown)
         stream = self._stream
         self._origin_s = _start_s(self._container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._rate = Fraction(rate)
+        self._tick_s = Fraction(stream.time_base or Fraction(1, 90000))
         self._announced_s = Fraction(0) if live else _announced_s(self._container, stream)
         announced = int(stream.frames) or round(self._announced_s * self._rate)
         self._frames = self._read()
@@ -73,22 +80,24 @@ class VideoSource:
             raise
         if self._first is None:
             self._container.close()
-            raise SourceError(f"{url} holds no video frame that can be decoded")
+            raise SourceError(f"{self._shown} holds no video frame that can be decoded")
         self.info = SourceInfo(
             name=self._name,
             size=(self._first.image.shape[0], self._first.image.shape[1]),
             rate=self._rate,
-            time_base_s=Fraction(stream.time_base or Fraction(1, 90000)),
+            time_base_s=self._tick_s,
             frame_count=selection.count(announced, self._rate) if announced else None,
             live=live,
             path=path if path.is_file() else None,
+            sound=None if live else self._url,
+            pixel_aspect=1 / _pixel_aspect(stream) if self._turned else _pixel_aspect(stream),
             selection=selection,
         )
         if selection.start_s > 0 and not live:
-            self._restart(url, selection.begin_s)
+            self._restart(selection.begin_s)
             # Not every file finds the key frame before a time: then all is decoded up to it.
             if self._first is None or self._first.time_s > selection.begin_s:
-                self._restart(url)
+                self._restart()
 
     def frames(self) -> Iterator[Frame]:
         """The selected frames, in order; closing the iterator closes the file."""
@@ -101,19 +110,18 @@ class VideoSource:
             yield first
         yield from self._frames
 
-    def _restart(self, url: str, start_s: Fraction | None = None) -> None:
+    def _restart(self, start_s: Fraction | None = None) -> None:
         """Read again, from the key frame before a time or from the very start."""
         import av
 
         self._frames.close()
         self.losses = Losses()
-        self._container, self._stream = _open(url)
+        self._container, self._stream = _open(self._url, self._shown)
         self._origin_s = _start_s(self._container)
         self._seeked = start_s is not None
         self._frames = self._read()
         if start_s is not None:
-            time_base = self._stream.time_base or Fraction(1, 90000)
-            target = int((start_s + self._origin_s) / time_base)
+            target = int((start_s + self._origin_s) / self._tick_s)
             try:
                 self._container.seek(target, stream=self._stream, backward=True)
             except av.error.FFmpegError:
@@ -131,25 +139,33 @@ class VideoSource:
                     self.losses.corrupt_frames += 1
                 time_s = self._time_s(decoded, last_s)
                 if last_s is not None and time_s <= last_s:
-                    continue  # a repeated time stamp: players show the first, muxers refuse it
+                    time_s = last_s + self._tick_s  # a repeated time stamp, which muxers refuse
                 duration_s = self._duration_s(decoded)
                 last_s, end_s = time_s, time_s + duration_s
-                image = rotated(to_image(decoded), int(decoded.rotation))
+                matrix = display_matrix(decoded)
+                self._turned = not matrix[0]
+                image = upright(to_image(decoded), matrix)
                 # After a seek the first number is taken from the time, exact at a constant rate.
                 seeked = round(time_s * self._rate) if self._seeked else 0
                 index = seeked if index is None else index + 1
                 yield Frame(image, index, time_s, self._name, duration_s)
             missing = round((self._announced_s - end_s) * self._rate)
-            if last_s is not None and missing > _TOLERATED_SHORTFALL:
+            whole = 0 < self._announced_s <= self._others_end_s
+            if last_s is not None and missing > _TOLERATED_SHORTFALL and not whole:
                 self.losses.missing_frames = missing
         finally:
             self._container.close()
 
     def _time_s(self, decoded: VideoFrame, last_s: Fraction | None) -> Fraction:
         following_s = Fraction(0) if last_s is None else last_s + 1 / self._rate
-        if decoded.pts is None or decoded.time_base is None:
+        by_packets = self._container.format.name in _IN_DECODING_ORDER
+        stamp = decoded.dts if by_packets else decoded.pts
+        if stamp is None or decoded.time_base is None:
             return following_s
-        time_s = decoded.pts * decoded.time_base - self._origin_s
+        time_s = stamp * decoded.time_base - self._origin_s
+        if by_packets:
+            self._delay_s = time_s if self._delay_s is None else self._delay_s
+            time_s -= self._delay_s
         if last_s is not None and time_s < last_s - _CLOCK_RESTART_S:
             self._origin_s -= following_s - time_s
             return following_s
@@ -163,13 +179,18 @@ class VideoSource:
     def _decode(self) -> Iterator[VideoFrame]:
         import av
 
-        packets = self._container.demux(self._stream)
+        # Where a file says only how long all of it is, its sound may tell that nothing is missing.
+        others = [] if _is_told_of_picture(self._stream) else self._container.streams.audio
+        packets = self._container.demux(self._stream, *others)
         while True:
             try:
                 packet: Packet[Any] | None = next(packets, None)
             except av.error.FFmpegError as error:
                 self.losses.broke_off = _reason(error)
                 packet = None
+            if packet is not None and packet.stream.index != self._stream.index:
+                self._hear(packet)
+                continue
             try:
                 # Without a packet the decoder is flushed: the frames it still holds are good.
                 decoded = packet.decode() if packet is not None else self._stream.decode(None)
@@ -181,22 +202,27 @@ class VideoSource:
             if packet is None:
                 return
 
+    def _hear(self, packet: Packet[Any]) -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            end_s = (packet.pts + (packet.duration or 0)) * packet.time_base - self._origin_s
+            self._others_end_s = max(self._others_end_s, end_s)
 
-def _open(url: str) -> tuple[InputContainer, VideoStream]:
+
+def _open(url: str, shown: str) -> tuple[InputContainer, VideoStream]:
     import av
 
     try:
         container = av.open(url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{url} cannot be opened as a video ({_reason(error)})") from error
+        raise SourceError(f"{shown} cannot be opened as a video ({_reason(error)})") from error
     if not container.streams.video:
         container.close()
-        raise SourceError(f"{url} has no video in it")
+        raise SourceError(f"{shown} has no video in it")
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None or context.width * context.height > MAX_PIXELS:
         container.close()
-        raise SourceError(f"{url}: its video codec is unknown here, or its frames are too large")
+        raise SourceError(f"{shown}: its video codec is unknown here, or its frames are too large")
     stream.thread_type = "AUTO"
     # The other stages want cores too, and on two cores one thread costs 5% less CPU a frame; but
     # large pictures, decoded by one, would hold all of them up (1080p: 11-17% fewer frames/s).
@@ -217,13 +243,27 @@ def _announced_s(container: InputContainer, stream: VideoStream) -> Fraction:
 
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    # Matroska says it of a track in a tag, and else only of the whole file.
-    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    tag = _duration_tag(stream)
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
     whole_s = Fraction(container.duration or 0, av.time_base)
     others = len(container.streams) > 1
     return max(Fraction(0), whole_s - _SLACK_S) if others else whole_s
+
+
+def _duration_tag(stream: VideoStream) -> re.Match[str] | None:
+    """Matroska says how long a track is in a tag, and else only how long the whole file is."""
+    return re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+
+
+def _is_told_of_picture(stream: VideoStream) -> bool:
+    return bool(stream.duration or _duration_tag(stream))
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width over height of a pixel: not 1 in DVD, DV and HDV."""
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
 
 def _reason(error: BaseException) -> str:
@@ -251,14 +291,3 @@ def _matrix(decoded: VideoFrame) -> Matrix:
     # Untagged video: players take BT.709 for HD and BT.601 below it.
     hd = decoded.height > 576 or decoded.width >= 1280
     return _MATRIX.get(int(decoded.colorspace), "bt709" if hd else "bt601")
-
-
-def rotated(image: Image, degrees: int) -> Image:
-    """The image turned counter-clockwise by a multiple of 90 degrees, as phones ask for."""
-    code = _ROTATE.get(degrees % 360)
-    if code is None:
-        return image
-    if isinstance(image, YuvImage):
-        y, u, v = (np.asarray(cv2.rotate(p, code), np.uint8) for p in (image.y, image.u, image.v))
-        return YuvImage(y, u, v, image.matrix, image.full_range)
-    return np.asarray(cv2.rotate(image, code), np.uint8)
