@@ -6,12 +6,14 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from depthrt import cpu
-from depthrt.session import usable_cores
+from depthrt.errors import ProviderError
+from depthrt.session import import_onnxruntime, usable_cores
 
 PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
             "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
@@ -56,6 +58,9 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    if "onnxruntime" in packages and not any(name.startswith("onnxruntime") for name in found):
+        with suppress(ProviderError):  # a wheel of yet another name: the module knows
+            found["onnxruntime"] = import_onnxruntime().__version__
     return found
 
 

@@ -108,7 +108,8 @@ def run(
         duration_s=duration,
     )
     extras = Extras(None if clip == "none" else clip, fresh, profile)
-    outputs.check(markdown, html, overwrite=overwrite)
+    read = [Path(text) for text in (models or [])] + (accuracy or [])
+    outputs.check(markdown, html, overwrite=overwrite, sources=read)
     known = outputs.read_accuracy(accuracy or [])
     outputs.check_tracking(track)
     with live_cells() as listener:
@@ -180,7 +181,8 @@ def compare(
     from depthrt_benchmarks.bench.frames import parse_size
     from depthrt_benchmarks.bench.pairs import Rules
 
-    outputs.check(markdown, None, overwrite=overwrite)
+    read = [Path(text) for text in (base, head, model) if text is not None]
+    outputs.check(markdown, None, overwrite=overwrite, sources=read, history=history)
     outputs.check_tracking(track)
     setting = Setting(
         provider,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,6 +149,7 @@ def compare_texts(
     from depthrt_benchmarks.bench.earlier import compare_with_earlier
 
     check_rules(rules)
+    check_setting(setting)
     if head.endswith(".json"):
         raise UsageError(f"{head}: HEAD is measured now; give the earlier JSON as BASE")
     if base.endswith(".json"):
@@ -214,6 +216,7 @@ def compare(
         UsageError: a size or batch that one of both does not take.
     """
     check_rules(rules)
+    check_setting(setting)
     threads = setting.threads or usable_cores()
     runners: list[Local | Remote] = []
     facts: list[dict[str, Any]] = []
@@ -248,9 +251,26 @@ def check_rules(rules: Rules) -> None:
     """
     if not 0 < rules.alpha < 0.5:
         raise UsageError(f"--confidence {1 - rules.alpha:g} must lie between 0.5 and 1")
-    if not rules.margin >= 0:
-        raise UsageError(f"--margin {rules.margin:g} must not be below 0")
-    if rules.fail_above is not None and not rules.fail_above >= 1:
+    if not 0 <= rules.margin < math.inf:
+        raise UsageError(f"--margin {rules.margin:g} must be a number, not below 0")
+    if rules.fail_above is not None and not 1 <= rules.fail_above < math.inf:
         raise UsageError(f"--fail-above {rules.fail_above:g} must be at least 1: 1.05 allows 5%")
-    if not rules.limit_s > 0:
-        raise UsageError(f"--seconds {rules.limit_s:g} must be above 0")
+    if not 0 < rules.limit_s < math.inf:
+        raise UsageError(f"--seconds {rules.limit_s:g} must be a number above 0")
+
+
+def check_setting(setting: Setting) -> None:
+    """Refuse what a whole frame cannot heed: it is one picture, as it was filmed.
+
+    Raises:
+        UsageError: a batch or a size beside ``frame``.
+    """
+    given = {
+        f"--batch {setting.batch}": setting.batch != 1,
+        f"--size {'x'.join(map(str, setting.size or ()))}": setting.size is not None,
+    }
+    wrong = [option for option, said in given.items() if said]
+    if setting.what == "frame" and wrong:
+        raise UsageError(
+            f"--frame runs one picture as it was filmed: leave out {' and '.join(wrong)}"
+        )

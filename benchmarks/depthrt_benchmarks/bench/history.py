@@ -16,6 +16,7 @@ from typing import Any
 from depthrt.errors import UsageError, WriteError
 from depthrt.sinks.base import partial_name, put_in_place
 
+FILES = ("history.json", "benchmark.json")
 _KEPT = 1000
 
 
@@ -26,7 +27,7 @@ def add(folder: Path, document: dict[str, Any]) -> None:
         UsageError: the history that is there is no list; it is left as it is.
         WriteError: the folder cannot be written.
     """
-    place = folder / "history.json"
+    place, newest = (folder / name for name in FILES)
     entries = _read(place)
     stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
     revision = os.environ.get("GITHUB_SHA", "")
@@ -35,7 +36,7 @@ def add(folder: Path, document: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in (
             (place, entries[-_KEPT:]),
-            (folder / "benchmark.json", custom_smaller_is_better(document)),
+            (newest, custom_smaller_is_better(document)),
         ):
             partial = partial_name(path)
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

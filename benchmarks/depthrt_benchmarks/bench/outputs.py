@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from depthrt.errors import UsageError, WriteError
+from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.models import find_model
-from depthrt.sinks.base import check_target, partial_name, put_in_place
+from depthrt.sinks.base import partial_name, put_in_place
 from depthrt_benchmarks.bench.compare import Comparison
 from depthrt_benchmarks.bench.earlier import read_json
+from depthrt_benchmarks.bench.history import FILES
 from depthrt_benchmarks.bench.report import (
     machine_line,
     markdown,
@@ -20,19 +21,34 @@ from depthrt_benchmarks.bench.report import (
     sections,
 )
 from depthrt_benchmarks.environment import environment
+from depthrt_benchmarks.targets import check_targets
 from depthrt_calibration import tracking
 
 
-def check(markdown_file: Path | None, html: Path | None, *, overwrite: bool) -> None:
+def check(
+    markdown_file: Path | None,
+    html: Path | None,
+    *,
+    overwrite: bool,
+    sources: Sequence[Path] = (),
+    history: Path | None = None,
+) -> None:
     """Refuse reports that cannot be written, before anything is measured.
 
+    Args:
+        sources: files that must survive.
+        history: the folder of the history, whose files are its own.
+
     Raises:
-        TargetError: a file that exists or cannot be written.
+        TargetError: a file that exists or cannot be written, or is also another output.
         UsageError: an HTML page without what draws its plots.
     """
-    for target in (markdown_file, html):
-        if target is not None:
-            check_target(target, overwrite=overwrite)
+    check_targets({"--markdown": markdown_file, "--html": html}, overwrite=overwrite,
+                  sources=sources)  # fmt: skip
+    if markdown_file is not None and history is not None:
+        own = [(history / name).resolve() for name in FILES]
+        if markdown_file.resolve() in own:
+            raise TargetError(f"--markdown {markdown_file} is a file of --history: give another")
     if html is not None:
         from importlib.util import find_spec
 

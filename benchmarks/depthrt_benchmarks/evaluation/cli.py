@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from depthrt.errors import EXIT_INTERRUPTED, AccuracyGateError
-
-if TYPE_CHECKING:
-    from depthrt_benchmarks.evaluation.job import Outcome
+from depthrt.errors import EXIT_INTERRUPTED
 
 app = typer.Typer(add_completion=False)
 
@@ -171,17 +168,21 @@ def evaluate(
     Examples: `depthrt eval depthrt-s sets/ --report out.html`,
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
     """
-    from depthrt.sinks.base import check_target
     from depthrt_benchmarks.evaluation.datasets import ReadOptions
+    from depthrt_benchmarks.evaluation.gate import check_gate, gate
     from depthrt_benchmarks.evaluation.job import Job, execute
     from depthrt_benchmarks.evaluation.outputs import whole_document, write_outputs
     from depthrt_benchmarks.evaluation.protocol import Choices
     from depthrt_benchmarks.evaluation.table import show
+    from depthrt_benchmarks.targets import check_targets
     from depthrt_calibration import tracking
 
-    for target in (output, table, report):
-        if target is not None:
-            check_target(target, overwrite=overwrite)
+    check_gate(max_abs_rel, datasets)
+    check_targets(
+        {"--output": output, "--csv": table, "--report": report},
+        overwrite=overwrite,
+        sources=[Path(place) for place in (model, *datasets, *(compare or []))],
+    )
     if track is not None:
         tracking.check(track)
     choices = Choices(
@@ -229,21 +230,7 @@ def evaluate(
 
         files = tuple(path for path in (table, report) if path is not None)
         log(track, outcome, whole_document(outcome), files)
-    _gate(outcome, max_abs_rel)
-
-
-def _gate(outcome: Outcome, most: float | None) -> None:
-    """Refuse a model that errs more than allowed; models it is compared with do not count."""
-    from depthrt_benchmarks.evaluation.statistics import means
-
-    first = outcome.models[0]["model"]
-    for found in outcome.evaluations:
-        value = means(found.measured)["abs_rel"].value
-        if most is not None and found.model == first and value > most:
-            raise AccuracyGateError(
-                f"AbsRel of {found.model} on {found.dataset} is {value:.4f}, more than the "
-                f"{most:g} allowed by --max-abs-rel"
-            )
+    gate(outcome, max_abs_rel)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,7 +163,8 @@ def read_table(path: Path) -> list[Evaluation]:
     """The evaluations of a table that :func:`write_table` wrote, to be compared with.
 
     Raises:
-        SourceError: it is no such table.
+        SourceError: it is no such table, or has an image of a model on a set twice, as where two
+            sets of one name were written to it.
     """
     found: dict[tuple[str, str], Evaluation] = {}
     try:
@@ -172,11 +174,20 @@ def read_table(path: Path) -> list[Evaluation]:
                 if key not in found:
                     found[key] = Evaluation(*key, "", line["protocol"], [])
                 figures = {k: float(line[k]) for k in _FIGURES if line[k]}
-                found[key].rows.append(Row(line["image"], "", line["skipped"], metrics=figures))
+                valid = int(line["valid_pixels"])
+                found[key].rows.append(
+                    Row(line["image"], "", line["skipped"], valid, metrics=figures)
+                )
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise SourceError(
             f"{path} is no table of images of `depthrt eval --csv` ({error})"
         ) from error
     if not found:
         raise SourceError(f"{path} holds no image")
+    for key, evaluation in found.items():
+        image, count = Counter(row.name for row in evaluation.rows).most_common(1)[0]
+        if count > 1:
+            raise SourceError(
+                f"{path} has {image} of {key[1]} {count} times: it was written of sets of one name"
+            )
     return list(found.values())

@@ -14,6 +14,7 @@ from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_da
 from depthrt_benchmarks.evaluation.document import Comparison, read_table
 from depthrt_benchmarks.evaluation.findings import findings
 from depthrt_benchmarks.evaluation.journal import Journal, journal_key
+from depthrt_benchmarks.evaluation.names import distinct_names
 from depthrt_benchmarks.evaluation.protocol import Choices, choose, doubts
 from depthrt_benchmarks.evaluation.run import Evaluation, Progress, Task, evaluate, limit
 from depthrt_benchmarks.evaluation.statistics import compare
@@ -85,9 +86,10 @@ def execute(job: Job, progress: Progress) -> Outcome:
         raise UsageError(f"--max-images {job.max_images} is less than 1")
     clips = [place for place in job.datasets if is_clip(place)]
     folders = [Path(place) for place in job.datasets if place not in clips]
-    sets = [d for path in folders for d in open_datasets(path, job.layout, job.reading)]
+    sets = _apart([d for path in folders for d in open_datasets(path, job.layout, job.reading)])
+    clip_names = distinct_names([Path(c).name for c in clips], [Path(c) for c in clips])
     tables = [Path(other) for other in job.against if other.endswith(".csv")]
-    earlier = [found for path in tables for found in read_table(path)]
+    earlier = [found for path in tables for found in _earlier(path, sets)]
     names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
     models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
     labels = _labels(models)
@@ -101,10 +103,35 @@ def execute(job: Job, progress: Progress) -> Outcome:
         ]
         others = [e for e in earlier if e.dataset == dataset.name]
         outcome.comparisons += [_comparison(found[0], other) for other in (*found[1:], *others)]
-    for clip in clips:
+    for clip, name in zip(clips, clip_names, strict=True):
         for model, label in zip(models, labels, strict=True):
-            outcome.clips.append(evaluate_clip(model, label, clip, job.max_images, progress))
+            measured = evaluate_clip(model, label, clip, job.max_images, progress)
+            outcome.clips.append(replace(measured, source=name))
     return outcome
+
+
+def _apart(sets: Sequence[Dataset]) -> list[Dataset]:
+    """The sets, each by a name of its own."""
+    names = distinct_names([s.name for s in sets], [s.place for s in sets])
+    return [replace(s, name=name) for s, name in zip(sets, names, strict=True)]
+
+
+def _earlier(path: Path, sets: Sequence[Dataset]) -> list[Evaluation]:
+    """What a table holds of these sets.
+
+    Raises:
+        SourceError: it is no table of images.
+        UsageError: it holds none of the sets.
+    """
+    found, names = read_table(path), {dataset.name for dataset in sets}
+    known = [evaluation for evaluation in found if evaluation.dataset in names]
+    if sets and not known:
+        held = ", ".join(dict.fromkeys(evaluation.dataset for evaluation in found))
+        raise UsageError(
+            f"--compare {path} is of {held}, but here {', '.join(sorted(names))} is measured: "
+            "name the sets as for the table"
+        )
+    return known
 
 
 def _one(
@@ -118,7 +145,8 @@ def _one(
 ) -> Evaluation:
     protocol = choose(model.spec, dataset.customs, job.choices)
     task = Task(model, label, protocol, job.video)
-    extent = [f"video {job.video}", dataset.layout, repr(job.reading)]
+    place = str(dataset.place.resolve())
+    extent = [f"video {job.video}", dataset.layout, repr(job.reading), dataset.name, place]
     journal = Journal.open(journal_key(model, job.threads, list(dataset.items), protocol, extent))
     outcome.journals.append(journal)
     if job.fresh:
@@ -158,7 +186,22 @@ def _comparison(first: Evaluation, second: Evaluation) -> Comparison:
     images = max((d.images for d in differences), default=0)
     if images < len(first.measured):
         warnings.append(f"{images} of {len(first.measured)} images were measured for both")
+    other = _other_truth(first, second)
+    if other:
+        warnings.append(
+            f"{len(other)} images have other valid pixels (first: {other[0]}): it seems that they "
+            "are of two sets"
+        )
     return Comparison(first.dataset, first.model, second.model, differences, warnings)
+
+
+def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
+    """Images of one name whose truth has not as many valid pixels, by one range and crop."""
+    ranges = {e.protocol.partition(";")[2] for e in (first, second)}
+    if len(ranges) > 1:
+        return []
+    valid = {row.name: row.valid for row in second.measured}
+    return [row.name for row in first.measured if valid.get(row.name, row.valid) != row.valid]
 
 
 def _labels(models: Sequence[DepthModel]) -> list[str]:

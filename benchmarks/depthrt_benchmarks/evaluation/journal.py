@@ -14,14 +14,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
 
+import cv2
+import numpy as np
+
 from depthrt.errors import WriteError
 from depthrt.model import DepthModel
+from depthrt.session import import_onnxruntime
 from depthrt.tuned import cache_folder
 from depthrt_benchmarks.evaluation.datasets import Item
 from depthrt_benchmarks.evaluation.protocol import Protocol
 
 _SCHEMA = 1
-_PACKAGES = ("depthrt", "numpy", "opencv-python", "onnxruntime")
 
 
 def journal_folder() -> Path:
@@ -45,7 +48,7 @@ def journal_key(
         parts,
         [item.name for item in items],
         files,
-        [_version(name) for name in _PACKAGES],
+        measuring_versions(),
     ]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()
@@ -57,6 +60,18 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     except OSError:
         return path.name, -1, -1
     return path.name, facts.st_size, facts.st_mtime_ns
+
+
+def measuring_versions() -> list[str]:
+    """What computes the figures, by the modules themselves: wheels have more than one name."""
+    onnxruntime = import_onnxruntime()
+    return [
+        f"depthrt {_version('depthrt')}",
+        f"numpy {np.__version__}",
+        f"opencv {cv2.__version__}",
+        f"onnxruntime {onnxruntime.__version__}",
+        *onnxruntime.get_available_providers(),
+    ]
 
 
 def _version(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         check_crop(self.crop)
-        if not 0 < self.min_depth_m < self.max_depth_m:
+        if not 0 < self.min_depth_m < self.max_depth_m < math.inf:
             raise UsageError(
                 f"--min-depth {self.min_depth_m:g} and --max-depth {self.max_depth_m:g}: both are "
                 "metres, 0 < min < max"

@@ -18,7 +18,7 @@ from depthrt_benchmarks.evaluation.measure import Row, aligned_map, measure, vie
 from depthrt_benchmarks.evaluation.predict import predict
 from depthrt_benchmarks.evaluation.protocol import Protocol
 from depthrt_benchmarks.evaluation.reading import read_ahead, with_neighbours
-from depthrt_benchmarks.evaluation.tae import reprojection_error
+from depthrt_benchmarks.evaluation.tae import Intrinsics, reprojection_error
 from depthrt_calibration.alignment import Fit, Moments
 
 
@@ -27,6 +27,7 @@ class _Frame:
     item: Item
     depth_m: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    camera: Intrinsics | None  # at the size of the depth map
 
 
 def has_poses(dataset: Dataset) -> bool:
@@ -66,7 +67,8 @@ def second_pass(
             seen, line = view(pair, protocol), fits[item.sequence]
             output = predict(model, seen.image, protocol.flip)
             depth_m = aligned_map(output, seen, model.spec.kind, protocol, line)
-            frame = _Frame(item, depth_m.astype(np.float32), seen.valid)
+            camera = None if item.camera is None else item.camera.at(*pair.depth_m.shape)
+            frame = _Frame(item, depth_m.astype(np.float32), seen.valid, camera)
             errors = _errors(earlier, frame)
             earlier = frame
             if f"sequence {item.name}" in journal.entries:
@@ -105,7 +107,7 @@ def _errors(earlier: _Frame | None, later: _Frame) -> list[float] | None:
     """AbsRel of each frame's depth moved into the other: forth and back."""
     if earlier is None or earlier.item.sequence != later.item.sequence:
         return None
-    first, second, camera = earlier.item.pose, later.item.pose, later.item.camera
+    first, second, camera = earlier.item.pose, later.item.pose, later.camera
     if first is None or second is None or camera is None:
         return None
     if earlier.depth_m.shape != later.depth_m.shape:

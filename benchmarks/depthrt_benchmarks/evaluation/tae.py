@@ -19,15 +19,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ASPECT_TOLERANCE = 0.02
+
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera in pixels of the depth map; the middle of the first pixel is (0, 0)."""
+    """A pinhole camera in pixels; the middle of the first pixel is (0, 0).
+
+    ``width``, ``height``: of the picture that it is given for; None: of the depth map.
+    """
 
     fx: float
     fy: float
     cx: float
     cy: float
+    width: int | None = None
+    height: int | None = None
+
+    def at(self, height: int, width: int) -> Intrinsics:
+        """The same camera for a picture of this size, which shows the same view.
+
+        Edges of pixels are scaled, not their middles: the first one begins at -0.5.
+        """
+        if self.width is None or self.height is None:
+            return self
+        across, down = width / self.width, height / self.height
+        cx, cy = (self.cx + 0.5) * across - 0.5, (self.cy + 0.5) * down - 0.5
+        return Intrinsics(self.fx * across, self.fy * down, cx, cy, width, height)
+
+    def is_of_shape(self, height: int, width: int) -> bool:
+        """Whether width over height of a picture is the camera's, to 2%."""
+        if self.width is None or self.height is None:
+            return True
+        return abs(width / height / (self.width / self.height) - 1) <= _ASPECT_TOLERANCE
 
 
 def pose_matrix(

@@ -168,7 +168,14 @@ def test_an_earlier_json_stands_for_its_model(
         (("bench", "{model}", "--accuracy", "missing.json"), "missing.json"),
         (("bench", "compare", "{model}", "missing.onnx"), "missing.onnx"),
         (("bench", "compare", "{model}", "{model}", "--fail-above", "0.5"), "--fail-above"),
+        (("bench", "compare", "{model}", "{model}", "--fail-above", "nan"), "--fail-above"),
+        (("bench", "compare", "{model}", "{model}", "--fail-above", "inf"), "--fail-above"),
+        (("bench", "compare", "{model}", "{model}", "--seconds", "inf"), "--seconds"),
+        (("bench", "compare", "{model}", "{model}", "--margin", "inf"), "--margin"),
         (("bench", "compare", "{model}", "{model}", "--confidence", "1"), "--confidence"),
+        (("bench", "compare", "{model}", "{model}", "--confidence", "nan"), "--confidence"),
+        (("bench", "compare", "{model}", "{model}", "--frame", "--batch", "4"), "--batch 4"),
+        (("bench", "compare", "{model}", "{model}", "--frame", "--size", "64x64"), "--size 64x64"),
         (("bench", "compare", "{model}", "{model}", "--model", "x"), "--model"),
         (("bench", "compare", "{model}", "{python}"), "environment"),
         (("bench", "compare", "missing.json", "{model}"), "missing.json"),
@@ -181,6 +188,43 @@ def test_mistakes_are_one_sentence(
     done = command(*given)
     assert done.code == 2
     assert word in done.complaint
+
+
+def test_two_outputs_of_one_place(
+    command: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("bench", model, "--html", "same", "--markdown", "./same")
+    assert done.code == 2
+    assert "are one file" in done.complaint
+    record = ("--history", ".", "--markdown", tmp_path / "history.json")
+    taken = command("bench", "compare", model, model, *record)
+    assert taken.code == 2
+    assert "is a file of --history" in taken.complaint
+    assert list(tmp_path.iterdir()) == [model]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bench", "{model}", "--html"),
+        ("bench", "{model}", "--markdown"),
+        ("bench", "compare", "{model}", "{model}", "--markdown"),
+    ],
+)
+def test_no_report_destroys_a_folder_or_the_model(
+    command: Command, model: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    kept = tmp_path / "results/kept.txt"
+    kept.parent.mkdir()
+    kept.write_text("work of months")
+    before = (kept.read_text(), model.read_bytes())
+    for place in (kept.parent, model):
+        given = [word.format(model=model) for word in arguments]
+        done = command(*given, place, "--overwrite")
+        assert done.code == 2, place
+        assert str(place) in done.complaint
+    assert (kept.read_text(), model.read_bytes()) == before
 
 
 def test_a_provider_that_is_not_there_is_5(command: Command, model: Path) -> None:

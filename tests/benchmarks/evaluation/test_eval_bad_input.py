@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from clips import Clip, write_clip
 from commands import Command
 from depthrt.spec import METADATA_KEY
 from labelled import grey_picture, write_picture, write_png16, write_set
@@ -155,6 +156,9 @@ def test_a_metric_model_that_gives_millimetres(command: Command, tmp_path: Path)
         (("{model}", "{folder}", "--crop", "middle"), "--crop middle is not known"),
         (("{model}", "{folder}", "--align", "depth-lsq"), "tiny gives inverse depth"),
         (("{model}", "{folder}", "--min-depth", "9"), "0 < min < max"),
+        (("{model}", "{folder}", "--max-depth", "inf"), "0 < min < max"),
+        (("{model}", "{folder}", "--depth-scale", "0"), "--depth-scale 0"),
+        (("{model}", "{folder}", "--far", "inf"), "--far inf"),
         (("{model}", "{empty}"), "none of the known layouts"),
         (("{model}", "{folder}/nowhere"), "there is no dataset at"),
         (("{folder}/no.onnx", "{folder}"), "no model file at"),
@@ -203,3 +207,73 @@ def test_a_crop_that_is_larger_than_the_images(
     done = command("eval", model_path, write_set(tmp_path / "desk"), "--crop", "kitti-benchmark")
     assert done.code == 2
     assert "000000: an image of 48x64 cannot be cut to KITTI's 352x1216" in done.complaint
+
+
+@pytest.mark.parametrize("most", ["nan", "inf", "-inf", "0", "-0.1"])
+def test_a_gate_that_could_not_fail(
+    command: Command, model_path: Path, tmp_path: Path, most: str
+) -> None:
+    done = command("eval", model_path, write_set(tmp_path / "desk", 1), f"--max-abs-rel={most}")
+    assert done.code == 2
+    assert "--max-abs-rel" in done.complaint
+    assert done.out == ""
+
+
+def test_a_gate_that_nothing_is_measured_for(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(frames=3))
+    done = command("eval", model_path, clip, "--max-abs-rel", 0.5)
+    assert (done.code, done.out) == (2, "")
+    assert "--max-abs-rel needs a labelled set" in done.complaint
+    folder = write_set(tmp_path / "desk", 3, wrong=0.2)
+    assert command("eval", model_path, clip, folder, "--max-abs-rel", 0.5).code == 0
+    assert command("eval", model_path, clip, folder, "--max-abs-rel", 0.001).code == 3
+
+
+@pytest.mark.parametrize(
+    ("outputs", "pair"),
+    [
+        (("-o", "same", "--csv", "same"), ("--output", "--csv")),
+        (("-o", "same", "--report", "./same"), ("--output", "--report")),
+        (("--csv", "x/../same", "--report", "same"), ("--csv", "--report")),
+        (("-o", "a.partial.json", "--csv", "a.json"), ("--output", "--csv")),
+    ],
+)
+def test_two_outputs_of_one_place(
+    command: Command,
+    model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    outputs: tuple[str, ...],
+    pair: tuple[str, str],
+) -> None:
+    folder = write_set(tmp_path / "desk", 1)
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = command("eval", model_path, folder, *outputs)
+    assert done.code == 2
+    assert "are one file" in done.complaint
+    assert all(option in done.complaint for option in pair)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["desk", "x"]
+
+
+@pytest.mark.parametrize("option", ["-o", "--csv", "--report"])
+def test_no_output_destroys_a_folder_or_what_is_read(
+    command: Command, model_path: Path, tmp_path: Path, option: str
+) -> None:
+    desk = write_set(tmp_path / "desk", 1)
+    (tmp_path / "results").mkdir()
+    kept = tmp_path / "results/kept.txt"
+    kept.write_text("work of months")
+    table = tmp_path / "table.csv"
+    assert command("eval", model_path, desk, "--csv", table).code == 0
+    before = {path: path.read_bytes() for path in (kept, table, model_path)}
+    for place in (tmp_path / "results", desk, table, model_path):
+        done = command(
+            "eval", model_path, desk, "--compare", table, option, place, "--overwrite"
+        )  # fmt: skip
+        assert done.code == 2, place
+        assert str(place) in done.complaint
+    assert {path: path.read_bytes() for path in before} == before
+    assert (desk / "dataset.json").is_file()

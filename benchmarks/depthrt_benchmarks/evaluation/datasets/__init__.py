@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -47,19 +48,23 @@ def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list
     if not place.exists():
         raise SourceError(f"there is no dataset at {place}")
     if layout is not None:
-        return [_OPEN[layout](place, options)]
+        return [_open(layout, place, options)]
     found = detect(place)
     inside = [p for p in sorted(place.iterdir()) if p.is_dir()] if place.is_dir() else []
     known = [(p, kind) for p in inside if (kind := detect(p)) is not None]
     mixed = found in _AT_ANY_DEPTH and any(kind != found for _, kind in known)
     if found is not None and not mixed:
-        return [_OPEN[found](place, options)]
+        return [_open(found, place, options)]
     if not known:
         raise SourceError(
             f"{place} has none of the known layouts ({', '.join(LAYOUTS)}): say which by --layout, "
             "or lay it out as rgb/NAME.jpg and depth/NAME.png"
         )
-    return [_OPEN[kind](p, options) for p, kind in known]
+    return [_open(kind, p, options) for p, kind in known]
+
+
+def _open(layout: str, place: Path, options: ReadOptions) -> Dataset:
+    return replace(_OPEN[layout](place, options), place=place)
 
 
 def detect(place: Path) -> str | None:

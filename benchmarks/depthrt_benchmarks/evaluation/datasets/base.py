@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import SourceError
+from depthrt.errors import SourceError, UsageError
 from depthrt.frame import RgbImage
 from depthrt_benchmarks.evaluation.protocol import Customs
 from depthrt_benchmarks.evaluation.tae import Intrinsics
@@ -34,7 +35,7 @@ class Item:
     - ``read``: reads it;
     - ``sequence``: the name of the video it is a frame of, in order; empty for single images;
     - ``pose``: camera to world, 4,4, where known;
-    - ``camera``: intrinsics at the size of the depth map, where known.
+    - ``camera``: intrinsics, where known, at the size of the depth map or of one they name.
     """
 
     name: str
@@ -50,7 +51,8 @@ class Dataset:
     """A labelled set.
 
     - ``layout``: which reader made it; ``customs``: how it is usually evaluated;
-    - ``warnings``: what was wrong with it, in sentences.
+    - ``warnings``: what was wrong with it, in sentences;
+    - ``place``: the folder or file it was opened from.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Dataset:
     items: Sequence[Item]
     customs: Customs
     warnings: tuple[str, ...] = field(default=())
+    place: Path = Path()
 
     @property
     def is_sequence(self) -> bool:
@@ -71,11 +74,20 @@ class ReadOptions:
 
     - ``depth_scale``: metres of one unit of the depth files;
     - ``near_m``, ``far_m``: clip planes of a game's depth buffer.
+
+    Raises:
+        UsageError: one that is not above 0, or not finite.
     """
 
     depth_scale: float | None = None
     near_m: float | None = None
     far_m: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {"--depth-scale": self.depth_scale, "--near": self.near_m, "--far": self.far_m}
+        for option, value in given.items():
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{option} {value:g} is not a number of metres above 0")
 
 
 def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str, ...]:

@@ -1,14 +1,20 @@
 """The project's own layout: ``rgb/NAME.jpg``, ``depth/NAME.png`` and ``dataset.json``.
 
 ``dataset.json``: ``depth_unit_m`` (metres of one unit), ``min_depth_m``, ``max_depth_m``; and,
-where known, ``invalid`` (values that mean unknown), ``intrinsics`` (fx, fy, cx, cy, width, height)
-and ``fps`` (the pairs are frames of a video, in order). ``poses.txt``, if there: ``frame tx ty tz
-qx qy qz qw``, camera to world, metres.
+where known, ``invalid`` (values that mean unknown, or one alone), ``intrinsics`` and ``fps`` (the
+pairs are frames of a video, in order). ``poses.txt``, if there: ``frame tx ty tz qx qy qz qw``,
+camera to world, metres.
+
+``intrinsics``: ``fx``, ``fy``, ``cx``, ``cy`` in pixels, the middle of the first pixel at (0, 0).
+With ``width`` and ``height`` they are for a picture of that size and are scaled to the depth map's;
+without, they are for the depth map.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +32,19 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import read_depth, read_number_lines
+from depthrt_benchmarks.evaluation.datasets.files import (
+    read_depth,
+    read_number_lines,
+    read_values,
+)
 from depthrt_benchmarks.evaluation.protocol import Customs
 from depthrt_benchmarks.evaluation.tae import Intrinsics, pose_matrix
 
 LAYOUT = "dataset-json"
 INDEX = "dataset.json"
 _PICTURES = (".jpg", ".jpeg", ".png")
+_RANGE = ("depth_unit_m", "min_depth_m", "max_depth_m")
+_PIXELS = ("fx", "fy", "cx", "cy")
 
 
 def is_here(folder: Path) -> bool:
@@ -40,34 +52,48 @@ def is_here(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What ``dataset.json`` says; ``min_depth_m`` to ``max_depth_m`` is the range evaluated."""
+
+    unit_m: float
+    min_depth_m: float
+    max_depth_m: float
+    invalid: tuple[float, ...] = ()
+    camera: Intrinsics | None = None
+    is_video: bool = False
+
+
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     """Open it.
 
     Raises:
-        SourceError: ``dataset.json`` lacks something, or there is no pair.
+        SourceError: ``dataset.json`` lacks something or says nonsense, or there is no pair.
     """
-    facts = _facts(folder / INDEX)
-    unit_m = options.depth_scale or float(facts["depth_unit_m"])
-    invalid = tuple(float(v) for v in facts.get("invalid", ()))
+    facts = read_facts(folder / INDEX)
+    unit_m = options.depth_scale or facts.unit_m
+    name = folder.resolve().name
     pictures = sorted(p for p in (folder / "rgb").glob("*") if p.suffix.lower() in _PICTURES)
     poses = _poses(folder / "poses.txt")
-    camera, sequence = _camera(facts), folder.name if facts.get("fps") else ""
+    sequence = name if facts.is_video else ""
     items, missing = [], []
     for picture in pictures:
         depth = folder / "depth" / f"{picture.stem}.png"
         if not depth.is_file():
             missing.append(f"rgb/{picture.name}")
             continue
-        read = partial(_read, picture, depth, unit_m, invalid)
-        files = (picture, depth)
-        items.append(Item(picture.stem, files, read, sequence, poses.get(picture.stem), camera))
+        read = partial(_read, picture, depth, unit_m, facts.invalid)
+        pose = poses.get(picture.stem)
+        items.append(Item(picture.stem, (picture, depth), read, sequence, pose, facts.camera))
     require_items(items, folder, "rgb/NAME.jpg with depth/NAME.png")
+    if facts.camera is not None:
+        _check_shape(folder / INDEX, facts.camera, items[0].files[1])
     return Dataset(
-        folder.resolve().name,
+        name,
         LAYOUT,
         items,
         # The figures published for these sets resize by OpenCV's bilinear.
-        Customs(float(facts["min_depth_m"]), float(facts["max_depth_m"]), resize="half-pixel"),
+        Customs(facts.min_depth_m, facts.max_depth_m, resize="half-pixel"),
         missing_warning(missing, "depth/NAME.png", len(pictures)),
     )
 
@@ -76,23 +102,80 @@ def _read(picture: Path, depth: Path, unit_m: float, invalid: tuple[float, ...])
     return Pair(read_image(picture), read_depth(depth, unit_m, invalid))
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> Facts:
+    """Read and check ``dataset.json``.
+
+    Raises:
+        SourceError: it cannot be read, lacks a number, or has one that means nothing.
+    """
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("depth_unit_m", "min_depth_m", "max_depth_m"):
-            float(facts[key])
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        unit_m, low_m, high_m = (float(content[key]) for key in _RANGE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{path} does not say depth_unit_m, min_depth_m and max_depth_m as numbers ({error})"
         ) from error
-    return dict(facts)
+    if not 0 < unit_m < math.inf:
+        raise SourceError(f"{path} says depth_unit_m {unit_m:g}: give metres above 0")
+    invalid, camera = content.get("invalid", []), content.get("intrinsics")
+    return Facts(
+        unit_m,
+        low_m,
+        high_m,
+        _invalid(invalid, path),
+        None if camera is None else _camera(camera, path),
+        bool(content.get("fps")),
+    )
 
 
-def _camera(facts: dict[str, Any]) -> Intrinsics | None:
-    given = facts.get("intrinsics")
-    if not isinstance(given, dict) or not {"fx", "fy", "cx", "cy"} <= given.keys():
-        return None
-    return Intrinsics(*(float(given[key]) for key in ("fx", "fy", "cx", "cy")))
+def _invalid(given: Any, path: Path) -> tuple[float, ...]:
+    """Values that mean unknown: a list of numbers, or one alone."""
+    values = given if isinstance(given, list) else [given]
+    if not all(map(_is_number, values)):
+        raise SourceError(
+            f'{path} says "invalid": {_short(given)}: give a number or a list of them'
+        )
+    return tuple(map(float, values))
+
+
+def _camera(given: Any, path: Path) -> Intrinsics:
+    """Fx, fy, cx, cy in pixels of a picture of width x height, or of the depth map."""
+    content = given if isinstance(given, dict) else {}
+    numbers: list[Any] = [content.get(key) for key in _PIXELS]
+    sides = [content[key] for key in ("width", "height") if content.get(key) is not None]
+    if (
+        not all(map(_is_number, (*numbers, *sides)))
+        or not all(number > 0 for number in numbers[:2])
+        or not all(side >= 1 and side % 1 == 0 for side in sides)
+        or len(sides) == 1
+    ):
+        raise SourceError(
+            f'{path} says "intrinsics": {_short(given)}: give fx, fy (above 0), cx, cy in pixels '
+            "and, both or neither, the width and height of the picture that they are for"
+        )
+    fx, fy, cx, cy = map(float, numbers)
+    return Intrinsics(fx, fy, cx, cy, *map(int, sides))
+
+
+def _check_shape(index: Path, camera: Intrinsics, depth: Path) -> None:
+    """Refuse a camera of another shape than the depth maps: no scaling brings them together."""
+    try:
+        height, width = read_values(depth).shape
+    except SourceError:  # said when its turn comes
+        return
+    if not camera.is_of_shape(height, width):
+        raise SourceError(
+            f"{index} gives intrinsics for {camera.width}x{camera.height}, but {depth.name} is "
+            f"{width}x{height}, of another shape: give those of the depth maps"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:80]
 
 
 def _poses(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -53,7 +53,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(name, (picture, depth, mask), read))
     require_items(items, folder, "NAME.png with NAME_depth.npy and NAME_depth_mask.npy")
     warnings = missing_warning(missing, "depth or mask", len(pictures))
-    name = "DIODE" if folder.name not in ("indoors", "outdoor") else f"DIODE {folder.name}"
+    part = folder.resolve().name
+    name = f"DIODE {part}" if part in ("indoors", "outdoor") else "DIODE"
     return Dataset(name, LAYOUT, items, Customs(0.6, 350.0), warnings)
 
 

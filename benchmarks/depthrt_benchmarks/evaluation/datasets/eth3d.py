@@ -44,8 +44,9 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     Raises:
         SourceError: there is no pair.
     """
-    depths = {_key(p): p for p in folder.rglob(f"{_DEPTHS}/*.JPG")}
-    pictures = sorted(folder.rglob(f"{_PICTURES}/*.JPG"))
+    root = folder.resolve()  # the folder itself may be the scene that gives its name
+    depths = {_key(p): p for p in root.rglob(f"{_DEPTHS}/*.JPG")}
+    pictures = sorted(root.rglob(f"{_PICTURES}/*.JPG"))
     items, missing = [], []
     for picture in pictures:
         scene, name = _key(picture)

@@ -97,7 +97,8 @@ def _camera(path: Path) -> tuple[Intrinsics | None, NDArray[np.float64] | None]:
     numbers = np.frombuffer(content, "<f8", offset=4)
     matrix, world_to_camera = numbers[:9].reshape(3, 3), np.eye(4)
     world_to_camera[:3] = numbers[9:].reshape(3, 4)
-    camera = Intrinsics(*(float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))))
+    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    camera = Intrinsics(fx, fy, cx, cy)
     return camera, np.asarray(np.linalg.inv(world_to_camera), np.float64)
 
 

@@ -1,0 +1,55 @@
+"""Versions are known whatever wheel brought onnxruntime."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import onnxruntime
+import pytest
+
+from depthrt_benchmarks.environment import environment
+from depthrt_benchmarks.evaluation.journal import measuring_versions
+
+real = importlib.metadata.version
+
+
+def installed_as(monkeypatch: pytest.MonkeyPatch, wheel: str) -> None:
+    """As where onnxruntime's wheel has this name alone, in version 1.99."""
+
+    def version(name: str) -> str:
+        if name.startswith("onnxruntime"):
+            if name != wheel:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return "1.99"
+        return real(name)
+
+    for module in ("environment", "evaluation.journal"):
+        monkeypatch.setattr(f"depthrt_benchmarks.{module}.version", version)
+
+
+@pytest.mark.parametrize(
+    ("wheel", "expected"),
+    [
+        ("onnxruntime", {"onnxruntime": "1.99"}),
+        ("onnxruntime-gpu", {"onnxruntime-gpu": "1.99"}),
+        ("onnxruntime-openvino", {"onnxruntime-openvino": "1.99"}),
+        ("onnxruntime-directml", {"onnxruntime": onnxruntime.__version__}),
+    ],
+)
+def test_results_name_a_version(
+    monkeypatch: pytest.MonkeyPatch, wheel: str, expected: dict[str, str]
+) -> None:
+    installed_as(monkeypatch, wheel)
+    versions = environment()["versions"]
+    assert {k: v for k, v in versions.items() if k.startswith("onnxruntime")} == expected
+
+
+def test_another_onnxruntime_is_another_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_as(monkeypatch, "onnxruntime-gpu")
+    now = measuring_versions()
+    assert f"onnxruntime {onnxruntime.__version__}" in now
+    monkeypatch.setattr(onnxruntime, "__version__", "99.0")
+    assert measuring_versions() != now
+    monkeypatch.undo()
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["OtherProvider"])
+    assert measuring_versions()[-1] == "OtherProvider"
