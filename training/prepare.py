@@ -9,6 +9,9 @@ One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, sho
 times `TARGET_SCALE`), a valid mask (bool, H,W) and the target's horizon: its value at infinite
 distance, NaN where that is unknown. Ground truth is brought to the teacher's scale image by image,
 so that all sources share one range.
+
+What is in the cache already is kept. A note beside each file says what it was made from
+(`NAME.origin.json`): where that is not what is asked for now, nothing is written.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +29,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from origin import (
+    Origin,
+    differences,
+    hash_of_file,
+    hash_of_pictures,
+    read_note,
+    write_note,
+)
 from stereo import match_stereo
 from student import Student
 from teacher import ByteImage, FloatMap, Teacher
@@ -47,6 +59,23 @@ RENDERED = {
     "indoor": ("room", "desk", "floor", "corridor"),
     "outdoor": ("street", "park"),
 }
+
+
+@dataclass(frozen=True)
+class Source:
+    """Folders, how samples are made of them, and which network gives labels or their scale."""
+
+    folders: tuple[Path, ...]
+    build: Callable[[], Iterator[Sample]]
+    labels: str = "none"
+
+    def origin(self) -> Origin:
+        """What the samples depend on."""
+        return {
+            "folders": ", ".join(str(folder.resolve()) for folder in self.folders),
+            "pictures": hash_of_pictures(self.folders),
+            "labels": self.labels,
+        }
 
 
 def read_rgb(file: Path) -> ByteImage:
@@ -169,8 +198,8 @@ def _on_teacher_scale(
     yield small, target, keep, label_middle - scale * middle
 
 
-def write_cache(file: Path, samples: Iterator[Sample]) -> int:
-    """Write one source; returns its number of samples."""
+def write_cache(file: Path, samples: Iterator[Sample], origin: Origin) -> int:
+    """Write one source and the note of its origin; returns its number of samples."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     count = 0
     for rgb, target, valid, horizon in samples:
@@ -181,36 +210,67 @@ def write_cache(file: Path, samples: Iterator[Sample]) -> int:
         count += 1
     unfinished = file.with_suffix(".partial.npz")
     np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+    write_note(file, origin)
     unfinished.replace(file)
     return count
 
 
+def refusal(file: Path, origin: Origin) -> str:
+    """One sentence where the file was made from something else; else empty."""
+    kept = read_note(file) if file.exists() else None
+    what = "" if kept is None else differences(kept, origin)
+    if not what:
+        return ""
+    return (
+        f"{file} differs from what is asked for in {what}: name another --work or delete the file"
+    )
+
+
+def labels_of(student: Path | None, layout: bool) -> str:
+    """Which network labels what has no ground truth: the teacher or the student's weights."""
+    if student is None:
+        return "teacher"
+    return f"student {hash_of_file(student)}" + (", teacher's layout" if layout else "")
+
+
 def sources_of(
-    data: Path, rendered: list[Path], teacher: Teacher, student: Student | None = None
-) -> dict[str, Callable[[], Iterator[Sample]]]:
+    data: Path,
+    rendered: list[Path],
+    teacher: Teacher,
+    student: Student | None = None,
+    labels: str = "teacher",
+) -> dict[str, Source]:
     """The sources of the recipe, by name.
 
-    What has no ground truth is labelled by the student if there is one.
+    What has no ground truth is labelled by the student if there is one; labels: see `labels_of`.
     """
 
     def by_teacher(rgb: ByteImage) -> FloatMap:
         return teacher.label(rgb) * TARGET_SCALE
 
     label = student.label if student else by_teacher
-    sources: dict[str, Callable[[], Iterator[Sample]]] = {
-        "photographs": lambda: pseudo_labelled(photographs(data / "images"), label),
-        "driving": lambda: pseudo_labelled(photographs(data / "images_driving"), label),
-        "clips": lambda: pseudo_labelled(clip_frames(data / "video"), label),
-        "tum_fr1_rpy": lambda: rgbd_pairs(data / "rgbd/tum_fr1_rpy", teacher),
-        "aims_lab": lambda: rgbd_pairs(data / "rgbd/aims_lab", teacher),
+
+    def unlabelled(folder: Path, images: Callable[[Path], Iterator[ByteImage]]) -> Source:
+        return Source((folder,), lambda: pseudo_labelled(images(folder), label), labels)
+
+    def camera(folder: Path) -> Source:
+        return Source((folder,), partial(rgbd_pairs, folder, teacher), "teacher")
+
+    sources = {
+        "photographs": unlabelled(data / "images", photographs),
+        "driving": unlabelled(data / "images_driving", photographs),
+        "clips": unlabelled(data / "video", clip_frames),
+        "tum_fr1_rpy": camera(data / "rgbd/tum_fr1_rpy"),
+        "aims_lab": camera(data / "rgbd/aims_lab"),
     }
     for name in STEREO:
-        shifted = name in SHIFTED
-        sources[name] = partial(stereo_pairs, data / "stereo" / name, teacher, shifted)
+        folder = data / "stereo" / name
+        build = partial(stereo_pairs, folder, teacher, name in SHIFTED)
+        sources[name] = Source((folder,), build, "teacher")
     if rendered:
         for name, kinds in RENDERED.items():
             folders = [folder / kind for folder in rendered for kind in kinds]
-            sources[f"rendered_{name}"] = partial(rendered_pairs, folders)
+            sources[f"rendered_{name}"] = Source(tuple(folders), partial(rendered_pairs, folders))
     return sources
 
 
@@ -237,12 +297,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.layout and not options.student:
         parser.error("--layout says how a --student labels; name its weights")
-    sources: dict[str, Callable[[], Iterator[Sample]]] = {}
+    sources: dict[str, Source] = {}
     for item in options.own:
         name, _, folder = item.partition("=")
         if not (Path(folder) / "dataset.json").is_file():
             parser.error(f"--own {item}: {folder or 'no folder'} holds no dataset.json")
-        sources[name] = partial(rgbd_pairs, Path(folder), None)
+        sources[name] = Source((Path(folder),), partial(rgbd_pairs, Path(folder), None))
     if not sources:
         if options.data is None:
             parser.error("name the data folder by --data or DEPTHRT_DATA")
@@ -250,13 +310,22 @@ def main() -> None:
         student = None
         if options.student:
             student = Student(options.student, teacher if options.layout else None)
-        sources = sources_of(options.data, options.rendered, teacher, student)
+        labels = labels_of(options.student, options.layout)
+        sources = sources_of(options.data, options.rendered, teacher, student, labels)
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    for name, build in sources.items():
-        file = cache / f"{name}.npz"
-        if not file.exists():
-            print(f"{name}: {write_cache(file, build())} samples", flush=True)
+    files = {name: cache / f"{name}.npz" for name in sources}
+    origins = {name: source.origin() for name, source in sources.items()}
+    for name, file in files.items():
+        if sentence := refusal(file, origins[name]):
+            parser.exit(2, f"{parser.prog}: {sentence}\n")
+    for name, file in files.items():
+        if file.exists():
+            unknown = "" if read_note(file) else ", of unknown origin"
+            print(f"{name}: kept from before{unknown}", flush=True)
+        else:
+            count = write_cache(file, sources[name].build(), origins[name])
+            print(f"{name}: {count} samples", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python training/train.py --config training/config.toml --work WORK
 
-Resumes from WORK/<run>/last.pt when it is there. Writes WORK/<run>/best.safetensors (EMA weights
+Resumes from WORK/<run>/last.pt when it is there and of the same configuration and start weights
+(stages may have become longer). Writes WORK/<run>/best.safetensors (EMA weights
 of the best validation) and WORK/<run>/log.jsonl. `--quick` is a run of about two minutes.
 """
 
@@ -15,6 +16,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -26,6 +28,7 @@ from cache import Sample, Split, load_cache
 from data import Batch, training_batch, validation_batch
 from losses import depth_loss, invariant_error
 from network import NATIVE_SIZE, DepthNet, normalise
+from origin import Origin, differences, hash_of_file, hash_of_text
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from recipe import Config, rate_at, read_config, stage_at
 from rounded import predict
@@ -35,6 +38,24 @@ HAS_BFLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 """Without the instructions for it bfloat16 is emulated, and several times slower than float32."""
 
 
+class OtherRunError(Exception):
+    """The checkpoint belongs to another run than the one that is asked for."""
+
+
+def run_origin(config: Config, start: Path | None) -> Origin:
+    """What a run is made from: all of the configuration but how many images its stages see.
+
+    A run may be lengthened while it is under way (`recipe.rate_at`).
+    """
+    recipe = asdict(config)
+    for stage in recipe["stages"]:
+        del stage["images"]
+    return {
+        "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
+        "start weights": hash_of_file(start) if start else "ImageNet's encoder",
+    }
+
+
 class Trainer:
     """Network, its moving average, optimiser and progress: all that a checkpoint holds."""
 
@@ -42,6 +63,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.folder = folder
+        self.origin = run_origin(config, start)
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -121,17 +143,24 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": (self.step, self.images, self.seconds, self.best),
+            "origin": self.origin,
         }
         partial = self.folder / "last.partial"
         torch.save(state, partial)
         partial.replace(self.folder / "last.pt")
 
     def resume(self) -> None:
-        """Continue from last.pt if it is there."""
+        """Continue from last.pt if it is there; one that does not say its origin is trusted.
+
+        Raises:
+            OtherRunError: it was made with another configuration or from other weights.
+        """
         file = self.folder / "last.pt"
         if not file.exists():
             return
         state = torch.load(file, weights_only=True)
+        if what := differences(state.get("origin", self.origin), self.origin):
+            raise OtherRunError(f"{self.folder} holds a run of other {what}: name another --run")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -215,7 +244,13 @@ def main() -> None:
     folder: Path = options.work / (options.run + ("-quick" if options.quick else ""))
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, folder, options.start)
-    trainer.resume()
+    try:
+        trainer.resume()
+    except OtherRunError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    if trainer.step >= config.steps:
+        print(f"{folder}: finished already; name another --run to train anew")
+        return
     trainer.run(load_cache(options.work / "cache", list(config.sources)))
 
 

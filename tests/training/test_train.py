@@ -94,4 +94,5 @@ def test_a_quick_run_improves_on_its_start_and_goes_on_where_it_stopped(tmp_path
     assert means[1] < 0.8 * means[0], judged.stdout
     assert "photographs" not in judged.stdout, "labels of networks choose nothing"
     again = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
-    assert again.stdout == "", "a finished run has nothing left to do"
+    assert again.stdout.endswith("finished already; name another --run to train anew\n")
+    assert len(again.stdout.splitlines()) == 1, "a finished run has nothing left to do"

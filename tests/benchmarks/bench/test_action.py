@@ -100,6 +100,30 @@ def test_a_missing_model_is_said(repository: Path) -> None:
     assert step(repository, MODEL="models/gone.onnx")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "installed"), [("", f"{ROOT}[cpu,bench]"), ("dr[gpu]", "dr[gpu]")]
+)
+def test_the_action_installs_its_own_checkout_unless_told(
+    tmp_path: Path, asked: str, installed: str
+) -> None:
+    action = yaml.safe_load((ACTION / "action.yml").read_text())
+    (install,) = (s for s in action["runs"]["steps"] if "INSTALL" in s.get("env", {}))
+    (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", install["run"]],
+        env={
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+            "GITHUB_ACTION_PATH": str(ACTION),
+            "INSTALL": asked or action["inputs"]["install"]["default"],
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["-m", "pip", "install", "-q", installed]
+
+
 def test_the_action_hands_every_input_to_its_steps() -> None:
     action = yaml.safe_load((ACTION / "action.yml").read_text())
     used = json.dumps(action["runs"])
