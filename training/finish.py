@@ -25,7 +25,6 @@ from safetensors import safe_open
 from evaluate import PROTOCOL, evaluate, five_sets, network_predictor
 from recipe import Config, read_config
 from teacher import Teacher
-from train import HAS_BFLOAT16
 from weights_file import load_weights, save_weights
 
 NAME = "depthrt-s"
@@ -48,7 +47,7 @@ def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]
         "seed": config.seed,
         "sources": config.sources,
         "device": f"CPU, {os.cpu_count()} cores",
-        "arithmetic": "bfloat16 autocast" if HAS_BFLOAT16 else "float32",
+        "arithmetic": checkpoint.get("arithmetic", "not recorded"),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

@@ -204,6 +204,7 @@ class Trainer:
         if errors["score"] < self.best:
             self.best = errors["score"]
             metadata = {name: str(value) for name, value in line.items()}
+            metadata["arithmetic"] = "bfloat16 autocast" if HAS_BFLOAT16 else "float32"
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)
 
