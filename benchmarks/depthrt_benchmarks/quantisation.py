@@ -238,6 +238,7 @@ def _accuracy(spec: ModelSpec, plain: Path, auto: Path, data: Path) -> dict[str,
                             session.run(["depth"], {"image": f.sample.pixels[None]})[0][0],
                             f,
                             spec.kind,
+                            spec.unit,
                         )
                         for f in frames
                     ]

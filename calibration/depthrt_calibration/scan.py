@@ -16,6 +16,7 @@ from depthrt.preparation import prepare
 from depthrt.sources import Selection, Source, SourceInfo, open_source
 from depthrt.spec import InputSpec
 from depthrt_calibration.feature import Feature, emptiness, feature
+from depthrt_calibration.frames import indices
 
 # What features and scene cuts see; the stored frame keeps its size.
 THUMBNAIL = InputSpec(108, 192, interpolation="area")
@@ -76,16 +77,19 @@ def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) 
         SourceError: nothing there, or nothing that can be read as pictures.
         UsageError: several videos by one name.
     """
-    share = max(1, limit // len(sources))
+    if limit < len(sources):
+        sources = [sources[number] for number in indices(len(sources), limit)]
+    share = limit // len(sources)
     scene = -1
     for source in sources:
         opened = open_source(source)
         parts, left = spans(opened.info), share
         read: int | None = opened.info.frame_count if len(parts) == 1 else _LONG
+        parts = [parts[number] for number in indices(len(parts), share)]
         stride = every or (_UNKNOWN_STRIDE if read is None else max(1, math.ceil(read / share)))
         for number, part in enumerate(parts):
             current = opened if part.is_whole else open_source(source, part)
-            room = math.ceil(left / (len(parts) - number))
+            room = math.ceil(left / (len(parts) - number))  # at least 1: a part gives no more
             for seen in _part(current, source, scene + 1, stride, room, counts):
                 scene = seen.scene
                 left -= 1

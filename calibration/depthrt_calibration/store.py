@@ -56,8 +56,7 @@ def check_folder(target: Path, sources: Sequence[str], *, overwrite: bool) -> No
         raise
     except OSError as error:  # a folder that may not be read, a name longer than names can be
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
-    for source in [*read, None]:
-        check_target(target, overwrite=overwrite, source=source)
+    check_target(target, overwrite=overwrite, sources=read, folder=True)
 
 
 class FrameFolder:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from depthrt.providers import AUTO_ORDER
 from depthrt.tuned import offered_providers
-from depthrt_calibration.frames import Sample
+from depthrt_calibration.frames import Sample, evenly
 from depthrt_calibration.labelled import Labelled, labelled_frames
+from depthrt_calibration.store import pixel_hash
 from depthrt_export.blocks import has_attention
 from depthrt_export.chosen_frames import Chosen
 from depthrt_export.convert import Made, proof_facts, source_name
@@ -32,6 +35,7 @@ from depthrt_export.verify import file_reference, prove
 _LABELLED_FRAMES = 32
 _TIMING_S = 3.0
 _TRANSFORMER_FRAMES = 16
+_ROUNDING = 1.01  # figures are kept to four digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +71,11 @@ def to_auto(
     machine = target(options.target)
     labelled = _labelled(network, options)
     with phases("float32 depth of the validation frames"):
-        judge = Judge.of(float_path, network.kind, held_out, labelled)
+        judge = Judge.of(float_path, network.kind, held_out, labelled, network.unit)
     truths = [f.sample for f in labelled]
     providers, lacking = other_providers(float_path) if machine.timed else ((), ())
-    settings = (machine, options.max_drop, _TIMING_S, network.kind, zero, *providers)
+    meaning = (network.kind, network.unit, network.input, *map(_truth, labelled))
+    settings = (machine, options.max_drop, _TIMING_S, *meaning, zero, *providers)
     key = search_key(made.model, [calibration, held_out, truths], settings)
     search = Search(
         Material(made.model, zero, calibration),
@@ -85,13 +90,16 @@ def to_auto(
     )
     with phases("search"):
         found = search.run()
-    facts = _facts(found, options, machine, len(calibration))
-    measured = {**made.measured, "search": facts}
+
+    def facts(of: Found) -> dict[str, Any]:
+        return {**made.measured, "search": _facts(of, options, machine, len(calibration))}
+
+    def float32_stays(of: Found) -> Auto:
+        notes = (*lacking, refusal(of))
+        return Auto(Made(made.model, made.proof, made.reference, (), facts(of), notes), of)
+
     if found.picked is None:
-        kept = Made(
-            made.model, made.proof, made.reference, (), measured, (*lacking, refusal(found))
-        )
-        return Auto(kept, found)
+        return float32_stays(found)
     with phases("make and prove the pick"):
         applied = search.make(found.picked)
         path = float_path.with_name("picked.onnx")
@@ -104,7 +112,14 @@ def to_auto(
             options.vary,
             provider=found.picked.provider,
         )
-    measured["fidelity"] = proof_facts(proof)
+        loss = judge.drop(path, found.picked.provider)
+    loss = proof.figures["mean_error"] if loss is None else loss
+    if not loss <= options.max_drop * _ROUNDING:
+        # What the journal says of it was measured under something else that its key does not know.
+        with suppress(OSError):
+            journal_place(place).unlink()
+        return float32_stays(replace(found, picked=None, disproved=(found.picked, loss)))
+    measured = {**facts(found), "fidelity": proof_facts(proof)}
     notes = (*lacking, *applied.notes, *explain(found))
     result = Made(
         applied.model,
@@ -133,13 +148,19 @@ def _few(calibration: list[Sample], model: onnx.ModelProto) -> list[Sample]:
     """All frames for convolutions; for a transformer, slow and calibrated by extremes, a few."""
     if not has_attention(model.graph):
         return calibration
-    return calibration[:: max(1, len(calibration) // _TRANSFORMER_FRAMES)][:_TRANSFORMER_FRAMES]
+    return evenly(calibration, _TRANSFORMER_FRAMES)
 
 
 def _labelled(network: DepthNetwork, options: ExportOptions) -> list[Labelled]:
     if options.dataset is None:
         return []
     return labelled_frames(options.dataset, _LABELLED_FRAMES, network.input)
+
+
+def _truth(frame: Labelled) -> tuple[object, ...]:
+    """What a figure against ground truth depends on beside the picture."""
+    depth = pixel_hash(np.ascontiguousarray(frame.depth_m).view(np.uint8))
+    return depth, frame.nearest_m, frame.farthest_m, frame.content
 
 
 def _facts(found: Found, options: ExportOptions, machine: Target, count: int) -> dict[str, Any]:

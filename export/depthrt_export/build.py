@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime as ort
 
 from depthrt.sinks.base import check_target
 from depthrt.spec import ModelSpec, Precision
-from depthrt_calibration.frames import Sample, sample_frames
+from depthrt_calibration.frames import evenly, sample_frames
 from depthrt_export.auto import to_auto
 from depthrt_export.chosen_frames import Chosen, chosen_frames
 from depthrt_export.convert import Made, proof_facts, source_name, to_half_precision, to_int8
@@ -38,7 +39,7 @@ from depthrt_export.verify import (
 
 PROOF_FRAMES = 8
 
-_PACKAGES = ("depthrt", "torch", "onnx", "onnxscript", "onnxruntime", "transformers")
+_PACKAGES = ("depthrt", "torch", "onnx", "onnxscript", "transformers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def build(
     if source.endswith(".onnx"):
         from depthrt_export.from_file import build_from_file
 
-        return build_from_file(Path(source), target, options, phases)
+        return build_from_file(Path(source), target, said, options, phases)
     check_target(target, overwrite=options.overwrite)
     with phases("load the network"):
         network = load_network(source, said)
@@ -105,7 +106,7 @@ def build(
                 network,
                 torch_reference(network, form),
                 work,
-                _spread(samples, PROOF_FRAMES),
+                evenly(samples, PROOF_FRAMES),
                 options.vary,
                 TOLERANCES["float32"],
             )
@@ -182,13 +183,9 @@ def _precision(options: ExportOptions) -> Precision:
     return "float32" if options.precision == "auto" else options.precision
 
 
-def _spread(samples: list[Sample], count: int) -> list[Sample]:
-    step = max(1, len(samples) // count)
-    return samples[::step][:count]
-
-
 def _packages() -> dict[str, str]:
-    found = {}
+    # By the module: the distribution may be called onnxruntime-gpu or onnxruntime-openvino.
+    found = {"onnxruntime": str(ort.__version__)}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

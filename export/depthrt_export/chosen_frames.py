@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from depthrt.errors import UsageError
 from depthrt.spec import InputSpec
 from depthrt_calibration.feature import emptiness
-from depthrt_calibration.frames import Sample, sample_frames, split
-from depthrt_calibration.overlap import overlap
+from depthrt_calibration.frames import Sample, sample_frames, split, split_end
+from depthrt_calibration.overlap import Shared, overlap
 from depthrt_export.options import ExportOptions
 
 CALIBRATION_FRAMES = 64
@@ -40,28 +40,54 @@ def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
         UsageError: too few frames, frames that show nothing or are far too small, or frames that
             are the same in both sets.
     """
-    name = options.precision
     judged = options.validate or (options.frames if options.calibration else None)
     if judged is None and not options.calibration:
         count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
         found = _seen(sample_frames(options.frames, count, spec), "--frames")
-        calibration, held_out = split(_large_enough(found, spec))
-        left_out = len(found) - len(calibration) - len(held_out)
+        large = _large_enough(found, spec)
+        calibration, held_out = _parted(large)
+        left_out = len(found) - len(large)
     else:
         source = options.calibration or options.frames
         seen = _seen(sample_frames(source, CALIBRATION_FRAMES, spec), "calibration")
         judging = _seen(sample_frames(judged, HELD_OUT_FRAMES, spec), "validation")
         calibration, held_out = _large_enough(seen, spec), _large_enough(judging, spec)
         left_out = len(seen) + len(judging) - len(calibration) - len(held_out)
-    if len(calibration) < FEWEST or not held_out:
-        raise UsageError(
-            f"{name} needs ranges from at least {FEWEST} frames, not {len(calibration)}: give a "
-            "video or more images as --frames"
-        )
+    _require_enough(calibration, held_out, options)
     unseen, note = _unseen(calibration, held_out)
     small = f"{left_out} frames left out as too small for the input" if left_out else ""
     notes = [small, note, _stretched([*calibration, *held_out], spec)]
     return Chosen(calibration, unseen, tuple(text for text in notes if text))
+
+
+def _parted(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """The frames of one source in two; pictures that are a video in a folder, as of a video."""
+    calibration, held_out = split(samples)
+    at_the_end = split_end(samples)
+    if len(at_the_end[0]) >= FEWEST and _alike(held_out, overlap(calibration, held_out)):
+        return at_the_end
+    return calibration, held_out
+
+
+def _require_enough(
+    calibration: Sequence[Sample], held_out: Sequence[Sample], options: ExportOptions
+) -> None:
+    if len(calibration) < FEWEST:
+        option = "--calibration" if options.calibration else "--frames"
+        raise UsageError(
+            f"{options.precision} needs ranges from at least {FEWEST} frames, not "
+            f"{len(calibration)}: give a video or more images as {option}"
+        )
+    if not held_out:
+        raise UsageError(
+            f"{options.precision} needs frames to judge it on, and there is none: give a video or "
+            "images as --validate"
+        )
+
+
+def _alike(held_out: Sequence[Sample], shared: Sequence[Shared]) -> bool:
+    """Whether too few validation frames are unlike the calibration frames."""
+    return len(held_out) - len(shared) < min(FEWEST_UNSEEN, len(held_out))
 
 
 def _seen(samples: list[Sample], role: str) -> list[Sample]:
@@ -85,7 +111,7 @@ def _unseen(calibration: Sequence[Sample], held_out: Sequence[Sample]) -> tuple[
         )
     labels = {s.validation for s in shared}
     kept = [s for s in held_out if s.label not in labels]
-    if len(kept) < min(FEWEST_UNSEEN, len(held_out)):
+    if _alike(held_out, shared):
         raise UsageError(
             f"{len(shared)} of {len(held_out)} validation frames look like calibration frames "
             f"({shared[0].validation} like {shared[0].calibration}): give other scenes as "

@@ -171,7 +171,7 @@ def export(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="int8: frames for the ranges; four fifths of --frames if not said.",
+            help="int8: frames for the ranges; else --frames, but for a fifth.",
             rich_help_panel=_PROOF,
         ),
     ] = None,

@@ -94,7 +94,7 @@ def to_int8(
         "method": "min-max" if recipe.percentile is None else f"percentile {recipe.percentile:g}",
         **proof_facts(proof),
         "provider": provider,
-        "latency_ratio": round(speed.latency_ms / speed.reference_ms, 3),
+        "latency_ratio": speed.ratio,
         "latency_ms": speed.latency_ms,
         "float32_latency_ms": speed.reference_ms,
     }

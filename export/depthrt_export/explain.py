@@ -19,6 +19,13 @@ def explain(found: Found) -> tuple[str, str, str]:
 def refusal(found: Found) -> str:
     """One sentence for when nothing fits: why, and the best candidates."""
     allowed = f"{found.limits.max_drop:.3g}"
+    if found.disproved is not None:
+        pick, loss = found.disproved
+        return (
+            f"{pick.name} was measured at a loss of {pick.loss:.3g}, but its proof gives "
+            f"{loss:.3g}, allowed {allowed}, so the float32 model was kept: run it again, all is "
+            "measured anew"
+        )
     near = sorted(
         (c for c in found.candidates if c.loss is not None),
         key=lambda c: (bool(c.refused), c.loss or 0.0),

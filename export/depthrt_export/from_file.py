@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import onnx
 from onnx import numpy_helper
 from torch import nn
 
-from depthrt.errors import ModelError, UsageError
+from depthrt.errors import InferenceError, ModelError, UsageError
+from depthrt.model import DepthModel
 from depthrt.sinks.base import check_target
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt_export.auto import to_auto
@@ -20,31 +20,42 @@ from depthrt_export.build import Report
 from depthrt_export.chosen_frames import chosen_frames
 from depthrt_export.convert import Made
 from depthrt_export.network import DepthNetwork, Normalisation
-from depthrt_export.options import ExportOptions
+from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases, peak_memory_bytes
-from depthrt_export.place import finish
+from depthrt_export.place import finish, write_model
 from depthrt_export.verify import file_reference, prove
 
 
-def build_from_file(source: Path, target: Path, options: ExportOptions, phases: Phases) -> Report:
+def build_from_file(
+    source: Path, target: Path, said: SourceOptions, options: ExportOptions, phases: Phases
+) -> Report:
     """Search for the fastest form of a depthrt float32 file and put it in place.
 
     Raises:
-        ModelError: no depthrt file, or one that is quantised already.
-        UsageError: anything but ``--precision auto`` was asked for.
+        ModelError: no depthrt file, one that is quantised already, or one that does not run.
+        UsageError: anything but ``--precision auto`` was asked for, or an option was given that
+            only a PyTorch network can follow.
     """
-    check_target(target, overwrite=options.overwrite, source=source)
+    check_target(target, overwrite=options.overwrite, sources=[source])
     if options.precision != "auto":
         raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
+    _refuse_unused(source, said, options)
     model, spec = open_float32(source)
+    _require_running(source)
     network = DepthNetwork(
-        nn.Identity(), spec.name, spec.kind, spec.input, Normalisation(), licence=spec.licence
+        nn.Identity(),
+        spec.name,
+        spec.kind,
+        spec.input,
+        Normalisation(),
+        unit=spec.unit,
+        licence=spec.licence,
     )
     with phases("read frames"):
         chosen = chosen_frames(options, spec.input)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
         work = Path(folder) / "float32.onnx"
-        shutil.copyfile(source, work)
+        write_model(model, work)
         proof = prove(network, file_reference(work), work, chosen.validation[:1])
         made = Made(model, proof, "float32", (), dict(spec.measured), ())
         auto = to_auto(network, made, pixel_zero(model), work, target, chosen, options, phases)
@@ -70,6 +81,35 @@ def build_from_file(source: Path, target: Path, options: ExportOptions, phases: 
     )
 
 
+def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) -> None:
+    """Refuse what would be ignored: the file says itself what its network is."""
+    changed = [f.name for f in dataclasses.fields(said) if getattr(said, f.name) != f.default]
+    if "kind" in changed and "unit" in changed:
+        changed.remove("unit")  # --kind metric says both
+    named = [name.replace("_", "-") for name in changed]
+    named += ["dynamic"] if options.vary else []
+    named += ["opset"] if options.opset != ExportOptions.opset else []
+    named += [] if options.rewrite else ["no-rewrite"]
+    if named:
+        raise UsageError(
+            f"{source} is an ONNX file, which nothing can be said of any more: leave out "
+            + ", ".join(f"--{name}" for name in named)
+        )
+
+
+def _require_running(path: Path) -> None:
+    """Load and run the file once, as a user does.
+
+    Raises:
+        ModelError: graph and spec do not fit together, or it does not run.
+    """
+    model = DepthModel.load(path, provider="cpu")
+    try:
+        model.warm_up()
+    except InferenceError as error:
+        raise ModelError(f"{path} does not run: {error}") from error
+
+
 def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
     """The graph and the spec of a depthrt file that nothing was quantised in.
 
@@ -85,7 +125,10 @@ def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
         raise ModelError(f"{path} is no depthrt model: export the PyTorch network instead")
-    spec = ModelSpec.from_json(metadata[METADATA_KEY])
+    try:
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     if spec.precision != "float32" or is_quantised(model.graph):
         raise ModelError(
             f"{path} is {spec.precision} already: quantise the float32 file, or export the network "

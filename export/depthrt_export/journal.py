@@ -8,13 +8,16 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime as ort
 
 from depthrt.errors import WriteError
+from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
 
 _SCHEMA = 2
@@ -28,14 +31,28 @@ def journal_place(target: Path) -> Path:
 def search_key(
     model: onnx.ModelProto, frames: Sequence[Sequence[Sample]], settings: Sequence[object]
 ) -> str:
-    """The hash of all that measurements depend on: graph, frames, settings, versions, machine."""
+    """The hash of all that measurements depend on: graph, frames, settings, code, machine."""
     digest = hashlib.sha256(model.SerializeToString(deterministic=True))
     for samples in frames:
         digest.update(b"frames")
         for sample in samples:
             digest.update(sample.pixels.tobytes())
-    facts = [*map(str, settings), version("onnxruntime"), version("onnx"), platform.node()]
+    # Not the distribution's version: onnxruntime comes under several names (-gpu, -openvino).
+    runtime = (ort.__version__, *ort.get_available_providers())
+    ours = (version("depthrt"), code_hash())
+    facts = [*map(str, settings), *runtime, version("onnx"), *ours, platform.node()]
     digest.update(json.dumps([_SCHEMA, *facts]).encode())
+    return digest.hexdigest()
+
+
+@cache
+def code_hash() -> str:
+    """The hash of the export's and the calibration's source: what they make changes with it."""
+    digest = hashlib.sha256()
+    for package in (Path(__file__).parent, Path(calibration.__file__).parent):
+        for file in sorted(package.rglob("*.py")):
+            digest.update(f"{package.name}/{file.relative_to(package)}\n".encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

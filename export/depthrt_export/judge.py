@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from depthrt.providers import SessionOptions
 from depthrt.session import open_session
-from depthrt.spec import Kind
+from depthrt.spec import Kind, Unit
 from depthrt_calibration.fidelity import spread
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.labelled import Labelled, absolute_relative_error
@@ -29,7 +29,7 @@ class Judge:
 
     - ``validation``: frames that calibration never saw; ``references``: float32 depth of them;
     - ``labelled``: frames with ground truth, none if not given; ``float_abs_rel``: AbsRel of
-      float32 on them.
+      float32 on them; ``unit``: of its depth, metres are judged as they are.
     """
 
     float_path: Path
@@ -38,6 +38,7 @@ class Judge:
     references: tuple[Map, ...]
     labelled: tuple[Labelled, ...] = ()
     float_abs_rel: float = 0.0
+    unit: Unit | None = None
 
     @classmethod
     def of(
@@ -46,15 +47,13 @@ class Judge:
         kind: Kind,
         validation: Sequence[Sample],
         labelled: Sequence[Labelled] = (),
+        unit: Unit | None = None,
     ) -> Judge:
         """Run the float32 file once over everything."""
         session = open_session(float_path, SessionOptions("cpu"))
         references = tuple(_run(session, s.pixels) for s in validation)
-        judge = cls(float_path, kind, tuple(validation), references, tuple(labelled))
-        if not labelled:
-            return judge
-        abs_rel = judge._abs_rel(session)
-        return cls(float_path, kind, judge.validation, references, judge.labelled, abs_rel)
+        judge = cls(float_path, kind, tuple(validation), references, tuple(labelled), unit=unit)
+        return replace(judge, float_abs_rel=judge._abs_rel(session)) if labelled else judge
 
     def errors(self, path: Path, count: int | None = None, provider: str = "cpu") -> list[float]:
         """Mean |difference| over the spread, of each of the first ``count`` frames.
@@ -79,7 +78,7 @@ class Judge:
 
     def _abs_rel(self, session: ort.InferenceSession) -> float:
         errors = [
-            absolute_relative_error(_run(session, frame.sample.pixels), frame, self.kind)
+            absolute_relative_error(_run(session, frame.sample.pixels), frame, self.kind, self.unit)
             for frame in self.labelled
         ]
         return float(np.mean(errors))

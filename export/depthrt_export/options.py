@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from depthrt.errors import UsageError
 from depthrt.spec import Interpolation, Kind, Resize, Unit
 
 Vary = Literal["batch", "size"]
 ExportPrecision = Literal["float32", "float16", "bfloat16", "int8", "auto"]
+
+_LARGEST = 16384  # pixels a side, as in the spec
 
 DEFAULT_OPSET = 20
 """The first opset whose Resize, Gelu and GridSample torch.onnx needs no detours for."""
@@ -86,7 +89,7 @@ def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:
 
     Keys are the names of :class:`SourceOptions` that describe the network (not ``checkpoint``,
     ``key``, ``trust_code``); ``kind`` may be ``inverse-depth``, ``depth`` or ``metric``; ``mean``
-    and ``std`` one number or three.
+    and ``std`` one number or three. None says nothing.
 
     Raises:
         UsageError: an unknown key or an unusable value; ``where`` names the place.
@@ -96,22 +99,28 @@ def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:
         "key",
         "trust_code",
     }
-    unknown = ", ".join(sorted(set(settings) - allowed))
+    unknown = ", ".join(sorted(map(str, set(settings) - allowed)))
     if unknown:
         raise UsageError(
             f"{where} holds unknown settings: {unknown} (known: {', '.join(sorted(allowed))})"
         )
-    values = dict(settings)
+    values = {key: _plain(value) for key, value in settings.items() if value is not None}
     if "kind" in values:
         kind, unit = parse_kind(str(values["kind"]), where)
         values["kind"] = kind
-        values.setdefault("unit", unit)
+        if unit is not None:
+            values.setdefault("unit", unit)
     for key in ("mean", "std"):
         if key in values:
             values[key] = _three(values[key], key, where)
     for key in ("size", "valid_range"):
-        if values.get(key) is not None:
+        if isinstance(values.get(key), list):
             values[key] = tuple(values[key])
+    if isinstance(values.get("resize"), str):
+        values["resize"] = values["resize"].replace("-", "_")
+    for key, value in values.items():
+        if key in _RULES and not _RULES[key][0](value):
+            raise UsageError(f"{where}: {key} is {_RULES[key][1]}, not {settings[key]!r}")
     return SourceOptions(**values)
 
 
@@ -148,10 +157,59 @@ def parse_three(text: str | None, option: str) -> tuple[float, float, float] | N
 
 
 def _three(value: Any, key: str, where: str) -> tuple[float, float, float]:
-    numbers = [value] if isinstance(value, (int, float)) else list(value)
+    numbers = value if isinstance(value, list) else [value]
+    if not all(_is_number(number) for number in numbers):
+        raise UsageError(f"{where}: {key} is one number or three, not {value!r}")
     if len(numbers) == 1:
         numbers *= 3
     if len(numbers) != 3:
         raise UsageError(f"{where}: {key} needs one number or three, not {len(numbers)}")
     red, green, blue = (float(number) for number in numbers)
     return red, green, blue
+
+
+def _plain(value: Any) -> Any:
+    """Python's own numbers and lists for tuples, arrays and tensors."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a finite number; True is none."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return usable and math.isfinite(cast("float", value))
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _LARGEST
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_side, value))
+
+
+def _is_range(value: object) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+    return pair and cast("tuple[float, float]", value)[0] < cast("tuple[float, float]", value)[1]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _one_of(names: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
+    return lambda value: value in names, f"one of {', '.join(names)}"
+
+
+_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "name": (_is_text, "a text"),
+    "licence": (lambda value: isinstance(value, str), "a text"),
+    "size": (_is_size, "(height, width) in whole pixels, such as (192, 320)"),
+    "multiple_of": (_is_side, "a whole number of pixels from 1 on"),
+    "scale": (_is_number, "a number, such as 1 / 255"),
+    "valid_range": (_is_range, "two numbers, the smaller first, such as (0.1, 80)"),
+    "unit": _one_of(get_args(Unit)),
+    "resize": _one_of(get_args(Resize)),
+    "interpolation": _one_of(get_args(Interpolation)),
+}

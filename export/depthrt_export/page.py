@@ -80,8 +80,8 @@ def _provenance(report: Report) -> str:
         for key in ("source", "checkpoint", "checkpoint_sha256")
         if key in facts
     ]
-    packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
-    return "\n".join([*lines, f"made with {packages}"])
+    packages = ", ".join(f"{name} {number}" for name, number in facts.get("packages", {}).items())
+    return "\n".join([*lines, f"made with {packages}"] if packages else lines)
 
 
 def _frame(frame: FrameProof, report: Report) -> str:

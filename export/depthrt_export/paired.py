@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,17 +17,19 @@ from depthrt.providers import SessionOptions
 from depthrt.session import open_session
 
 _WARM_UP = 2
-_FEWEST = 9
+_FEWEST = 9  # pairs, below which no interval is to be trusted
 _ENOUGH = 100
 _LOSER = 1.15
-_EXTENSION = 3.0  # times the time given, while it is open which of both is faster
+_ALPHA = 0.05  # how often the interval may miss the true ratio, all looks together
+_LOOKS = (0.3, 1.0, 2.0, 3.0)  # times the time given: the first for what clearly loses
 
 
 @dataclass(frozen=True)
 class Paired:
     """Time of one frame over the reference's: median of the ratios of pairs, and its interval.
 
-    ``low`` to ``high`` holds the true median with 95% confidence, whatever the distribution.
+    ``low`` to ``high`` holds the true median with 95% confidence, whatever the distribution, and
+    however early measuring was over.
     """
 
     ratio: float
@@ -77,42 +80,73 @@ def paired(
         batch = session.get_inputs()[0].shape[0]
         count = batch if isinstance(batch, int) else 1
         feeds.append({"image": np.repeat(image[None], count, axis=0)})
-    times_s: list[tuple[float, float]] = []
-    start_s = time.perf_counter()
-    while not _enough(times_s, (time.perf_counter() - start_s) / seconds):
+
+    def run_pair(number: int) -> tuple[float, float]:
         pair = [0.0, 0.0]
-        for i in (0, 1) if len(times_s) % 2 else (1, 0):
+        for i in (0, 1) if number % 2 else (1, 0):
             begin_s = time.perf_counter()
             sessions[i].run(["depth"], feeds[i])
             pair[i] = time.perf_counter() - begin_s
-        times_s.append((pair[0], pair[1]))
-    return summarise(times_s[_WARM_UP:])
+        return pair[0], pair[1]
+
+    return compare(run_pair, seconds)
 
 
-def summarise(times_s: list[tuple[float, float]]) -> Paired:
+def compare(
+    run_pair: Callable[[int], tuple[float, float]],
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Paired:
+    """Run pair after pair (``run_pair`` gets its number and gives the seconds of both) until sure.
+
+    Looking after every pair and stopping at the first clear interval would call one of two equals
+    faster in every tenth comparison. So the looks are at four times set beforehand, and each has a
+    quarter of the error (Bonferroni): stopping at any of them is as honest as waiting for the end.
+    A late look counts once, and nine pairs are run even where that takes longer.
+    """
+    times_s: list[tuple[float, float]] = []
+    start_s = clock()
+    due = list(_LOOKS)
+    while True:
+        times_s.append(run_pair(len(times_s)))
+        share = (clock() - start_s) / seconds
+        if share < due[0] or len(times_s) < _WARM_UP + _FEWEST:
+            continue
+        due = [at for at in due if at > share]
+        now = summarise(times_s[_WARM_UP:], _ALPHA / len(_LOOKS))
+        if not due or _sure(now, share):
+            return now
+
+
+def summarise(times_s: list[tuple[float, float]], alpha: float = _ALPHA) -> Paired:
     """The median of pairs of seconds, and the interval between two of its order statistics.
 
-    Ranks n/2 -+ 1.96 sqrt(n)/2, the normal approximation of the binomial (Conover, "Practical
-    Nonparametric Statistics", 3rd ed., 3.2).
+    It misses the true median at most ``alpha`` of the time, by the binomial distribution (Conover,
+    "Practical Nonparametric Statistics", 3rd ed., 3.2); of fewer pairs than that takes, it is from
+    the least to the greatest.
     """
     values = np.asarray(times_s, np.float64)
     ratios = np.sort(values[:, 0] / values[:, 1])
-    half = 0.98 * math.sqrt(len(ratios))
-    first = max(0, math.floor(len(ratios) / 2 - half))
+    first = _rank(len(ratios), alpha)
     low, high = ratios[first], ratios[len(ratios) - 1 - first]
     latency, reference = np.median(values, axis=0) * 1e3
     figures = [float(f"{v:.4g}") for v in (float(np.median(ratios)), low, high, latency, reference)]
     return Paired(figures[0], figures[1], figures[2], figures[3], figures[4], len(times_s))
 
 
-def _enough(times_s: list[tuple[float, float]], share: float) -> bool:
-    """``share``: of the time given."""
-    rounds = len(times_s) - _WARM_UP
-    if rounds < _FEWEST:
-        return False
-    if share >= _EXTENSION:
-        return True
-    now = summarise(times_s[_WARM_UP:])
+def _rank(count: int, alpha: float) -> int:
+    """The greatest k of which 2 P(B <= k) <= alpha, B binomial of ``count`` coins; at least 0."""
+    allowed = math.floor(Fraction(alpha) * 2 ** (count - 1))  # exact: no float holds 2 ** count
+    term, total, rank = 1, 1, 0
+    while total <= allowed:
+        term = term * (count - rank) // (rank + 1)
+        rank += 1
+        total += term
+    return max(0, rank - 1)
+
+
+def _sure(now: Paired, share: float) -> bool:
+    """Whether to stop at a look; ``share``: of the time given, which the ratio's digits are for."""
     if now.low > _LOSER:
         return True
-    return (share >= 1 or rounds >= _ENOUGH) and (now.faster or now.slower)
+    return (share >= 1 or now.rounds >= _ENOUGH) and (now.faster or now.slower)

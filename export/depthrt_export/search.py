@@ -57,7 +57,10 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search came to: the pick (None: float32 stays), all candidates, the front."""
+    """What a search came to: the pick (None: float32 stays), all candidates, the front.
+
+    ``disproved``: the pick that its proof spoke against, and the loss that it found.
+    """
 
     picked: Measured | None
     candidates: tuple[Measured, ...]
@@ -68,6 +71,7 @@ class Found:
     providers: tuple[str, ...]
     reused: int
     out_of_time: bool
+    disproved: tuple[Measured, float] | None = None
 
     @property
     def front(self) -> tuple[Measured, ...]:

@@ -21,7 +21,7 @@ Validate: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="SOURCE",
-        help="Unseen frames; else a fifth of --frames.",
+        help="Unseen frames; else a fifth of --frames, a video's last.",
         rich_help_panel=_PANEL,
     ),
 ]

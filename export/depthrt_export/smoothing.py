@@ -39,7 +39,9 @@ def smooth(
     work = onnx.ModelProto()
     work.CopyFrom(model)
     places = smoothable(work.graph)
-    peaks = _channel_peaks(work, [norm.output[0] for norm, _ in places], samples, late)
+    sizes = {i.name: i.dims[0] for i in work.graph.initializer if len(i.dims) == 1}
+    channels = {norm.output[0]: sizes[norm.input[1]] for norm, _ in places}
+    peaks = _channel_peaks(work, channels, samples, late)
     for norm, readers in places:
         _move(work.graph, norm, readers, peaks[norm.output[0]], alpha)
     remove_unread(work.graph)
@@ -47,8 +49,13 @@ def smooth(
 
 
 def smoothable(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, list[onnx.NodeProto]]]:
-    """Normalisations over the last axis that only products with constant weights read."""
+    """Normalisations over the last axis that only products with constant weights read.
+
+    Of any rank: tokens N,T,C of a transformer, pixels N,H,W,C of a channels-last convolution. Where
+    the axis is counted from the front, the rank has to be known.
+    """
     constants = {i.name: i for i in graph.initializer}
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in graph.value_info}
     outputs = {o.name for o in graph.output}
     found = []
     for norm in [n for n in graph.node if n.op_type == "LayerNormalization"]:
@@ -63,7 +70,8 @@ def smoothable(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, list[onnx.N
             for n in readers
         )
         scaled = norm.input[1] in constants and len(constants[norm.input[1]].dims) == 1
-        if plain and scaled and axis in (-1, 2) and name not in outputs:
+        last = axis == -1 or axis + 1 == ranks.get(norm.input[0], ranks.get(name))
+        if plain and scaled and last and name not in outputs:
             found.append((norm, readers))
     return found
 
@@ -96,27 +104,32 @@ def _replaced(graph: onnx.GraphProto, old: str, stem: str, values: NDArray[np.fl
 
 
 def _channel_peaks(
-    model: onnx.ModelProto, names: list[str], samples: Sequence[Sample], late: Late
+    model: onnx.ModelProto, channels: Mapping[str, int], samples: Sequence[Sample], late: Late
 ) -> Mapping[str, Array]:
-    """Greatest |value| of each channel on the frames, reduced inside the graph."""
-    if not names:
+    """Greatest |value| of each channel (the last axis) on the frames, reduced inside the graph.
+
+    ``channels``: how many each tensor has, by its name.
+    """
+    if not channels:
         return {}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     graph = watched.graph
     del graph.output[:]
-    graph.initializer.append(numpy_helper.from_array(np.array([0, 1], np.int64), "peak_axes"))
-    for name in names:
-        graph.node.append(helper.make_node("Abs", [name], [f"{name}.abs"]))
-        graph.node.append(
-            helper.make_node(
-                "ReduceMax", [f"{name}.abs", "peak_axes"], [f"{name}.peak"], keepdims=0
-            )
+    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "peak_axis"))
+    for name, count in channels.items():
+        size, flat, rows, peak = (
+            f"{name}.{part}" for part in ("rows_shape", "abs", "rows", "peak")
         )
-        graph.output.append(helper.make_tensor_value_info(f"{name}.peak", TensorProto.FLOAT, None))
+        shape = np.array([-1, count], np.int64)  # whatever the rank: pixels or tokens by channels
+        graph.initializer.append(numpy_helper.from_array(shape, size))
+        graph.node.append(helper.make_node("Abs", [name], [flat]))
+        graph.node.append(helper.make_node("Reshape", [flat, size], [rows]))
+        graph.node.append(helper.make_node("ReduceMax", [rows, "peak_axis"], [peak], keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, None))
     session = open_quietly(watched)
     peaks: list[Array] = []
     for batch in one_by_one(session, samples, late):
         values = session.run(None, {"image": batch})
         peaks = [np.maximum(a, b) for a, b in zip(peaks, values, strict=True)] if peaks else values
-    return dict(zip(names, peaks, strict=True))
+    return dict(zip(channels, peaks, strict=True))

@@ -44,13 +44,16 @@ def figure_texts(report: Report, name: str, form: str) -> tuple[str, str]:
 def facts(report: Report) -> list[str]:
     """One line each: the file, what it takes, what was done, what it cost."""
     spec = report.spec
-    varies = report.spec.provenance["varies"]
+    # A file of others may say less of itself.
+    varies = spec.provenance.get("varies", ())
+    opset = f", opset {spec.provenance['opset']}" if "opset" in spec.provenance else ""
+    frames = spec.measured.get("frames", {}).get("source", "")
     opened = f", {' and '.join(varies)} open" if varies else ""
     meaning = spec.kind.replace("_", " ") + (f" in {spec.unit}" if spec.unit else "")
     lines = [
-        f"{report.target}: {report.file_bytes / 1e6:.2f} MB, opset {spec.provenance['opset']}",
+        f"{report.target}: {report.file_bytes / 1e6:.2f} MB{opset}",
         f"uint8 RGB {spec.input.height}x{spec.input.width}{opened} -> {meaning}",
-        f"{len(report.proof.frames)} frames of {spec.measured['frames']['source']}",
+        f"{len(report.proof.frames)} frames" + (f" of {frames}" if frames else ""),
         *report.notes,
     ]
     for shape in report.proof.variations:

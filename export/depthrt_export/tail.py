@@ -75,8 +75,8 @@ def _convolve(
     weight = constants[conv.input[1]]
     if weight.shape[2:] == (1, 1):
         source = next((n for n in graph.node if conv.input[0] in n.output), None)
-        if source is None or source.op_type != "DequantizeLinear":
-            return False
+        if source is None or source.op_type != "DequantizeLinear" or any(_pads(conv)):
+            return False  # a product has no border to put padding on
         _as_product(graph, conv, constants)
         return True
     fitting = [b for b in _BLOCKS if all(side and side % b == 0 for side in shape[2:])]
@@ -125,7 +125,7 @@ def _in_blocks(
     if len(conv.input) > 2 and conv.input[2]:
         bias = np.repeat(constants[conv.input[2]], block * block)
         conv.input[2] = _constant(graph, f"{conv.name}.blocks_bias", bias)
-    pads = next((list(a.ints) for a in conv.attribute if a.name == "pads"), [0, 0, 0, 0])
+    pads = _pads(conv)
     del conv.attribute[:]
     for name, ints in (("kernel_shape", sides), ("strides", (block, block)), ("pads", pads)):
         conv.attribute.append(helper.make_attribute(name, list(ints)))
@@ -133,6 +133,10 @@ def _in_blocks(
     conv.output[0] = blocks
     laid = helper.make_node("DepthToSpace", [blocks], [result], blocks, blocksize=block)
     graph.node.insert(list(graph.node).index(conv) + 1, laid)
+
+
+def _pads(conv: onnx.NodeProto) -> list[int]:
+    return next((list(a.ints) for a in conv.attribute if a.name == "pads"), [0, 0, 0, 0])
 
 
 def _constant(graph: onnx.GraphProto, name: str, values: NDArray[np.float32]) -> str:

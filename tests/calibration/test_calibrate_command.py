@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from commands import Command
 from depthrt.sources import open_source, read_image
 from depthrt_calibration import collect as collecting
+from depthrt_calibration import scan as scanning
 from depthrt_calibration.store import pixel_hash
 
 SIZE = (72, 128)
@@ -135,6 +136,26 @@ def test_limit_and_every_bound_what_is_looked_at(
     arguments = ("calibrate", clip, "--count", 8, "--json", "--overwrite", "-o", tmp_path / "f")
     assert command(*arguments, "--limit", 40).document["considered"] == 33  # every 4th of 130
     assert command(*arguments, "--every", 5).document["considered"] == 26
+
+
+def test_the_limit_holds_for_many_pictures(tmp_path: Path, command: Command) -> None:
+    folder = write_images(tmp_path / "views", [picture(seed) for seed in range(30)])
+    sources = [folder / f"{n}.png" for n in range(30)]
+    arguments = ("--count", 8, "--limit", 10, "--json")
+    found = command("calibrate", *sources, "-o", tmp_path / "f", *arguments).document
+    assert found["considered"] == 10
+    names = {frame["name"] for frame in found["frames"]}
+    assert {"0.png", "29.png"} <= names  # of all, not of the first ten
+
+
+def test_the_limit_holds_for_a_long_video(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "_LONG", 96)  # two frames a part
+    arguments = ("-o", tmp_path / "f", "--count", 8, "--limit", 20, "--every", 1, "--json")
+    found = command("calibrate", clip, *arguments).document
+    assert found["considered"] == 20
+    assert max(frame["time_s"] for frame in found["frames"]) > 4  # of 5.2
 
 
 def test_the_summary_is_two_lines(clip: Path, tmp_path: Path, command: Command) -> None:

@@ -14,7 +14,7 @@ from depthrt.preparation import prepare
 from depthrt.sources import read_image
 from depthrt.spec import InputSpec
 from depthrt_calibration import frames as module
-from depthrt_calibration.frames import Sample, sample_frames, split
+from depthrt_calibration.frames import Sample, indices, sample_frames, split
 
 SPEC = InputSpec(16, 24)
 
@@ -28,9 +28,30 @@ def folder(tmp_path: Path) -> Path:
 
 def test_frames_are_spread_over_the_source(folder: Path) -> None:
     samples = sample_frames(str(folder), 3, SPEC)
-    assert [s.label for s in samples] == ["0.png#0", "3.png#3", "6.png#6"]
-    assert [int(s.pixels[0, 0, 0]) for s in samples] == [0, 60, 120]
+    assert [s.label for s in samples] == ["0.png#0", "4.png#4", "9.png#9"]
+    assert [int(s.pixels[0, 0, 0]) for s in samples] == [0, 80, 180]
     assert len(sample_frames(str(folder), 99, SPEC)) == 10
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "begin", "end"),
+    [(127, 64, [0, 2, 4], [124, 126]), (127, 80, [0, 1, 3], [124, 126]), (10, 64, [0, 1], [8, 9]),
+     (5, 1, [0], [0]), (1, 8, [0], [0]), (0, 8, [], [])],
+)  # fmt: skip
+def test_indices_go_from_the_first_to_the_last(
+    total: int, count: int, begin: list[int], end: list[int]
+) -> None:
+    found = indices(total, count)
+    assert found[: len(begin)] == begin
+    assert found[len(found) - len(end) :] == end
+    assert len(set(found)) == len(found) == min(total, count)
+    assert found == sorted(found)
+
+
+def test_a_picture_that_cannot_be_read_is_replaced_by_the_next(folder: Path) -> None:
+    (folder / "4.png").write_bytes(b"torn")
+    samples = sample_frames(str(folder), 3, SPEC)
+    assert [s.label for s in samples] == ["0.png#0", "5.png#5", "9.png#9"]
 
 
 def test_frames_are_prepared_as_everywhere(folder: Path) -> None:
@@ -58,6 +79,15 @@ def test_held_out_frames_are_never_calibrated_on(folder: Path) -> None:
         s.label for s in samples
     }
     assert len(calibration) == 8
+
+
+def test_of_a_video_the_end_is_held_out() -> None:
+    """Neighbours look alike: a held-out frame between two others would be no unseen one."""
+    samples = sample_frames(None, 20, SPEC)
+    assert [s.label for s in (samples[0], samples[-1])] == ["demo.mp4#0", "demo.mp4#143"]
+    calibration, held_out = split(samples)
+    assert held_out == samples[-4:]
+    assert calibration == samples[:14]  # two between are in neither
 
 
 def test_nothing_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,26 @@ def test_product_of_what_was_int8_gives_the_same() -> None:
     np.testing.assert_allclose(run(model), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_padding_of_a_1x1_convolution_stays() -> None:
+    constants = {
+        "scale": np.float32(0.02),
+        "middle": np.uint8(116),
+        "w": RANDOM.normal(size=(1, 3, 1, 1)).astype(np.float32),
+        "b": np.array([3.0], np.float32),
+        "one": np.array([1], np.int64),
+    }
+    nodes = [
+        node("DequantizeLinear", ["image", "scale", "middle"], ["x"], "pixels"),
+        node("Conv", ["x", "w", "b"], ["y"], "conv", pads=[1, 1, 1, 1]),
+        node("Squeeze", ["y", "one"], ["depth"], "squeeze"),
+    ]
+    model = made(nodes, constants, ["n", 26, 34])
+    assert lean_tail(model) == []
+    depth = run(model)
+    assert depth.shape == (2, 26, 34)
+    assert (depth[:, 0] == 3).all()  # the border sees the bias alone
+
+
 def test_exported_int8_has_a_lean_head(unet_int8: Report) -> None:
     graph = onnx.load(unet_int8.target).graph
     assert [n.name for n in graph.node if n.op_type == "DepthToSpace"] == ["head/Conv.in_blocks"]

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from depthrt.errors import UsageError
-from depthrt_calibration.frames import sample_frames, split
+from depthrt_calibration.frames import Sample, sample_frames, split
 from depthrt_export.blocks import blocks, constant_products
 from depthrt_export.build import Report, build
 from depthrt_export.convert import int8_recipe
@@ -98,6 +98,44 @@ def test_smoothing_is_exact_and_evens_channels(material: Material) -> None:
         return float(values.max() / np.median(values))
 
     assert unevenness(smoothed, after) < unevenness(material.model, norm) / 3
+
+
+@pytest.mark.parametrize("axis", [-1, 3, 2])
+def test_smoothing_of_a_channels_last_convolution(axis: int) -> None:
+    """N,H,W,C of a ConvNeXt block: one factor a channel, and the same result."""
+    random = np.random.default_rng(4)
+    scale = np.array([1, 1, 40, 1, 1, 1, 1, 1], np.float32)
+    constants = {
+        "kernel": random.normal(size=(8, 3, 4, 4)).astype(np.float32) / 255,
+        "scale": scale if axis != 2 else np.tile(scale, (6, 1)),
+        "bias": random.normal(size=8).astype(np.float32) if axis != 2 else np.zeros((6, 8), "f4"),
+        "weight": random.normal(size=(8, 1)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["x", "kernel"], ["y"], strides=[4, 4]),
+        helper.make_node("Transpose", ["y"], ["last"], perm=[0, 2, 3, 1]),
+        helper.make_node("LayerNormalization", ["last", "scale", "bias"], ["n"], "norm", axis=axis),
+        helper.make_node("MatMul", ["n", "weight"], ["depth"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "block",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 3, 16, 24])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["n", 4, 6, 1])],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+        value_info=[helper.make_tensor_value_info("last", TensorProto.FLOAT, ["n", 4, 6, 8])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    pixels = random.integers(0, 256, (2, 3, 16, 24), dtype=np.uint8)
+    smoothed, count = smooth(model, [Sample(image, "a") for image in pixels])
+    assert count == (axis != 2)  # over width and channels it is no matter of channels
+    np.testing.assert_allclose(run(smoothed, pixels), run(model, pixels), rtol=1e-4, atol=1e-4)
+    if count:
+        kept = {i.name: numpy_helper.to_array(i) for i in smoothed.graph.initializer}
+        after = kept[smoothed.graph.node[3].input[1]]
+        assert after.shape == (8,)
+        assert after.max() / np.median(after) < 20
 
 
 @pytest.mark.parametrize(

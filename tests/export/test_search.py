@@ -5,31 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from depthrt.errors import WriteError
+from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import Sample, sample_frames, split
-from depthrt_export.auto import other_providers
-from depthrt_export.build import build
+from depthrt_calibration.labelled import labelled_frames
+from depthrt_export.auto import _truth, other_providers
+from depthrt_export.build import _packages, build
 from depthrt_export.explain import explain, refusal
 from depthrt_export.from_file import open_float32, pixel_zero
 from depthrt_export.front_page import section, shapes, to_picture, to_svg
-from depthrt_export.journal import Journal, search_key
+from depthrt_export.journal import Journal, code_hash, search_key
 from depthrt_export.judge import Judge
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.paired import Paired, Timer, summarise
+from depthrt_export.paired import Paired, Timer
 from depthrt_export.paired import paired as timed_pairs
 from depthrt_export.pareto import Measured, front, pick
 from depthrt_export.phases import Phases
 from depthrt_export.recipes import Material
 from depthrt_export.search import Found, Limits, Search
 from depthrt_export.targets import TARGETS
+from labelled import write_set
+from models import SIZE, build_model
 from networks import collapsing
 
 NETWORK = f"{collapsing.__file__}:collapsing"
@@ -249,26 +255,6 @@ def test_front_and_pick() -> None:
     assert pick([by_accuracy, good], 0.05) == by_accuracy
 
 
-def test_ratio_is_of_pairs() -> None:
-    # Load that comes and goes hits both of a pair: each is twice as fast.
-    timed = summarise([(1.0, 2.0), (10.0, 20.0), (3.0, 6.0)])
-    assert (timed.ratio, timed.low, timed.high) == (0.5, 0.5, 0.5)
-    assert timed.faster
-
-
-def test_noise_on_single_frames_hides_no_gain() -> None:
-    # A third of the pairs is disturbed: quartiles reach beyond 1, the median's interval does not.
-    random = np.random.default_rng(1)
-    ratios = [0.76] * 42 + np.linspace(1.05, 1.6, 18).tolist()
-    timed = summarise([(float(r), 1.0) for r in ratios])
-    assert np.percentile(ratios, 75) > 1
-    assert timed.faster
-    assert (timed.ratio, timed.slower) == (0.76, False)
-    level = summarise([(float(r), 1.0) for r in random.normal(1.0, 0.1, 60)])
-    assert not level.faster
-    assert not level.slower
-
-
 def test_pairs_are_run_in_turn_until_it_is_decided(loud: Path) -> None:
     image = np.zeros((3, 64, 96), np.uint8)
     timed = timed_pairs(loud, loud, image, 0.05)
@@ -301,6 +287,59 @@ def test_key_depends_on_all_that_matters(loud: Path) -> None:
     }
     assert len(keys) == 3
     assert search_key(model, [[frame], [other]], [0.05]) in keys
+
+
+@pytest.mark.parametrize("unit", ["m", None])
+def test_metres_are_judged_as_they_are(unit: Unit | None, tmp_path: Path) -> None:
+    """The tiny model gives 50 and more, which is clamped to the 6 m of the set."""
+    model = build_model(tmp_path / "m.onnx")
+    truths = labelled_frames(write_set(tmp_path / "set", 2), 2, InputSpec(*SIZE))
+    judge = Judge.of(model, "depth", [truths[0].sample], truths, unit)
+    far = float(np.mean([np.mean((6 - t.depth_m) / t.depth_m) for t in truths]))
+    assert far > 3
+    if unit == "m":
+        assert judge.float_abs_rel == pytest.approx(far, rel=1e-3)
+    else:
+        assert judge.float_abs_rel < 0.2
+    assert judge.drop(model) == 0
+
+
+def test_key_depends_on_the_ground_truth(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", 1)
+    (plain,) = labelled_frames(folder, 1, InputSpec(*SIZE))
+    (other,) = labelled_frames(write_set(folder, 1, depth_unit_m=2e-4), 1, InputSpec(*SIZE))
+    assert _truth(plain) != _truth(other)
+    assert _truth(plain) == _truth(replace(plain))
+
+
+def test_key_depends_on_our_own_version_and_code(
+    loud: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, frames = onnx.load(loud), [[Sample(np.zeros((3, 4, 4), np.uint8), "a")]]
+    keys = {search_key(model, frames, [])}
+    with monkeypatch.context() as patch:
+        patch.setattr("depthrt_export.journal.version", lambda name: "9.9")
+        keys.add(search_key(model, frames, []))
+    with monkeypatch.context() as patch:
+        patch.setattr("depthrt_export.journal.code_hash", lambda: "other")
+        keys.add(search_key(model, frames, []))
+    assert len(keys) == 3
+    assert len(code_hash()) == 64
+
+
+def test_onnxruntime_under_another_name(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheels of the extras gpu and openvino are no distribution called onnxruntime."""
+    real = Distribution.from_name
+
+    def from_name(name: str) -> Distribution:
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(Distribution, "from_name", from_name)
+    assert len(search_key(onnx.load(loud), [], [])) == 64
+    assert _packages()["onnxruntime"] == ort.__version__
+    assert open_float32(loud)[1].provenance["packages"]["onnxruntime"] == ort.__version__
 
 
 def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +15,14 @@ from commands import Command
 from depthrt.errors import UsageError
 from depthrt.model import DepthModel
 from depthrt.spec import InputSpec
+from depthrt_calibration.frames import sample_frames
+from depthrt_calibration.ranges import Ranges
+from depthrt_export import recipes
 from depthrt_export.build import Report
 from depthrt_export.chosen_frames import chosen_frames
 from depthrt_export.options import ExportOptions
 from depthrt_export.search_options import parse_seconds, parse_share
+from networks import small_unet
 
 
 @pytest.fixture
@@ -119,9 +125,81 @@ def test_gate_that_nothing_passes(
     assert model.spec.measured["search"]["recipe"] == "float32"
 
 
+def test_a_pick_that_its_proof_speaks_against_is_not_written(
+    depthrt: Command, tmp_path: Path, unet: Report, frames: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search measured other files than the one that is made in the end: a stale journal."""
+    ranges = recipes.collect_ranges
+    arguments = (
+        "export", unet.target, "-o", tmp_path / "m.onnx", "--precision", "auto", "--target",
+        "x86-vnni", "--frames", frames, "--overwrite",
+    )  # fmt: skip
+    assert depthrt(*arguments).code == 0
+    journal = tmp_path / "m.onnx.search.json"
+    assert journal.is_file()
+
+    def narrow(*taken: Any) -> Ranges:
+        return {name: (0.3 * low, 0.3 * high) for name, (low, high) in ranges(*taken).items()}
+
+    monkeypatch.setattr(recipes, "collect_ranges", narrow)
+    outcome = depthrt(*arguments)
+    assert outcome.code == 3
+    assert re.search(
+        r"int8 was measured at a loss of 0\.0\d+, but its proof gives 0\.\d+, allowed 0\.05, so "
+        "the float32 model was kept: run it again, all is measured anew",
+        outcome.err,
+    )
+    model = DepthModel.load(tmp_path / "m.onnx")
+    assert model.spec.precision == "float32"
+    assert model.spec.measured["search"]["recipe"] == "float32"
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("precision", ["int8", "auto"])
+def test_frames_need_not_be_given(
+    precision: str, depthrt: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """depthrt's own clip: its beginning for the ranges, its end for the judgement."""
+    monkeypatch.setattr("depthrt_export.convert._TIMING_S", 0.1)
+    outcome = depthrt(
+        "export", f"{small_unet.__file__}:small_unet", "-o", tmp_path / "m.onnx", "--precision",
+        precision, "--target", "x86-vnni", "--json", "--max-drop", "50%", "--max-error", "0.5",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    spec = DepthModel.load(tmp_path / "m.onnx").spec
+    facts = spec.measured["int8" if precision == "int8" else "search"]
+    assert spec.precision == "int8"
+    assert facts["calibration_frames"] == 56
+    assert facts["calibration_source"] == "the clip of depthrt"
+    assert not any("left out" in note for note in outcome.document["notes"])
+
+
+def test_of_pictures_of_a_video_the_end_is_held_out(tmp_path: Path) -> None:
+    """Between two neighbours each would look like both."""
+    folder = tmp_path / "video"
+    folder.mkdir()
+    for i, sample in enumerate(sample_frames(None, 144, InputSpec(96, 160))[:60]):
+        cv2.imwrite(str(folder / f"{i:02d}.png"), sample.pixels.transpose(1, 2, 0)[..., ::-1])
+    found = chosen_frames(ExportOptions(frames=str(folder), precision="int8"), InputSpec(64, 96))
+    assert [s.label[:2] for s in found.validation] == [f"{i:02d}" for i in range(48, 60)]
+    assert [s.label[:2] for s in found.calibration] == [f"{i:02d}" for i in range(42)]
+
+
 @pytest.mark.parametrize(
     "case",
-    ["few", "black", "same", "near", "small", "tensors", "target", "drop", "plain", "labels"],
+    [
+        "few",
+        "few of its own",
+        "black",
+        "same",
+        "near",
+        "small",
+        "tensors",
+        "target",
+        "drop",
+        "plain",
+        "labels",
+    ],
 )
 def test_mistakes_are_one_sentence(
     case: str, depthrt: Command, tmp_path: Path, unet: Report, frames: str
@@ -132,7 +210,11 @@ def test_mistakes_are_one_sentence(
     tensors = tmp_path / "tensors.npy"
     np.save(tensors, np.zeros((20, 3, 48, 64), np.float32))
     arguments, sentence = {
-        "few": (("--frames", few), "ranges from at least 10 frames, not 3"),
+        "few": (("--frames", few), "not 3: give a video or more images as --frames"),
+        "few of its own": (
+            ("--calibration", few, "--frames", frames),
+            "not 4: give a video or more images as --calibration",
+        ),
         "black": (("--frames", black), "all 12 --frames frames are black or of one colour"),
         "same": (
             ("--calibration", frames, "--validate", frames), "frames are calibration frames too"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from depthrt.errors import DepthrtError
+from depthrt.errors import DepthrtError, UsageError
 from depthrt_export.build import build
 from depthrt_export.options import (
     ExportOptions,
@@ -119,6 +122,53 @@ def test_what_nobody_says_is_asked_for(settings: str, sentence: str, tmp_path: P
     with pytest.raises(DepthrtError) as caught:
         load_network(f"{path}:net", SourceOptions())
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("size", 320, "size is (height, width) in whole pixels, such as (192, 320), not 320"),
+        ("size", "192x320", "not '192x320'"),
+        ("size", (0, 320), "not (0, 320)"),
+        ("size", (-192, 320), "not (-192, 320)"),
+        ("size", (192.0, 320.0), "not (192.0, 320.0)"),
+        ("size", {192: 320}, "not {192: 320}"),
+        ("multiple_of", "32", "multiple_of is a whole number of pixels from 1 on, not '32'"),
+        ("multiple_of", 0, "not 0"),
+        ("scale", "1/255", "scale is a number, such as 1 / 255, not '1/255'"),
+        ("scale", math.nan, "not nan"),
+        ("valid_range", 5, "two numbers, the smaller first, such as (0.1, 80), not 5"),
+        ("valid_range", (80, 1), "not (80, 1)"),
+        ("mean", "0.5,0.5,0.5", "mean is one number or three, not '0.5,0.5,0.5'"),
+        ("std", (1, "a", 1), "std is one number or three"),
+        ("interpolation", "nearest", "interpolation is one of linear, cubic, area, not 'nearest'"),
+        ("resize", "crop", "resize is one of stretch, keep_aspect, pad, not 'crop'"),
+        ("unit", "cm", "unit is one of m, not 'cm'"),
+        ("name", 5, "name is a text, not 5"),
+        (5, 5, "unknown settings: 5"),
+    ],
+)
+def test_settings_of_another_kind_are_one_sentence(
+    key: Any, value: object, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_settings({"kind": "depth", "size": (64, 64), key: value}, "DEPTHRT in x.py")
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith("DEPTHRT in x.py")
+
+
+def test_settings_may_be_arrays_or_none() -> None:
+    found = from_settings(
+        {"mean": np.full(3, 0.5, np.float32), "std": None, "size": np.array([64, 96]),
+         "scale": None, "resize": "keep-aspect", "valid_range": [0, 80], "kind": "metric",
+         "unit": None},
+        "x",
+    )  # fmt: skip
+    assert found == SourceOptions(
+        mean=(0.5, 0.5, 0.5), size=(64, 96), resize="keep_aspect", valid_range=(0, 80),
+        kind="depth", unit="m",
+    )  # fmt: skip
+    assert [type(side) for side in found.size or ()] == [int, int]
 
 
 def test_words_of_the_command_line() -> None:
