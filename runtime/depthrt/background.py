@@ -30,6 +30,9 @@ class Background:
     def stop(self) -> None:
         """Ask it to end; the callback is not called again once it has returned."""
         self._stopped.set()
+        stop = getattr(self._results, "stop", None)  # the thread may wait for a source that stalls
+        if stop is not None:
+            stop()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; False when it has not come within ``timeout_s`` seconds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import cv2
@@ -24,6 +25,7 @@ COLORMAPS = {
     "bone": cv2.COLORMAP_BONE,
     "gray": None,
 }
+_SMALLEST_RANGE = 1e-12
 
 
 @cache
@@ -55,7 +57,7 @@ def nearness(
 ) -> NDArray[np.uint8]:
     """Depth values (h,w) as 0 (far end of the range) to 255 (near end)."""
     low, high = display_range
-    gain = 255 / (high - low)
+    gain = 255 / max(float(high) - float(low), _SMALLEST_RANGE)  # constant depth has none
     if kind == "depth":
         gain, low = -gain, high
     # One pass with rounding and saturation instead of four numpy ones.
@@ -71,9 +73,12 @@ def colourise(
     order at 1080p.
 
     Raises:
-        UsageError: no such colour map.
+        UsageError: no such colour map, or a range that is none.
     """
     table = colour_table(colormap)
+    low, high = display_range
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise UsageError(f"the display range {low:g} to {high:g} is none: give low and high")
     small = table[nearness(depth.values, display_range, depth.kind)]
     height, width = depth.image_size
     return np.asarray(cv2.resize(small, (width, height)), np.uint8)

@@ -43,7 +43,7 @@ class DepthCodes:
         headroom = _KNOWN_HEADROOM if known else _FIRST_FRAME_HEADROOM
         if spec.valid_range is not None:
             headroom = 1.0
-        if spec.unit == "m":
+        if spec.unit == "m" and spec.kind == "depth":
             for step in (0.001, 1 / 256):
                 if high * headroom <= step * MAX_CODE:
                     return cls(step, 0.0)

@@ -127,6 +127,8 @@ class Inference:
         if self._ladder is None:
             return
         load = self._lanes.load(self._ladder.target_fps)
+        if not load.wanted_fps:
+            return  # the last groups of streams that have ended
         self._ladder.observe(
             model,
             frames,

@@ -145,7 +145,8 @@ def build_ladder(
         for model, times_s in zip(variants, took_s, strict=True):
             start_s = time.perf_counter()
             model.warm_up()
-            times_s.append(time.perf_counter() - start_s)
+            took = time.perf_counter() - start_s
+            times_s.append(took / (model.fixed_batch or 1))
     rungs = [Rung(m, statistics.median(t)) for m, t in zip(variants, took_s, strict=True)]
     return Ladder(sorted(rungs, key=lambda rung: -rung.cost_s), target_fps, tell)
 

@@ -22,8 +22,12 @@ from depthrt.model import DepthModel
 from depthrt.preparation import prepare
 from depthrt.results import Stats
 from depthrt.sources.base import Source
+from depthrt.sources.images import ImagesSource
+from depthrt.sources.video import VideoSource
 
-_LIVE_END_S = 1.0  # a network that hangs may keep its thread longer than we wait for it
+# A network that hangs, or an iterable that waits for its next image, may keep its thread longer
+# than we wait for it.
+_LIVE_END_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,11 @@ class Lane:
     def live(self) -> bool:
         """Whether frames that are not taken in time are lost."""
         return self.source.info.live
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether its thread is surely done soon: a file's, not a camera's or a user's own."""
+        return isinstance(self.source, (VideoSource, ImagesSource))
 
 
 class Lanes:
@@ -200,7 +209,17 @@ class Lanes:
         deadline_s = time.monotonic() + _LIVE_END_S
         for lane, thread in self._threads:
             if thread.ident is not None:
-                thread.join(max(0.0, deadline_s - time.monotonic()) if lane.live else None)
+                left_s = max(0.0, deadline_s - time.monotonic())
+                thread.join(None if lane.ends_by_itself else left_s)
+            elif close := getattr(lane.source, "close", None):
+                close()  # it was never read
+
+    def cancel(self) -> None:
+        """Ask all sources to end, from whatever thread, and do not wait for it."""
+        with self._changed:
+            for lane, _ in self._threads:
+                self._cancel(lane)
+            self._changed.notify_all()
 
     def _cancel(self, lane: Lane) -> None:
         lane.cancelled = True

@@ -194,6 +194,12 @@ class DepthModel:
             raise InferenceError(
                 f"model {self.spec.name} failed on a batch of shape {tuple(batch.shape)}: {reason}"
             ) from error
+        expected = (len(batch), *batch.shape[2:])
+        if depth.shape != expected:
+            raise InferenceError(
+                f"model {self.spec.name} gave depth of shape {depth.shape} for pixels of "
+                f"{tuple(batch.shape)}, not {expected}: export it again"
+            )
         return np.asarray(depth, np.float32)
 
     def _run_fixed(self, part: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
@@ -218,6 +224,9 @@ def _check_contract(session: ort.InferenceSession, spec: ModelSpec) -> None:
     made = [(o.name, o.type, len(o.shape)) for o in outputs]
     if made != [("depth", "tensor(float)", 3)]:
         raise ModelError(f"the output must be one float32 tensor depth N,H,W, not {made}")
+    for one, other in zip(inputs[0].shape[:1] + inputs[0].shape[2:], outputs[0].shape, strict=True):
+        if isinstance(one, int) and isinstance(other, int) and (one != other or not one):
+            raise ModelError(f"depth is {outputs[0].shape} for an image of {inputs[0].shape}")
     size = inputs[0].shape[2:]
     fixed = all(isinstance(side, int) for side in size)
     if fixed and tuple(size) != (spec.input.height, spec.input.width):

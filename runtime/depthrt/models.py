@@ -25,7 +25,11 @@ def find_model(name: str | Path | None) -> Path:
     if name is None:
         raise ModelError(f"the built-in model {DEFAULT_MODEL} is missing: reinstall depthrt")
     path = Path(name)
-    if not path.exists() and not path.suffix:
+    try:
+        there = path.exists()
+    except OSError as error:  # a name longer than names can be
+        raise ModelError(f"{key[:80]}... is no usable path ({error.strerror})") from error
+    if not there and not path.suffix:
         known = ", ".join(built_in) or "none"
         raise ModelError(f"no model file and no built-in model {key!r} (built in: {known})")
     return path

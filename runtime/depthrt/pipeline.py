@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from depthrt.buffered import buffered
 from depthrt.errors import DepthrtError, UsageError
@@ -94,7 +94,34 @@ def stream(
         reuse=reuse,
         pictures=pictures,
     )
-    return _raising(streams)
+    return Running(streams, _raising(streams))
+
+
+class Running(Generator[Result, None, None]):
+    """Results as they come; closing it, or leaving it to the garbage collector, ends all stages."""
+
+    def __init__(self, streams: Streams, results: Generator[Result, None, None]) -> None:
+        self._streams, self._results = streams, results
+
+    def send(self, value: None) -> Result:
+        """The next result."""
+        return self._results.send(value)
+
+    def throw(self, *raised: Any) -> Result:
+        """End with an error, as a generator does."""
+        return self._results.throw(*raised)
+
+    def close(self) -> None:
+        """End every stage; also of one that was never begun."""
+        self._results.close()
+        self._streams.close()
+
+    def stop(self) -> None:
+        """Let it end soon, from whatever thread: no more frames are read."""
+        self._streams.cancel()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _raising(streams: Streams) -> Generator[Result, None, None]:
@@ -164,7 +191,7 @@ def stream_many(
         lanes, model or DepthModel.load(objective="live"), batch,
         wait_s=wait_s, limits=limits, stabilise=stabilise, reuse=reuse,
     )  # fmt: skip
-    return _telling(streams, failures, on_failure)
+    return Running(streams, _telling(streams, failures, on_failure))
 
 
 def _telling(
@@ -245,6 +272,10 @@ class Streams:
     def stop(self, name: str) -> None:
         """End one stream; results that were made already may still come."""
         self._lanes.stop(name)
+
+    def cancel(self) -> None:
+        """Ask all streams to end, from whatever thread, and do not wait for it."""
+        self._lanes.cancel()
 
     def close(self) -> None:
         """End all streams and their threads."""

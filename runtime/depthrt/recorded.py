@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from depthrt.spec import Kind, Unit
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
+_ONE_LISTENER = threading.Lock()
 _WRONG_CHECKSUM = "slice CRC mismatch"  # what FFmpeg's FFV1 decoder says of it
 _SLACK = 2  # steps between maps by which the file's duration may be off
 # What numpy, json and FFmpeg raise for a file that is something else or was cut off.
@@ -130,15 +132,16 @@ def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
     """
     import av
 
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture(local=False) as logs:
-            frame = next(frames, None)
-    except av.error.FFmpegError as error:
-        raise SourceError(f"{path} is damaged ({error.strerror})") from error
-    finally:
-        av.logging.set_level(before)
+    with _ONE_LISTENER:  # FFmpeg's log is that of the process
+        before = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture(local=False) as logs:
+                frame = next(frames, None)
+        except av.error.FFmpegError as error:
+            raise SourceError(f"{path} is damaged ({error.strerror})") from error
+        finally:
+            av.logging.set_level(before)
     if any(_WRONG_CHECKSUM in message for _, _, message in logs):
         raise SourceError(f"{path} is damaged (a checksum is wrong)")
     return frame

@@ -138,7 +138,8 @@ class Finisher:
             start = time.perf_counter()
             self._stabiliser.update(depth.values, pixels, out=depth.values)
             self.stats.add("stabilise", time.perf_counter() - start)
-        self._depth = depth
+        if self.gate is not None:  # kept for frames to come, whatever is done to this one's
+            self._depth = replace(depth, values=depth.values.copy())
         shown = self.tracker.update(depth.values, frame.time_s)
         self.stats.frames += 1
         return Result(frame, depth, shown, scene_cut)
@@ -146,7 +147,8 @@ class Finisher:
     def _reuse(self, frame: Frame) -> Result:
         if self._depth is None:
             raise RuntimeError("the first frame of a stream has nothing to reuse")
-        depth = replace(self._depth, image_size=image_size(frame.image))
+        values = self._depth.values.copy()  # each result is its own, to work on in place
+        depth = replace(self._depth, values=values, image_size=image_size(frame.image))
         self.stats.frames += 1
         self.stats.reused += 1
         shown = self.tracker.update(depth.values, frame.time_s)

@@ -74,7 +74,12 @@ class ModelSpec:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.name, str) and bool(self.name), "name", self.name, "a name")
+        _require(_is_text(self.name) and bool(self.name), "name", self.name, "a name")
+        _require(_is_text(self.licence), "licence", self.licence, "a line of text")
+        nodes = isinstance(self.float_nodes, tuple) and all(map(_is_text, self.float_nodes))
+        _require(nodes, "float_nodes", self.float_nodes, "a list of names")
+        for key in ("provenance", "measured"):
+            _require(isinstance(getattr(self, key), Mapping), key, getattr(self, key), "an object")
         _require_one_of("kind", self.kind, get_args(Kind))
         _require_one_of("unit", self.unit, (*get_args(Unit), None))
         _require_one_of("precision", self.precision, get_args(Precision))
@@ -112,8 +117,8 @@ class ModelSpec:
             ModelError: not JSON, a newer schema, unknown or missing fields, values out of range.
         """
         try:
-            content = json.loads(text)
-        except ValueError as error:
+            content = json.loads(text, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"the depthrt spec is not valid JSON ({error})") from error
         if not isinstance(content, dict):
             raise ModelError("the depthrt spec is not a JSON object")
@@ -154,14 +159,26 @@ def _build(cls: type[Any], content: object, prefix: str = "") -> Any:
     return cls(**values)
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value may be shown on a terminal as it is."""
+    return isinstance(value, str) and value.isprintable()
 
 
 def _is_range(value: object) -> bool:
     if not isinstance(value, tuple) or len(value) != 2:
         return False
-    numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    try:
+        numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    except OverflowError:  # an integer that no float holds
+        return False
     return numbers and value[0] < value[1]
 
 

@@ -76,7 +76,7 @@ class Stabiliser:
     @classmethod
     def of(cls, spec: ModelSpec, *, align: bool | None = None) -> Stabiliser:
         """The stabiliser for a model; ``align`` None: relative depth yes, metric depth no."""
-        metric = spec.unit == "m" and spec.kind == "depth"
+        metric = spec.unit == "m"  # logarithms of metres and of 1/m differ by their sign alone
         return cls(align=not metric if align is None else align, metric=metric)
 
     def reset(self) -> None:

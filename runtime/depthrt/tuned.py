@@ -125,8 +125,8 @@ def save(model: Path, tuning: Tuning) -> Path:
     """
     import tempfile
 
-    target = cache_file(model)
     try:
+        target = cache_file(model)
         target.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
         partial = Path(name)
@@ -136,12 +136,33 @@ def save(model: Path, tuning: Tuning) -> Path:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise TargetError(
-            f"the tuning cannot be kept in {target.parent} ({error.strerror or error}): set "
-            "XDG_CACHE_HOME to a folder that can be written"
-        ) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
+        raise _cannot_keep(error) from error
     return target
+
+
+def check_cache() -> None:
+    """Make sure that a tuning can be kept, before anything is measured.
+
+    Raises:
+        TargetError: the cache folder cannot be written.
+    """
+    import tempfile
+
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError) as error:
+        raise _cannot_keep(error) from error
+
+
+def _cannot_keep(error: Exception) -> TargetError:
+    reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+    return TargetError(
+        f"the tuning cannot be kept ({reason}): set XDG_CACHE_HOME to a folder that can be written"
+    )
 
 
 def _parse(content: dict[str, Any]) -> Tuning:

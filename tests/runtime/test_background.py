@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
 
-from depthrt import Background, DepthModel, Result, SourceError, start, stream
+from depthrt import (
+    Background,
+    DepthModel,
+    Frame,
+    Result,
+    SourceError,
+    SourceInfo,
+    start,
+    stream,
+)
+from depthrt.sources import Losses
 
 MakeClip = Callable[..., Path]
 
@@ -87,3 +99,68 @@ def test_the_error_of_the_block_is_the_one_seen(make_clip: MakeClip, model: Dept
 
     with pytest.raises(KeyError):
         _until_it_ends(start(stream(make_clip(), model), fail), KeyError())
+
+
+class Stalling:
+    """A live source that gives three frames and then waits until it is stopped."""
+
+    def __init__(self) -> None:
+        self.info = SourceInfo("stalling", (48, 64), live=True)
+        self.losses = Losses()
+        self.stopped = threading.Event()
+
+    def frames(self) -> Iterator[Frame]:
+        for index in range(3):
+            image = np.full((48, 64, 3), 9 * index, np.uint8)
+            yield Frame(image, index, Fraction(index), "stalling", None, time.monotonic())
+            time.sleep(0.1)
+        self.stopped.wait(30)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def test_stopping_ends_a_source_that_stalls(model: DepthModel) -> None:
+    source, first = Stalling(), threading.Event()
+    running = start(stream(source, model), lambda result: first.set())
+    assert first.wait(10)
+    time.sleep(0.5)
+    begin_s = time.monotonic()
+    running.stop()
+    assert running.join(timeout_s=10)
+    assert source.stopped.is_set()
+    assert time.monotonic() - begin_s < 8
+
+
+def test_leaving_an_iterable_that_waits_for_its_next_image(model: DepthModel) -> None:
+    waiting: Queue[np.ndarray] = Queue()
+    for level in (10, 20):
+        waiting.put(np.full((48, 64, 3), level, np.uint8))
+
+    def images() -> Iterator[np.ndarray]:
+        while True:
+            image = waiting.get()
+            if image.size == 0:
+                return
+            yield image
+
+    begin_s = time.monotonic()
+    for _ in stream(images(), model):
+        break
+    assert time.monotonic() - begin_s < 20
+    waiting.put(np.empty(0, np.uint8))  # lets its thread go
+
+
+def test_a_stream_that_was_never_begun_lets_its_source_go(
+    make_clip: MakeClip, model: DepthModel
+) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    for _ in range(3):
+        stream(make_clip(), model).close()
+    kept = [stream(make_clip(), model) for _ in range(3)]
+    assert open_files() > before
+    del kept
+    assert open_files() == before

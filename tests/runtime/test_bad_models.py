@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from clips import probe
 from commands import Command
+from depthrt import DepthModel, InferenceError
 from models import build_model, build_spec
 
 MakeClip = Callable[..., Path]
@@ -172,3 +173,53 @@ def test_a_provider_that_is_not_here(
     assert provider in ended.complaint
     assert ended.code == 5
     assert not list(Path.cwd().iterdir())
+
+
+def _shaped(path: Path, depth: list[int | str], batch: int | str = "batch") -> None:
+    """A model whose depth is said to be, and at run time is, of another shape than its image."""
+    model = onnx.load(build_model(path, batch=batch))
+    rows = depth[1]
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("depth", TensorProto.FLOAT, depth))
+    model.graph.node[-1].output[0] = "whole"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([rows, 64], np.int64), "sides"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2], np.int64), "hw"))
+    ends = helper.make_node("Slice", ["whole", "zero", "sides", "hw"], ["depth"])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0], np.int64), "zero"))
+    model.graph.node.append(ends)
+    onnx.save(model, path)
+
+
+def test_depth_of_another_shape_is_refused(command: Command, make_clip: MakeClip) -> None:
+    place = Path("half.onnx").absolute()
+    _shaped(place, ["batch", 24, 64])
+    ended = command("run", make_clip(), "-m", "half.onnx")
+    assert "depth is ['batch', 24, 64] for an image of ['batch', 3, 48, 64]" in ended.complaint
+    assert ended.code == 2
+
+
+def test_depth_that_comes_in_another_shape_is_an_error(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DepthModel.load(model_path)
+
+    class Session:
+        def run(self, *given: object) -> list[np.ndarray]:
+            return [np.zeros((1, 24, 64), np.float32)]
+
+    monkeypatch.setattr(model, "session", Session())
+    with pytest.raises(InferenceError, match=r"gave depth of shape \(1, 24, 64\) for pixels of"):
+        model.infer(np.zeros((2, 3, 48, 64), np.uint8))
+
+
+def test_a_batch_of_none_is_refused(command: Command) -> None:
+    build_model(Path("none.onnx").absolute(), batch=0)
+    ended = command("info", "none.onnx")
+    assert "none.onnx" in ended.complaint
+    assert ended.code == 2
+
+
+def test_a_name_longer_than_names_can_be(command: Command) -> None:
+    ended = command("info", "x" * 300)
+    assert "is no usable path (File name too long)" in ended.complaint
+    assert ended.code == 2

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from depthrt import UsageError
+from depthrt import UsageError, colourise
 from depthrt.depth import Depth
 from depthrt.spec import Kind, Unit
 
@@ -53,3 +53,14 @@ def test_without_supervision_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(UsageError, match="pip install supervision"):
         Depth(RAMP, "depth", "m", (3, 4)).to_supervision()
+
+
+def test_constant_depth_has_one_colour_and_a_range_of_nothing_is_refused() -> None:
+    depth = Depth(np.full((4, 6), 2.5, np.float32), "inverse_depth", None, (8, 12))
+    for low in (2.5, np.float32(2.5)):
+        picture = colourise(depth, (low, low))
+        assert picture.shape == (8, 12, 3)
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 1
+    for wrong in ((3.0, 2.0), (float("nan"), 1.0), (0.0, float("inf"))):
+        with pytest.raises(UsageError, match="the display range"):
+            colourise(depth, wrong)

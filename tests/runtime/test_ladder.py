@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -40,6 +41,18 @@ def test_the_slowest_is_the_first_rung(models: list[DepthModel]) -> None:
     assert [rung.model for rung in ladder.rungs] == [models[1], models[0]]
     assert ladder.rungs[0].cost_s > 3 * ladder.rungs[1].cost_s
     assert ladder.model is models[1]
+
+
+def test_a_fixed_batch_costs_what_a_frame_of_it_costs(tmp_path: Path) -> None:
+    four = build_slow_model(tmp_path / "four.onnx", work=2)
+    fixed = onnx.load(four)
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(fixed, tmp_path / "fixed.onnx")
+    models = [DepthModel.load(path, threads=1) for path in (four, tmp_path / "fixed.onnx")]
+    ladder = build_ladder(models, 10)
+    costs_s = {rung.model.fixed_batch: rung.cost_s for rung in ladder.rungs}
+    assert costs_s[4] < 0.6 * costs_s[1]  # its work is that of an inference, not of a frame
 
 
 def test_a_network_of_dynamic_size_is_a_ladder_by_itself(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -30,6 +31,19 @@ def test_importing_the_runtime_is_lean() -> None:
     loaded = modules_after("from depthrt import *")
     assert "cv2" in loaded
     assert loaded.isdisjoint({*HEAVY, "av", "onnxruntime", "typer", "rich"})
+
+
+@pytest.mark.parametrize("asked", ["", "0"])
+def test_nothing_is_told_to_anybody_unless_asked_for(tmp_path: Path, asked: str) -> None:
+    code = "import depthrt; depthrt.DepthModel.load()"
+    variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    variables.pop("ORT_DISABLE_TELEMETRY", None)
+    if asked:
+        code += "; import os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '0'"
+        variables["ORT_DISABLE_TELEMETRY"] = asked
+    subprocess.run([sys.executable, "-c", code], env=variables, check=True)
+    if not asked:
+        assert list(tmp_path.rglob("*")) == []  # no identity, no queue of events
 
 
 def test_a_first_depth_loads_no_pipeline() -> None:

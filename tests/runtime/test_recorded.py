@@ -20,7 +20,7 @@ from depthrt.recorded import read_depth
 from depthrt.running import drive
 from depthrt.sinks import Sink, open_sink
 from depthrt.sources import Selection, open_source
-from depthrt.spec import Kind, ModelSpec, Unit
+from depthrt.spec import InputSpec, Kind, ModelSpec, Unit
 from models import build_model, build_spec, expected_depth
 
 MakeClip = Callable[..., Path]
@@ -108,6 +108,14 @@ def test_negative_values_survive(make_clip: MakeClip, tmp_path: Path, name: str)
     for recorded, values in zip(read_depth(tmp_path / name), depth, strict=True):
         # Decoding rounds to float32, on top of half a step.
         assert np.abs(recorded.values - values).max() <= tolerance * (1 + 1e-4)
+
+
+def test_inverse_metres_take_finer_steps() -> None:
+    spec = ModelSpec("x", "inverse_depth", InputSpec(48, 64), unit="m", valid_range=(0.01, 2.0))
+    codes = DepthCodes.choose(spec, np.ones((2, 2), np.float32))
+    assert codes.step <= 2**-14
+    far = np.full((1, 1), 1 / 80, np.float32)
+    assert codes.decode(codes.encode(far)[0])[0, 0] == pytest.approx(1 / 80, rel=0.005)
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out"])

@@ -161,3 +161,11 @@ def test_bad_limits_are_refused() -> None:
 def test_a_picture_that_moves_is_computed_every_time(model: DepthModel) -> None:
     pictures = [picture(4 * i, SIZE) for i in range(4)]
     assert not any(r.reused for r in run(model, pictures, reuse=Reuse()))
+
+
+def test_each_result_is_its_own_to_work_on(model: DepthModel) -> None:
+    seen = []
+    for result in stream([grey(100)] * 4, model, reuse=Reuse()):
+        seen.append(float(result.depth.values.mean()))
+        result.depth.values[:] *= 0.5
+    assert seen == [seen[0]] * 4

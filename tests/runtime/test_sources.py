@@ -70,6 +70,22 @@ def test_rarer_layouts_decode_as_pyav_shows_them(
         assert np.abs(to_rgb(frame.image).astype(int) - expected.astype(int)).mean() < 3
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv444p10le", "yuv420p10le", "yuv422p12le"])
+@pytest.mark.parametrize("size", [(720, 1280), (48, 64)])
+def test_video_without_a_tag_has_one_rule_whatever_its_bits(
+    make_clip: Callable[..., Path], pix_fmt: str, size: tuple[int, int]
+) -> None:
+    # FFV1 keeps the samples: what is seen is the conversion alone.
+    deep = make_clip(".mkv", codec="ffv1", frames=1, size=size, pix_fmt=pix_fmt)
+    flat = {"codec": "ffv1", "frames": 1, "size": size, "pix_fmt": pix_fmt[:7]}
+    eight = make_clip(".mkv", **flat)
+    seen, expected = (
+        to_rgb(next(iter(open_source(path).frames())).image).astype(int) for path in (deep, eight)
+    )
+    assert np.abs(seen - expected).mean() < 2.5  # FFmpeg's conversion rounds down
+    assert np.percentile(np.abs(seen - expected), 99) <= 6
+
+
 @pytest.mark.parametrize("degrees", [90, 180, -90])
 def test_rotated_video_is_upright(make_clip: Callable[..., Path], degrees: int) -> None:
     path = make_clip(frames=2, rotation=degrees)

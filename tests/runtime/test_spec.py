@@ -62,6 +62,15 @@ def test_json_form_tells_other_readers_version_and_direction() -> None:
         (changed(input={"height": 100, "width": 98, "multiple_of": 14}), "a multiple of 14"),
         (changed(input={"height": 0, "width": 8}), "height=0"),
         (changed(input={"height": 8.5, "width": 8}), "height=8.5"),
+        (changed(valid_range=[0, 10**400]), "valid_range"),
+        (changed(measured={"error": 0.5}).replace("0.5", "NaN"), "NaN is no number"),
+        (changed(name="\x1b[31mred"), "name="),
+        (changed(name="\ud800"), "name="),
+        (changed(licence=5), "licence=5"),
+        (changed(provenance="hello"), "provenance='hello'"),
+        (changed(measured=[1, 2]), "measured=(1, 2)"),
+        (changed(float_nodes=7), "float_nodes=7"),
+        ("[" * 200_000, "not valid JSON"),
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_sentence(text: str, sentence: str) -> None:

@@ -123,6 +123,18 @@ def test_metric_depth_keeps_its_scale_unless_it_is_asked_to_be_aligned() -> None
     assert np.median(aligned[8] / truth) < 1.15
 
 
+def test_inverse_metres_keep_their_scale() -> None:
+    spec = ModelSpec("metric", "inverse_depth", InputSpec(*SHAPE), unit="m")
+
+    def nearing(depth: Map, number: int) -> Map:  # 2% nearer with every frame
+        return np.asarray(depth * 1.02**number, np.float32)
+
+    _, kept = disturbed(nearing, Stabiliser.of(spec))
+    truth = scene()[1]
+    for number, values in enumerate(kept):
+        assert 0.93 < np.median(values / (truth * 1.02**number)) < 1.01
+
+
 def test_metric_depth_is_steadied_by_its_ratios() -> None:
     spec = ModelSpec("metric", "depth", InputSpec(*SHAPE), unit="m")
 

@@ -213,6 +213,28 @@ def test_a_cache_that_cannot_be_written(
         save(model_path, Tuning(ONE, FILES))
 
 
+def test_a_tuning_that_cannot_be_kept_is_refused_before_it_is_measured(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    import depthrt.tuning as module
+
+    monkeypatch.setattr(module, "tune", lambda *given, **options: pytest.fail("it was measured"))
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    ended = command("tune", model_path)
+    assert "the tuning cannot be kept" in ended.complaint
+    assert ended.code == 2
+
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    ended = command("tune", model_path)
+    assert "the tuning cannot be kept (Could not determine home directory)" in ended.complaint
+    assert ended.code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

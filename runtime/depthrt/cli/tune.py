@@ -47,10 +47,11 @@ def tune(
     `depthrt run` and Python use what was found as long as provider and threads are not given.
     """
     from depthrt.models import find_model
-    from depthrt.tuned import save
+    from depthrt.tuned import check_cache, save
     from depthrt.tuning import tune as measure
 
     path = find_model(model)
+    check_cache()
     with _progress() as progress:
         outcome = measure(
             path,
@@ -59,8 +60,8 @@ def tune(
             max_error=max_error,
             progress=progress,
         )
-    kept = save(path, outcome.tuning)
     _print_table(outcome, to_stderr=as_json)
+    kept = save(path, outcome.tuning)
     if as_json:
         typer.echo(json.dumps(document(outcome, path, kept)))
         return

@@ -99,6 +99,10 @@ class VideoSource:
             if self._first is None or self._first.time_s > selection.begin_s:
                 self._restart()
 
+    def close(self) -> None:
+        """Close the file, where its frames are not wanted."""
+        self._frames.close()
+
     def frames(self) -> Iterator[Frame]:
         """The selected frames, in order; closing the iterator closes the file."""
         with closing(self._frames):
@@ -274,10 +278,21 @@ def to_image(decoded: VideoFrame) -> Image:
     """A decoded frame as views of its own planes where they are 8-bit planar YUV, else as RGB."""
     name = decoded.format.name
     if name not in _PLANAR_8_BIT:
-        return np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
+        return _to_rgb(decoded)
     y, u, v = (plane_view(decoded, i) for i in range(3))
     full_range = decoded.color_range == _FULL_RANGE or name.startswith("yuvj")
     return YuvImage(y, u, v, _matrix(decoded), full_range)
+
+
+def _to_rgb(decoded: VideoFrame) -> NDArray[np.uint8]:
+    """RGB by FFmpeg, which would take BT.601 for all video that is not tagged."""
+    if int(decoded.colorspace) in _MATRIX or not decoded.format.name.startswith(("yuv", "p0")):
+        return np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
+    from av.video.reformatter import Colorspace
+
+    space = Colorspace.ITU709 if _matrix(decoded) == "bt709" else Colorspace.ITU601
+    reformatted = decoded.reformat(format="rgb24", src_colorspace=space)
+    return np.asarray(reformatted.to_ndarray(), np.uint8)
 
 
 def plane_view(frame: VideoFrame, index: int) -> NDArray[np.uint8]:
