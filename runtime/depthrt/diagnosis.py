@@ -78,6 +78,11 @@ def examine() -> Report:
             f"{' and '.join(wheels)} overwrite one another's files: pip uninstall all of them, "
             "then install one of depthrt[cpu], depthrt[gpu], depthrt[openvino]"
         )
+    elif wheels and "none" in providers:
+        problems.append(
+            f"{wheels[0]} is installed but does not load: pip uninstall it, then install one of "
+            "depthrt[cpu], depthrt[gpu], depthrt[openvino]"
+        )
     if not wheels:
         problems.append("no onnxruntime wheel: install depthrt[cpu], [gpu] or [openvino]")
     problems += [f"{name} is missing: reinstall av" for name, found in codecs.items() if not found]

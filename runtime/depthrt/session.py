@@ -162,6 +162,12 @@ def import_onnxruntime() -> ModuleType:
             "onnxruntime is not installed or does not load: install exactly one of "
             '"depthrt[cpu]", "depthrt[gpu]", "depthrt[openvino]"'
         ) from error
+    if not hasattr(module, "get_available_providers"):  # a folder that uninstalling left behind
+        raise ProviderError(
+            "onnxruntime's files are gone, as when one of two wheels was uninstalled: uninstall "
+            'every onnxruntime wheel, then install one of "depthrt[cpu]", "depthrt[gpu]", '
+            '"depthrt[openvino]"'
+        )
     return cast(ModuleType, module)
 
 

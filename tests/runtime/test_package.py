@@ -113,3 +113,48 @@ def test_the_type_marker_is_shipped() -> None:
 def test_commands_of_other_packages_import_without_their_extras(point: object) -> None:
     value = point.value.split(":")[0]  # type: ignore[attr-defined]
     assert modules_after(f"import {value}").isdisjoint({"torch", "onnx", "transformers"})
+
+
+def test_it_runs_as_a_module_and_with_standard_error_closed(tmp_path: Path) -> None:
+    module = [sys.executable, "-m", "depthrt"]
+    said = subprocess.run([*module, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("depthrt ")
+    target = tmp_path / "q.mp4"
+    run = f"{sys.executable} -m depthrt run demo --end 0.2 -o {target}"
+    subprocess.run(["bash", "-c", f"{run} 2>&-"], check=True, stdout=subprocess.DEVNULL)
+    assert target.stat().st_size > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_standard_output_is_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "depthrt", "models"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.stderr == "depthrt: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_a_folder_that_onnxruntime_left_behind_is_no_onnxruntime(tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").touch()
+    for command, code in (("doctor", 5), ("run demo", 5)):
+        done = subprocess.run(
+            [sys.executable, "-m", "depthrt", *command.split()],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert "onnxruntime's files are gone" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == code
+    assert "PROBLEM: onnxruntime is installed but does not load" in doctor_of(tmp_path)
+
+
+def doctor_of(shadow: Path) -> str:
+    """What `depthrt doctor` says where a folder stands before the installed packages."""
+    return subprocess.run(
+        [sys.executable, "-m", "depthrt", "doctor"],
+        env={**os.environ, "PYTHONPATH": str(shadow)},
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip

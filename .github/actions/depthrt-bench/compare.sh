@@ -12,7 +12,11 @@ output=${GITHUB_OUTPUT:-/dev/null}
 history=${HISTORY:-depthrt-bench}
 work=$(mktemp -d "${RUNNER_TEMP:-/tmp}/depthrt-bench.XXXXXX")
 summary=${GITHUB_STEP_SUMMARY:-$work/summary.md}
-[ -n "${GITHUB_STEP_SUMMARY:-}" ] || trap 'cat "$summary" 2>/dev/null || true' EXIT
+leave() {
+  [ -n "${GITHUB_STEP_SUMMARY:-}" ] || cat "$summary" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap leave EXIT
 
 if [ ! -f "$MODEL" ]; then
   echo "depthrt-bench: there is no model at $MODEL" >&2
@@ -22,11 +26,24 @@ fi
 base=${BASE_MODEL:-}
 if [ -z "$base" ]; then
   : "${BASE_REF:?a branch or commit, or BASE_MODEL}"
-  # A checkout of CI is shallow and knows no other branch.
-  git rev-parse -q --verify "$BASE_REF^{commit}" >/dev/null || {
-    git fetch -q --depth 1 origin "$BASE_REF"
-    BASE_REF=FETCH_HEAD
-  }
+  MODEL=$(realpath --relative-to=. "$MODEL")
+  case "$MODEL" in
+    ../*)
+      echo "depthrt-bench: $MODEL is outside the working folder: name the model from within" >&2
+      exit 2
+      ;;
+  esac
+  # A checkout of CI knows no other branch by its own name, and a shallow one none at all.
+  if ! git rev-parse -q --verify "$BASE_REF^{commit}" >/dev/null; then
+    if git rev-parse -q --verify "origin/$BASE_REF^{commit}" >/dev/null; then
+      BASE_REF=origin/$BASE_REF
+    else
+      shallow=()
+      [ "$(git rev-parse --is-shallow-repository)" = false ] || shallow=(--depth 1)
+      git fetch -q "${shallow[@]}" origin "$BASE_REF"
+      BASE_REF=FETCH_HEAD
+    fi
+  fi
   if ! git cat-file -e "$BASE_REF:./$MODEL" 2>/dev/null; then
     echo "There is no $MODEL at $BASE_REF: nothing to compare with." >>"$summary"
     exit 0
@@ -52,7 +69,8 @@ if [ -s "$work/table.md" ]; then
 found = json.load(open(sys.argv[1]))
 print("verdict=" + found["verdict"])
 print("ratio=" + str(found["ratio"]))' "$work/compare.json"
-    echo "table=$work/table.md"
+    cp "$work/table.md" "$history/table.md"
+    echo "table=$history/table.md"
   } >>"$output"
 fi
 exit "$code"

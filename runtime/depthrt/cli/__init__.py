@@ -6,8 +6,10 @@ when they are called or listed; heavy imports happen inside the command that nee
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -113,8 +115,19 @@ def depthrt(
 
 def main() -> None:
     """Entry point of the console script."""
+    if sys.stderr is None:  # closed: nobody is told anything
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         code = app(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough; what is left in the buffer has no place
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        typer.echo(f"depthrt: {error.strerror or error}", err=True)
+        sys.exit(1)
     except Exception as error:
         # Typer keeps its classes of usage errors to itself; what they have in common is this.
         if not hasattr(error, "format_message"):

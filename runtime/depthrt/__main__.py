@@ -1,0 +1,5 @@
+"""`python -m depthrt` is `depthrt`."""
+
+from depthrt.cli import main
+
+main()
