@@ -65,9 +65,14 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the checkout this file lies in, marked when there are changes on top."""
-    folder = Path(__file__).parent
+    """The commit of the checkout this file belongs to, marked when there are changes on top.
+
+    Unknown where it is installed, also in an environment inside another repository.
+    """
+    file = Path(__file__)
+    folder = file.parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", "--", file.name)
         head = _git(folder, "rev-parse", "--short", "HEAD")
         # Results written one after the other are no change of what is measured.
         paths = (":/", ":(top,exclude)benchmarks/results")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -53,3 +55,25 @@ def test_another_onnxruntime_is_another_measurement(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["OtherProvider"])
     assert measuring_versions()[-1] == "OtherProvider"
+
+
+def test_the_commit_is_that_of_the_checkout_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Installed in an environment inside a user's repository, it is none of that one's commits."""
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        command = ["git", "-C", str(tmp_path), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    file = tmp_path / ".venv/lib/environment.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "theirs")
+    monkeypatch.setattr("depthrt_benchmarks.environment.__file__", str(file))
+    assert environment()["commit"] == "unknown"
+    git("add", "-A")
+    git("commit", "-q", "-m", "ours")
+    assert environment()["commit"] == git("rev-parse", "--short", "HEAD")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,13 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in words."""
         found, rules = self.pairs.interval, self.rules
-        span = f"{found.ratio:.3f} x the time ({1 - rules.alpha:.0%} sure of {found.low:.3f} to "
+        span = (
+            f"{found.ratio:.3f} x the time ({percent(1 - rules.alpha)} sure of {found.low:.3f} to "
+        )
         span += f"{found.high:.3f})"
         if self.verdict == "cannot tell":
             why = (
-                f"if there is a difference, it is below {rules.margin:.0%}"
+                f"if there is a difference, it is below {percent(rules.margin)}"
                 if rules.same(found)
                 else f"{self.pairs.seconds:.0f} s were too short for this machine's noise"
                 if not self.pairs.sure
@@ -131,6 +133,11 @@ class Comparison:
         """Raise what the command line turns into exit code 4."""
         if self.regressed:
             raise LatencyGateError(f"{self.sentence()}; {self.gate()}")
+
+
+def percent(share: float) -> str:
+    """A share with as many digits as it was given with: 0.995 is 99.5%."""
+    return f"{100 * share:g}%"
 
 
 def compare_texts(
@@ -220,6 +227,7 @@ def compare(
     threads = setting.threads or usable_cores()
     runners: list[Local | Remote] = []
     facts: list[dict[str, Any]] = []
+    sizes: list[Size] = []
     try:
         for side in (base, head):
             model = DepthModel.load(side.model, provider="cpu", threads=1)
@@ -228,6 +236,9 @@ def compare(
                 if setting.what == "frame"
                 else network_feed(model, setting.batch, setting.size)
             )
+            given = model.spec.input
+            framed = setting.what == "frame"
+            sizes.append((given.height, given.width) if framed else feed.shape[2:])
             load = Load(side.model, setting.provider, threads, feed, setting.what)
             runners.append(Local(load) if side.python is None else Remote(load, side.python))
             facts.append({"sha256": model.sha256(), "precision": model.spec.precision})
@@ -240,7 +251,28 @@ def compare(
         if isinstance(runner, Remote):
             known["versions"] = runner.facts.get("versions", {})
     latency_ms = (percentiles(pairs.times_ms(0)), percentiles(pairs.times_ms(1)))
-    return Comparison(base, head, setting, rules, pairs, (facts[0], facts[1]), latency_ms)
+    notes = (*size_note(base, head, sizes), *_shared_note(base, head, runners))
+    return Comparison(
+        base, head, setting, rules, pairs, (facts[0], facts[1]), latency_ms, notes=notes
+    )
+
+
+def size_note(base: Side, head: Side, sizes: Sequence[Size]) -> tuple[str, ...]:
+    """The sentence for networks that were fed with pictures of two sizes (height, width)."""
+    if sizes[0] == sizes[1]:
+        return ()
+    (h, w), (head_h, head_w) = sizes
+    return (f"not of one size: {base.label} ran at {h}x{w}, {head.label} at {head_h}x{head_w}",)
+
+
+def _shared_note(base: Side, head: Side, runners: Sequence[Local | Remote]) -> tuple[str, ...]:
+    """The sentence for two environments that import one and the same depthrt."""
+    files = {r.facts.get("file") for r in runners if isinstance(r, Remote)}
+    if base.python is None or head.python is None or len(files) != 1 or None in files:
+        return ()
+    if base.python.absolute() == head.python.absolute():
+        return ()
+    return (f"both environments run one depthrt, {files.pop()}: its code was not compared",)
 
 
 def check_rules(rules: Rules) -> None:

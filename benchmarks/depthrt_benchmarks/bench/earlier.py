@@ -12,6 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from depthrt.errors import UsageError
 from depthrt.models import find_model
 from depthrt.session import usable_cores
 from depthrt.tuned import file_sha256
-from depthrt_benchmarks.bench.compare import Comparison, Setting, Side, compare
+from depthrt_benchmarks.bench.compare import Comparison, Setting, Side, compare, size_note
 from depthrt_benchmarks.bench.measure import Wanted, cells_of, turn, warm_up, yardstick
 from depthrt_benchmarks.bench.pairs import FEWEST_BLOCKS, LOOKS, Pairs, Rules
+from depthrt_benchmarks.bench.report import size_text
 from depthrt_benchmarks.bench.statistics import earlier_interval, look_times_s, percentiles
 from depthrt_benchmarks.environment import environment
 
@@ -38,15 +40,23 @@ def compare_with_earlier(
         raise UsageError("--frame needs two models: the earlier JSON holds the network alone")
     document = read_json(path)
     cell = _cell(document, path, setting)
-    sha256 = next(m["sha256"] for m in document["models"] if m["model"] == cell["model"])
+    model = next(m for m in document["models"] if m["model"] == cell["model"])
+    sha256, said = model["sha256"], setting
+    setting = _at_its_size(cell, model, said)
     side = Side(Path(head).stem, find_model(head))
     standing = _standing(cell["model"], sha256, path, document)
-    if standing is not None:
-        return compare(
-            Side(f"{cell['model']} of {path.name}", standing), side, setting, rules, progress
-        )
-    _check_alike(document, path)
-    return _by_yardstick(document, cell, sha256, path, side, setting, rules, progress)
+    try:
+        if standing is not None:
+            base = Side(f"{cell['model']} of {path.name}", standing)
+            return compare(base, side, setting, rules, progress)
+        _check_alike(document, path)
+        return _by_yardstick(document, cell, sha256, path, side, setting, rules, progress)
+    except UsageError as error:
+        if setting == said:
+            raise
+        raise UsageError(
+            f"{path} was measured at {size_text(cell['size'])} (say --size to choose): {error}"
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -78,13 +88,24 @@ def _cell(document: dict[str, Any], path: Path, setting: Setting) -> dict[str, A
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path} is no result of `depthrt bench --json`") from error
     what = f"{setting.provider}, {threads} threads, batch {setting.batch}"
+    what += "" if setting.size is None else f", size {size_text(setting.size)}"
     if not fit:
         raise UsageError(f"{path} holds nothing measured on {what}: run `depthrt bench` so")
     if len(fit) > 1:
-        names = ", ".join(str(cell["model"]) for cell in fit)
-        raise UsageError(f"{path} holds more than one on {what} ({names}): give one of one model")
+        names = ", ".join(f"{cell['model']} at {size_text(cell['size'])}" for cell in fit)
+        raise UsageError(
+            f"{path} holds more than one on {what} ({names}): say --size, or give one of one model"
+        )
     found: dict[str, Any] = fit[0]
     return found
+
+
+def _at_its_size(cell: dict[str, Any], model: dict[str, Any], setting: Setting) -> Setting:
+    """The setting at the cell's size, where that was asked for then: it is not its model's own."""
+    if setting.size is not None or cell["size"] == model.get("size"):
+        return setting
+    height, width = cell["size"]
+    return replace(setting, size=(height, width))
 
 
 def _standing(name: str, sha256: str, path: Path, document: dict[str, Any]) -> Path | None:
@@ -125,8 +146,8 @@ def _by_yardstick(
     past = [math.log(a / b) for a, b in zip(times, standards, strict=False)]
     if len(past) < FEWEST_BLOCKS:
         raise UsageError(f"{path} holds {len(past)} turns of {FEWEST_BLOCKS}: measure it again")
-    sizes = None if setting.size is None else (setting.size,)
-    wanted = Wanted((setting.provider,), (cell["threads"],), (setting.batch,), sizes)
+    only = None if setting.size is None else (setting.size,)
+    wanted = Wanted((setting.provider,), (cell["threads"],), (setting.batch,), only)
     (head,) = cells_of([side.label], [side.model], wanted)
     standard = yardstick()
     for one in (standard, head):
@@ -160,6 +181,8 @@ def _by_yardstick(
         for name, was in document["versions"].items()
         if versions.get(name) != was
     ]
-    notes = ("not measured together: a model file beside the JSON would be", *changed)
+    height, width = cell["size"]
+    sizes = size_note(base, side, ((height, width), head.size))
+    notes = ("not measured together: a model file beside the JSON would be", *sizes, *changed)
     latencies = (cell["latency_ms"], percentiles(head.taken_ms))
     return Comparison(base, side, setting, rules, pairs, facts, latencies, False, notes)

@@ -113,10 +113,10 @@ def print_tables(document: dict[str, Any]) -> None:
     """All tables on standard output."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(emoji=False)
     if not console.is_terminal:
         console.width = 160  # a file or a log has no edge to break lines at
-    console.print(machine_line(document), highlight=False)
+    console.print(machine_line(document), highlight=False, markup=False)
     for title, head, rows in sections(document):
         console.print()
         console.print(rich_table(title, head, rows))

@@ -85,6 +85,7 @@ def machine_line(document: dict[str, Any]) -> str:
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
     """The same for a terminal; columns that say one thing alone go into the title."""
+    from rich.markup import escape
     from rich.table import Table
 
     same = {
@@ -95,7 +96,7 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
     facts = ", ".join(f"{head[n]} {value}" for n, value in same.items())
     kept = [n for n in range(len(head)) if n not in same]
     table = Table(
-        title=f"{title} ({facts})" if facts else title,
+        title=escape(f"{title} ({facts})" if facts else title),
         title_justify="left",
         box=None,
         header_style="bold",
@@ -104,7 +105,7 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
     for n in kept:
         table.add_column(head[n], justify="left" if head[n] in _WORDS else "right")
     for row in rows:
-        table.add_row(*(row[n] for n in kept))
+        table.add_row(*(escape(row[n]) for n in kept))
     return table
 
 

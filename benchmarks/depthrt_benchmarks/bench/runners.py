@@ -115,7 +115,8 @@ class Remote:
         self.bound = ""
         try:
             self._process = subprocess.Popen(
-                [self._python, str(_WORKER)],
+                # -E: PYTHONPATH would put this process's packages before the environment's own.
+                [self._python, "-E", str(_WORKER)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from depthrt_benchmarks.student import widening
 
 Values = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def ratio_interval(blocks: Sequence[Sequence[float]], alpha: float, seed: int = 
         medians.append(np.nanmedian(rows[drawn].reshape(len(drawn), count * length), axis=1))
     centre = float(np.nanmedian(rows))
     low, high = np.quantile(np.concatenate(medians), (alpha / 2, 1 - alpha / 2))
-    wider = _widening(count, alpha)
+    wider = widening(count, alpha)
     reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
     return Interval(
         math.exp(centre),
@@ -86,7 +87,7 @@ def earlier_interval(
 
     centre = float(np.median(present) - np.median(past))
     low, high = np.quantile(drawn(present) - drawn(past), (alpha / 2, 1 - alpha / 2))
-    wider = _widening(min(len(past), len(present)), alpha)
+    wider = widening(min(len(past), len(present)), alpha)
     reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
     return Interval(
         math.exp(centre),
@@ -112,22 +113,3 @@ def _rows(blocks: Sequence[Sequence[float]]) -> Values:
     for row, values in zip(rows, thinned, strict=True):
         row[: len(values)] = values
     return rows
-
-
-def _widening(count: int, alpha: float) -> float:
-    z = NormalDist().inv_cdf(1 - alpha / 2)
-    return student_t(z, count - 1) / z * math.sqrt(count / (count - 1))
-
-
-def student_t(z: float, freedom: int) -> float:
-    """Student's t at the probability where the normal quantile is z.
-
-    The expansion of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5; good to 2%
-    from 5 degrees of freedom on for tails down to 0.001.
-    """
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + math.fsum(term / float(freedom) ** n for n, term in enumerate(terms, 1))

@@ -94,6 +94,14 @@ def cut(crop: str, array: NDArray[Any]) -> NDArray[Any]:
     return array[top:bottom, left:right]
 
 
+def corner(crop: str, height: int, width: int) -> tuple[int, int]:
+    """Rows above and columns left of what :func:`cut` leaves of a height x width array."""
+    if CUT not in crop.split("+"):
+        return 0, 0
+    top, _, left, _ = kitti_benchmark(height, width)
+    return top, left
+
+
 def crop_mask(crop: str, height: int, width: int) -> NDArray[np.bool_]:
     """True where pixels of the (cut) truth count, bool H,W."""
     mask = np.ones((height, width), np.bool_)

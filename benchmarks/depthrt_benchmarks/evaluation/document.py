@@ -22,7 +22,10 @@ from depthrt_benchmarks.evaluation.statistics import RESAMPLES, Difference, mean
 
 _WORST = 5
 _DIGITS = 6
-INTERVAL = f"95%, percentile bootstrap over images, {RESAMPLES} resamples, fixed seed"
+INTERVAL = (
+    f"95%, percentile bootstrap over images, {RESAMPLES} resamples, fixed seed, widened for few "
+    "images (Student's t)"
+)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,11 @@ _VIDEO = ("flicker_median", "flicker_p95")
 
 
 def write_table(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """A line for every image; figures in full, empty where there are none."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """A line for every image; figures in full, empty where there are none.
+
+    A file's name that is no UTF-8 is written as the bytes that it is.
+    """
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*_FACTS, *_FIGURES, *_VIDEO))
         for found in evaluations:
@@ -168,7 +174,7 @@ def read_table(path: Path) -> list[Evaluation]:
     """
     found: dict[tuple[str, str], Evaluation] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             for line in csv.DictReader(file):
                 key = (line["model"], line["dataset"])
                 if key not in found:

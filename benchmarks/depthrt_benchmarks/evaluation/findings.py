@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from depthrt.spec import Kind
 from depthrt_benchmarks.evaluation.measure import Row
 from depthrt_benchmarks.evaluation.protocol import Protocol
 
 NEAREST_USUAL_M, FARTHEST_USUAL_M = 0.05, 500.0
 _TURNED_SHARE = 0.5
 _FACTORS = (1000.0, 100.0)
+_INFINITY: dict[Kind, str] = {
+    "depth": "infinity counts as the far end of the range, NaN as the near one",
+    "inverse_depth": "infinite inverse depth and NaN count as the near end of the range",
+}
 
 
-def findings(rows: Sequence[Row], protocol: Protocol) -> list[str]:
+def findings(rows: Sequence[Row], protocol: Protocol, kind: Kind) -> list[str]:
     """Sentences, most weighty first; none where all is well."""
     measured = [row for row in rows if not row.skipped]
     return [
@@ -23,7 +28,7 @@ def findings(rows: Sequence[Row], protocol: Protocol) -> list[str]:
             _unit(rows),
             _prediction_unit(measured, protocol),
             _turned(measured, protocol),
-            _non_finite(rows),
+            _non_finite(rows, kind),
             _skipped(rows),
             _unreadable(rows),
             _aspect(rows),
@@ -74,15 +79,14 @@ def _turned(rows: Sequence[Row], protocol: Protocol) -> str:
     )
 
 
-def _non_finite(rows: Sequence[Row]) -> str:
+def _non_finite(rows: Sequence[Row], kind: Kind) -> str:
     bad = [row for row in rows if row.non_finite]
     if not bad:
         return ""
     count, total = sum(row.non_finite for row in rows), sum(row.outputs for row in rows)
     return (
         f"the network gave {count} NaN or infinite values ({count / max(total, 1):.2%}) in "
-        f"{len(bad)} of {len(rows)} images (first: {bad[0].name}): infinity counts as the far end "
-        "of the range, NaN as the near one"
+        f"{len(bad)} of {len(rows)} images (first: {bad[0].name}): {_INFINITY[kind]}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,11 +89,11 @@ def execute(job: Job, progress: Progress) -> Outcome:
     folders = [Path(place) for place in job.datasets if place not in clips]
     sets = _apart([d for path in folders for d in open_datasets(path, job.layout, job.reading)])
     clip_names = distinct_names([Path(c).name for c in clips], [Path(c) for c in clips])
-    tables = [Path(other) for other in job.against if other.endswith(".csv")]
-    earlier = [found for path in tables for found in _earlier(path, sets)]
     names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
     models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
     labels = _labels(models)
+    tables = [Path(other) for other in job.against if other.endswith(".csv")]
+    earlier = _told_apart(labels, tables, [_earlier(path, sets) for path in tables])
     facts = [_model_facts(m, label) for m, label in zip(models, labels, strict=True)]
     outcome = Outcome(facts, [model.path for model in models])
     for dataset in sets:
@@ -134,6 +135,21 @@ def _earlier(path: Path, sets: Sequence[Dataset]) -> list[Evaluation]:
     return known
 
 
+def _told_apart(
+    labels: Sequence[str], tables: Sequence[Path], found: Sequence[list[Evaluation]]
+) -> list[Evaluation]:
+    """What tables hold; a label that another side of a comparison has, too, names its table."""
+    names = distinct_names([path.name for path in tables], tables)
+    sides = Counter((e.model, e.dataset) for members in found for e in members)
+    return [
+        replace(e, model=f"{e.model} of {name}")
+        if e.model in labels or sides[e.model, e.dataset] > 1
+        else e
+        for name, members in zip(names, found, strict=True)
+        for e in members
+    ]
+
+
 def _one(
     job: Job,
     model: DepthModel,
@@ -147,7 +163,7 @@ def _one(
     task = Task(model, label, protocol, job.video)
     place = str(dataset.place.resolve())
     extent = [f"video {job.video}", dataset.layout, repr(job.reading), dataset.name, place]
-    journal = Journal.open(journal_key(model, job.threads, list(dataset.items), protocol, extent))
+    journal = Journal.open(journal_key(model, job.threads, dataset, protocol, extent))
     outcome.journals.append(journal)
     if job.fresh:
         journal.remove()
@@ -167,8 +183,11 @@ def _one(
     how = "first ones" if dataset.is_sequence else "evenly spread"
     cut = [f"{part} of {whole} images ({how})"] if part < whole else []
     warnings = [
-        *doubts(model.spec, protocol), *dataset.warnings, *findings(found.rows, protocol), *cut
-    ]  # fmt: skip
+        *doubts(model.spec, protocol),
+        *dataset.warnings,
+        *findings(found.rows, protocol, model.spec.kind),
+        *cut,
+    ]
     found = replace(found, warnings=warnings)
     outcome.evaluations.append(found)
     outcome.drawn.append(Drawn(task, dataset, found))

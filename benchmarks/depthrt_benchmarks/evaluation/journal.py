@@ -21,10 +21,10 @@ from depthrt.errors import WriteError
 from depthrt.model import DepthModel
 from depthrt.session import import_onnxruntime
 from depthrt.tuned import cache_folder
-from depthrt_benchmarks.evaluation.datasets import Item
+from depthrt_benchmarks.evaluation.datasets import Dataset
 from depthrt_benchmarks.evaluation.protocol import Protocol
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 def journal_folder() -> Path:
@@ -33,11 +33,15 @@ def journal_folder() -> Path:
 
 
 def journal_key(
-    model: DepthModel, threads: int | None, items: list[Item], protocol: Protocol, parts: list[str]
+    model: DepthModel, threads: int | None, dataset: Dataset, protocol: Protocol, parts: list[str]
 ) -> str:
-    """The hash of model, provider, threads, files (name, size, time), protocol and versions."""
+    """The hash of model, provider, threads, files (name, size, time), protocol and versions.
+
+    Files are those of the items and of the dataset; one that is not there counts as that.
+    """
     digest = hashlib.sha256()
-    files = [_stamp(path) for item in items for path in item.files]
+    of_items = [path for item in dataset.items for path in item.files]
+    files = [_stamp(path) for path in (*dataset.files, *of_items)]
     facts = [
         _SCHEMA,
         model.sha256(),
@@ -46,7 +50,7 @@ def journal_key(
         threads,
         protocol.line(),
         parts,
-        [item.name for item in items],
+        [item.name for item in dataset.items],
         files,
         measuring_versions(),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="replace")  # names of files may be no UTF-8
+
+
+def _discard(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def _place(target: Path, write: Callable[[Path], None]) -> None:
@@ -49,5 +55,9 @@ def _place(target: Path, write: Callable[[Path], None]) -> None:
     try:
         write(partial)
     except OSError as error:
+        _discard(partial)
         raise WriteError(f"{target} cannot be written ({error.strerror or error})") from error
+    except BaseException:
+        _discard(partial)
+        raise
     put_in_place(partial, target)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, Item
+from depthrt_benchmarks.evaluation.crops import corner
+from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.journal import Journal
 from depthrt_benchmarks.evaluation.measure import Row, aligned_map, measure, view
 from depthrt_benchmarks.evaluation.predict import predict
@@ -27,7 +28,7 @@ class _Frame:
     item: Item
     depth_m: NDArray[np.float32]
     valid: NDArray[np.bool_]
-    camera: Intrinsics | None  # at the size of the depth map
+    camera: Intrinsics | None  # of the depth map as it is cut
 
 
 def has_poses(dataset: Dataset) -> bool:
@@ -67,7 +68,7 @@ def second_pass(
             seen, line = view(pair, protocol), fits[item.sequence]
             output = predict(model, seen.image, protocol.flip)
             depth_m = aligned_map(output, seen, model.spec.kind, protocol, line)
-            camera = None if item.camera is None else item.camera.at(*pair.depth_m.shape)
+            camera = _camera(item, pair, protocol)
             frame = _Frame(item, depth_m.astype(np.float32), seen.valid, camera)
             errors = _errors(earlier, frame)
             earlier = frame
@@ -103,8 +104,16 @@ def sequence_fits(rows: list[Row], protocol: Protocol) -> dict[str, Fit]:
     }
 
 
+def _camera(item: Item, pair: Pair, protocol: Protocol) -> Intrinsics | None:
+    """Of the depth map as the protocol cuts it."""
+    if item.camera is None:
+        return None
+    height, width = pair.depth_m.shape
+    return item.camera.at(height, width).cut(*corner(protocol.crop, height, width))
+
+
 def _errors(earlier: _Frame | None, later: _Frame) -> list[float] | None:
-    """AbsRel of each frame's depth moved into the other: forth and back."""
+    """AbsRel of each frame's depth moved into the other, forth and back, where both see it."""
     if earlier is None or earlier.item.sequence != later.item.sequence:
         return None
     first, second, camera = earlier.item.pose, later.item.pose, later.camera
@@ -114,10 +123,11 @@ def _errors(earlier: _Frame | None, later: _Frame) -> list[float] | None:
         return None
     forth: NDArray[np.float64] = np.linalg.inv(second) @ first
     back: NDArray[np.float64] = np.linalg.inv(first) @ second
-    return [
+    errors = (
         reprojection_error(earlier.depth_m, later.depth_m, forth, camera, later.valid),
         reprojection_error(later.depth_m, earlier.depth_m, back, camera, earlier.valid),
-    ]
+    )
+    return [error for error in errors if error is not None]
 
 
 def _measured_again(row: Row, entry: dict[str, Any] | None) -> Row:
@@ -132,6 +142,6 @@ def _tae(items: list[Item], entries: dict[str, dict[str, Any] | None]) -> dict[s
     found: dict[str, list[float]] = {}
     for item in items:
         entry = entries[item.name]
-        if entry is not None and entry["errors"] is not None:
+        if entry is not None and entry["errors"]:
             found.setdefault(item.sequence, []).extend(entry["errors"])
     return {name: 100 * float(np.mean(errors)) for name, errors in found.items()}

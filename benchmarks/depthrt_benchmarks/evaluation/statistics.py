@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from depthrt_benchmarks.evaluation.measure import Row
 from depthrt_benchmarks.evaluation.metrics import METRICS, Metric, bin_name
+from depthrt_benchmarks.student import widening
 
 RESAMPLES = 2000
+_ALPHA = 0.05
 _SEED = 0
 _AT_ONCE = 64
 
@@ -30,7 +32,8 @@ class Mean:
 class Difference:
     """How much the second model's mean is above the first's, over the images both have.
 
-    ``better`` is ``first``, ``second`` or ``cannot tell``: whether the interval leaves 0 out.
+    ``better`` is ``first``, ``second`` or ``cannot tell``: whether the interval leaves 0 out. One
+    image alone cannot tell.
     """
 
     metric: str
@@ -53,14 +56,21 @@ class Range:
 
 
 def bootstrap_mean(values: Sequence[float]) -> Mean:
-    """The mean and the 2.5 and 97.5 percentiles of the means of resampled images.
+    """The mean and its 95% interval, from the means of resampled images.
 
     Images are drawn with replacement, 2000 times, by a generator of fixed seed: equal values give
-    equal intervals. Frames of a video are alike, so that their intervals are too narrow.
+    equal intervals. The percentile interval of few images is too narrow: its reach to either side
+    is widened by :func:`~depthrt_benchmarks.student.widening`. One image has no interval but
+    itself. Frames of a video are alike, so that their intervals are too narrow all the same.
     """
     numbers = np.asarray(values, np.float64)
-    low, high = np.percentile(_means(numbers), (2.5, 97.5))
-    return Mean(float(numbers.mean()), float(low), float(high), len(numbers))
+    centre, count = float(numbers.mean()), len(numbers)
+    if count == 1:
+        return Mean(centre, centre, centre, 1)
+    low, high = np.percentile(_means(numbers), (100 * _ALPHA / 2, 100 * (1 - _ALPHA / 2)))
+    wider = widening(count, _ALPHA)
+    reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
+    return Mean(centre, centre - wider * reach_low, centre + wider * reach_high, count)
 
 
 def _means(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +116,7 @@ def compare(first: Sequence[Row], second: Sequence[Row]) -> list[Difference]:
 
 
 def _better(metric: Metric, difference: Mean) -> str:
-    if difference.low <= 0 <= difference.high:
+    if difference.images < 2 or difference.low <= 0 <= difference.high:
         return "cannot tell"
     return "second" if (difference.value > 0) == metric.larger_is_better else "first"
 

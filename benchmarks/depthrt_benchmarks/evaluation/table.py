@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
+
 from depthrt_benchmarks.evaluation.document import Comparison, video_dict
 from depthrt_benchmarks.evaluation.job import Outcome
 from depthrt_benchmarks.evaluation.metrics import BY_KEY
@@ -19,12 +21,12 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(stderr=to_stderr, highlight=False)
+    console = Console(stderr=to_stderr, highlight=False, emoji=False)
     if not console.is_terminal:  # a file or a pipe has no width
-        console = Console(stderr=to_stderr, highlight=False, width=_FILE_WIDTH)
+        console.width = _FILE_WIDTH
     for dataset in dict.fromkeys(found.dataset for found in outcome.evaluations):
         members = [found for found in outcome.evaluations if found.dataset == dataset]
-        table = Table(box=None, header_style="bold", title=dataset, title_justify="left")
+        table = Table(box=None, header_style="bold", title=_plain(dataset), title_justify="left")
         table.add_column("model", overflow="fold")
         for name in ("images", *(BY_KEY[k].title for k in (*_WITH_INTERVAL, *_PLAIN))):
             table.add_column(name, justify="right", no_wrap=True)
@@ -36,19 +38,25 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
             table.add_row(*_cells(found), *(_video_cells(video) if any(videos) else ()))
         console.print(table)
         for protocol in dict.fromkeys(found.protocol for found in members):
-            console.print(f"[dim]{protocol}[/dim]")
+            console.print(f"[dim]{_plain(protocol)}[/dim]")
         for comparison in outcome.comparisons:
             if comparison.dataset == dataset:
-                console.print(_sentence(comparison))
+                console.print(_plain(_sentence(comparison)))
         console.print()
     for clip in outcome.clips:
         flicker = clip.flicker
         if flicker is not None:
+            name = _plain(f"{clip.source}: {clip.model}")
             console.print(
-                f"{clip.source}: {clip.model}: flicker {flicker.mean.median:.4f} median, "
+                f"{name}: flicker {flicker.mean.median:.4f} median, "
                 f"{flicker.mean.p95:.4f} 95th percentile, {flicker.mean.median_of_spread:.4f} of "
                 f"the spread | {flicker.pairs} pairs of {clip.frames} frames"
             )
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are no markup; what is no UTF-8 in a file's name becomes a "?"."""
+    return escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _cells(found: Evaluation) -> list[str]:
@@ -56,7 +64,7 @@ def _cells(found: Evaluation) -> list[str]:
     skipped = len(found.rows) - len(found.measured)
     images = f"{len(found.measured)}" + (f" (-{skipped})" if skipped else "")
     return [
-        found.model,
+        _plain(found.model),
         images,
         *(_with_interval(figures.get(key)) for key in _WITH_INTERVAL),
         *("-" if key not in figures else f"{figures[key].value:.3f}" for key in _PLAIN),

@@ -47,6 +47,10 @@ class Intrinsics:
         cx, cy = (self.cx + 0.5) * across - 0.5, (self.cy + 0.5) * down - 0.5
         return Intrinsics(self.fx * across, self.fy * down, cx, cy, width, height)
 
+    def cut(self, top: int, left: int) -> Intrinsics:
+        """The same camera for a picture that begins so many pixels further down and right."""
+        return Intrinsics(self.fx, self.fy, self.cx - left, self.cy - top)
+
     def is_of_shape(self, height: int, width: int) -> bool:
         """Whether width over height of a picture is the camera's, to 2%."""
         if self.width is None or self.height is None:
@@ -69,6 +73,19 @@ def pose_matrix(
     return pose
 
 
+def usable_pose(numbers: Sequence[float]) -> NDArray[np.float64] | None:
+    """The pose of ``tx ty tz qx qy qz qw`` (metres); None where they give no place or rotation.
+
+    Raises:
+        ValueError: not seven numbers.
+    """
+    if len(numbers) != 7:
+        raise ValueError(f"{len(numbers)} numbers, but a pose has 7")
+    if not np.isfinite(numbers).all() or not np.linalg.norm(numbers[3:]) > 0:
+        return None
+    return pose_matrix(numbers[:3], numbers[3:])
+
+
 def tae(
     depths_m: Sequence[NDArray[np.float32]],
     poses: Sequence[NDArray[np.float64]],
@@ -76,6 +93,8 @@ def tae(
     valid: Sequence[NDArray[np.bool_]] | None = None,
 ) -> float:
     """Temporal alignment error in percent, smaller is better: sum / (2 (N - 1)) * 100.
+
+    A direction in which nothing of one frame is seen in the other is left out of both.
 
     Args:
         depths_m: N depth maps (h,w) along the optical axis, aligned once for the sequence, in the
@@ -85,19 +104,23 @@ def tae(
         valid: N masks h,w of the pixels that count in the frame that is looked at; None: all.
 
     Raises:
-        ValueError: fewer than two frames, or lists of different length.
+        ValueError: fewer than two frames, lists of different length, or frames of which none shows
+            what another does.
     """
     count = len(depths_m)
     if count < 2 or len(poses) != count or (valid is not None and len(valid) != count):
         raise ValueError("TAE needs two frames or more, each with its pose and mask")
-    total = 0.0
+    errors = []
     for i in range(count - 1):
         forth = np.linalg.inv(poses[i + 1]) @ poses[i]
         masks = (None, None) if valid is None else (valid[i + 1], valid[i])
-        total += reprojection_error(depths_m[i], depths_m[i + 1], forth, camera, masks[0])
+        errors.append(reprojection_error(depths_m[i], depths_m[i + 1], forth, camera, masks[0]))
         back: NDArray[np.float64] = np.linalg.inv(poses[i]) @ poses[i + 1]
-        total += reprojection_error(depths_m[i + 1], depths_m[i], back, camera, masks[1])
-    return total / (2 * (count - 1)) * 100
+        errors.append(reprojection_error(depths_m[i + 1], depths_m[i], back, camera, masks[1]))
+    known = [error for error in errors if error is not None]
+    if not known:
+        raise ValueError("no frame shows anything that the one before it does")
+    return float(np.mean(known)) * 100
 
 
 def reprojection_error(
@@ -106,12 +129,12 @@ def reprojection_error(
     motion: NDArray[np.float64],
     camera: Intrinsics,
     valid: NDArray[np.bool_] | None = None,
-) -> float:
+) -> float | None:
     """AbsRel of a depth map moved into another camera: mean \\|target - moved\\| / target.
 
     Pixels are back-projected, moved by the 4,4 matrix ``motion`` (source camera to target camera),
     projected and rounded. Where several meet, the last in raster order stays, as in the original.
-    0 where no pixel of both is left.
+    None where no pixel of both is left.
     """
     height, width = source_m.shape
     rows, columns = np.mgrid[0:height, 0:width]
@@ -130,6 +153,6 @@ def reprojection_error(
     if valid is not None:
         seen &= valid
     if not seen.any():
-        return 0.0
+        return None
     target = target_m[seen].astype(np.float64)
     return float(np.mean(np.abs(target - moved[seen]) / target))

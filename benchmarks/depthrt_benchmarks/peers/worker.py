@@ -25,16 +25,22 @@ import numpy as np
 
 def open_depthrt(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """depthrt as it is installed here: the network alone, or a frame from picture to depth."""
+    import depthrt
     from depthrt import DepthModel
 
     model = DepthModel.load(order["model"], provider=order["provider"], threads=order["threads"])
+    facts = {
+        "bound": model.provider,
+        "versions": versions("depthrt", "onnxruntime"),
+        "file": depthrt.__file__,
+    }
     if order["what"] == "frame":
 
         def frame(pixels: Any) -> Any:
             return model(np.ascontiguousarray(pixels[0].transpose(1, 2, 0))).values[None]
 
-        return frame, {"bound": model.provider, "versions": versions("depthrt", "onnxruntime")}
-    return model.infer, {"bound": model.provider, "versions": versions("depthrt", "onnxruntime")}
+        return frame, facts
+    return model.infer, facts
 
 
 def versions(*names: str) -> dict[str, str]:

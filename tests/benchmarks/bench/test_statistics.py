@@ -16,8 +16,8 @@ from depthrt_benchmarks.bench.statistics import (
     look_times_s,
     percentiles,
     ratio_interval,
-    student_t,
 )
+from depthrt_benchmarks.student import student_t
 
 TRUE = 1.07
 
@@ -124,6 +124,13 @@ def test_percentiles_and_worst() -> None:
     assert found == {"p50": 51, "p90": 91, "p95": 96, "p99": 100, "worst": 101}
 
 
-@pytest.mark.parametrize(("z", "freedom", "t"), [(2.5758, 9, 3.2498), (1.96, 20, 2.0860)])
+@pytest.mark.parametrize(
+    ("z", "freedom", "t"),
+    [
+        (1.959964, 1, 12.7062), (1.959964, 2, 4.30265), (1.959964, 5, 2.57058),
+        (2.575829, 9, 3.24984), (1.959964, 20, 2.08596), (1.959964, 120, 1.97993),
+        (1.959964, 5000, 1.96044),
+    ],
+)  # fmt: skip
 def test_student_t_is_that_of_the_tables(z: float, freedom: int, t: float) -> None:
-    assert student_t(z, freedom) == pytest.approx(t, rel=2e-3)
+    assert student_t(z, freedom) == pytest.approx(t, rel=2e-5)

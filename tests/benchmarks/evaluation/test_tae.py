@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.evaluation.tae import Intrinsics, pose_matrix, reprojection_error, tae
+from depthrt_benchmarks.evaluation.tae import (
+    Intrinsics,
+    pose_matrix,
+    reprojection_error,
+    tae,
+    usable_pose,
+)
 
 CAMERA = Intrinsics(fx=100.0, fy=100.0, cx=31.5, cy=23.5)
 SIZE = (48, 64)
@@ -67,9 +75,32 @@ def test_invalid_and_masked_pixels_do_not_count() -> None:
 
 def test_what_lies_behind_the_camera_or_beside_the_picture_is_left_out() -> None:
     past_the_wall = np.linalg.inv(at(z=5))
-    assert reprojection_error(wall(4), wall(4), past_the_wall, CAMERA) == 0.0
+    assert reprojection_error(wall(4), wall(4), past_the_wall, CAMERA) is None
     beside = np.linalg.inv(at(x=100))
-    assert reprojection_error(wall(4), wall(4), beside, CAMERA) == 0.0
+    assert reprojection_error(wall(4), wall(4), beside, CAMERA) is None
+
+
+def test_frames_that_share_nothing_are_no_perfect_pair() -> None:
+    # The step of the first pair has 25% both ways; from the third place nothing is shared.
+    poses = [at(z=0), at(z=1), at(x=100, z=1)]
+    assert tae([wall(4)] * 3, poses, CAMERA) == pytest.approx(25.0)
+    with pytest.raises(ValueError, match="no frame shows"):
+        tae([wall(4)] * 2, [at(), at(x=100)], CAMERA)
+
+
+@pytest.mark.parametrize(
+    "numbers", [[math.nan] * 7, [0, 0, math.inf, 0, 0, 0, 1], [1, 2, 3, 0, 0, 0, 0]]
+)
+def test_numbers_that_are_no_pose(numbers: list[float]) -> None:
+    assert usable_pose(numbers) is None
+
+
+def test_a_pose_has_seven_numbers() -> None:
+    pose = usable_pose([1, 2, 3, 0, 0, 0, 2])
+    assert pose is not None
+    np.testing.assert_allclose(pose, pose_matrix((1, 2, 3), (0, 0, 0, 1)))
+    with pytest.raises(ValueError, match="6 numbers"):
+        usable_pose([0, 0, 0, 0, 0, 1])
 
 
 def test_lists_that_do_not_match_are_refused() -> None:

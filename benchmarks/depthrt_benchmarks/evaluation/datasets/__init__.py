@@ -20,7 +20,13 @@ from depthrt_benchmarks.evaluation.datasets import (
     sintel,
     tum,
 )
-from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.base import (
+    Dataset,
+    Item,
+    Pair,
+    ReadOptions,
+    with_names_once,
+)
 
 __all__ = ["LAYOUTS", "Dataset", "Item", "Pair", "ReadOptions", "open_datasets"]
 
@@ -64,7 +70,7 @@ def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list
 
 
 def _open(layout: str, place: Path, options: ReadOptions) -> Dataset:
-    return replace(_OPEN[layout](place, options), place=place)
+    return with_names_once(replace(_OPEN[layout](place, options), place=place))
 
 
 def detect(place: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ class Item:
     """One pair of a dataset.
 
     - ``name``: unique in the dataset;
-    - ``files``: what it is read from;
+    - ``files``: what it is read from, and what else decides its figures, there or not;
     - ``read``: reads it;
     - ``sequence``: the name of the video it is a frame of, in order; empty for single images;
     - ``pose``: camera to world, 4,4, where known;
@@ -52,7 +52,8 @@ class Dataset:
 
     - ``layout``: which reader made it; ``customs``: how it is usually evaluated;
     - ``warnings``: what was wrong with it, in sentences;
-    - ``place``: the folder or file it was opened from.
+    - ``place``: the folder or file it was opened from;
+    - ``files``: what decides the figures of many items (units, poses, lists), there or not.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dataset:
     customs: Customs
     warnings: tuple[str, ...] = field(default=())
     place: Path = Path()
+    files: tuple[Path, ...] = ()
 
     @property
     def is_sequence(self) -> bool:
@@ -97,6 +99,32 @@ def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str,
     verb = "has" if len(missing) == 1 else "have"
     count = f"{len(missing)} of {whole} pictures"
     return (f"{count} {verb} no {what} and took no part (first: {missing[0]})",)
+
+
+def pose_warning(unusable: Sequence[str], whole: int) -> tuple[str, ...]:
+    """The sentence for frames whose pose is none."""
+    if not unusable:
+        return ()
+    return (
+        f"the poses of {len(unusable)} of {whole} frames are no numbers or no rotation (first: "
+        f"{unusable[0]}): TAE leaves these frames out",
+    )
+
+
+def with_names_once(dataset: Dataset) -> Dataset:
+    """The dataset without items of a name that an earlier one has, which a warning names."""
+    first: dict[str, Item] = {}
+    for item in dataset.items:
+        first.setdefault(item.name, item)
+    others = [item for item in dataset.items if first[item.name] is not item]
+    if not others:
+        return dataset
+    verb = "has" if len(others) == 1 else "have"
+    warning = (
+        f"{len(others)} of {len(dataset.items)} pictures {verb} the name of another and took no "
+        f"part (first: {others[0].files[0].name}, beside {first[others[0].name].files[0].name})"
+    )
+    return replace(dataset, items=list(first.values()), warnings=(*dataset.warnings, warning))
 
 
 def require_items(items: Sequence[Item], folder: Path, wanted: str) -> None:

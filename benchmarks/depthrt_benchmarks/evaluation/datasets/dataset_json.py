@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.sources import read_image
+from depthrt.sources.images import natural_order
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
     Pair,
     ReadOptions,
     missing_warning,
+    pose_warning,
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.files import (
@@ -38,10 +40,10 @@ from depthrt_benchmarks.evaluation.datasets.files import (
     read_values,
 )
 from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics, pose_matrix
+from depthrt_benchmarks.evaluation.tae import Intrinsics, usable_pose
 
 LAYOUT = "dataset-json"
-INDEX = "dataset.json"
+INDEX, POSES = "dataset.json", "poses.txt"
 _PICTURES = (".jpg", ".jpeg", ".png")
 _RANGE = ("depth_unit_m", "min_depth_m", "max_depth_m")
 _PIXELS = ("fx", "fy", "cx", "cy")
@@ -73,8 +75,9 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     facts = read_facts(folder / INDEX)
     unit_m = options.depth_scale or facts.unit_m
     name = folder.resolve().name
-    pictures = sorted(p for p in (folder / "rgb").glob("*") if p.suffix.lower() in _PICTURES)
-    poses = _poses(folder / "poses.txt")
+    found = sorted(p for p in (folder / "rgb").glob("*") if p.suffix.lower() in _PICTURES)
+    pictures = sorted(found, key=natural_order)
+    poses = _poses(folder / POSES)
     sequence = name if facts.is_video else ""
     items, missing = [], []
     for picture in pictures:
@@ -86,6 +89,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         pose = poses.get(picture.stem)
         items.append(Item(picture.stem, (picture, depth), read, sequence, pose, facts.camera))
     require_items(items, folder, "rgb/NAME.jpg with depth/NAME.png")
+    lost = [item.name for item in items if item.name in poses and item.pose is None]
     if facts.camera is not None:
         _check_shape(folder / INDEX, facts.camera, items[0].files[1])
     return Dataset(
@@ -94,7 +98,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items,
         # The figures published for these sets resize by OpenCV's bilinear.
         Customs(facts.min_depth_m, facts.max_depth_m, resize="half-pixel"),
-        missing_warning(missing, "depth/NAME.png", len(pictures)),
+        missing_warning(missing, "depth/NAME.png", len(pictures)) + pose_warning(lost, len(items)),
+        files=(folder / INDEX, folder / POSES),
     )
 
 
@@ -178,15 +183,16 @@ def _short(value: Any) -> str:
     return json.dumps(value)[:80]
 
 
-def _poses(path: Path) -> dict[str, NDArray[np.float64]]:
+def _poses(path: Path) -> dict[str, NDArray[np.float64] | None]:
+    """By frame; None where the numbers are none."""
     if not path.is_file():
         return {}
     found = {}
     for words in read_number_lines(path):
         try:
             numbers = [float(word) for word in words[1:8]]
-            found[words[0]] = pose_matrix(numbers[:3], numbers[3:7])
-        except (ValueError, IndexError) as error:
+            found[words[0]] = usable_pose(numbers)
+        except ValueError as error:
             line = " ".join(words)[:80]
             raise SourceError(f"{path} has no pose in the line {line!r}") from error
     return found

@@ -20,7 +20,9 @@ DEPTH_SUFFIXES = (".png", ".npy", ".npz", ".tif", ".tiff", ".pfm", ".exr")
 
 
 def read_values(path: Path) -> NDArray[Any]:
-    """The numbers of a depth file as they are: PNG, TIFF, EXR, PFM, .npy, or the one array of .npz.
+    """The numbers of a depth file as they are: PNG, TIFF, PFM, .npy, or the one array of .npz.
+
+    EXR is tried with OpenCV, of which few builds read it.
 
     Returns:
         an array H,W of the file's own type.
@@ -41,7 +43,11 @@ def read_values(path: Path) -> NDArray[Any]:
                 content = np.fromfile(path, np.uint8)
                 values = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile, cv2.error) as error:
+        if isinstance(error, cv2.error) and path.suffix == ".exr":
+            raise SourceError(_no_exr(path)) from error
         raise SourceError(f"{path} cannot be read as depth ({error})") from error
+    if values is None and path.suffix == ".exr":
+        raise SourceError(_no_exr(path))
     if values is None:
         raise SourceError(f"{path} is no depth file that can be decoded")
     values = np.squeeze(np.asarray(values))
@@ -51,6 +57,14 @@ def read_values(path: Path) -> NDArray[Any]:
             "picture of depth?"
         )
     return values
+
+
+def _no_exr(path: Path) -> str:
+    return (
+        f"{path} is EXR, which OpenCV {cv2.__version__} could not decode: its wheels are built "
+        "without OpenEXR, or read it with OPENCV_IO_ENABLE_OPENEXR=1 in the environment alone; "
+        "save depth as .npy, .tiff or .pfm"
+    )
 
 
 def read_depth(path: Path, unit_m: float | None, invalid: tuple[float, ...] = ()) -> Truth:

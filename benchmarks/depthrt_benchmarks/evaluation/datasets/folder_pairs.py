@@ -3,7 +3,7 @@
 Either two folders side by side (``rgb``, ``images``, ``image``, ``color`` or ``colour``; ``depth``,
 ``depths``, ``gt`` or ``ground_truth``), sub-folders included, with one stem: ``rgb/a/1.jpg`` and
 ``depth/a/1.png``; or one folder with ``NAME.jpg`` and ``NAME_depth.png`` (also ``NAME-depth``,
-``NAME.depth``) or ``NAME.npy``. Depth is PNG, TIFF, EXR, PFM, .npy or .npz; whole numbers are
+``NAME.depth``) or ``NAME.npy``. Depth is PNG, TIFF, PFM, .npy or .npz; whole numbers are
 millimetres and floating point metres, unless ``--depth-scale`` says otherwise.
 """
 

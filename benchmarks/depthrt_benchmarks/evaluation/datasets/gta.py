@@ -1,6 +1,6 @@
 """Captures of GTA V: 8-bit RGBA pictures and the game's depth buffer.
 
-``rgba/NAME.png`` and ``depth/NAME`` as .npy, .tiff or .exr (float32, the buffer's own 0..1), .raw
+``rgba/NAME.png`` and ``depth/NAME`` as .npy or .tiff (float32, the buffer's own 0..1), .raw
 (float32, little-endian, row by row, the picture's size) or 16-bit .png (buffer times 65535); or, in
 one folder as GTAVisionExport writes them, ``NAME.png`` (or .jpg, .tiff) with ``NAME-depth``.
 ``camera.json``, if there: ``near_m`` and ``far_m``, for all frames, or by name under ``frames``;
@@ -108,7 +108,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(picture.stem, (picture, depth), partial(_read, picture, depth, clip)))
     require_items(items, folder, "rgba/NAME.png with the depth buffer depth/NAME.npy (or .tiff)")
     warnings = missing_warning(missing, "depth buffer", len(pictures))
-    return Dataset(folder.resolve().name, LAYOUT, items, Customs(1e-3, 80.0), warnings)
+    name, sides = folder.resolve().name, (folder / CAMERA_FILE,)
+    return Dataset(name, LAYOUT, items, Customs(1e-3, 80.0), warnings, files=sides)
 
 
 def _read(picture: Path, depth: Path, clip: Clip) -> Pair:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.files import clean, read_number_lines, read_values
-from depthrt_benchmarks.evaluation.datasets.matlab import load_mat
+from depthrt_benchmarks.evaluation.datasets.matlab import load_mat, require_shapes
 from depthrt_benchmarks.evaluation.protocol import Customs
 
 LAYOUT = "ibims"
@@ -55,12 +56,19 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         elif raw is not None and (raw / "depth" / f"{name}.png").is_file():
             picture, depth = raw / "rgb" / f"{name}.png", raw / "depth" / f"{name}.png"
             unit_m = options.depth_scale or RAW_UNIT_M
-            items.append(Item(name, (picture, depth), partial(_read_raw, picture, depth, unit_m)))
+            masks = tuple(_mask(depth, kind) for kind in _MASKS)
+            read = partial(_read_raw, picture, depth, masks, unit_m)
+            items.append(Item(name, (picture, depth, *masks), read))
         else:
             missing.append(name)
     require_items(items, folder, f"{LIST} with ibims1_core_mat/NAME.mat")
     warnings = missing_warning(missing, ".mat", len(names))
-    return Dataset("iBims-1", LAYOUT, items, Customs(1e-3, 50.0), warnings)
+    files = (folder / LIST,)
+    return Dataset("iBims-1", LAYOUT, items, Customs(1e-3, 50.0), warnings, files=files)
+
+
+def _mask(depth: Path, kind: str) -> Path:
+    return depth.parent.parent / kind / depth.name
 
 
 def _read_mat(path: Path) -> Pair:
@@ -68,16 +76,19 @@ def _read_mat(path: Path) -> Pair:
     try:
         data = content["data"]
         image, depth, *masks = (data[key][0, 0] for key in ("rgb", "depth", *_MASKS))
-    except (KeyError, IndexError, ValueError) as error:
-        raise SourceError(f"{path} has no data.{error} as iBims-1 has it") from error
-    valid = np.logical_and(*(mask > 0 for mask in masks))
-    return Pair(np.ascontiguousarray(image, np.uint8), clean(np.where(valid, depth, 0)))
+        valid = np.logical_and(*(mask > 0 for mask in masks))
+        pair = Pair(np.ascontiguousarray(image, np.uint8), clean(np.where(valid, depth, 0)))
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise SourceError(f"{path} does not hold data as iBims-1 has it ({error})") from error
+    return require_shapes(pair, path)
 
 
-def _read_raw(picture: Path, depth: Path, unit_m: float) -> Pair:
+def _read_raw(picture: Path, depth: Path, masks: Sequence[Path], unit_m: float) -> Pair:
     values = read_values(depth)
-    for kind in _MASKS:
-        mask = depth.parent.parent / kind / depth.name
+    for mask in masks:
         if mask.is_file():
-            values = np.where(read_values(mask) > 0, values, 0)
+            valid = read_values(mask)
+            if valid.shape != values.shape:
+                raise SourceError(f"{depth} is {values.shape}, but its {mask} {valid.shape}")
+            values = np.where(valid > 0, values, 0)
     return Pair(read_image(picture), clean(values, unit_m))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import SourceError, UsageError
+from depthrt_benchmarks.evaluation.datasets.base import Pair
 
 
 def h5py_module(path: Path) -> Any:
@@ -28,8 +29,20 @@ def load_mat(path: Path) -> dict[str, Any]:
     io = _module("scipy.io", path)
     try:
         return dict(io.loadmat(path))
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # of a damaged file scipy raises what its parser met
         raise SourceError(f"{path} cannot be read as a MATLAB file ({error})") from error
+
+
+def require_shapes(pair: Pair, path: Path) -> Pair:
+    """A pair whose picture is H,W,3 and whose depth is h,w, as it was given.
+
+    Raises:
+        SourceError: it is not.
+    """
+    image, depth = pair.image.shape, pair.depth_m.shape
+    if len(image) != 3 or image[2] != 3 or len(depth) != 2 or 0 in (*image, *depth):
+        raise SourceError(f"{path} holds a picture of {image} and depth of {depth}")
+    return pair
 
 
 def _module(name: str, path: Path) -> Any:

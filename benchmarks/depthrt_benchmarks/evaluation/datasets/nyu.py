@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.sources import read_image
@@ -28,7 +29,11 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.files import MILLIMETRE, clean, read_depth
-from depthrt_benchmarks.evaluation.datasets.matlab import h5py_module, load_mat
+from depthrt_benchmarks.evaluation.datasets.matlab import (
+    h5py_module,
+    load_mat,
+    require_shapes,
+)
 from depthrt_benchmarks.evaluation.protocol import Customs
 
 LAYOUT = "nyu"
@@ -99,7 +104,7 @@ def _open_mat(path: Path) -> Dataset:
         with h5py.File(path, "r") as file:
             count = int(file["images"].shape[0])
             fits = file["depths"].shape[0] == count
-    except (OSError, KeyError) as error:
+    except Exception as error:  # of a damaged file h5py raises what HDF5 met
         raise SourceError(f"{path} is no nyu_depth_v2_labeled.mat ({error})") from error
     if not fits:
         raise SourceError(f"{path} has not one depth map for each image")
@@ -107,7 +112,7 @@ def _open_mat(path: Path) -> Dataset:
     warnings: tuple[str, ...] = ()
     numbers = np.arange(count)
     if splits.is_file():
-        numbers = np.asarray(load_mat(splits)["testNdxs"]).ravel().astype(np.intp) - 1
+        numbers = _test_numbers(splits)
         if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= count:
             raise SourceError(f"{splits} names images that {path.name} does not hold")
     elif count > 1:
@@ -116,12 +121,23 @@ def _open_mat(path: Path) -> Dataset:
             "split alone",
         )
     items = [Item(f"{n + 1:04d}", (path,), partial(_read_mat, path, int(n))) for n in numbers]
-    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings)
+    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, files=(splits,))
+
+
+def _test_numbers(splits: Path) -> NDArray[np.intp]:
+    """Which images are the test's, from 0."""
+    try:
+        return np.asarray(load_mat(splits)["testNdxs"]).ravel().astype(np.intp) - 1
+    except (KeyError, ValueError, TypeError) as error:
+        raise SourceError(f"{splits} has no testNdxs as NYUv2's has ({error})") from error
 
 
 def _read_mat(path: Path, number: int) -> Pair:
     h5py: Any = h5py_module(path)
-    with h5py.File(path, "r") as file:
-        image = np.ascontiguousarray(file["images"][number].transpose(2, 1, 0))
-        depth = np.ascontiguousarray(file["depths"][number].T)
-    return Pair(image.astype(np.uint8, copy=False), clean(depth))
+    try:
+        with h5py.File(path, "r") as file:
+            image = np.ascontiguousarray(file["images"][number].transpose(2, 1, 0))
+            depth = np.ascontiguousarray(file["depths"][number].T)
+    except Exception as error:  # of a damaged file h5py raises what HDF5 met
+        raise SourceError(f"{path} cannot be read at image {number + 1} ({error})") from error
+    return require_shapes(Pair(image.astype(np.uint8, copy=False), clean(depth)), path)

@@ -25,6 +25,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Pair,
     ReadOptions,
     missing_warning,
+    pose_warning,
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.files import clean
@@ -50,18 +51,20 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     root = _root(folder)
     pictures_in = next((root / p for p in _PASSES if (root / p).is_dir()), root / _PASSES[0])
     pictures = sorted(pictures_in.glob("*/frame_*.png"))
-    items, missing = [], []
+    items, missing, lost = [], [], []
     for picture in pictures:
         scene, stem = picture.parts[-2], picture.stem
         depth = root / "depth" / scene / f"{stem}.dpt"
         if not depth.is_file():
             missing.append(f"{scene}/{picture.name}")
             continue
-        camera, pose = _camera(root / "camdata_left" / scene / f"{stem}.cam")
+        file = root / "camdata_left" / scene / f"{stem}.cam"
+        camera, pose = _camera(file)
+        lost += [f"{scene}/{stem}"] * (camera is not None and pose is None)
         read = partial(_read, picture, depth, options.depth_scale or 1.0)
-        items.append(Item(f"{scene}/{stem}", (picture, depth), read, scene, pose, camera))
+        items.append(Item(f"{scene}/{stem}", (picture, depth, file), read, scene, pose, camera))
     require_items(items, folder, "training/final/SCENE/frame_0001.png with training/depth")
-    warnings = missing_warning(missing, "depth", len(pictures))
+    warnings = missing_warning(missing, "depth", len(pictures)) + pose_warning(lost, len(items))
     name = f"Sintel {pictures_in.name}"
     return Dataset(name, LAYOUT, items, Customs(1e-3, 70.0), warnings)
 
@@ -89,6 +92,7 @@ def read_dpt(path: Path) -> NDArray[np.float32]:
 
 
 def _camera(path: Path) -> tuple[Intrinsics | None, NDArray[np.float64] | None]:
+    """Intrinsics and pose (camera to world); no pose where the numbers give none."""
     if not path.is_file():
         return None, None
     content = path.read_bytes()
@@ -99,6 +103,8 @@ def _camera(path: Path) -> tuple[Intrinsics | None, NDArray[np.float64] | None]:
     world_to_camera[:3] = numbers[9:].reshape(3, 4)
     fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     camera = Intrinsics(fx, fy, cx, cy)
+    if not np.isfinite(numbers).all() or np.linalg.det(world_to_camera[:3, :3]) == 0:
+        return camera, None
     return camera, np.asarray(np.linalg.inv(world_to_camera), np.float64)
 
 

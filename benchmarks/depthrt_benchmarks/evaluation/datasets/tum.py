@@ -22,13 +22,15 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Pair,
     ReadOptions,
     missing_warning,
+    pose_warning,
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.files import read_depth, read_number_lines
 from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics, pose_matrix
+from depthrt_benchmarks.evaluation.tae import Intrinsics, usable_pose
 
 LAYOUT = "tum"
+LISTS, TRUTH = ("rgb.txt", "depth.txt"), "groundtruth.txt"
 UNIT_M = 1 / 5000
 MAX_DIFFERENCE_S = 0.02
 CAMERAS = {
@@ -41,7 +43,7 @@ DEFAULT_CAMERA = Intrinsics(525.0, 525.0, 319.5, 239.5)
 
 def is_here(folder: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file()
+    return all((folder / part).is_file() for part in LISTS)
 
 
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
@@ -50,13 +52,13 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     Raises:
         SourceError: a list that cannot be read, or no pair.
     """
-    colours, depths = _stamped(folder / "rgb.txt"), _stamped(folder / "depth.txt")
+    colours, depths = (_stamped(folder / part) for part in LISTS)
     unit_m = options.depth_scale or UNIT_M
     partners = dict(associate([t for t, _ in colours], [t for t, _ in depths]))
-    poses = _poses(folder / "groundtruth.txt")
+    poses = _poses(folder / TRUTH)
     name = folder.resolve().name
     camera = next((c for key, c in CAMERAS.items() if key in name), DEFAULT_CAMERA)
-    items, missing = [], []
+    items, missing, lost = [], [], []
     for number, (time_s, words) in enumerate(colours):
         picture = folder / words[0]
         partner = partners.get(number)
@@ -65,11 +67,14 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
             missing.append(words[0])
             continue
         read = partial(_read, picture, depth, unit_m)
-        pose = _nearest(poses, time_s)
+        pose, unusable = _nearest(poses, time_s)
+        lost += [picture.stem] * unusable
         items.append(Item(picture.stem, (picture, depth), read, name, pose, camera))
     require_items(items, folder, f"rgb and depth within {MAX_DIFFERENCE_S} s of one another")
     warnings = missing_warning(missing, f"depth within {MAX_DIFFERENCE_S} s", len(colours))
-    return Dataset(name, LAYOUT, items, Customs(1e-3, 10.0), warnings)
+    warnings += pose_warning(lost, len(items))
+    files = tuple(folder / part for part in (*LISTS, TRUTH))
+    return Dataset(name, LAYOUT, items, Customs(1e-3, 10.0), warnings, files=files)
 
 
 def associate(
@@ -111,16 +116,28 @@ def _stamped(path: Path) -> list[tuple[float, list[str]]]:
     return sorted(lines)
 
 
-def _poses(path: Path) -> list[tuple[float, list[str]]]:
-    return _stamped(path) if path.is_file() else []
+Poses = list[tuple[float, NDArray[np.float64] | None]]  # seconds, camera to world
 
 
-def _nearest(poses: list[tuple[float, list[str]]], time_s: float) -> NDArray[np.float64] | None:
+def _poses(path: Path) -> Poses:
+    """Every stamp with its pose; None where the numbers are none."""
+    found: Poses = []
+    for time_s, words in _stamped(path) if path.is_file() else []:
+        try:
+            found.append((time_s, usable_pose([float(word) for word in words[:7]])))
+        except ValueError as error:
+            line = " ".join(words)[:80]
+            raise SourceError(f"{path} has no pose in {line!r}") from error
+    return found
+
+
+def _nearest(poses: Poses, time_s: float) -> tuple[NDArray[np.float64] | None, bool]:
+    """The pose nearest in time, if near enough, and whether it is none for want of numbers."""
     if not poses:
-        return None
+        return None, False
     times = np.array([t for t, _ in poses])
     index = int(np.argmin(np.abs(times - time_s)))
     if abs(times[index] - time_s) > MAX_DIFFERENCE_S:
-        return None
-    numbers = [float(word) for word in poses[index][1][:7]]
-    return pose_matrix(numbers[:3], numbers[3:7])
+        return None, False
+    pose = poses[index][1]
+    return pose, pose is None
