@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import TargetError, WriteError
-from depthrt.sinks.base import check_target, partial_name
+from depthrt.sinks.base import check_target, partial_name, put_in_place
 
 INDEX_FILE = "calibration.json"
 SHEET = Path("overview", "contact_sheet.jpg")
@@ -46,17 +47,30 @@ def check_folder(target: Path, sources: Sequence[str], *, overwrite: bool) -> No
         if target.exists() and not target.is_dir():
             raise TargetError(f"{target} is a file: give a folder for the frames")
         if target.is_dir():
-            ours = (target / INDEX_FILE).is_file()
-            filled = any(target.iterdir())
-            if filled and not ours:
-                raise TargetError(f"the folder {target} holds other files: choose a new one")
-            overwrite = overwrite or not filled
+            names = {entry.name for entry in target.iterdir()} - {partial_name(target).name}
+            others = sorted(name for name in names if not _is_ours(target, name))
+            if others:
+                raise TargetError(
+                    f"the folder {target} holds other files ({others[0]}): choose a new one"
+                )
+            overwrite = overwrite or not names
         read = [Path(s) for s in sources if "://" not in s and Path(s).exists()]
     except TargetError:
         raise
     except OSError as error:  # a folder that may not be read, a name longer than names can be
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
     check_target(target, overwrite=overwrite, sources=read, folder=True)
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Whether an entry of a folder is one that an earlier run left there."""
+    if name != INDEX_FILE:
+        return name == SHEET.parent.name or re.fullmatch(r"\d+\.png", name) is not None
+    try:
+        content = json.loads((folder / name).read_text())
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 class FrameFolder:
@@ -67,6 +81,8 @@ class FrameFolder:
     """
 
     def __init__(self, target: Path) -> None:
+        if target.is_symlink():
+            target = target.resolve()  # the link stays, what it points to is replaced
         self._target, self.place = target, partial_name(target)
         try:
             if self.place.is_dir():  # of a run that was killed
@@ -95,12 +111,7 @@ class FrameFolder:
         bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
         _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
         self._write(str(SHEET), content.tobytes())
-        try:
-            if self._target.is_dir():
-                shutil.rmtree(self._target)
-            self.place.replace(self._target)
-        except OSError as error:
-            raise self._failure(error) from error
+        put_in_place(self.place, self._target)
 
     def discard(self) -> None:
         """Remove what was made, unless it is in its place."""

@@ -121,7 +121,8 @@ def build(
             made = to_half_precision(network, form, made, Path(folder), samples, options, phases)
         spec = _spec(network, options, made, [folded.note, *rewrites])
         with phases("write and load"):
-            finish(made.model, spec, Path(folder) / target.name, target, made.runs_here)
+            place = Path(folder) / target.name
+            finish(made.model, spec, place, target, made.runs_here, overwrite=options.overwrite)
     return Report(
         target,
         spec,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -254,16 +255,16 @@ def _run(
     track: str | None,
     as_json: bool,
 ) -> None:
-    from depthrt.sinks.base import check_target
     from depthrt_export.build import build
     from depthrt_export.phases import Phases
     from depthrt_export.summary import print_summary
 
     if output.suffix != ".onnx":
         raise UsageError(f"{output} does not end in .onnx")
-    for page in (report, front):
-        if page is not None:
-            check_target(page, overwrite=options.overwrite)
+    if report is not None and report.suffix not in (".html", ".htm"):
+        raise UsageError(f"--report {report} does not end in .html")
+    read = [path for path in (source.rpartition(":")[0] or source, said.checkpoint) if path]
+    _check_pages(output, [page for page in (report, front) if page is not None], read, options)
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
     if track is not None:
@@ -289,6 +290,22 @@ def _run(
         print_summary(result)
     if result.refusal:
         raise AccuracyGateError(result.refusal)
+
+
+def _check_pages(
+    output: Path, pages: Sequence[Path], read: Sequence[str | Path], options: ExportOptions
+) -> None:
+    """Refuse pages in the place of what is read, of the model, or of one another."""
+    from depthrt.sinks.base import check_target
+    from depthrt_export.journal import journal_place
+
+    taken = {output.resolve(), journal_place(output).resolve()}
+    sources = [Path(path) for path in read if Path(path).exists()]
+    for page in pages:
+        if page.resolve() in taken:
+            raise UsageError(f"{page} is another output, too: give each a name of its own")
+        taken.add(page.resolve())
+        check_target(page, overwrite=options.overwrite, sources=sources)
 
 
 def _require_extra() -> None:

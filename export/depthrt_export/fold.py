@@ -80,7 +80,8 @@ def _scale_weights(
     zero: NDArray[np.float64] | None,
 ) -> None:
     weight = _constant(graph, conv.input[1]) * gain[None, :, None, None]  # O,3,kh,kw
-    conv.input[1] = _replace(graph, conv, 1, weight, f"{conv.input[1]}.of_pixels")
+    name = f"{conv.name or conv.output[0]}.of_pixels"  # another may read the same weight otherwise
+    conv.input[1] = _replace(graph, conv, 1, weight, name)
     if zero is None or not zero.any():
         return
     bias = (
@@ -91,7 +92,7 @@ def _scale_weights(
     bias = bias - np.einsum("ocij,c->o", weight, zero)
     if len(conv.input) < 3:
         conv.input.append("")
-    conv.input[2] = _replace(graph, conv, 2, bias, f"{conv.input[1]}.bias")
+    conv.input[2] = _replace(graph, conv, 2, bias, f"{name}.bias")
 
 
 def _replace(

@@ -67,7 +67,8 @@ def build_from_file(
             measured=made.measured,
         )
         with phases("write and load"):
-            finish(made.model, spec, Path(folder) / target.name, target, made.runs_here)
+            place = Path(folder) / target.name
+            finish(made.model, spec, place, target, made.runs_here, overwrite=options.overwrite)
     return Report(
         target,
         spec,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,7 +86,8 @@ class Journal:
         self.entries[name] = value
         if self.path is None:
             return
-        partial = self.path.with_name(f"{self.path.name}.partial")
+        # Of this process alone: another may search for the same output.
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         try:
             content = json.dumps({"key": self.key, "entries": self.entries}, indent=1)
             partial.write_text(content, encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from depthrt.errors import DepthrtError, ModelError, WriteError
+from depthrt.errors import DepthrtError, ModelError, TargetError, WriteError
 from depthrt.model import DepthModel
 from depthrt.providers import SessionOptions
 from depthrt.session import open_session
@@ -45,7 +45,13 @@ def works(path: Path, provider: str) -> bool:
 
 
 def finish(
-    model: onnx.ModelProto, spec: ModelSpec, partial: Path, target: Path, runs_here: bool = True
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    partial: Path,
+    target: Path,
+    runs_here: bool = True,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write model and spec to ``partial``, load it with the runtime, rename it to ``target``.
 
@@ -53,6 +59,7 @@ def finish(
 
     Raises:
         ModelError: the runtime does not accept the file, or reads another spec from it.
+        TargetError: the target has come into being since, and may not be overwritten.
     """
     kept = {p.key: p.value for p in model.metadata_props if p.key == WEIGHT_BITS_KEY}
     helper.set_model_props(model, {METADATA_KEY: spec.to_json(), **kept})
@@ -68,6 +75,8 @@ def finish(
         text = ModelSpec.from_json(entries[METADATA_KEY]).to_json()
     if text != spec.to_json():
         raise ModelError(f"{partial} does not give back the spec that was written into it")
+    if target.exists() and not overwrite:
+        raise TargetError(f"{target} was made by somebody else meanwhile: it is left as it is")
     put_in_place(partial, target)
 
 

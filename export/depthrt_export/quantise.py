@@ -16,6 +16,7 @@ What the choices rest on (relative RMSE and time measured on a CPU with VNNI):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -119,6 +120,7 @@ def quantise(
     nodes = [n.name for n in work.graph.node if n.op_type in recipe.operators]
     convolutions = {n.name for n in work.graph.node if n.op_type == "Conv"}
     kept = {*recipe.float_nodes, *(set(head) - convolutions if recipe.fused else head)}
+    kept |= {node.name for node in work.graph.node if _has_no_scale(node, ranges)}
     wanted = [name for name in nodes if name not in kept]
     if not any(n.op_type in ("Conv", "MatMul") for n in work.graph.node if n.name in set(wanted)):
         raise UsageError("the graph has no convolution that int8 could speed up")
@@ -139,6 +141,20 @@ def quantise(
 def note_weight_bits(model: onnx.ModelProto, bits: int) -> None:
     """Say in the file how many bits its int8 weights use; the runtime sums them accordingly."""
     helper.set_model_props(model, {WEIGHT_BITS_KEY: str(bits)})
+
+
+def _has_no_scale(node: onnx.NodeProto, ranges: Ranges) -> bool:
+    """Whether a node stays float as integers cannot hold it.
+
+    Masks of minus infinity have no range; onnxruntime's quantiser gives a transposed convolution
+    of groups a scale for each channel of one group alone.
+    """
+    if node.op_type == "ConvTranspose" and any(
+        a.name == "group" and a.i > 1 for a in node.attribute
+    ):
+        return True
+    known = (ranges[name] for name in (*node.input, *node.output) if name in ranges)
+    return not all(math.isfinite(low) and math.isfinite(high) for low, high in known)
 
 
 def head_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:
@@ -221,7 +237,11 @@ def _quantise_qdq(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     kinds = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8, "uint16": QuantType.QUInt16}
-    pairs = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    pairs = {
+        name: (np.float32(low), np.float32(high))
+        for name, (low, high) in ranges.items()
+        if math.isfinite(low) and math.isfinite(high)
+    }
     quantizer = QDQQuantizer(
         shape_inference.infer_shapes(model),
         True,  # per channel
@@ -234,7 +254,10 @@ def _quantise_qdq(
         list(recipe.operators),
         {"ActivationSymmetric": recipe.activations == "int8", "WeightSymmetric": True},
     )
-    quantizer.quantize_model()
+    try:
+        quantizer.quantize_model()
+    except (AssertionError, ValueError) as error:
+        raise UsageError(f"onnxruntime cannot quantise this graph ({error})") from error
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     return result

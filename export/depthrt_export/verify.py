@@ -232,6 +232,6 @@ def _require_within(figures: Fidelity, tolerance: Tolerance, label: str) -> None
         if not value <= allowed:
             raise AccuracyGateError(
                 f"the ONNX graph differs from PyTorch on {label}: {name.replace('_', ' ')} "
-                f"{value:.2g} of the depth's spread, allowed {allowed:g}; try --no-rewrite, a "
-                "higher precision or another --opset"
+                f"{value:.2g} of the depth's spread, allowed {allowed:g}; try --no-rewrite, "
+                "another --opset or, of half precision, float32"
             )

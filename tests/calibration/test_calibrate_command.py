@@ -203,17 +203,26 @@ def test_targets_that_cannot_be_used(clip: Path, tmp_path: Path, command: Comman
     other = tmp_path / "other"
     other.mkdir()
     (other / "letter.txt").write_text("dear")
+    camera = tmp_path / "camera"
+    camera.mkdir()
+    (camera / "calibration.json").write_text('{"fx": 500}')
+    mixed = tmp_path / "mixed"
+    shutil.copytree(ours, mixed)
+    (mixed / "labels.csv").write_text("dear")
     sentences = {
         ours: "exists: give another output or --overwrite",
         tmp_path / "file": "is a file: give a folder for the frames",
-        other: "holds other files: choose a new one",
+        other: "holds other files (letter.txt): choose a new one",
+        camera: "holds other files (calibration.json): choose a new one",
+        mixed: "holds other files (labels.csv): choose a new one",
         tmp_path / "no" / "folder": "there is no folder",
         Path("/proc/frames"): "cannot be written",
     }
     for target, sentence in sentences.items():
-        done = command("calibrate", clip, "-o", target)
-        assert done.code == 2, target
-        assert sentence in done.complaint
+        for options in ([], ["--overwrite"] if target in (other, camera, mixed) else []):
+            done = command("calibrate", clip, "-o", target, *options)
+            assert done.code == 2, target
+            assert sentence in done.complaint
     assert (other / "letter.txt").read_text() == "dear"
     done = command("calibrate", ours, "-o", ours, "--overwrite")
     assert "is the source itself" in done.complaint

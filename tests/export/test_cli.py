@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from commands import Command
+from depthrt.errors import UsageError
 from depthrt.model import DepthModel
 from depthrt_export.options import SourceOptions
 from networks import odd_ones
@@ -65,6 +66,7 @@ def test_terminal_report(depthrt: Command, tmp_path: Path, frames: str) -> None:
         (("odd_ones.py:Convolved", "--std", "0"), 2, "std or scale 0 leaves nothing"),
         (("odd_ones.py:Convolved", "--frames", "nowhere"), 2, "nowhere"),
         (("odd_ones.py:Convolved", "-o", "model.pt"), 2, "model.pt does not end in .onnx"),
+        (("odd_ones.py:Convolved", "--report", "best.pt"), 2, "best.pt does not end in .html"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -118,3 +120,30 @@ def test_an_export_is_logged_where_it_is_asked_for(
     assert json.loads(logged.read_text())["spec"]["name"] == "patches"
     (model,) = runs.rglob("model.onnx")
     assert model.is_file()
+
+
+def test_a_page_in_the_place_of_something_else_is_refused(
+    depthrt: Command, tmp_path: Path, frames: str
+) -> None:
+    weights = tmp_path / "weights.html"
+    weights.write_text("weights")
+    given = ["export", NETWORKS / "odd_ones.py:Convolved", "-o", tmp_path / "x.onnx"]
+    given += ["--frames", frames, "--overwrite"]
+    outcome = depthrt(*given, "--checkpoint", weights, "--report", weights)
+    assert "weights.html is the source itself" in outcome.complaint
+    assert outcome.code == 2
+    assert weights.read_text() == "weights"
+    page = tmp_path / "x.onnx.search.json"
+    taken = _pages(tmp_path / "x.onnx", [tmp_path / "a.html", tmp_path / "b" / ".." / "a.html"])
+    assert "is another output, too" in taken
+    assert "is another output, too" in _pages(tmp_path / "x.onnx", [page])
+
+
+def _pages(output: Path, pages: list[Path]) -> str:
+    """What is said of these pages."""
+    from depthrt_export.cli import _check_pages
+    from depthrt_export.options import ExportOptions
+
+    with pytest.raises(UsageError) as caught:
+        _check_pages(output, pages, [], ExportOptions())
+    return str(caught.value)

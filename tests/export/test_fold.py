@@ -96,3 +96,18 @@ def test_what_is_no_convolution_stays_in_place() -> None:
     assert result.zero is None
     assert "before Relu" in result.note
     np.testing.assert_array_equal(run(model), expected)
+
+
+def test_convolutions_that_share_a_weight_keep_each_its_own_fold() -> None:
+    model = graph(IMAGENET, 0)
+    first = model.graph.node[-1]
+    first.output[0] = "one"
+    other = helper.make_node("Conv", [first.input[0], "weight", "other"], ["two"], name="second")
+    model.graph.node.extend([other, helper.make_node("Add", ["one", "two"], ["depth"])])
+    model.graph.initializer.append(numpy_helper.from_array(5 - BIAS, "other"))
+    first.name = "first"
+    before = run(model)
+    fold_normalisation(model)
+    np.testing.assert_allclose(run(model), before, atol=1e-3)
+    names = [tensor.name for tensor in model.graph.initializer]
+    assert len(names) == len(set(names))

@@ -128,6 +128,35 @@ def test_zeros_of_three_channels_become_one_but_for_the_border(tmp_path: Path) -
     assert difference[inner].mean() < 0.01 * np.ptp(runs[0])
 
 
+def test_what_integers_cannot_hold_stays_float(tmp_path: Path) -> None:
+    model = two_convolutions((124.0,) * 3)
+    graph = model.graph
+    relu = next(node for node in graph.node if node.name == "relu")
+    relu.input[0] = "masked"
+    attributes = {"group": 2, "strides": [2, 2]}
+    deconv = helper.make_node("ConvTranspose", ["a", "w", "v"], ["wide"], "deconv", **attributes)
+    mask = helper.make_node("Add", ["wide", "holes"], ["masked"], "mask")
+    position = list(graph.node).index(relu)
+    graph.node.insert(position, deconv)
+    graph.node.insert(position + 1, mask)
+    holes = np.zeros((1, 1, 32, 32), np.float32)
+    holes[..., :16] = -np.inf
+    for name, value in {
+        "w": RANDOM.normal(size=(8, 4, 2, 2)).astype(np.float32),
+        "v": RANDOM.normal(size=8).astype(np.float32),
+        "holes": holes,
+    }.items():
+        graph.initializer.append(numpy_helper.from_array(value, name))
+    for side in graph.output[0].type.tensor_type.shape.dim[1:]:
+        side.dim_value = 32
+    ranges = {**RANGES, "wide": (-40.0, 40.0), "masked": (-np.inf, 40.0), "b": (0.0, 40.0)}
+    result = quantise(model, ranges, Int8Recipe(), (124.0,))
+    assert {"deconv", "mask"} <= set(result.float_nodes)
+    image = RANDOM.integers(0, 256, (1, 3, 16, 16), dtype=np.uint8)
+    before, after = (run(m, image, tmp_path / "made.onnx") for m in (model, result.model))
+    assert np.abs(after - before).mean() < 0.02 * np.ptp(before)
+
+
 def test_head_is_all_that_follows_the_last_convolution() -> None:
     model = two_convolutions((116.0,))
     assert head_nodes(model.graph) == ("last/Conv", "squeeze")
