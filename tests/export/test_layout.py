@@ -136,7 +136,8 @@ def test_convolution_to_one_channel_gives_the_same(
     np.testing.assert_allclose(run(model, size), expected, rtol=1e-4, atol=1e-2)
 
 
-def test_product_of_what_was_int8_gives_the_same() -> None:
+def last_1x1(rows: int, columns: int, **attributes: object) -> onnx.ModelProto:
+    """Pixels that were int8, a 1x1 convolution of them, and depth of this size."""
     constants = {
         "scale": np.float32(0.02),
         "middle": np.uint8(116),
@@ -146,10 +147,14 @@ def test_product_of_what_was_int8_gives_the_same() -> None:
     }
     nodes = [
         node("DequantizeLinear", ["image", "scale", "middle"], ["x"], "pixels"),
-        node("Conv", ["x", "w", "b"], ["y"], "conv"),
+        node("Conv", ["x", "w", "b"], ["y"], "conv", **attributes),
         node("Squeeze", ["y", "one"], ["depth"], "squeeze"),
     ]
-    model = made(nodes, constants, ["n", 24, 32])
+    return made(nodes, constants, ["n", rows, columns])
+
+
+def test_product_of_what_was_int8_gives_the_same() -> None:
+    model = last_1x1(24, 32)
     expected = run(model)
     assert lean_tail(model) == ["conv"]
     assert [n.op_type for n in model.graph.node if n.name == "conv"] == ["MatMul"]
@@ -159,19 +164,7 @@ def test_product_of_what_was_int8_gives_the_same() -> None:
 
 
 def test_padding_of_a_1x1_convolution_stays() -> None:
-    constants = {
-        "scale": np.float32(0.02),
-        "middle": np.uint8(116),
-        "w": RANDOM.normal(size=(1, 3, 1, 1)).astype(np.float32),
-        "b": np.array([3.0], np.float32),
-        "one": np.array([1], np.int64),
-    }
-    nodes = [
-        node("DequantizeLinear", ["image", "scale", "middle"], ["x"], "pixels"),
-        node("Conv", ["x", "w", "b"], ["y"], "conv", pads=[1, 1, 1, 1]),
-        node("Squeeze", ["y", "one"], ["depth"], "squeeze"),
-    ]
-    model = made(nodes, constants, ["n", 26, 34])
+    model = last_1x1(26, 34, pads=[1, 1, 1, 1])
     assert lean_tail(model) == []
     depth = run(model)
     assert depth.shape == (2, 26, 34)

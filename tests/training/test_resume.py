@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from recipes import QUICK
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("tomllib", reason="training is for Python 3.11 and later")
@@ -17,22 +19,13 @@ MODULES = (
     "rounded", "train", "weights_file",
 )  # fmt: skip
 
-CONFIG = """
-seed = 1
-learning_rate = 1.0e-3
-encoder_rate = 1.0
-weight_decay = 1.0e-3
-warmup_steps = 5
-decay_share = 0.3
-ema_decay = 0.9
-gradient_clip = 3.0
-frozen_blocks = 0
-validate_every = 50
-checkpoint_every = 10
-loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1, far = 0.25 }
+CONFIG = (
+    QUICK
+    + """
 sources = { photographs = 1.0 }
 stages = [{ images = 80, batch = 8, sizes = [[64, 96]], full = false }]
 """
+)
 
 
 class Run:

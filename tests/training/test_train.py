@@ -11,21 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from recipes import QUICK
+
 TRAINING = Path(__file__).parents[2] / "training"
 
-CONFIG = """
-seed = 1
-learning_rate = 1.0e-3
-encoder_rate = 1.0
-weight_decay = 1.0e-3
-warmup_steps = 5
-decay_share = 0.3
-ema_decay = 0.9
-gradient_clip = 3.0
-frozen_blocks = 0
-validate_every = 50
-checkpoint_every = 10
-loss = { gradient = 0.5, exact_gradient = 2.0, anchor = 0.2, trim = 0.1, far = 0.25 }
+CONFIG = (
+    QUICK
+    + """
 sources = { photographs = 0.5, rendered_indoor = 0.5 }
 perturbation = { distorted = 0.3, covered = 0.2 }
 stages = [
@@ -34,6 +26,7 @@ stages = [
   { images = 500, batch = 8, sizes = [[64, 96]], full = true, weight_bits = 7 },
 ]
 """
+)
 
 START = """
 import sys
