@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import Distribution, PackageNotFoundError
@@ -181,7 +182,7 @@ def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
 
 def test_full_disk_midway_is_one_sentence_and_resumes(run: Run, tmp_path: Path) -> None:
     journal = tmp_path / "search.json"
-    blocker = tmp_path / "search.json.partial"
+    blocker = tmp_path / f"search.json.{os.getpid()}.partial"
     calls = 0
 
     def fills(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
