@@ -106,6 +106,7 @@ def test_command_is_imported_without_torch() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_an_export_is_logged_where_it_is_asked_for(
     depthrt: Command, tmp_path: Path, frames: str
 ) -> None:

@@ -155,6 +155,7 @@ def test_a_pick_that_its_proof_speaks_against_is_not_written(
     assert not journal.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8", "auto"])
 def test_frames_need_not_be_given(
     precision: str, depthrt: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

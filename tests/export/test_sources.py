@@ -62,6 +62,7 @@ def test_file_may_import_its_neighbours(tmp_path: Path) -> None:
     assert network.name == "net"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["pt2", "torchscript"])
 def test_saved_programs_export(form: str, tmp_path: Path, frames: str) -> None:
     path = tmp_path / ("unet.pt2" if form == "pt2" else "unet.pt")

@@ -139,6 +139,7 @@ def test_openvino_is_refused_where_it_would_cut_sums_off(
         assert isinstance(open_session(tmp_path / "a.onnx", SessionOptions("openvino")), Bound)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("saturates", "bits"), [(False, 8), (True, 7)])
 def test_an_export_has_the_weights_that_suit_this_cpu(
     tmp_path: Path,

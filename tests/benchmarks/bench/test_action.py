@@ -68,6 +68,7 @@ def step(folder: Path, **settings: str) -> tuple[int, str, str]:
     return done.returncode, texts[0], texts[1]
 
 
+@pytest.mark.slow
 def test_a_slower_model_fails_the_gate(repository: Path) -> None:
     model = repository / "models" / "depth.onnx"
     slower(find_model(None), model)
@@ -83,6 +84,7 @@ def test_a_slower_model_fails_the_gate(repository: Path) -> None:
     assert {"name", "unit", "value"} <= set(published[1])
 
 
+@pytest.mark.slow
 def test_the_same_model_passes(repository: Path) -> None:
     code, summary, _ = step(repository, FAIL_ABOVE="1.5")
     assert code == 0

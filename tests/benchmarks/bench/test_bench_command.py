@@ -132,6 +132,7 @@ def test_environments_run_the_model_in_processes_of_their_own(
     assert done.document["pairs"] >= 20
 
 
+@pytest.mark.slow
 def test_an_earlier_json_stands_for_its_model(
     command: Command, model: Path, larger: Path, tmp_path: Path
 ) -> None:
