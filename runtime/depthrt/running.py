@@ -73,14 +73,14 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
     """
     colour_table(job.colormap)
     with ExitStack() as stack:
-        output = job.output
+        output, files = job.output, source_files(job.source)
         if output is not None:
-            check_output(output, overwrite=job.overwrite, sources=source_files(job.source))
-        job.downstream.check([output], source_files(job.source), job.overwrite)
+            check_output(output, overwrite=job.overwrite, sources=files)
+        job.downstream.check([output], files, job.overwrite)
         source = open_source(job.source, job.selection, reconnect_s=job.limits.reconnect_s)
         if job.needs_output:
             output = default_output(job.source, source)
-            check_output(output, overwrite=job.overwrite, sources=source_files(job.source))
+            check_output(output, overwrite=job.overwrite, sources=files)
         info = source.info
         check_limits(job.limits, live=info.live)
         ladder = load_ladder(job, [output], tell)

@@ -126,7 +126,8 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        typer.echo(f"depthrt: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"depthrt: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except Exception as error:
         # Typer keeps its classes of usage errors to itself; what they have in common is this.
