@@ -157,7 +157,8 @@ def _rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
 def _spec(
     network: DepthNetwork, options: ExportOptions, made: Made, changes: list[str]
 ) -> ModelSpec:
-    frames = {"source": source_name(options.frames), "count": len(made.proof.frames)}
+    judged = options.validate if options.precision in ("int8", "auto") else None
+    frames = {"source": source_name(judged or options.frames), "count": len(made.proof.frames)}
     return ModelSpec(
         name=network.name,
         kind=network.kind,

@@ -18,7 +18,7 @@ from depthrt_export.auto import to_auto
 from depthrt_export.blocks import is_quantised
 from depthrt_export.build import Report
 from depthrt_export.chosen_frames import chosen_frames
-from depthrt_export.convert import Made
+from depthrt_export.convert import Made, source_name
 from depthrt_export.network import DepthNetwork, Normalisation
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases, peak_memory_bytes
@@ -64,7 +64,13 @@ def build_from_file(
             spec,
             precision=made.precision or spec.precision,
             float_nodes=made.float_nodes,
-            measured=made.measured,
+            measured={
+                **made.measured,
+                "frames": {
+                    "source": source_name(options.validate or options.frames),
+                    "count": len(made.proof.frames),
+                },
+            },
         )
         with phases("write and load"):
             place = Path(folder) / target.name

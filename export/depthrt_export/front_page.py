@@ -25,6 +25,7 @@ from depthrt_export.sensitivity import ranked
 _WIDTH, _HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 24, 52
 _LETTER = 6.6  # width of one, about
+_DOT = 6  # radius of the largest
 _INK, _SOFT, _ACCENT, _GOOD = "#3b3844", "#a09ca9", "#bc3754", "#2f7d5b"
 _BLOCKS_SHOWN = 16
 
@@ -85,7 +86,8 @@ def shapes(found: Found) -> list[Shape]:
     ]
     points = [at(c.ratio or 0, c.loss or 0) for c in found.front if c.ratio is not None]
     drawn += [Line(a, b, _GOOD) for a, b in pairwise(points)]
-    taken: list[tuple[float, float, float]] = []
+    places = [at(candidate.ratio or 0, candidate.loss or 0) for candidate in timed]
+    taken = [(x - _DOT, x + _DOT, y) for x, y in places]
     for candidate in sorted(timed, key=lambda c: c is not found.picked):  # its name stays beside it
         drawn += _marked(candidate, at(candidate.ratio or 0, candidate.loss or 0), found, taken)
     return drawn
@@ -97,9 +99,9 @@ def _marked(
     found: Found,
     taken: list[tuple[float, float, float]],
 ) -> list[Shape]:
-    """A dot and its name, moved up from names that it would cover, with a line to it then.
+    """A dot and its name, moved up from what it would cover, with a line to it then.
 
-    taken: start, end and height of the names so far.
+    taken: start, end and height of all dots and of the names so far.
     """
     picked = candidate is found.picked
     colour = _ACCENT if picked else _SOFT if candidate.refused else _GOOD
@@ -112,7 +114,7 @@ def _marked(
     while any(start < b and a < end and abs(y - c) < 14 for a, b, c in taken):
         y -= 14
     taken.append((start, end, y))
-    shapes: list[Shape] = [Dot(place, 6 if picked else 4, colour)]
+    shapes: list[Shape] = [Dot(place, _DOT if picked else 4, colour)]
     if y < beside:
         shapes.append(Line(place, (x, y), colour))
     return [*shapes, Text((x, y + 4), text, colour, "end" if left else "start")]

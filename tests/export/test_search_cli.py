@@ -80,6 +80,7 @@ def test_elsewhere_from_a_float32_file(
     facts = outcome.document["spec"]["measured"]["search"]
     assert (facts["recipe"], facts["target"], facts["validation_frames"]) == ("int8", "x86-vnni", 4)
     assert facts["latency_ratio"] is None
+    assert outcome.document["spec"]["measured"]["frames"] == {"source": "unseen", "count": 4}
     assert abs(facts["accuracy_drop"]) < 0.1
     assert DepthModel.load(target).spec.precision == "int8"
     assert "The search" in page.read_text(encoding="utf-8")
