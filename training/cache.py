@@ -12,8 +12,14 @@ import numpy.typing as npt
 ByteImage = npt.NDArray[np.uint8]
 HalfMap = npt.NDArray[np.float16]
 
+TARGET_SCALE = 5.0
+"""Targets are the teacher's relative inverse depth times this."""
+
 UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
 """Sources whose neighbouring samples show different scenes, or too many to matter."""
+
+LABELLED_BY_NETWORKS = ("photographs", "driving", "clips")
+"""Sources without ground truth."""
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import torch
 
-from cache import Sample, load_cache
+from cache import LABELLED_BY_NETWORKS, Sample, load_cache
 from data import validation_batch
 from losses import invariant_error, relative_error
 from network import NATIVE_SIZE, DepthNet, normalise
 from rounded import predict
 from weights_file import load_weights
-
-LABELLED_BY_NETWORKS = ("photographs", "driving", "clips")
 
 
 def errors(network: DepthNet, samples: list[Sample], bits: int) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Build the label cache once: every training image with its target and valid mask.
 
     python training/prepare.py --data DATA --work WORK [--rendered RENDERED]...
-        [--student WEIGHTS [--layout]]
+        [--student WEIGHTS [--layout] | --unlabelled]
     python training/prepare.py --own NAME=FOLDER --work WORK
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cache import TARGET_SCALE
 from origin import (
     Origin,
     differences,
@@ -45,7 +47,6 @@ Mask = npt.NDArray[np.bool_]
 Sample = tuple[ByteImage, FloatMap, Mask, float]
 Labeller = Callable[[ByteImage], FloatMap]
 
-TARGET_SCALE = 5.0
 TARGET_RANGE = (0.1, 9.0)
 SHORT_SIDE = 256
 CLIP_STRIDE = 6
@@ -107,6 +108,14 @@ def pseudo_labelled(images: Iterator[ByteImage], labelled: Labeller) -> Iterator
         yield small, np.asarray(target, dtype=np.float32), everywhere, np.nan
 
 
+def without_labels(images: Iterator[ByteImage]) -> Iterator[Sample]:
+    """No pixel is valid: whoever trains labels what it cuts out (`committee.py`)."""
+    for rgb in images:
+        small = shrink(rgb)
+        shape = small.shape[:2]
+        yield small, np.zeros(shape, np.float32), np.zeros(shape, dtype=bool), np.nan
+
+
 def photographs(folder: Path) -> Iterator[ByteImage]:
     """Every JPEG of a folder, by name."""
     for file in sorted(folder.glob("*.jpg")):
@@ -134,8 +143,10 @@ def rendered_pairs(folders: list[Path]) -> Iterator[Sample]:
     The teacher never saw such pictures: they get its typical scale without asking it.
     """
     files = [file for folder in folders for file in (folder / "rgb").glob("*.jpg")]
-    for file in sorted(files, key=lambda file: file.stem):
-        yield from rgbd_pair(file, None)
+    files.sort(key=lambda file: file.stem)
+    with ThreadPoolExecutor() as threads:  # OpenCV decodes them outside Python's lock
+        for pairs in threads.map(lambda file: list(rgbd_pair(file, None)), files):
+            yield from pairs
 
 
 def rgbd_pair(file: Path, teacher: Teacher | None) -> Iterator[Sample]:
@@ -226,8 +237,10 @@ def refusal(file: Path, origin: Origin) -> str:
     )
 
 
-def labels_of(student: Path | None, layout: bool) -> str:
+def labels_of(student: Path | None, layout: bool, unlabelled: bool = False) -> str:
     """Which network labels what has no ground truth: the teacher or the student's weights."""
+    if unlabelled:
+        return "none"
     if student is None:
         return "teacher"
     return f"student {hash_of_file(student)}" + (", teacher's layout" if layout else "")
@@ -251,7 +264,13 @@ def sources_of(
     label = student.label if student else by_teacher
 
     def unlabelled(folder: Path, images: Callable[[Path], Iterator[ByteImage]]) -> Source:
-        return Source((folder,), lambda: pseudo_labelled(images(folder), label), labels)
+        def build() -> Iterator[Sample]:
+            pictures = images(folder)
+            return (
+                without_labels(pictures) if labels == "none" else pseudo_labelled(pictures, label)
+            )
+
+        return Source((folder,), build, labels)
 
     def camera(folder: Path) -> Source:
         return Source((folder,), partial(rgbd_pairs, folder, teacher), "teacher")
@@ -291,12 +310,18 @@ def main() -> None:
         help="the student's labels go half-way to the teacher's layout (student.share_layout)",
     )  # fmt: skip
     parser.add_argument(
+        "--unlabelled", action="store_true",
+        help="photographs get no labels: for configurations with a [committee]",
+    )  # fmt: skip
+    parser.add_argument(
         "--own", action="append", default=[], metavar="NAME=FOLDER",
         help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
     )  # fmt: skip
     options = parser.parse_args()
     if options.layout and not options.student:
         parser.error("--layout says how a --student labels; name its weights")
+    if options.unlabelled and options.student:
+        parser.error("--unlabelled and --student exclude one another")
     sources: dict[str, Source] = {}
     for item in options.own:
         name, _, folder = item.partition("=")
@@ -310,7 +335,7 @@ def main() -> None:
         student = None
         if options.student:
             student = Student(options.student, teacher if options.layout else None)
-        labels = labels_of(options.student, options.layout)
+        labels = labels_of(options.student, options.layout, options.unlabelled)
         sources = sources_of(options.data, options.rendered, teacher, student, labels)
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)

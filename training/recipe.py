@@ -37,6 +37,18 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Labelling:
+    """How the committee labels what has no ground truth (`committee.py`).
+
+    teacher_share: how much of the layout is the teacher's. blended: share of the pictures that are
+    mixed with another first.
+    """
+
+    teacher_share: float
+    blended: float = 0.0
+
+
+@dataclass(frozen=True)
 class Config:
     """The recipe; see config.toml for the meaning of each value."""
 
@@ -55,6 +67,8 @@ class Config:
     sources: dict[str, float]
     stages: list[Stage]
     perturbation: Perturbation = field(default_factory=Perturbation)
+    network: str = "depthrt-s"
+    committee: Labelling | None = None
 
     @property
     def steps(self) -> int:
@@ -72,7 +86,8 @@ def read_config(file: Path, quick: bool = False) -> Config:
     ]
     loss = LossWeights(**raw.pop("loss"))
     perturbation = Perturbation(**raw.pop("perturbation", {}))
-    return Config(loss=loss, stages=stages, perturbation=perturbation, **raw)
+    committee = Labelling(**raw.pop("committee")) if "committee" in raw else None
+    return Config(loss=loss, stages=stages, perturbation=perturbation, committee=committee, **raw)
 
 
 def stage_at(config: Config, step: int) -> Stage:

@@ -1,6 +1,11 @@
 """Train depthrt-s from the label cache.
 
-    python training/train.py --config training/config.toml --work WORK
+    python training/train.py --config training/config.toml --work WORK [--device cuda]
+    python training/train.py --config training/large.toml --work WORK --run large --data DATA
+
+On a GPU the samples lie in its memory and are augmented there (`pool.py`). Where the configuration
+has a `[committee]`, photographs, street frames and clips are labelled while training
+(`committee.py`) by the teacher in DATA and the weights named by `--committee`.
 
 Resumes from WORK/<run>/last.pt when it is there and of the same configuration and start weights
 (stages may have become longer). Writes WORK/<run>/best.safetensors (EMA weights
@@ -14,24 +19,32 @@ import copy
 import ctypes
 import json
 import math
+import os
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cache import Sample, Split, load_cache
+from cache import LABELLED_BY_NETWORKS, Sample, Split, load_cache
+from committee import Committee, blend
 from data import Batch, training_batch, validation_batch
 from losses import depth_loss, invariant_error
 from network import NATIVE_SIZE, DepthNet, normalise
 from origin import Origin, differences, hash_of_file, hash_of_text
+from pool import Pool, change_colours, make_pool, pool_batch
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from recipe import Config, rate_at, read_config, stage_at
 from rounded import predict
+from teacher_network import LargeDepthNet, load_lite2_imagenet
+from teacher_torch import TorchTeacher
 from weights_file import load_weights, save_weights
 
 HAS_BFLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -42,7 +55,7 @@ class OtherRunError(Exception):
     """The checkpoint belongs to another run than the one that is asked for."""
 
 
-def run_origin(config: Config, start: Path | None) -> Origin:
+def run_origin(config: Config, start: Path | None, members: Sequence[Path] = ()) -> Origin:
     """What a run is made from: all of the configuration but how many images its stages see.
 
     A run may be lengthened while it is under way (`recipe.rate_at`).
@@ -50,20 +63,35 @@ def run_origin(config: Config, start: Path | None) -> Origin:
     recipe = asdict(config)
     for stage in recipe["stages"]:
         del stage["images"]
-    return {
+    for name, absent in (("network", "depthrt-s"), ("committee", None)):
+        if recipe[name] == absent:  # runs begun before there was such a key go on
+            del recipe[name]
+    origin = {
         "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
         "start weights": hash_of_file(start) if start else "ImageNet's encoder",
     }
+    if members:
+        origin["committee"] = " ".join(hash_of_file(file) for file in members)
+    return origin
 
 
 class Trainer:
     """Network, its moving average, optimiser and progress: all that a checkpoint holds."""
 
-    def __init__(self, config: Config, folder: Path, start: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        start: Path | None = None,
+        device: str = "cpu",
+        data: Path | None = None,
+        members: Sequence[Path] = (),
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self.folder = folder
-        self.origin = run_origin(config, start)
+        self.device = torch.device(device)
+        self.origin = run_origin(config, start, members)
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -71,10 +99,15 @@ class Trainer:
         if start:
             self.network = load_weights(start).train()
         else:
-            self.network = DepthNet()
-            load_imagenet_encoder(self.network, find_imagenet_checkpoint())
+            self.network = NETWORKS[config.network]()
             nn.init.constant_(_last_bias(self.network), 2.5)  # the middle of the target's range
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.committee: Committee | None = None
+        if config.committee:
+            teacher = TorchTeacher(data) if data and config.committee.teacher_share else None
+            networks = [load_weights(file) for file in members]
+            self.committee = Committee(networks, teacher, config.committee.teacher_share)
+            self.committee.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for block in list(self.network.encoder.blocks)[: config.frozen_blocks]:
             block.requires_grad_(False)
         self.average = copy.deepcopy(self.network).eval()
@@ -87,7 +120,38 @@ class Trainer:
             weight_decay=config.weight_decay,
         )
 
-    def train_step(self, batch: Batch) -> float:
+    def draw(self, samples: dict[str, list[Sample]], pool: Pool | None) -> Batch:
+        """The batch of this step: it depends on the seed and the step alone."""
+        config, stage = self.config, stage_at(self.config, self.step)
+        rng = np.random.default_rng([config.seed, self.step])
+        size = stage.sizes[rng.integers(len(stage.sizes))]
+        if pool is None:
+            return training_batch(
+                samples, config.sources, stage.batch, size, rng, stage.full, config.perturbation
+            )
+        batch, source = pool_batch(pool, config.sources, stage.batch, size, rng, stage.full)
+        image, target, valid = batch.image, batch.target, batch.valid
+        unlabelled = np.flatnonzero([pool.names[i] in LABELLED_BY_NETWORKS for i in source])
+        if self.committee and config.committee and len(unlabelled):
+            index = torch.from_numpy(unlabelled).to(self.device)
+            pictures = blend(image[index], rng, config.committee.blended)
+            with torch.autocast(self.device.type, self._half(), enabled=self._has_half()):
+                labels = self.committee(pictures)
+            if not stage.full:
+                labels = F.avg_pool2d(labels[:, None], 2)[:, 0]
+            image = image.index_copy(0, index, pictures)
+            target = target.index_copy(0, index, labels)
+            valid = valid.index_fill(0, index, True)
+        image = change_colours(image, rng, config.perturbation.distorted)
+        return replace(batch, image=image, target=target, valid=valid)
+
+    def _half(self) -> torch.dtype:
+        return torch.float16 if self.device.type == "cuda" else torch.bfloat16
+
+    def _has_half(self) -> bool:
+        return self.device.type == "cuda" or HAS_BFLOAT16
+
+    def train_step(self, batch: Batch) -> Tensor:
         """One optimiser step; returns the loss."""
         rate = rate_at(self.config, self.step)
         for group in self.optimiser.param_groups:
@@ -105,15 +169,13 @@ class Trainer:
         self.step += 1
         self.images += batch.image.shape[0]
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-            for average, value in pairs:
-                average.lerp_(value, 1 - decay)
-        return loss.item()
+        update = get_ema_multi_avg_fn(decay)
+        update(list(self.average.parameters()), list(self.network.parameters()), None)
+        return loss.detach()
 
     def _predict(self, network: DepthNet, image: Tensor, full: bool, bits: int) -> Tensor:
         pixels = normalise(image).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BFLOAT16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._has_half()):
             return predict(network, pixels, full, bits).float()
 
     def validate(self, validation: dict[str, list[Sample]]) -> dict[str, float]:
@@ -124,14 +186,17 @@ class Trainer:
         bits = stage_at(self.config, min(self.step, self.config.steps - 1)).weight_bits
         result = {}
         for source, samples in validation.items():
-            if not samples:
+            if not samples or (self.committee and source in LABELLED_BY_NETWORKS):
                 continue
             errors = []
             for start in range(0, len(samples), 16):
                 batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
+                image, target, valid = (
+                    part.to(self.device) for part in (batch.image, batch.target, batch.valid)
+                )
                 with torch.no_grad():
-                    prediction = self._predict(self.average, batch.image, False, bits).relu()
-                errors.append(invariant_error(prediction, batch.target, batch.valid))
+                    prediction = self._predict(self.average, image, False, bits).relu()
+                errors.append(invariant_error(prediction, target, valid))
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
         return result
@@ -158,7 +223,7 @@ class Trainer:
         file = self.folder / "last.pt"
         if not file.exists():
             return
-        state = torch.load(file, weights_only=True)
+        state = torch.load(file, map_location=self.device, weights_only=True)
         if what := differences(state.get("origin", self.origin), self.origin):
             raise OtherRunError(f"{self.folder} holds a run of other {what}: name another --run")
         self.network.load_state_dict(state["network"])
@@ -168,26 +233,23 @@ class Trainer:
 
     def run(self, split: Split) -> None:
         """Train to the last step; the batches depend on seed and step alone."""
-        losses: list[float] = []
+        losses: list[Tensor] = []
+        pool = None
+        if self.device.type != "cpu" or self.committee:
+            pool = make_pool(split.training, self.device)
         if self.step == 0:
             self._report(self.validate(split.validation), None)
         while self.step < self.config.steps:
             start = time.perf_counter()
-            rng = np.random.default_rng([self.config.seed, self.step])
             stage = stage_at(self.config, self.step)
             if self.step and stage_at(self.config, self.step - 1).weight_bits != stage.weight_bits:
                 self.best = math.inf  # errors of other weights than those that will be shipped
-            size = stage.sizes[rng.integers(len(stage.sizes))]
-            batch = training_batch(
-                split.training, self.config.sources, stage.batch, size, rng, stage.full,
-                self.config.perturbation,
-            )  # fmt: skip
-            losses.append(self.train_step(batch))
+            losses.append(self.train_step(self.draw(split.training, pool)))
             self.seconds += time.perf_counter() - start
             last = self.step == self.config.steps
             if self.step % self.config.validate_every == 0 or last:
                 errors = self.validate(split.validation)
-                self._report(errors, float(np.mean(losses)) if losses else None)
+                self._report(errors, torch.stack(losses).mean().item() if losses else None)
                 losses.clear()
             if self.step % self.config.checkpoint_every == 0 or last:
                 self.save()
@@ -204,7 +266,9 @@ class Trainer:
         if errors["score"] < self.best:
             self.best = errors["score"]
             metadata = {name: str(value) for name, value in line.items()}
-            metadata["arithmetic"] = "bfloat16 autocast" if HAS_BFLOAT16 else "float32"
+            metadata["arithmetic"] = "bfloat16 autocast" if self._has_half() else "float32"
+            metadata["network"] = self.config.network
+            metadata["device"] = device_name(self.device)
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)
 
@@ -218,6 +282,30 @@ def keep_memory() -> None:
     if mallopt:
         for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD in bytes
             mallopt(parameter, 2**31 - 1)
+
+
+def device_name(device: torch.device) -> str:
+    """As it stands in the figures."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {os.cpu_count()} cores"
+
+
+def depthrt_s_from_imagenet() -> DepthNet:
+    """depthrt-s with the ImageNet encoder and an untrained decoder."""
+    network = DepthNet()
+    load_imagenet_encoder(network, find_imagenet_checkpoint())
+    return network
+
+
+def large_from_imagenet() -> DepthNet:
+    """The large network, likewise."""
+    network = LargeDepthNet()
+    load_lite2_imagenet(network)
+    return network
+
+
+NETWORKS = {"depthrt-s": depthrt_s_from_imagenet, "large": large_from_imagenet}
 
 
 def _last_bias(network: DepthNet) -> Tensor:
@@ -235,6 +323,12 @@ def main() -> None:
     parser.add_argument("--run", default="depthrt-s", help="folder name under --work")
     parser.add_argument("--start", type=Path, help="weights to start from, not ImageNet's encoder")
     parser.add_argument("--quick", action="store_true", help="about two minutes, to try it out")
+    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda")
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument(
+        "--committee", type=Path, action="append", default=[], metavar="WEIGHTS",
+        help="label by these and the teacher what has no ground truth; once for each",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, help="torch threads (default: all cores)")
     options = parser.parse_args()
     if options.threads:
@@ -244,7 +338,15 @@ def main() -> None:
     config = read_config(options.config, options.quick)
     folder: Path = options.work / (options.run + ("-quick" if options.quick else ""))
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, folder, options.start)
+    if config.committee and not options.committee and config.committee.teacher_share < 1:
+        parser.error("the configuration has a [committee]: name its weights by --committee")
+    if config.committee and config.committee.teacher_share and options.data is None:
+        parser.error("the teacher is in the data folder: name it by --data or DEPTHRT_DATA")
+    if config.perturbation.covered and (config.committee or options.device != "cpu"):
+        parser.error("[perturbation] covered is for training on a CPU without a [committee]")
+    trainer = Trainer(
+        config, folder, options.start, options.device, options.data, options.committee
+    )
     try:
         trainer.resume()
     except OtherRunError as error:

@@ -1,0 +1,80 @@
+"""Labels for what has no ground truth, by several networks at once, for the very pixels of a batch.
+
+A network learns another's function best where both see the same crop, over very many and varied
+pictures, also blended ones (Beyer et al., "Knowledge distillation: A good teacher is patient and
+consistent", CVPR 2022). Networks of different training err differently, and their mean errs less
+(Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cache import TARGET_SCALE
+from losses import align_least_squares
+from network import DepthNet, normalise
+from teacher_torch import TorchTeacher
+
+_SMOOTH_PX = 8
+"""The teacher's layout counts, not its soft edges: its difference is averaged over such squares."""
+
+
+class Committee(nn.Module):
+    """Mean over networks, each over the mirrored picture too, on the scale of the first."""
+
+    def __init__(
+        self, members: Sequence[DepthNet], teacher: TorchTeacher | None, teacher_share: float
+    ) -> None:
+        """teacher_share: of the label's layout; all of it where there are no members."""
+        super().__init__()
+        if not members and teacher is None:
+            raise ValueError("a committee needs a network or the teacher")
+        self._members = nn.ModuleList(members)
+        self._teacher = teacher
+        self._teacher_share = teacher_share
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """image: N,3,H,W, 0..255, sides multiples of 32 -> N,H,W on the scale of training."""
+        both = torch.cat([image, image.flip(3)])
+        pixels = normalise(both).to(memory_format=torch.channels_last)
+        maps = [_mean_of_flips(member(pixels)) for member in self._members]
+        own = sum((_aligned(m, maps[0]) for m in maps[1:]), maps[0]) / len(maps) if maps else None
+        if self._teacher is None or self._teacher_share == 0:
+            assert own is not None
+            return own
+        with torch.autocast(image.device.type, enabled=False):  # half precision spoils its labels
+            other = _mean_of_flips(self._teacher(both))
+        if own is None:
+            return other * TARGET_SCALE
+        return own + self._teacher_share * _smooth(_aligned(other, own) - own)
+
+
+def _mean_of_flips(depth: Tensor) -> Tensor:
+    """2N,H,W, pictures and mirrored pictures -> N,H,W."""
+    plain, mirrored = depth.float().chunk(2)
+    return (plain + mirrored.flip(2)) / 2
+
+
+def _aligned(depth: Tensor, reference: Tensor) -> Tensor:
+    scale, shift = align_least_squares(depth, reference, torch.ones_like(depth, dtype=torch.bool))
+    return scale * depth + shift
+
+
+def _smooth(difference: Tensor) -> Tensor:
+    """N,H,W averaged over squares and put together again bilinearly."""
+    coarse = F.avg_pool2d(difference[:, None], _SMOOTH_PX)
+    size = difference.shape[1:]
+    return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def blend(image: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """Mix a share of the pictures, N,3,H,W, with the one before (Zhang et al., "mixup", 2018)."""
+    weight = np.where(rng.random(len(image)) < share, rng.uniform(0, 0.5, len(image)), 0.0)
+    other = torch.from_numpy(weight.astype(np.float32)).to(image.device)
+    return image.lerp(image.roll(1, 0), other.reshape(-1, 1, 1, 1))
