@@ -108,6 +108,13 @@ def busy_cores(path: Path, shape: Sequence[int]) -> Iterator[None]:
 
 def stages_ms(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[str, float]:
     """CPU milliseconds a frame of each stage alone, on the very frames of the run."""
+    return {name: cpu for name, (cpu, _) in stage_times_ms(clip, model, folder, frames).items()}
+
+
+def stage_times_ms(
+    clip: Path, model: DepthModel, folder: Path, frames: int
+) -> dict[str, tuple[float, float]]:
+    """Milliseconds a frame of each stage alone: of all cores, and by the clock."""
     selection = Selection(max_frames=frames)
     cached = list(open_source(clip, Selection(max_frames=_CACHED_FRAMES)).frames())
     pixels = [prepare(f.image, model.spec.input) for f in open_source(clip, selection).frames()]
@@ -147,19 +154,20 @@ def stages_ms(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[
         "finish": finish,
         "write": write,
     }
-    return {name: _cpu_ms(work) for name, work in stages.items()}
+    return {name: _times_ms(work) for name, work in stages.items()}
 
 
-def _cpu_ms(work: Callable[[], int]) -> float:
-    start = time.process_time()
+def _times_ms(work: Callable[[], int]) -> tuple[float, float]:
+    start, start_s = time.process_time(), time.perf_counter()
     frames = work()
-    return 1e3 * (time.process_time() - start) / frames
+    taken, taken_s = time.process_time() - start, time.perf_counter() - start_s
+    return 1e3 * taken / frames, 1e3 * taken_s / frames
 
 
-def unwritten_rate(clip: Path, model: DepthModel) -> float:
+def unwritten_rate(clip: Path, model: DepthModel, batch: int = 1) -> float:
     """Frames per second of the pipeline without an output."""
     start = time.perf_counter()
-    frames = sum(1 for _ in stream(clip, model, stabilise=True))
+    frames = sum(1 for _ in stream(clip, model, batch=batch, stabilise=True))
     return frames / (time.perf_counter() - start)
 
 

@@ -121,7 +121,7 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     source = case.source(work)
     plain, auto = work / "plain.onnx", work / "auto.onnx"
     frames = [] if setting.frames is None else ["--frames", setting.frames]
-    said = (*_flags(case.said), *frames, "--overwrite")
+    said = (*flags(case.said), *frames, "--overwrite")
     export(source, plain, "--no-rewrite", *said)
     search = ("--max-drop", str(setting.max_drop), "--budget", f"{setting.budget_s:g}s")
     document = export(source, auto, "--precision", "auto", *search, *said)
@@ -156,16 +156,16 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     return row
 
 
-def _flags(said: Mapping[str, Any]) -> list[str]:
+def flags(said: Mapping[str, Any]) -> list[str]:
     """The same, as options of the command."""
-    flags: list[str] = []
+    found: list[str] = []
     for name, value in said.items():
         if isinstance(value, tuple):
             text = ("x" if name == "size" else ",").join(map(str, value))
         else:
             text = str(value).replace("inverse_depth", "inverse-depth")
-        flags += [f"--{name}", text]
-    return flags
+        found += [f"--{name}", text]
+    return found
 
 
 def export(

@@ -50,6 +50,7 @@ from depthrt import (
 )
 from depthrt.models import DEMO_CLIP
 from depthrt.pipeline import SourceLike
+from depthrt.providers import PROVIDERS
 from depthrt.session import usable_cores
 from depthrt.sources import Losses
 from depthrt_benchmarks.environment import write_result
@@ -95,14 +96,16 @@ def streams_fps(sources: Sequence[SourceLike], model: DepthModel, batch: int) ->
     return (len(marks) - warm) / (marks[-1] - marks[warm - 1])
 
 
-def batched(model: DepthModel, clip: Path, rounds: int, frames: int) -> dict[str, Any]:
+def batched(
+    model: DepthModel, clip: Path, rounds: int, frames: int, batch: int = 4
+) -> dict[str, Any]:
     """Everything of ``batched``, in turn, ``rounds`` times."""
-    batch = model.fixed_batch or max(model.batch, 4)
+    batch = model.fixed_batch or max(model.batch, batch)
     cached = [to_rgb(f.image) for f in open_source(clip, Selection(max_frames=24)).frames()]
     pixels = [prepare(image, model.spec.input) for image in cached]
     ready = np.stack(pixels[:batch])
     small = [np.ascontiguousarray(p.transpose(1, 2, 0)) for p in pixels]
-    default = ort.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
+    default = ort.InferenceSession(str(model.path), providers=[PROVIDERS[model.provider]])
     each = frames // _STREAMS
     pictures = list(islice(small * -(-each // len(small)), each))
     rows: list[dict[str, float]] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from depthrt import cpu
+from depthrt import cpu, cuda
 from depthrt.errors import DepthrtError, ModelError, ProviderError
 from depthrt.providers import (
     PROVIDERS,
@@ -50,12 +50,13 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
         if name != "cpu":  # being bound says nothing of which nodes it takes
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         provider = [(PROVIDERS[name], provider_options(name, options))]
+        cuda.preload(name)
         try:
             with _quiet(ort):
-                session = ort.InferenceSession(str(path), settings, providers=provider)
+                session = _session(ort, path, settings, provider)
                 if name == "cpu" and needs_exact_sums(session):
                     sum_exactly(settings)
-                    session = ort.InferenceSession(str(path), settings, providers=provider)
+                    session = _session(ort, path, settings, provider)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             failure = _load_error(path, name, error)
             if not isinstance(failure, ProviderError):
@@ -68,6 +69,23 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
         failures.append(unfit)
     advice = "`depthrt doctor` says which providers work here"
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
+
+
+def _session(
+    module: ModuleType,
+    path: Path,
+    settings: ort.SessionOptions,
+    provider: list[tuple[str, dict[str, str]]],
+) -> ort.InferenceSession:
+    """One that raises what its provider fails with.
+
+    Left to itself, onnxruntime prints that on standard output and goes on with the CPU, when the
+    session is made and in the middle of a run.
+    """
+    made: ort.InferenceSession = module.InferenceSession(
+        str(path), settings, providers=provider, enable_fallback=False
+    )
+    return made
 
 
 def session_options(
@@ -96,7 +114,9 @@ def _unfit(session: ort.InferenceSession, name: str, path: Path) -> str:
     """Why a session is not what was asked for; empty if it is."""
     bound = short_name(session.get_providers()[0])
     if bound != name:
-        return f"provider {name} was asked for, but onnxruntime bound {bound} instead"
+        missing = cuda.obstacle(name)
+        why = f": {missing}" if missing else ""
+        return f"provider {name} was asked for, but onnxruntime bound {bound} instead{why}"
     if name == "openvino" and cpu.sums_saturate() and (weight_bits(session) or 0) > 7:
         return (
             f"provider openvino cuts int8 sums off on this CPU, which has no VNNI: {path.name} has "
@@ -191,4 +211,6 @@ def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
     kinds = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoSuchFile", "NotImplemented")
     if provider == "cpu" or type(error).__name__ in kinds:
         return ModelError(f"{path} is corrupt or no ONNX model that onnxruntime can run ({reason})")
-    return ProviderError(f"provider {provider} does not work here ({reason})")
+    return ProviderError(
+        f"provider {provider} does not work here ({cuda.obstacle(provider) or reason})"
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from depthrt.providers import SessionOptions
-from depthrt_benchmarks.quantisation import _compared, _flags, cases, export, table
+from depthrt_benchmarks.quantisation import _compared, cases, export, flags, table
 from depthrt_benchmarks.quantisation_timing import measure
 from models import build_model
 
@@ -75,7 +75,7 @@ def test_the_fastest_within_the_error_on_both_sides() -> None:
 
 def test_networks_are_told_to_the_command_as_options() -> None:
     case = cases(None)["midas-like"]
-    assert _flags(case.said) == [
+    assert flags(case.said) == [
         "--kind", "inverse-depth", "--mean", "116.0,116.0,116.0", "--std", "58.0,58.0,58.0",
         "--scale", "1.0", "--size", "256x256",
     ]  # fmt: skip

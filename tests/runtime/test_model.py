@@ -155,7 +155,7 @@ def test_a_silent_fallback_is_an_error(model: DepthModel, monkeypatch: pytest.Mo
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     real = ort.InferenceSession
 
-    def falls_back(path: str, options: ort.SessionOptions, providers: list[str]) -> object:
+    def falls_back(path: str, options: ort.SessionOptions, **_: object) -> object:
         return real(path, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(ort, "InferenceSession", falls_back)
