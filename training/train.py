@@ -22,7 +22,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -49,6 +49,11 @@ from weights_file import load_weights, save_weights
 
 HAS_BFLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 """Without the instructions for it bfloat16 is emulated, and several times slower than float32."""
+
+
+BATCH = 16
+"""Pictures that are labelled or judged at once, always: cuDNN plans every convolution anew for each
+number and size of pictures, which takes seconds."""
 
 
 class OtherRunError(Exception):
@@ -136,7 +141,7 @@ class Trainer:
             index = torch.from_numpy(unlabelled).to(self.device)
             pictures = blend(image[index], rng, config.committee.blended)
             with torch.autocast(self.device.type, self._half(), enabled=self._has_half()):
-                labels = self.committee(pictures)
+                labels = in_batches(self.committee, pictures)
             if not stage.full:
                 labels = F.avg_pool2d(labels[:, None], 2)[:, 0]
             image = image.index_copy(0, index, pictures)
@@ -189,14 +194,16 @@ class Trainer:
             if not samples or (self.committee and source in LABELLED_BY_NETWORKS):
                 continue
             errors = []
-            for start in range(0, len(samples), 16):
-                batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
+            for start in range(0, len(samples), BATCH):
+                part = samples[start : start + BATCH]
+                whole = (part * BATCH)[:BATCH]  # see `BATCH`
+                batch = validation_batch(whole, NATIVE_SIZE)
                 image, target, valid = (
-                    part.to(self.device) for part in (batch.image, batch.target, batch.valid)
+                    tensor.to(self.device) for tensor in (batch.image, batch.target, batch.valid)
                 )
                 with torch.no_grad():
                     prediction = self._predict(self.average, image, False, bits).relu()
-                errors.append(invariant_error(prediction, target, valid))
+                errors.append(invariant_error(prediction, target, valid)[: len(part)])
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
         return result
@@ -271,6 +278,13 @@ class Trainer:
             metadata["device"] = device_name(self.device)
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)
+
+
+def in_batches(label: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    """Labels of N,3,H,W, `BATCH` at a time; the last batch is filled up with copies."""
+    missing = -len(pictures) % BATCH
+    filled = torch.cat([pictures, pictures[:1].expand(missing, -1, -1, -1)])
+    return torch.cat([label(part) for part in filled.split(BATCH)])[: len(pictures)]
 
 
 def keep_memory() -> None:
