@@ -46,7 +46,7 @@ def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]
         "validation_score": float(checkpoint["score"]),
         "seed": config.seed,
         "sources": config.sources,
-        "device": f"CPU, {os.cpu_count()} cores",
+        "device": checkpoint.get("device", f"CPU, {os.cpu_count()} cores"),
         "arithmetic": checkpoint.get("arithmetic", "not recorded"),
         "versions": {
             "python": platform.python_version(),

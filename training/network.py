@@ -12,8 +12,6 @@ with additive laterals, after Lin et al., "Feature Pyramid Networks", CVPR 2017.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -83,31 +81,10 @@ class InvertedResidual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Blocks in a row, the stem first; the outputs of five of them are the feature maps."""
-
-    def __init__(
-        self, blocks: Sequence[nn.Module], taps: Sequence[int], channels: Sequence[int]
-    ) -> None:
-        """taps: index of the last block at stride 2, 4, 8, 16, 32; channels: of these."""
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.taps = tuple(taps)
-        self.channels = tuple(channels)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """x: N,3,H,W normalised pixels -> five maps, stride 2 first."""
-        maps: list[Tensor] = []
-        for i, block in enumerate(self.blocks):
-            x = block(x)
-            if i in self.taps:
-                maps.append(x)
-        return maps
-
-
-class MobileNetV2(Encoder):
     """MobileNetV2 features at strides 2, 4, 8, 16, 32 (16, 24, 32, 96, 320 channels)."""
 
     def __init__(self) -> None:
+        super().__init__()
         blocks: list[nn.Module] = [_conv_relu6(3, 32, 3, 2)]
         channels = 32
         for expansion, out_channels, repetitions, stride in _STAGES:
@@ -115,7 +92,16 @@ class MobileNetV2(Encoder):
                 block = InvertedResidual(channels, out_channels, stride if i == 0 else 1, expansion)
                 blocks.append(block)
                 channels = out_channels
-        super().__init__(blocks, _TAPS, _TAP_CHANNELS)
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: N,3,H,W normalised pixels -> five maps, stride 2 first."""
+        taps: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in _TAPS:
+                taps.append(x)
+        return taps
 
 
 class Fusion(nn.Module):
@@ -140,26 +126,20 @@ class DepthNet(nn.Module):
     Output: N,H,W relative inverse depth, larger is nearer, non-negative, about 0..7.
     """
 
-    def __init__(
-        self,
-        widths: tuple[int, int, int, int, int] = (32, 48, 64, 96, 128),
-        encoder: Encoder | None = None,
-    ) -> None:
-        """widths: of the decoder at stride 2, 4, 8, 16, 32; encoder: MobileNetV2 if None."""
+    def __init__(self, widths: tuple[int, int, int, int, int] = (32, 48, 64, 96, 128)) -> None:
         super().__init__()
         w2, w4, w8, w16, w32 = widths
-        self.encoder = MobileNetV2() if encoder is None else encoder
-        c2, c4, c8, c16, c32 = self.encoder.channels
+        self.encoder = Encoder()
         self.context = nn.Sequential(
-            nn.Conv2d(c32, w32, 1),
+            nn.Conv2d(_TAP_CHANNELS[4], w32, 1),
             nn.ReLU(),
             nn.Conv2d(w32, w32, 3, padding=1),
             nn.ReLU(),
         )
-        self.fusion16 = Fusion(w32, c16, w16)
-        self.fusion8 = Fusion(w16, c8, w8)
-        self.fusion4 = Fusion(w8, c4, w4)
-        self.fusion2 = Fusion(w4, c2, w2)
+        self.fusion16 = Fusion(w32, _TAP_CHANNELS[3], w16)
+        self.fusion8 = Fusion(w16, _TAP_CHANNELS[2], w8)
+        self.fusion4 = Fusion(w8, _TAP_CHANNELS[1], w4)
+        self.fusion2 = Fusion(w4, _TAP_CHANNELS[0], w2)
         self.head = nn.Sequential(
             nn.Conv2d(w2, w2 // 2, 3, padding=1), nn.ReLU(), nn.Conv2d(w2 // 2, 1, 1)
         )

@@ -67,7 +67,6 @@ class Config:
     sources: dict[str, float]
     stages: list[Stage]
     perturbation: Perturbation = field(default_factory=Perturbation)
-    network: str = "depthrt-s"
     committee: Labelling | None = None
 
     @property

@@ -1,7 +1,8 @@
 """Train depthrt-s from the label cache.
 
     python training/train.py --config training/config.toml --work WORK [--device cuda]
-    python training/train.py --config training/large.toml --work WORK --run large --data DATA
+    python training/train.py --config training/runs/8.toml --work WORK --data DATA
+        --start WEIGHTS --committee WEIGHTS
 
 On a GPU the samples lie in its memory and are augmented there (`pool.py`). Where the configuration
 has a `[committee]`, photographs, street frames and clips are labelled while training
@@ -43,7 +44,6 @@ from pool import Pool, change_colours, make_pool, pool_batch
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from recipe import Config, rate_at, read_config, stage_at
 from rounded import predict
-from teacher_network import LargeDepthNet, load_lite2_imagenet
 from teacher_torch import TorchTeacher
 from weights_file import load_weights, save_weights
 
@@ -68,9 +68,8 @@ def run_origin(config: Config, start: Path | None, members: Sequence[Path] = ())
     recipe = asdict(config)
     for stage in recipe["stages"]:
         del stage["images"]
-    for name, absent in (("network", "depthrt-s"), ("committee", None)):
-        if recipe[name] == absent:  # runs begun before there was such a key go on
-            del recipe[name]
+    if recipe["committee"] is None:  # runs begun before there was such a key go on
+        del recipe["committee"]
     origin = {
         "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
         "start weights": hash_of_file(start) if start else "ImageNet's encoder",
@@ -104,7 +103,8 @@ class Trainer:
         if start:
             self.network = load_weights(start).train()
         else:
-            self.network = NETWORKS[config.network]()
+            self.network = DepthNet()
+            load_imagenet_encoder(self.network, find_imagenet_checkpoint())
             nn.init.constant_(_last_bias(self.network), 2.5)  # the middle of the target's range
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.committee: Committee | None = None
@@ -274,7 +274,6 @@ class Trainer:
             self.best = errors["score"]
             metadata = {name: str(value) for name, value in line.items()}
             metadata["arithmetic"] = "bfloat16 autocast" if self._has_half() else "float32"
-            metadata["network"] = self.config.network
             metadata["device"] = device_name(self.device)
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)
@@ -303,23 +302,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {os.cpu_count()} cores"
-
-
-def depthrt_s_from_imagenet() -> DepthNet:
-    """depthrt-s with the ImageNet encoder and an untrained decoder."""
-    network = DepthNet()
-    load_imagenet_encoder(network, find_imagenet_checkpoint())
-    return network
-
-
-def large_from_imagenet() -> DepthNet:
-    """The large network, likewise."""
-    network = LargeDepthNet()
-    load_lite2_imagenet(network)
-    return network
-
-
-NETWORKS = {"depthrt-s": depthrt_s_from_imagenet, "large": large_from_imagenet}
 
 
 def _last_bias(network: DepthNet) -> Tensor:

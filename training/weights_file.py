@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from network import DepthNet
-from teacher_network import LargeDepthNet
 
 
 def save_weights(file: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -23,10 +21,8 @@ def save_weights(file: Path, state: dict[str, Tensor], metadata: dict[str, str])
 
 
 def load_weights(file: Path) -> DepthNet:
-    """The network that the file's metadata name, in inference mode, its weights as float32."""
-    with safe_open(file, framework="pt") as handle:
-        name = (handle.metadata() or {}).get("network", "depthrt-s")
-    network = LargeDepthNet() if name == "large" else DepthNet()
+    """The network in inference mode with the file's weights as float32."""
+    network = DepthNet()
     state = load_file(file)
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return network.eval()

@@ -13,6 +13,7 @@ from depthrt.depth import Depth
 from depthrt.errors import DepthrtError, InferenceError, ModelError
 from depthrt.frame import Image, image_size
 from depthrt.models import find_model
+from depthrt.planned_batch import PLANNING, PlannedBatch
 from depthrt.preparation import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
 from depthrt.session import open_session, usable_cores
@@ -53,6 +54,7 @@ class DepthModel:
         self.parallel = parallel if self.provider == "cpu" else 1
         batch, _, height, width = session.get_inputs()[0].shape
         self.fixed_batch: int | None = batch if isinstance(batch, int) else None
+        self._planned = PlannedBatch()
         self.dynamic_size: bool = not (isinstance(height, int) and isinstance(width, int))
 
     @classmethod
@@ -131,7 +133,15 @@ class DepthModel:
     def warm_up(self, batch: int = 1) -> None:
         """Run once on a grey batch at the spec's size, so that the next run is a usual one."""
         size = (self.spec.input.height, self.spec.input.width)
-        self._run(np.full((self.fixed_batch or batch, 3, *size), 116, np.uint8))
+        self._planned = PlannedBatch()  # what comes now is of this many frames
+        frames = self.frames_per_run(batch)
+        self._run(np.full((frames, 3, *size), 116, np.uint8))
+
+    def frames_per_run(self, frames: int) -> int:
+        """Frames that the session is given at once for so many: those missing are repeated."""
+        if self.fixed_batch is not None:
+            return self.fixed_batch
+        return self._planned.frames(frames) if self.provider in PLANNING else frames
 
     def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of prepared images: the network alone.
@@ -145,8 +155,8 @@ class DepthModel:
         Raises:
             InferenceError: the session failed, or the depth holds NaN or infinity.
         """
-        step = self.fixed_batch
-        if step is None or step == len(batch):
+        step = self.frames_per_run(len(batch))
+        if step == len(batch):
             depth = self._run(batch)
         else:
             parts = [self._run_fixed(batch[i : i + step], step) for i in range(0, len(batch), step)]

@@ -254,6 +254,7 @@ def measure(
     Returns:
         Milliseconds of one inference inside the pipeline, and of the pipeline per frame.
     """
+    model.warm_up(batch)
     source, stats = open_source(DEMO_CLIP), Stats()
     sink = open_sink(place, source.info, model.spec, "depth", "inferno")
     warm, fewest = 2 * batch, 2 * batch
