@@ -101,9 +101,8 @@ def test_no_idle_thread_spins_beside_a_provider_with_threads_of_its_own(
 def test_weights_are_brought_back_to_float_once_where_int8_has_no_kernels() -> None:
     options = session_options(SessionOptions("cuda"), name="cuda")
     assert options.get_session_config_entry("session.disable_quant_qdq") == "1"
-    assert not session_options(SessionOptions()).has_session_config_entry(
-        "session.disable_quant_qdq"
-    )
+    with pytest.raises(RuntimeError, match="disable_quant_qdq"):  # not said at all
+        session_options(SessionOptions()).get_session_config_entry("session.disable_quant_qdq")
 
 
 def test_non_finite_depth_is_an_error(tmp_path: Path) -> None:
