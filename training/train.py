@@ -279,6 +279,14 @@ class Trainer:
             save_weights(self.folder / "best.safetensors", weights, metadata)
 
 
+def without_labels(split: Split) -> str:
+    """The first source of which no pixel is known (`prepare.py --unlabelled`); empty if none."""
+    for name, samples in split.training.items():
+        if samples and not any(s.mask is None or s.mask.any() for s in samples):
+            return name
+    return ""
+
+
 def in_batches(label: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
     """Labels of N,3,H,W, `BATCH` at a time; the last batch is filled up with copies."""
     missing = -len(pictures) % BATCH
@@ -338,6 +346,8 @@ def main() -> None:
         parser.error("the configuration has a [committee]: name its weights by --committee")
     if config.committee and config.committee.teacher_share and options.data is None:
         parser.error("the teacher is in the data folder: name it by --data or DEPTHRT_DATA")
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device {options.device}: torch {torch.__version__} sees no GPU here")
     if config.perturbation.covered and (config.committee or options.device != "cpu"):
         parser.error("[perturbation] covered is for training on a CPU without a [committee]")
     trainer = Trainer(
@@ -350,7 +360,10 @@ def main() -> None:
     if trainer.step >= config.steps:
         print(f"{folder}: finished already; name another --run to train anew")
         return
-    trainer.run(load_cache(options.work / "cache", list(config.sources)))
+    split = load_cache(options.work / "cache", list(config.sources))
+    if not config.committee and (source := without_labels(split)):
+        parser.exit(2, f"{parser.prog}: {source} has no labels: they need a [committee]\n")
+    trainer.run(split)
 
 
 if __name__ == "__main__":

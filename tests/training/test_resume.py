@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from recipes import QUICK
@@ -15,8 +16,8 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tomllib", reason="training is for Python 3.11 and later")
 TRAINING = Path(__file__).parents[2] / "training"
 MODULES = (
-    "augmentation", "cache", "data", "losses", "network", "origin", "pretrained", "recipe",
-    "rounded", "train", "weights_file",
+    "augmentation", "cache", "committee", "data", "losses", "network", "origin", "pool",
+    "pretrained", "recipe", "rounded", "teacher_torch", "train", "weights_file",
 )  # fmt: skip
 
 CONFIG = (
@@ -125,3 +126,27 @@ def test_a_checkpoint_without_origin_is_resumed(run: Run) -> None:
     code, out, err = run(other, run.start)
     assert (code, err) == (0, "")
     assert "finished already" in out
+
+
+def test_pictures_without_labels_need_a_committee(run: Run) -> None:
+    longer = run.work / "longer.toml"
+    longer.write_text(CONFIG.replace("images = 80", "images = 160"))
+    arrays = {}
+    for i in range(10):
+        arrays[f"{i:05d}.image"] = np.zeros((64, 96, 3), np.uint8)
+        arrays[f"{i:05d}.target"] = np.zeros((64, 96), np.float16)
+        arrays[f"{i:05d}.valid"] = np.zeros((64, 96), np.bool_)
+        arrays[f"{i:05d}.horizon"] = np.float32(np.nan)
+    (run.work / "cache").mkdir()
+    np.savez(run.work / "cache/photographs.npz", **arrays)  # type: ignore[arg-type]
+    code, out, err = run(longer, run.start)
+    assert (code, out) == (2, "")
+    assert err == "train.py: photographs has no labels: they need a [committee]\n"
+
+
+def test_a_committee_must_be_named(run: Run) -> None:
+    taught = run.work / "taught.toml"
+    taught.write_text(CONFIG + "committee = { teacher_share = 0.5 }\n")
+    code, _, err = run(taught, run.start)
+    assert code == 2
+    assert "the configuration has a [committee]: name its weights by --committee" in err
