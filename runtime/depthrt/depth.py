@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +32,8 @@ class Depth:
 
     def at_image_size(self) -> NDArray[np.float32]:
         """The values resized bilinearly to the image's size, float32 (H,W)."""
+        import cv2
+
         height, width = self.image_size
         resized = cv2.resize(self.values, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, np.float32)

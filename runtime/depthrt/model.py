@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -18,13 +20,14 @@ from depthrt.preparation import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
 from depthrt.session import open_session, usable_cores
 from depthrt.spec import METADATA_KEY, ModelSpec
-from depthrt.tuned import Choice, Objective, file_sha256, find_choice
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from depthrt.tuned import Choice, Objective
 
-Purpose: TypeAlias = Objective | Literal["live"]
+
+Purpose: TypeAlias = "Objective | Literal['live']"
 
 MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
 
@@ -87,6 +90,7 @@ class DepthModel:
             ProviderError: the provider cannot be had here.
         """
         file = find_model(path)
+        Thread(target=_load_opencv).start()  # the session is made beside it, outside Python's lock
         busy = objective == "latency" if spinning is None else spinning
         asked = SessionOptions(provider, threads, busy)
         untouched = provider == "auto" and threads is None and spinning is None
@@ -95,7 +99,7 @@ class DepthModel:
         many = objective == "throughput" and threads is None
         parallel = min(usable_cores(), MOST_PARALLEL) if many else 1
         best: Objective = "throughput" if objective == "throughput" else "latency"
-        tuned = find_choice(file, best) if untouched else None
+        tuned = _tuned_choice(file, best) if untouched else None
         session = None if tuned is None else _try_session(file, tuned.options)
         if session is None:
             tuned, session = None, open_session(file, asked, parallel=parallel)
@@ -128,6 +132,8 @@ class DepthModel:
 
     def sha256(self) -> str:
         """The hash of the model file."""
+        from depthrt.tuned import file_sha256
+
         return file_sha256(self.path)
 
     def warm_up(self, batch: int = 1) -> None:
@@ -216,6 +222,18 @@ class DepthModel:
         missing = step - len(part)
         full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
         return self._run(full)[: len(part)]
+
+
+def _load_opencv() -> None:
+    """What the first image needs: a sixth of the time to the first depth map."""
+    with suppress(ImportError):  # said where it is needed
+        import cv2  # noqa: F401
+
+
+def _tuned_choice(path: Path, objective: Objective) -> Choice | None:
+    from depthrt.tuned import find_choice
+
+    return find_choice(path, objective)
 
 
 def _try_session(path: Path, options: SessionOptions) -> ort.InferenceSession | None:

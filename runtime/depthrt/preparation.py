@@ -1,24 +1,23 @@
 """From a frame of any size to the network's input: the one preprocessing there is.
 
 Calibration, verification, running, evaluation and serving all call :func:`prepare` with the spec
-that the model file carries.
+that the model file carries. OpenCV is loaded by what needs it, not with this module:
+`DepthModel.load` has it loaded beside the session.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
 from depthrt.frame import Image, Matrix, YuvImage, image_size
-from depthrt.spec import InputSpec
+from depthrt.spec import InputSpec, Interpolation
 
 PAD_VALUE = 116  # close to the mean pixel of natural photographs, so that a border looks like none
 
-_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
 # Luma weights of red and blue: ITU-R BT.601, BT.709 and BT.2020.
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
@@ -61,12 +60,14 @@ def prepare(
     Raises:
         UsageError: the image is not uint8 RGB or has no pixels.
     """
+    import cv2
+
     size = check_image(image)
     height, width = network_size(size, spec)
     rows, columns = content_size(size, spec)
     if out is None:
         out = np.empty((3, height, width), np.uint8)
-    small = _resize_rgb(image, (columns, rows), _INTERPOLATION[spec.interpolation])
+    small = _resize_rgb(image, (columns, rows), spec.interpolation)
     if (rows, columns) != (height, width):
         out.fill(PAD_VALUE)
     for channel, plane in enumerate(cv2.split(small)):
@@ -110,13 +111,17 @@ def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
     return np.asarray(np.hstack([linear, offset[:, None]]), np.float64)
 
 
-def _resize_rgb(image: Image, dsize: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
+def _resize_rgb(
+    image: Image, dsize: tuple[int, int], interpolation: Interpolation
+) -> NDArray[np.uint8]:
+    import cv2
+
+    codes = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+    code = codes[interpolation]
     if not isinstance(image, YuvImage):
-        return np.asarray(cv2.resize(image, dsize, interpolation=interpolation), np.uint8)
+        return np.asarray(cv2.resize(image, dsize, interpolation=code), np.uint8)
     # Planes first, colour last: the conversion then touches only the network's few pixels.
-    planes = [
-        cv2.resize(p, dsize, interpolation=interpolation) for p in (image.y, image.u, image.v)
-    ]
+    planes = [cv2.resize(p, dsize, interpolation=code) for p in (image.y, image.u, image.v)]
     small = cv2.transform(cv2.merge(planes), _rgb_matrix(image.matrix, image.full_range))
     return np.asarray(small, np.uint8)
 
@@ -126,4 +131,4 @@ def to_rgb(image: Image) -> NDArray[np.uint8]:
     if not isinstance(image, YuvImage):
         return image
     height, width = image_size(image)
-    return _resize_rgb(image, (width, height), cv2.INTER_LINEAR)
+    return _resize_rgb(image, (width, height), "linear")
