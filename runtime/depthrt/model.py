@@ -57,7 +57,7 @@ class DepthModel:
         self.parallel = parallel if self.provider == "cpu" else 1
         batch, _, height, width = session.get_inputs()[0].shape
         self.fixed_batch: int | None = batch if isinstance(batch, int) else None
-        self._planned = PlannedBatch()
+        self._planned = PlannedBatch() if self.provider in PLANNING else None
         self.dynamic_size: bool = not (isinstance(height, int) and isinstance(width, int))
 
     @classmethod
@@ -139,7 +139,8 @@ class DepthModel:
     def warm_up(self, batch: int = 1) -> None:
         """Run once on a grey batch at the spec's size, so that the next run is a usual one."""
         size = (self.spec.input.height, self.spec.input.width)
-        self._planned = PlannedBatch()  # what comes now is of this many frames
+        if self._planned is not None:
+            self._planned = PlannedBatch()  # what comes now is of this many frames
         frames = self.frames_per_run(batch)
         self._run(np.full((frames, 3, *size), 116, np.uint8))
 
@@ -147,7 +148,7 @@ class DepthModel:
         """Frames that the session is given at once for so many: those missing are repeated."""
         if self.fixed_batch is not None:
             return self.fixed_batch
-        return self._planned.frames(frames) if self.provider in PLANNING else frames
+        return frames if self._planned is None else self._planned.frames(frames)
 
     def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of prepared images: the network alone.
