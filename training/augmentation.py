@@ -15,7 +15,7 @@ FloatMap = npt.NDArray[np.float32]
 Item = tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]
 """rgb H,W,3; target and validity H,W or H/2,W/2."""
 
-_VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
+VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def warp(
     if sample.mask is not None:
         known = sample.mask.astype(np.float32)
         weight = cv2.warpAffine(known, matrix, grid, flags=flags, borderMode=border)
-        valid &= np.asarray(weight) > _VALID_WEIGHT
+        valid &= np.asarray(weight) > VALID_WEIGHT
     return np.asarray(rgb, dtype=np.uint8), np.asarray(target, dtype=np.float32), valid
 
 

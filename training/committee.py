@@ -49,9 +49,9 @@ class Committee(nn.Module):
             assert own is not None
             return own
         with torch.autocast(image.device.type, enabled=False):  # half precision spoils its labels
-            other = _mean_of_flips(self._teacher(both))
+            other = TARGET_SCALE * _mean_of_flips(self._teacher(both))
         if own is None:
-            return other * TARGET_SCALE
+            return other
         return own + self._teacher_share * _smooth(_aligned(other, own) - own)
 
 

@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from augmentation import MILD, STRONG, Colours
+from augmentation import MILD, STRONG, VALID_WEIGHT, Colours
 from cache import Sample
 from data import EXACT, Batch
 
 FloatArray = npt.NDArray[np.float64]
 
-_VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 _BLUR_RADIUS_PX = 4
 
 
@@ -48,7 +47,14 @@ class Pool:
 
 
 def make_pool(samples: Mapping[str, Sequence[Sample]], device: torch.device) -> Pool:
-    """Copy the samples of every source to the device."""
+    """Copy the samples of every source to the device.
+
+    Raises:
+        ValueError: a source without samples.
+    """
+    for name, source in samples.items():
+        if not source:
+            raise ValueError(f"{name} has no samples")
     every = [sample for source in samples.values() for sample in source]
     masks = [
         np.ones(s.target.shape, np.bool_) if s.mask is None else s.mask.astype(np.bool_)
@@ -220,7 +226,7 @@ def _look_up_target(
     x, y = _positions(matrices, size, step)
     height, width = pool.height[sample][:, None, None], pool.width[sample][:, None, None]
     inside = (x > 0) & (x < width) & (y > 0) & (y < height)
-    return target, inside & (weight_valid > _VALID_WEIGHT)
+    return target, inside & (weight_valid > VALID_WEIGHT)
 
 
 def _positions(matrices: Tensor, size: tuple[int, int], step: int) -> tuple[Tensor, Tensor]:

@@ -12,10 +12,11 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
+from teacher_torch import TEACHER_FILE
+
 FloatMap = npt.NDArray[np.float32]
 ByteImage = npt.NDArray[np.uint8]
 
-TEACHER_FILE = Path("models/tcmonodepth_small/model_192x320.onnx")
 NATIVE_SIZE = (192, 320)
 SIZES = ((192, 320), (160, 384), (128, 416), (192, 256), (224, 256), (256, 224), (256, 192))
 """Height, width in pixels; an image is labelled at the size nearest to its own aspect."""

@@ -60,10 +60,13 @@ class OtherRunError(Exception):
     """The checkpoint belongs to another run than the one that is asked for."""
 
 
-def run_origin(config: Config, start: Path | None, members: Sequence[Path] = ()) -> Origin:
+def run_origin(
+    config: Config, start: Path | None, pooled: bool = False, members: Sequence[Path] = ()
+) -> Origin:
     """What a run is made from: all of the configuration but how many images its stages see.
 
-    A run may be lengthened while it is under way (`recipe.rate_at`).
+    A run may be lengthened while it is under way (`recipe.rate_at`). pooled: `pool.py` makes the
+    batches, and others than OpenCV would.
     """
     recipe = asdict(config)
     for stage in recipe["stages"]:
@@ -74,6 +77,8 @@ def run_origin(config: Config, start: Path | None, members: Sequence[Path] = ())
         "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
         "start weights": hash_of_file(start) if start else "ImageNet's encoder",
     }
+    if pooled:
+        origin["batches"] = "made on the device"
     if members:
         origin["committee"] = " ".join(hash_of_file(file) for file in members)
     return origin
@@ -95,7 +100,8 @@ class Trainer:
         self.config = config
         self.folder = folder
         self.device = torch.device(device)
-        self.origin = run_origin(config, start, members)
+        self.pooled = self.device.type != "cpu" or config.committee is not None
+        self.origin = run_origin(config, start, self.pooled, members)
         self.step = 0
         self.seconds = 0.0
         self.images = 0
@@ -241,9 +247,7 @@ class Trainer:
     def run(self, split: Split) -> None:
         """Train to the last step; the batches depend on seed and step alone."""
         losses: list[Tensor] = []
-        pool = None
-        if self.device.type != "cpu" or self.committee:
-            pool = make_pool(split.training, self.device)
+        pool = make_pool(split.training, self.device) if self.pooled else None
         if self.step == 0:
             self._report(self.validate(split.validation), None)
         while self.step < self.config.steps:
@@ -344,6 +348,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if config.committee and not options.committee and config.committee.teacher_share < 1:
         parser.error("the configuration has a [committee]: name its weights by --committee")
+    if options.committee and not config.committee:
+        parser.error("--committee is for a configuration with a [committee]")
     if config.committee and config.committee.teacher_share and options.data is None:
         parser.error("the teacher is in the data folder: name it by --data or DEPTHRT_DATA")
     if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -361,8 +367,12 @@ def main() -> None:
         print(f"{folder}: finished already; name another --run to train anew")
         return
     split = load_cache(options.work / "cache", list(config.sources))
+    if empty := [name for name, samples in split.training.items() if not samples]:
+        parser.exit(2, f"{parser.prog}: {empty[0]} has no samples: run prepare.py again\n")
     if not config.committee and (source := without_labels(split)):
         parser.exit(2, f"{parser.prog}: {source} has no labels: they need a [committee]\n")
+    if config.committee and not set(config.sources) - set(LABELLED_BY_NETWORKS):
+        parser.exit(2, f"{parser.prog}: no source has ground truth to choose weights by\n")
     trainer.run(split)
 
 

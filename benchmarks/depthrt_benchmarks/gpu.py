@@ -134,6 +134,7 @@ def time_pipeline(
             start = time.process_time()
             summary = execute(job)
             spent_ms = 1e3 * (time.process_time() - start) / summary.frames
+            model.warm_up(batch)
             unwritten = unwritten_rate(clip, model, batch)
             if number:  # the first round warms up
                 rows[batch].append(
@@ -247,7 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--provider", default="cuda", choices=PROVIDERS)
     parser.add_argument("--files", type=Path, help="exports made before, NETWORK-PRECISION.onnx")
-    parser.add_argument("--seconds", type=int, default=120, help="for all of it")
+    parser.add_argument("--seconds", type=int, default=400, help="for all of it")
     parser.add_argument("--quick", action="store_true", help="the built-in network, few rounds")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()

@@ -58,7 +58,7 @@ def bare_session(
     for key, value in entries.items():
         settings.add_session_config_entry(key, value)
     wanted = [(PROVIDERS[provider], dict(options))]
-    session = ort.InferenceSession(str(path), settings, providers=wanted)
+    session = ort.InferenceSession(str(path), settings, providers=wanted, enable_fallback=False)
     if session.get_providers()[0] != PROVIDERS[provider]:
         raise RuntimeError(f"onnxruntime bound {session.get_providers()[0]}, not {provider}")
     return session

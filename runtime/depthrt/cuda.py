@@ -30,7 +30,8 @@ def preload(provider: str) -> None:
     for stem in stems:
         for folder in folders:
             for file in sorted(folder.glob(f"lib{stem}.so.*")):
-                _failure(str(file))  # what that means, if anything, onnxruntime will say
+                if _failure(file.name):  # what the system has goes first
+                    _failure(str(file))  # what that means, if anything, onnxruntime will say
 
 
 def obstacle(provider: str) -> str:
@@ -40,8 +41,9 @@ def obstacle(provider: str) -> str:
     """
     if provider not in _LIBRARIES:
         return ""
-    if _failure(_DRIVER):
-        return f"there is no NVIDIA driver ({_DRIVER})"
+    if failure := _failure(_DRIVER):
+        absent = "cannot open shared object" in failure
+        return f"there is no NVIDIA driver ({_DRIVER})" if absent else failure
     failure = _failure(str(_own_folder() / f"libonnxruntime_providers_{provider}.so"))
     return failure if "cannot open shared object" in failure else ""
 

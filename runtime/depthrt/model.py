@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from depthrt.tuned import Choice, Objective
 
 
-Purpose: TypeAlias = "Objective | Literal['live']"
+Purpose: TypeAlias = Literal["latency", "throughput", "live"]
 
 MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
 
@@ -90,7 +90,6 @@ class DepthModel:
             ProviderError: the provider cannot be had here.
         """
         file = find_model(path)
-        Thread(target=_load_opencv).start()  # the session is made beside it, outside Python's lock
         busy = objective == "latency" if spinning is None else spinning
         asked = SessionOptions(provider, threads, busy)
         untouched = provider == "auto" and threads is None and spinning is None
@@ -100,11 +99,12 @@ class DepthModel:
         parallel = min(usable_cores(), MOST_PARALLEL) if many else 1
         best: Objective = "throughput" if objective == "throughput" else "latency"
         tuned = _tuned_choice(file, best) if untouched else None
-        session = None if tuned is None else _try_session(file, tuned.options)
-        if session is None:
-            tuned, session = None, open_session(file, asked, parallel=parallel)
-        else:
-            parallel = 1  # measured with one inference at a time
+        with _opencv_loading():
+            session = None if tuned is None else _try_session(file, tuned.options)
+            if session is None:
+                tuned, session = None, open_session(file, asked, parallel=parallel)
+            else:
+                parallel = 1  # measured with one inference at a time
         metadata = session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
             raise ModelError(
@@ -141,14 +141,8 @@ class DepthModel:
         size = (self.spec.input.height, self.spec.input.width)
         if self._planned is not None:
             self._planned = PlannedBatch()  # what comes now is of this many frames
-        frames = self.frames_per_run(batch)
+        frames = self._next_run(batch, size)
         self._run(np.full((frames, 3, *size), 116, np.uint8))
-
-    def frames_per_run(self, frames: int) -> int:
-        """Frames that the session is given at once for so many: those missing are repeated."""
-        if self.fixed_batch is not None:
-            return self.fixed_batch
-        return frames if self._planned is None else self._planned.frames(frames)
 
     def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of prepared images: the network alone.
@@ -162,7 +156,7 @@ class DepthModel:
         Raises:
             InferenceError: the session failed, or the depth holds NaN or infinity.
         """
-        step = self.frames_per_run(len(batch))
+        step = self._next_run(len(batch), batch.shape[2:])
         if step == len(batch):
             depth = self._run(batch)
         else:
@@ -203,6 +197,12 @@ class DepthModel:
         rows, columns = content_size(size, self.spec.input)
         return Depth(values[:rows, :columns], self.spec.kind, self.spec.unit, size)
 
+    def _next_run(self, frames: int, size: tuple[int, ...]) -> int:
+        """Frames that the session is given at once for so many: those missing are repeated."""
+        if self.fixed_batch is not None:
+            return self.fixed_batch
+        return frames if self._planned is None else self._planned.next_run(frames, size)
+
     def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
             (depth,) = self.session.run(["depth"], {"image": batch})
@@ -225,10 +225,24 @@ class DepthModel:
         return self._run(full)[: len(part)]
 
 
-def _load_opencv() -> None:
-    """What the first image needs: a sixth of the time to the first depth map."""
-    with suppress(ImportError):  # said where it is needed
-        import cv2  # noqa: F401
+@contextmanager
+def _opencv_loading() -> Iterator[None]:
+    """OpenCV, which the first image needs, is loaded beside this: a session is made outside
+    Python's lock, and takes as long.
+
+    It is waited for, since OpenCV has its own folder on Python's path while it loads.
+    """
+
+    def load() -> None:
+        with suppress(Exception):  # raised again where it is needed
+            import cv2  # noqa: F401
+
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _tuned_choice(path: Path, objective: Objective) -> Choice | None:

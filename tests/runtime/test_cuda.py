@@ -34,9 +34,15 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The libraries that are loaded meanwhile, all without complaint."""
+    """The libraries that are loaded meanwhile; the system itself has the driver alone."""
     names: list[str] = []
-    monkeypatch.setattr(ctypes, "CDLL", names.append)
+
+    def load(name: str) -> None:
+        names.append(name)
+        if "/" not in name and name != DRIVER:
+            raise OSError(f"{name}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
     return names
 
 
@@ -51,6 +57,14 @@ def test_libraries_are_loaded_in_order_from_every_environment_on_the_path(
         "one/nvidia/cu13/lib/libcublas.so.13",
         "two/nvidia/cudnn/lib/libcudnn.so.9",
     ]
+
+
+@pytest.mark.usefixtures("packages")
+def test_what_the_system_has_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(ctypes, "CDLL", names.append)
+    cuda.preload("cuda")
+    assert names == [DRIVER, "libcublasLt.so.13", "libcublas.so.13", "libcudnn.so.9"]
 
 
 @pytest.mark.usefixtures("packages")

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from depthrt import DepthModel
-from depthrt.planned_batch import PlannedBatch
+from depthrt.planned_batch import MOST_FRAMES, PlannedBatch
 
 
-def test_smaller_runs_are_filled_up_until_they_are_the_rule() -> None:
+def test_smaller_runs_are_filled_up_to_the_largest_of_their_size() -> None:
     planned = PlannedBatch()
-    assert [planned.frames(n) for n in (2, 8, 3, 8)] == [2, 8, 8, 8]
-    assert [planned.frames(n) for n in [1, 4] * 16] == [8] * 32
-    assert planned.frames(2) == 4  # the largest of those
-    assert planned.frames(5) == 5
+    assert [planned.next_run(n, (8, 8)) for n in (2, 8, 3, 8)] == [2, 8, 8, 8]
+    assert [planned.next_run(1, (8, 8)) for _ in range(99)] == [8] * 99
+    assert planned.next_run(1, (8, 16)) == 1  # planned anew anyway
+    assert [planned.next_run(n, (8, 16)) for n in (MOST_FRAMES + 1, 2)] == [MOST_FRAMES + 1, 2]
 
 
 def test_a_gpu_is_given_runs_of_one_size_and_gives_each_frame_its_depth(

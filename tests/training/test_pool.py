@@ -110,10 +110,32 @@ def test_a_committee_is_the_mean_on_the_first_one_s_scale() -> None:
     assert torch.allclose(one, two, atol=0.02)  # affine copies of one another say the same
     expected = (image.mean(1) - 116) / 58
     assert torch.allclose(one, expected, atol=1e-4)
-    taught = Committee([Ramp(1, 0)], Ramp(1 / 58, -2), 0.5)(image)  # type: ignore[list-item, arg-type]
-    assert torch.allclose(taught, expected, atol=0.05)
+    slope = torch.linspace(0, 1, 64).expand(32, 64)  # of another layout: nearer to the right
+
+    class Slope(torch.nn.Module):
+        """The same for every picture, whichever way round."""
+
+        def forward(self, pixels: object) -> object:
+            half = len(pixels) // 2  # type: ignore[arg-type]
+            return torch.cat([slope.expand(half, 32, 64), slope.flip(1).expand(half, 32, 64)])
+
+    taught = Committee([Ramp(1, 0)], Slope(), 0.5)(image)  # type: ignore[list-item, arg-type]
+    for own, found in zip(expected, taught, strict=True):
+        scale, shift = np.polyfit(slope.flatten().numpy(), own.flatten().numpy(), 1)
+        squares = (scale * slope + shift - own).reshape(4, 8, 8, 8).mean((1, 3))
+        means = (found - own).reshape(4, 8, 8, 8).mean((1, 3))
+        assert torch.allclose(means[1:-1, 1:-1], squares[1:-1, 1:-1] / 2, atol=0.04)
+        assert squares.abs().max() > 0.2
     with pytest.raises(ValueError, match="a committee needs a network or the teacher"):
         Committee([], None, 0.0)
+
+
+def test_a_source_without_samples_is_named() -> None:
+    from pool import make_pool
+
+    samples = {"photographs": [draw(60, 80, 1, False)], "driving": []}
+    with pytest.raises(ValueError, match="driving has no samples"):
+        make_pool(samples, torch.device("cpu"))  # type: ignore[arg-type]
 
 
 def test_blending_leaves_a_picture_its_larger_part() -> None:

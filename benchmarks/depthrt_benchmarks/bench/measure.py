@@ -97,8 +97,12 @@ def cells_of(labels: Sequence[str], models: Sequence[Path], wanted: Wanted) -> l
                 for size in wanted.sizes or ((model.spec.input.height, model.spec.input.width),):
                     for batch in wanted.batches or usual_batches(model):
                         feed = network_feed(model, batch, size)
-                        runner = Local(Load(path, provider, count, feed), model)
-                        found.append(Cell(label, model, provider, count, batch, size, runner))
+                        # Of its own: on a GPU a model fills its runs up to the largest so far.
+                        own = DepthModel(
+                            model.session, model.spec, model.path, model.tuned, model.parallel
+                        )
+                        runner = Local(Load(path, provider, count, feed), own)
+                        found.append(Cell(label, own, provider, count, batch, size, runner))
     return found
 
 
