@@ -1,4 +1,15 @@
-"""Settings of training that suit runs of seconds."""
+"""Settings of training that suit runs of seconds, and its modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TRAINING = Path(__file__).parents[1] / "training"
+MODULES = (
+    "augmentation", "cache", "committee", "data", "losses", "network", "origin", "pool",
+    "pretrained", "recipe", "rounded", "teacher_torch", "train", "weights_file",
+)  # fmt: skip
+"""What a test forgets before it imports them anew from `TRAINING`."""
 
 QUICK = """
 seed = 1

@@ -9,17 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from recipes import QUICK
+from recipes import MODULES, QUICK, TRAINING
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("tomllib", reason="training is for Python 3.11 and later")
-TRAINING = Path(__file__).parents[2] / "training"
-MODULES = (
-    "augmentation", "cache", "committee", "data", "losses", "network", "origin", "pool",
-    "pretrained", "recipe", "rounded", "teacher_torch", "train", "weights_file",
-)  # fmt: skip
-
 CONFIG = (
     QUICK
     + """
