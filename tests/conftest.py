@@ -31,7 +31,7 @@ def listen_to_ctrl_c() -> None:
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The shared depth data; tests that ask for it carry the marker ``data``."""
-    folder = Path(os.environ.get("DEPTHRT_DATA", REPOSITORY.parent / "shared" / "data"))
+    folder = Path(os.environ.get("DEPTHRT_DATA") or REPOSITORY.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no depth data at {folder} (set DEPTHRT_DATA)")
     return folder
