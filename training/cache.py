@@ -78,3 +78,11 @@ def _read(file: Path) -> list[Sample]:
             mask = None if valid.all() else valid.view(np.uint8)
             samples.append(Sample(image, target, mask, float(horizon)))
     return samples
+
+
+def without_labels(split: Split) -> str:
+    """The first source of which no pixel is known (`prepare.py --unlabelled`); empty if none."""
+    for name, samples in split.training.items():
+        if samples and not any(s.mask is None or s.mask.any() for s in samples):
+            return name
+    return ""

@@ -8,17 +8,24 @@ consistent", CVPR 2022). Networks of different training err differently, and the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache import TARGET_SCALE
+from data import Batch
 from losses import align_least_squares
 from network import DepthNet, normalise
 from teacher_torch import TorchTeacher
+
+BATCH = 16
+"""Pictures that are labelled or judged at once, always: cuDNN plans every convolution anew for each
+number and size of pictures, which takes seconds."""
 
 _SMOOTH_PX = 8
 """The teacher's layout counts, not its soft edges: its difference is averaged over such squares."""
@@ -78,3 +85,33 @@ def blend(image: Tensor, rng: np.random.Generator, share: float) -> Tensor:
     weight = np.where(rng.random(len(image)) < share, rng.uniform(0, 0.5, len(image)), 0.0)
     other = torch.from_numpy(weight.astype(np.float32)).to(image.device)
     return image.lerp(image.roll(1, 0), other.reshape(-1, 1, 1, 1))
+
+
+def label(
+    batch: Batch,
+    unlabelled: npt.NDArray[np.int64],
+    committee: Callable[[Tensor], Tensor],
+    blended: float,
+    rng: np.random.Generator,
+) -> Batch:
+    """The batch with labels for the pictures numbered, a share of which is blended first."""
+    if not len(unlabelled):
+        return batch
+    index = torch.from_numpy(unlabelled).to(batch.image.device)
+    pictures = blend(batch.image[index], rng, blended)
+    labels = in_batches(committee, pictures)
+    if batch.target.shape[1] != batch.image.shape[2]:  # supervised at half resolution
+        labels = F.avg_pool2d(labels[:, None], 2)[:, 0]
+    return replace(
+        batch,
+        image=batch.image.index_copy(0, index, pictures),
+        target=batch.target.index_copy(0, index, labels),
+        valid=batch.valid.index_fill(0, index, True),
+    )
+
+
+def in_batches(committee: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    """Labels of N,3,H,W, `BATCH` at a time; the last batch is filled up with copies."""
+    missing = -len(pictures) % BATCH
+    filled = torch.cat([pictures, pictures[:1].expand(missing, -1, -1, -1)])
+    return torch.cat([committee(part) for part in filled.split(BATCH)])[: len(pictures)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import tomllib
 
 from augmentation import Perturbation
 from losses import LossWeights
+from origin import Origin, hash_of_file, hash_of_text
 
 QUICK_SHARE = 0.08
 """`--quick` trains on this share of every stage's images."""
@@ -108,3 +111,27 @@ def rate_at(config: Config, step: int) -> float:
         return (step + 1) / config.warmup_steps
     left = (config.steps - step) / max(config.steps * config.decay_share, 1)
     return max(min(left, 1.0), 0.01)
+
+
+def run_origin(
+    config: Config, start: Path | None, pooled: bool = False, members: Sequence[Path] = ()
+) -> Origin:
+    """What a run is made from: all of the configuration but how many images its stages see.
+
+    A run may be lengthened while it is under way (`recipe.rate_at`). pooled: `pool.py` makes the
+    batches, and others than OpenCV would.
+    """
+    recipe = asdict(config)
+    for stage in recipe["stages"]:
+        del stage["images"]
+    if recipe["committee"] is None:  # runs begun before there was such a key go on
+        del recipe["committee"]
+    origin = {
+        "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
+        "start weights": hash_of_file(start) if start else "ImageNet's encoder",
+    }
+    if pooled:
+        origin["batches"] = "made on the device"
+    if members:
+        origin["committee"] = " ".join(hash_of_file(file) for file in members)
+    return origin

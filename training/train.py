@@ -17,71 +17,37 @@ from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import json
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cache import LABELLED_BY_NETWORKS, Sample, Split, load_cache
-from committee import Committee, blend
+from cache import LABELLED_BY_NETWORKS, Sample, Split, load_cache, without_labels
+from committee import BATCH, Committee, label
 from data import Batch, training_batch, validation_batch
 from losses import depth_loss, invariant_error
+from machine import HAS_BFLOAT16, device_name, keep_memory
 from network import NATIVE_SIZE, DepthNet, normalise
-from origin import Origin, differences, hash_of_file, hash_of_text
+from origin import differences
 from pool import Pool, change_colours, make_pool, pool_batch
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
-from recipe import Config, rate_at, read_config, stage_at
+from recipe import Config, rate_at, read_config, run_origin, stage_at
 from rounded import predict
 from teacher_torch import TorchTeacher
 from weights_file import load_weights, save_weights
 
-HAS_BFLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-"""Without the instructions for it bfloat16 is emulated, and several times slower than float32."""
-
-
-BATCH = 16
-"""Pictures that are labelled or judged at once, always: cuDNN plans every convolution anew for each
-number and size of pictures, which takes seconds."""
-
 
 class OtherRunError(Exception):
     """The checkpoint belongs to another run than the one that is asked for."""
-
-
-def run_origin(
-    config: Config, start: Path | None, pooled: bool = False, members: Sequence[Path] = ()
-) -> Origin:
-    """What a run is made from: all of the configuration but how many images its stages see.
-
-    A run may be lengthened while it is under way (`recipe.rate_at`). pooled: `pool.py` makes the
-    batches, and others than OpenCV would.
-    """
-    recipe = asdict(config)
-    for stage in recipe["stages"]:
-        del stage["images"]
-    if recipe["committee"] is None:  # runs begun before there was such a key go on
-        del recipe["committee"]
-    origin = {
-        "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
-        "start weights": hash_of_file(start) if start else "ImageNet's encoder",
-    }
-    if pooled:
-        origin["batches"] = "made on the device"
-    if members:
-        origin["committee"] = " ".join(hash_of_file(file) for file in members)
-    return origin
 
 
 class Trainer:
@@ -141,20 +107,12 @@ class Trainer:
                 samples, config.sources, stage.batch, size, rng, stage.full, config.perturbation
             )
         batch, source = pool_batch(pool, config.sources, stage.batch, size, rng, stage.full)
-        image, target, valid = batch.image, batch.target, batch.valid
-        unlabelled = np.flatnonzero([pool.names[i] in LABELLED_BY_NETWORKS for i in source])
-        if self.committee and config.committee and len(unlabelled):
-            index = torch.from_numpy(unlabelled).to(self.device)
-            pictures = blend(image[index], rng, config.committee.blended)
+        if self.committee and config.committee:
+            unlabelled = np.flatnonzero([pool.names[i] in LABELLED_BY_NETWORKS for i in source])
             with torch.autocast(self.device.type, self._half(), enabled=self._has_half()):
-                labels = in_batches(self.committee, pictures)
-            if not stage.full:
-                labels = F.avg_pool2d(labels[:, None], 2)[:, 0]
-            image = image.index_copy(0, index, pictures)
-            target = target.index_copy(0, index, labels)
-            valid = valid.index_fill(0, index, True)
-        image = change_colours(image, rng, config.perturbation.distorted)
-        return replace(batch, image=image, target=target, valid=valid)
+                batch = label(batch, unlabelled, self.committee, config.committee.blended, rng)
+        image = change_colours(batch.image, rng, config.perturbation.distorted)
+        return replace(batch, image=image)
 
     def _half(self) -> torch.dtype:
         return torch.float16 if self.device.type == "cuda" else torch.bfloat16
@@ -281,39 +239,6 @@ class Trainer:
             metadata["device"] = device_name(self.device)
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)
-
-
-def without_labels(split: Split) -> str:
-    """The first source of which no pixel is known (`prepare.py --unlabelled`); empty if none."""
-    for name, samples in split.training.items():
-        if samples and not any(s.mask is None or s.mask.any() for s in samples):
-            return name
-    return ""
-
-
-def in_batches(label: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
-    """Labels of N,3,H,W, `BATCH` at a time; the last batch is filled up with copies."""
-    missing = -len(pictures) % BATCH
-    filled = torch.cat([pictures, pictures[:1].expand(missing, -1, -1, -1)])
-    return torch.cat([label(part) for part in filled.split(BATCH)])[: len(pictures)]
-
-
-def keep_memory() -> None:
-    """Have glibc keep what it is given back: a step is done in 0.7 of the time.
-
-    Otherwise it returns every large tensor to the system, which clears the same pages for the next.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD in bytes
-            mallopt(parameter, 2**31 - 1)
-
-
-def device_name(device: torch.device) -> str:
-    """As it stands in the figures."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {os.cpu_count()} cores"
 
 
 def _last_bias(network: DepthNet) -> Tensor:
