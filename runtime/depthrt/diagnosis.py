@@ -107,9 +107,17 @@ def _processor() -> str:
 
 
 def onnxruntime_wheels() -> list[str]:
-    """Installed distributions that each bring a package ``onnxruntime``."""
-    names = {name.lower().replace("_", "-") for d in distributions() if (name := _name_of(d))}
-    return [name for name in WHEELS if name in names]
+    """Distributions that each bring the package ``onnxruntime`` that is imported.
+
+    Those of one folder overwrite one another; those further down the path are not looked at.
+    """
+    folders: dict[Path, set[str]] = {}
+    for distribution in distributions():
+        name = _name_of(distribution).lower().replace("_", "-")
+        if name in WHEELS:
+            folders.setdefault(Path(str(distribution.locate_file(""))), set()).add(name)
+    first = next(iter(folders.values()), set())
+    return [name for name in WHEELS if name in first]
 
 
 def _name_of(distribution: Distribution) -> str:

@@ -42,6 +42,7 @@ def test_a_sound_installation_has_no_problem(command: Command) -> None:
 def test_wheels_that_overwrite_one_another_are_seen(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    install(tmp_path, "onnxruntime")
     install(tmp_path, name)
     monkeypatch.syspath_prepend(tmp_path)
     other = name.lower().replace("_", "-")
@@ -51,6 +52,16 @@ def test_wheels_that_overwrite_one_another_are_seen(
     problems = [line for line in ended.out.splitlines() if line.startswith("PROBLEM: ")]
     assert len(problems) == 1
     assert f"onnxruntime and {other} overwrite one another's files" in problems[0]
+
+
+def test_a_wheel_of_another_folder_is_none_of_them(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a virtual environment that sees the system's packages too: the first is imported."""
+    install(tmp_path, "onnxruntime-gpu")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert onnxruntime_wheels() == ["onnxruntime-gpu"]
+    assert command("doctor").code == 0
 
 
 def test_a_broken_installation_beside_it_does_not_stop_it(
