@@ -7,6 +7,9 @@ In one run, interleaved round by round and reported as medians:
 - ``ceiling``: cores / summed CPU seconds of the stages, each measured alone on the same frames;
 - ``busy_ceiling``: the same while every other core runs the network: cores that share caches and
   memory take more CPU time for the same work, whoever schedules it;
+- ``separate``: the same work by as many one-thread programs as there are cores, which share
+  nothing (:mod:`depthrt_benchmarks.separate`): stages that take turns on a core find each other's
+  data in its caches, which no stage measured alone does;
 - ``unwritten``: the pipeline without encoding, against its own ceilings.
 
     python -m depthrt_benchmarks.pipeline -o benchmarks/results/pipeline.json
@@ -40,6 +43,7 @@ from depthrt.scheduling import prefer_throughput
 from depthrt.session import usable_cores
 from depthrt.sinks import open_sink
 from depthrt_benchmarks.environment import write_result
+from depthrt_benchmarks.separate import separate_rate
 
 SIZES = {"720p": (720, 1280), "1080p": (1080, 1920), "2160p": (2160, 3840)}
 _CACHED_FRAMES = 48
@@ -190,6 +194,8 @@ def measure_round(clip: Path, model: DepthModel, folder: Path, frames: int) -> d
     with busy_cores(model.path, pixels.shape):
         busy = stages_ms(clip, model, folder, frames)
     unwritten = unwritten_rate(clip, model)
+    separate = separate_rate(clip, model.path, written=True)
+    unwritten_separate = separate_rate(clip, model.path, written=False)
     ceiling, unwritten_ceiling = _ceilings(stages)
     busy_ceiling, unwritten_busy_ceiling = _ceilings(busy)
     return {
@@ -199,9 +205,11 @@ def measure_round(clip: Path, model: DepthModel, folder: Path, frames: int) -> d
         "end_to_end_over_bare": summary.rate_fps / bare,
         "end_to_end_over_ceiling": summary.rate_fps / ceiling,
         "end_to_end_over_busy_ceiling": summary.rate_fps / busy_ceiling,
+        "end_to_end_over_separate": summary.rate_fps / separate,
         "unwritten_over_bare": unwritten / bare,
         "unwritten_over_ceiling": unwritten / unwritten_ceiling,
         "unwritten_over_busy_ceiling": unwritten / unwritten_busy_ceiling,
+        "unwritten_over_separate": unwritten / unwritten_separate,
         "cpu_ms_a_frame": spent_ms,
         **{f"alone_{stage}_cpu_ms": ms for stage, ms in stages.items()},
         **{f"busy_{stage}_cpu_ms": ms for stage, ms in busy.items()},
