@@ -8,7 +8,8 @@ wants other versions than depthrt:
 FRAMES.npz holds ``calibration`` and ``validation``, uint8 N,3,H,W. Prints JSON: time over
 onnxruntime float32 on the CPU (median of rounds, all taken in turn) and error (mean |difference|
 over the float depth's 2-98 percentile spread) of each. FILEs of depthrt are run beside the same
-float32, through every provider of this environment's onnxruntime: so both sides have one reference.
+float32, through onnxruntime's CPU provider and OpenVINO's, there in float32 and in bfloat16, as
+`depthrt tune` tries them: so both sides have one reference.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ def main() -> None:
     references = [reference(f[None])[0] for f in frames["validation"]]
     alone = {name: _infer(network) for name, network in compiled.items()}
     files = [a for a in sys.argv[4:] if not a.startswith("--")]
-    ours = {
-        f"{Path(f).stem}, {provider.removesuffix('ExecutionProvider').lower()}": _run(f, provider)
-        for f in files
-        for provider in ort.get_available_providers()
-        if provider in ("CPUExecutionProvider", "OpenVINOExecutionProvider")
-    }
+    ours = {}
+    for file in files:
+        ours[f"{Path(file).stem}, cpu"] = _run(file)
+        if "OpenVINOExecutionProvider" in ort.get_available_providers():
+            ours[f"{Path(file).stem}, openvino"] = _run(file, "f32")
+            ours[f"{Path(file).stem}, openvino, bf16"] = _run(file, "bf16")
     ways = {**alone, **ours}
     ratios = _ratios(ways, reference, frames["validation"][0][None], seconds)
     found = {
@@ -74,15 +75,19 @@ def _infer(network: Any) -> Callable[[Any], Any]:
     return lambda x: request.infer({0: x})[0]
 
 
-def _run(path: str, provider: str) -> Callable[[Any], Any]:
+def _run(path: str, precision: str = "") -> Callable[[Any], Any]:
+    """Through OpenVINO's provider where a precision is said."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if provider != "CPUExecutionProvider":  # as depthrt has it: it computes in threads of its own
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if precision:  # as depthrt has it: it computes in threads of its own
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        hint = json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": precision}})
+        providers = [("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": hint})]
     options.log_severity_level = 3
-    session = ort.InferenceSession(path, options, providers=[provider])
+    session = ort.InferenceSession(path, options, providers=providers)
     return lambda x: session.run(None, {"image": x})[0]
 
 

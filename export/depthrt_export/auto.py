@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from depthrt.cpu import half_type
 from depthrt.providers import AUTO_ORDER
 from depthrt.tuned import offered_providers
 from depthrt_calibration.frames import Sample, evenly
@@ -135,11 +136,16 @@ def to_auto(
 
 
 def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Providers that run float32 here beside the CPU's, and a note on each that does not work."""
+    """Providers that run float32 here beside the CPU's, and a note on each that does not work.
+
+    OpenVINO once more in the processor's 16-bit type, where it has one.
+    """
     offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
-    working = tuple(name for name in offered if works(float_path, name))
+    working = [name for name in offered if works(float_path, name)]
     broken = [name for name in offered if name not in working]
-    return working, tuple(
+    if "openvino" in working and half_type():
+        working.append(f"openvino, {half_type()}")
+    return tuple(working), tuple(
         f"provider {name} is installed, but does not work here" for name in broken
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from depthrt.providers import SessionOptions
 from depthrt_export.pareto import Measured, fits, float32
 from depthrt_export.search import Found
 from depthrt_export.sensitivity import ranked
@@ -72,9 +73,11 @@ def _pick(found: Found) -> str:
     if found.picked is None:
         return f"float32 stays: {refusal(found)}"
     what = "AbsRel" if found.picked.drop is not None else "error"
+    half = SessionOptions.named(found.picked.provider).precision
+    kept = f"; `depthrt tune` has the file run in {half}" if half else ""
     return (
         f"picked {line(found.picked)}, on {found.frames} frames that calibration never saw "
-        f"({what} allowed: {found.limits.max_drop:.3g})"
+        f"({what} allowed: {found.limits.max_drop:.3g}){kept}"
     )
 
 

@@ -61,7 +61,7 @@ class Judge:
         Raises:
             DepthrtError: the file does not run here.
         """
-        session = open_session(path, SessionOptions(provider))
+        session = open_session(path, SessionOptions.named(provider))
         return [
             _error(reference, _run(session, sample.pixels))
             for sample, reference in zip(
@@ -73,7 +73,7 @@ class Judge:
         """Growth of AbsRel over float32's, 0.01 is one percent; None without ground truth."""
         if not self.labelled:
             return None
-        session = open_session(path, SessionOptions(provider))
+        session = open_session(path, SessionOptions.named(provider))
         return self._abs_rel(session) / max(self.float_abs_rel, 1e-9) - 1
 
     def _abs_rel(self, session: ort.InferenceSession) -> float:

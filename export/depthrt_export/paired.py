@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -72,7 +72,7 @@ def paired(
     As for the latency of one frame: threads spin during a run, and none while the other runs.
     """
     sessions = [
-        open_session(p, SessionOptions(on, spinning=True))
+        open_session(p, replace(SessionOptions.named(on), spinning=True))
         for p, on in ((path, provider), (reference, "cpu"))
     ]
     feeds = []

@@ -17,7 +17,8 @@ _SAME_TIME = 1.05
 class Measured:
     """A candidate and its figures.
 
-    - ``recipe``: its name; ``float_blocks``: blocks left in float; ``provider`` that ran it;
+    - ``recipe``: its name; ``float_blocks``: blocks left in float; ``provider`` that ran it,
+      with the precision it was told to compute in, if any (``openvino, bf16``);
     - ``error``, ``worst``: mean and worst frame of mean |difference| over the float depth's
       2-98 percentile spread, on frames that calibration never saw;
     - ``drop``: relative growth of AbsRel on a labelled set, None without one;

@@ -38,7 +38,7 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
 def works(path: Path, provider: str) -> bool:
     """Whether this machine runs the file through the provider."""
     try:
-        open_session(path, SessionOptions(provider))
+        open_session(path, SessionOptions.named(provider))
     except DepthrtError:
         return False
     return True

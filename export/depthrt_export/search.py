@@ -2,7 +2,8 @@
 
 1. Every recipe of the target by itself: error on unseen frames, time beside float32 on the CPU; on
    this machine through every provider that is installed and works, where it has to beat float32
-   through the same provider as well.
+   through the same provider as well. A provider that computes float32 in 16 bits when told so is
+   one more way for the graph as it is.
 2. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
    the most sensitive blocks left in float, more of them until the error fits.
 3. The pick: the fastest that fits and is clearly faster than float32.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from depthrt.errors import DepthrtError, WriteError
+from depthrt.providers import SessionOptions
 from depthrt_calibration.ranges import OutOfTimeError, never
 from depthrt_export.blocks import blocks
 from depthrt_export.journal import Journal
@@ -83,7 +85,8 @@ class Found:
 class Search:
     """One search; ``folder`` takes the candidates' files, one at a time.
 
-    ``providers``: those beside the CPU's that work here.
+    ``providers``: those beside the CPU's that work here, as :meth:`SessionOptions.named` takes
+    them; one with a precision stands behind the same without.
     """
 
     material: Material
@@ -139,10 +142,12 @@ class Search:
         return apply(recipe, material, self._nodes(measured.float_blocks))
 
     def _through(self, provider: str) -> list[Measured]:
-        """float32 and every recipe through another provider."""
+        """float32 and every recipe through another provider; float32 alone in 16 bits."""
         plain = self._candidate(FloatRecipe(), provider=provider)
         if plain is None or plain.ratio is None:
             return [] if plain is None else [plain]
+        if SessionOptions.named(provider).precision:
+            return [plain]
         self._float_ratio[provider] = min(1.0, plain.ratio)
         recipes = self.target.recipes(self.material.model.graph, provider)
         others = [self._candidate(r, provider=provider) for r in recipes]
@@ -260,8 +265,9 @@ class Search:
             return replace(seen, refused=f"sees no depth any more (loss {seen.loss:.2g})")
         pixels = self.judge.validation[0].pixels
         latency = self.timer(path, self.judge.float_path, pixels, provider)
-        bar = self._float_ratio.get(provider, 1.0)
-        what = "float32" if bar == 1 else f"float32 through {provider} ({bar:.2f})"
+        name = SessionOptions.named(provider).provider
+        bar = self._float_ratio.get(name, 1.0)
+        what = "float32" if bar == 1 else f"float32 through {name} ({bar:.2f})"
         slow = "" if latency.high < bar else (
             f"not clearly faster than {what}: {latency.ratio:.2f} of float32's time "
             f"[{latency.low:.2f}-{latency.high:.2f}]"

@@ -108,7 +108,7 @@ def prove(
         InferenceError: the reference or the file gives NaN or infinity.
         UsageError: what was to vary does not, or depth is the same everywhere.
     """
-    session = open_session(path, SessionOptions(provider))
+    session = open_session(path, SessionOptions.named(provider))
     frames = []
     for sample in samples:
         expected = reference(sample.pixels[None])[0]

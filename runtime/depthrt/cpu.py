@@ -30,6 +30,16 @@ def sums_saturate() -> bool:
     return not flags() & {"avx512_vnni", "avx_vnni"}
 
 
+def half_type() -> str:
+    """The 16-bit float type that this processor multiplies by itself, by OpenVINO's name.
+
+    Empty where it has none, or nobody says so: what it is told to compute in one then takes longer.
+    """
+    if flags() & {"avx512_bf16", "amx_bf16"}:
+        return "bf16"
+    return "f16" if flags() & {"asimdhp", "avx512_fp16"} else ""
+
+
 @cache
 def _entry(key: str) -> str:
     try:

@@ -46,6 +46,12 @@ class SessionOptions:
     spinning: bool = False
     precision: str = ""
 
+    @classmethod
+    def named(cls, name: str) -> SessionOptions:
+        """A provider, or one with a precision, as :meth:`line` says it: ``openvino, bf16``."""
+        provider, _, precision = name.partition(", ")
+        return cls(provider, precision=precision)
+
     def line(self) -> str:
         """The options in a few words."""
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}" if self.threads else ""

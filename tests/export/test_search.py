@@ -165,6 +165,26 @@ def test_a_provider_has_to_beat_its_own_float32(run: Run) -> None:
     assert found.picked.provider == "auto" or (found.picked.ratio or 1) < 0.53
 
 
+def test_float32_computed_in_16_bits_is_one_more_way(run: Run) -> None:
+    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+        return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": 0.3}[provider])
+
+    found = run(times, limit=0.5, providers=("auto", "auto, bf16"))
+    in_half = [c for c in found.candidates if c.provider == "auto, bf16"]
+    assert [c.name for c in in_half] == ["float32 on auto, bf16"]
+    assert found.picked == in_half[0]
+    assert "`depthrt tune` has the file run in bf16" in explain(found)[0]
+
+    def no_faster(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+        return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": 0.81}[provider])
+
+    found = run(no_faster, limit=0.5, providers=("auto", "auto, bf16"))
+    by_name = {c.name: c for c in found.candidates}
+    assert "float32 through auto (0.80)" in by_name["float32 on auto, bf16"].refused
+    assert found.picked is not None
+    assert found.picked.name == "float32 on auto"
+
+
 def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
     journal = tmp_path / "search.json"
     first = run(journal=journal)
@@ -351,4 +371,7 @@ def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.M
         (), ("provider openvino is installed, but does not work here",)
     )  # fmt: skip
     monkeypatch.setattr("depthrt_export.auto.works", lambda path, provider: True)
+    monkeypatch.setattr("depthrt_export.auto.half_type", lambda: "")
     assert other_providers(loud) == (("openvino",), ())
+    monkeypatch.setattr("depthrt_export.auto.half_type", lambda: "bf16")
+    assert other_providers(loud) == (("openvino", "openvino, bf16"), ())

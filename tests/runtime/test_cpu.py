@@ -31,3 +31,20 @@ def test_sums_saturate_on_x86_without_vnni(
 def test_this_processor_has_a_name() -> None:
     assert cpu.name()
     assert all(" " not in flag for flag in cpu.flags())
+
+
+@pytest.mark.parametrize(
+    ("flags", "half"),
+    [
+        ("avx2 avx512_vnni", ""),
+        ("avx2 avx512_bf16 avx512_fp16", "bf16"),
+        ("avx2 amx_bf16", "bf16"),
+        ("fp asimd asimdhp", "f16"),
+        ("", ""),
+    ],
+)
+def test_the_16_bits_that_it_multiplies(
+    flags: str, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "flags", lambda: frozenset(flags.split()))
+    assert cpu.half_type() == half

@@ -298,6 +298,8 @@ def test_openvino_is_told_in_its_own_words() -> None:
     assert told["num_of_threads"] == "3"
     assert json.loads(told["load_config"]) == {"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}
     assert options.line() == "openvino, 3 threads, bf16"
+    assert SessionOptions.named("openvino, bf16") == SessionOptions("openvino", precision="bf16")
+    assert SessionOptions.named("cpu") == SessionOptions("cpu")
 
 
 @pytest.mark.skipif(
