@@ -18,14 +18,14 @@ from onnx import TensorProto
 
 from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
-from depthrt_calibration.frames import Sample, sample_frames, split
+from depthrt_calibration.frames import sample_frames, split
 from depthrt_calibration.labelled import labelled_frames
-from depthrt_export.auto import _truth, other_providers
+from depthrt_export.auto import other_providers
 from depthrt_export.build import _packages, build
 from depthrt_export.explain import explain, refusal
 from depthrt_export.from_file import open_float32, pixel_zero
 from depthrt_export.front_page import section, shapes, to_picture, to_svg
-from depthrt_export.journal import Journal, code_hash, search_key
+from depthrt_export.journal import Journal, search_key
 from depthrt_export.judge import Judge
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.paired import Paired, Timer
@@ -297,19 +297,6 @@ def test_collecting_ranges_ends_with_the_budget(loud: Path, frames: str, tmp_pat
     assert found.candidates == ()
 
 
-def test_key_depends_on_all_that_matters(loud: Path) -> None:
-    model = onnx.load(loud)
-    frame = Sample(np.zeros((3, 4, 4), np.uint8), "a")
-    other = Sample(np.ones((3, 4, 4), np.uint8), "a")
-    keys = {
-        search_key(model, [[frame], [other]], [0.05]),
-        search_key(model, [[other], [frame]], [0.05]),
-        search_key(model, [[frame], [other]], [0.01]),
-    }
-    assert len(keys) == 3
-    assert search_key(model, [[frame], [other]], [0.05]) in keys
-
-
 @pytest.mark.parametrize("unit", ["m", None])
 def test_metres_are_judged_as_they_are(unit: Unit | None, tmp_path: Path) -> None:
     """The tiny model gives 50 and more, which is clamped to the 6 m of the set."""
@@ -323,29 +310,6 @@ def test_metres_are_judged_as_they_are(unit: Unit | None, tmp_path: Path) -> Non
     else:
         assert judge.float_abs_rel < 0.2
     assert judge.drop(model) == 0
-
-
-def test_key_depends_on_the_ground_truth(tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "set", 1)
-    (plain,) = labelled_frames(folder, 1, InputSpec(*SIZE))
-    (other,) = labelled_frames(write_set(folder, 1, depth_unit_m=2e-4), 1, InputSpec(*SIZE))
-    assert _truth(plain) != _truth(other)
-    assert _truth(plain) == _truth(replace(plain))
-
-
-def test_key_depends_on_our_own_version_and_code(
-    loud: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, frames = onnx.load(loud), [[Sample(np.zeros((3, 4, 4), np.uint8), "a")]]
-    keys = {search_key(model, frames, [])}
-    with monkeypatch.context() as patch:
-        patch.setattr("depthrt_export.journal.version", lambda name: "9.9")
-        keys.add(search_key(model, frames, []))
-    with monkeypatch.context() as patch:
-        patch.setattr("depthrt_export.journal.code_hash", lambda: "other")
-        keys.add(search_key(model, frames, []))
-    assert len(keys) == 3
-    assert len(code_hash()) == 64
 
 
 def test_onnxruntime_under_another_name(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
