@@ -40,13 +40,17 @@ _BEHIND_SHARE = 0.1
 
 @dataclass(frozen=True)
 class PairBatch:
-    """first, second: N,3,H,W; flow N,2,H,W; valid N,H,W bool; camera N,4 (see the module)."""
+    """first, second: N,3,H,W; flow N,2,H,W; valid N,H,W bool; camera N,4 (see the module).
+
+    near: N bool, whether so little time lies between the frames that depth hardly changes.
+    """
 
     first: Tensor
     second: Tensor
     flow: Tensor
     valid: Tensor
     camera: Tensor
+    near: Tensor
 
     def to(self, device: torch.device) -> PairBatch:
         """The same on another device."""
@@ -56,7 +60,7 @@ class PairBatch:
         """The same at half resolution; valid where all four pixels were."""
         valid = F.avg_pool2d(self.valid[:, None].float(), 2)[:, 0] > 0.99
         first, second, flow = (F.avg_pool2d(x, 2) for x in (self.first, self.second, self.flow))
-        return PairBatch(first, second, flow / 2, valid, self.camera / 2)
+        return PairBatch(first, second, flow / 2, valid, self.camera / 2, self.near)
 
     @staticmethod
     def joined(parts: list[PairBatch]) -> PairBatch:
@@ -65,7 +69,7 @@ class PairBatch:
         return PairBatch(*(torch.cat(column) for column in columns))
 
     def _tensors(self) -> tuple[Tensor, ...]:
-        return self.first, self.second, self.flow, self.valid, self.camera
+        return self.first, self.second, self.flow, self.valid, self.camera, self.near
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,18 @@ class MotionTerms(NamedTuple):
     flow: Tensor
 
 
-def motion_terms(p0: Tensor, p1: Tensor, batch: PairBatch) -> MotionTerms:
-    """All three losses of the two frames' p, N,H,W each, on the batch's grid."""
+def motion_terms(p0: Tensor, p1: Tensor, batch: PairBatch, rigid_too: bool = True) -> MotionTerms:
+    """The losses of the two frames' p, N,H,W each, on the batch's grid.
+
+    rigid_too: also those of a scene that stands still, which take most of the time.
+    """
+    temporal = temporal_loss(p0, p1, batch.flow, batch.valid & batch.near[:, None, None])
+    if not rigid_too:
+        return MotionTerms(temporal, p0.new_zeros(()), p0.new_zeros(()))
     rigid = rigid_motion(p0, batch.flow, batch.valid, batch.camera)
     static = static_mask(rigid.residual, batch.valid) & rigid.parallax[:, None, None]
     return MotionTerms(
-        temporal_loss(p0, p1, batch.flow, batch.valid),
+        temporal,
         photometric_loss(batch.first, batch.second, rigid.flow, batch.valid, static),
         flow_loss(rigid, batch.flow, static),
     )
@@ -162,6 +172,16 @@ def rigid_motion(p: Tensor, flow: Tensor, valid: Tensor, camera: Tensor) -> Rigi
         enough = unexplained > MIN_PARALLAX * camera[:, :2].mean(dim=1)
         parallax = enough & (unexplained > MIN_GAIN * left)
     return RigidMotion(rigid, residual, unexplained, parallax)
+
+
+def parallax_share(flow: Tensor, valid: Tensor, camera: Tensor) -> Tensor:
+    """N: what a rotation alone leaves of the flow, as a share of the focal length (median)."""
+    _, rotation = _motion_field(camera, flow.shape[2], flow.shape[3])
+    coarse, known = rotation[:, :, ::4, ::4].flatten(2, 3).double(), valid[:, ::4, ::4].flatten(1)
+    seen = flow[:, :, ::4, ::4].flatten(2).double()
+    alone = _fit(coarse, seen, known)
+    left = (torch.einsum("ncpk,nk->ncp", coarse, alone) - seen).norm(dim=1)
+    return _quantile(left, known, 0.5).float() / camera[:, :2].mean(dim=1)
 
 
 def static_mask(residual: Tensor, valid: Tensor) -> Tensor:

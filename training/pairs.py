@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from augmentation import MILD, VALID_WEIGHT, recolour
 from cache import ByteImage, HalfMap, shrink
-from motion import PairBatch, motion_terms
+from motion import PairBatch, motion_terms, parallax_share
 from origin import Origin, hash_of_pictures, write_note
 
 Mask = npt.NDArray[np.bool_]
@@ -32,7 +32,13 @@ Values = ByteImage | FloatMap
 PAIRS_A_CLIP = 150
 MAX_GAP = 3
 MIN_FLOW_PX = 1.0
-"""The second frame is the nearest of the next `MAX_GAP` that has moved so far, or the last."""
+"""Of a near pair the second frame is the nearest of the next `MAX_GAP` that has moved so far, or
+the last."""
+
+WIDE_GAPS = (2, 4, 7, 10)
+WIDE_PARALLAX = 0.0025
+"""Of a wide pair it is the nearest that a rotation leaves unexplained to this share of the focal
+length, about a pixel; where none is, there is no wide pair."""
 
 FOCAL_SHARE = 0.9
 """Assumed focal length over the longer side of a frame: it sees 58 degrees of that side."""
@@ -45,11 +51,15 @@ _SAME_COLOURS = replace(MILD, blur=0.0, noise=0.0)
 
 @dataclass(frozen=True)
 class Pair:
-    """pictures 2,H,W,3 RGB; flow H,W,2 in pixels, first to second frame; valid H,W."""
+    """pictures 2,H,W,3 RGB; flow H,W,2 in pixels, first to second frame; valid H,W.
+
+    near: whether depth is to be the same in both; a wide pair is there for its parallax.
+    """
 
     pictures: ByteImage
     flow: HalfMap
     valid: Mask
+    near: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,8 @@ class PairSource:
         return {
             "folders": str(self.folder.resolve()),
             "pictures": hash_of_pictures([self.folder]),
-            "pairs": f"{PAIRS_A_CLIP} a clip, gap {MAX_GAP}, flow {MIN_FLOW_PX}",
+            "pairs": f"{PAIRS_A_CLIP} a clip, gap {MAX_GAP}, flow {MIN_FLOW_PX}, "
+            f"wide {WIDE_GAPS}, parallax {WIDE_PARALLAX}",
         }
 
     def write(self, file: Path) -> int:
@@ -73,7 +84,7 @@ class PairSource:
         with zipfile.ZipFile(unfinished, "w") as archive:
             for number, clip in enumerate(sorted(self.folder.glob("*.mp4"))):
                 for start, gap, pair in clip_pairs(clip):
-                    key = f"{number:03d}-{start:06d}-{gap}"
+                    key = f"{number:03d}-{start:06d}-{gap}-{'near' if pair.near else 'wide'}"
                     for name in ("pictures", "flow", "valid"):
                         with archive.open(f"{key}.{name}.npy", "w") as entry:
                             np.lib.format.write_array(entry, getattr(pair, name))
@@ -100,10 +111,11 @@ class Pairs:
             of_clip = [key for key in keys if key.split("-")[0] == clip]
             kept = len(of_clip) - -(-len(of_clip) // 10)
             first_held_out = int(of_clip[kept].split("-")[1])
-            self.held_out += of_clip[kept:]
-            for key in of_clip[:kept]:
-                start, gap = (int(part) for part in key.split("-")[1:])
-                if start + gap < first_held_out:
+            for key in of_clip:
+                start, gap = (int(part) for part in key.split("-")[1:3])
+                if start >= first_held_out:
+                    self.held_out.append(key)
+                elif start + gap < first_held_out:
                     self.training.append(key)
         if not self.training:
             raise ValueError(f"{file} has no pairs to train on: run prepare.py --pairs on clips")
@@ -114,28 +126,48 @@ class Pairs:
         for name in ("pictures", "flow", "valid"):
             with self._archive.open(f"{key}.{name}.npy") as entry:
                 arrays.append(np.lib.format.read_array(entry))
-        return Pair(*arrays)
+        return Pair(*arrays, near=key.endswith("near"))
 
 
 def clip_pairs(clip: Path) -> Iterator[tuple[int, int, Pair]]:
     """Number of the first frame, gap to the second, and the pair, evenly spread; none at cuts."""
-    last = sum(1 for _ in _frames(clip)) - 1 - MAX_GAP
+    reach = max(WIDE_GAPS)
+    last = sum(1 for _ in _frames(clip)) - 1 - reach
     if last < 0:
         return
     starts = {int(start) for start in np.linspace(0, last, PAIRS_A_CLIP).round()}
-    window: deque[ByteImage] = deque(maxlen=MAX_GAP + 1)
+    window: deque[ByteImage] = deque(maxlen=reach + 1)
     for number, frame in enumerate(_frames(clip)):
         window.append(shrink(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)))
-        start = number - MAX_GAP
+        start = number - reach
         if start in starts:
-            for gap in range(1, MAX_GAP + 1):
-                pair = match(window[0], window[gap])
-                if pair is None:  # a cut; what comes after it lies beyond it too
-                    break
-                far = np.median(np.linalg.norm(pair.flow[pair.valid].astype(np.float32), axis=-1))
-                if far >= MIN_FLOW_PX or gap == MAX_GAP:
-                    yield start, gap, pair
-                    break
+            for found in (near_pair(window), wide_pair(window)):
+                if found is not None:
+                    yield start, *found
+
+
+def near_pair(frames: Sequence[ByteImage]) -> tuple[int, Pair] | None:
+    """The gap and the pair that is to have the same depth in both frames; None at a cut."""
+    for gap in range(1, MAX_GAP + 1):
+        pair = match(frames[0], frames[gap])
+        if pair is None:  # a cut; what comes after it lies beyond it too
+            return None
+        far = np.median(np.linalg.norm(pair.flow[pair.valid].astype(np.float32), axis=-1))
+        if far >= MIN_FLOW_PX or gap == MAX_GAP:
+            return gap, pair
+    return None
+
+
+def wide_pair(frames: Sequence[ByteImage]) -> tuple[int, Pair] | None:
+    """The gap and the pair that shows depth by parallax; None where there is none."""
+    for gap in WIDE_GAPS:
+        pair = match(frames[0], frames[gap])
+        if pair is None:
+            return None
+        batch = cut(pair, (0, 0, *pair.valid.shape), pair.valid.shape)
+        if parallax_share(batch.flow, batch.valid, batch.camera).item() >= WIDE_PARALLAX:
+            return gap, replace(pair, near=False)
+    return None
 
 
 def _frames(clip: Path) -> Iterator[av.VideoFrame]:
@@ -176,10 +208,16 @@ def match(first: ByteImage, second: ByteImage) -> Pair | None:
 def training_pairs(
     pairs: Pairs, count: int, size: tuple[int, int], rng: np.random.Generator
 ) -> PairBatch:
-    """Draw pairs; crops of the aspect of `size` (height, width), flips, both frames' colours."""
+    """Draw pairs; crops of the aspect of `size` (height, width), flips, both frames' colours.
+
+    Every second one is wide, where there are wide ones.
+    """
+    near = [key for key in pairs.training if key.endswith("near")]
+    wide = [key for key in pairs.training if not key.endswith("near")]
     batches = []
-    for key in rng.choice(pairs.training, size=count):
-        pair = pairs.read(str(key))
+    for number in range(count):
+        drawn_from = (number % 2 and wide) or near or wide
+        pair = pairs.read(drawn_from[rng.integers(len(drawn_from))])
         height, width = pair.valid.shape
         aspect = size[1] / size[0]
         rows = min(height, width / aspect) * rng.uniform(0.7, 1.0)
@@ -253,4 +291,5 @@ def cut(
         torch.from_numpy(flow).permute(2, 0, 1)[None],
         torch.from_numpy(np.ascontiguousarray(valid))[None],
         camera.float(),
+        torch.tensor([pair.near]),
     )

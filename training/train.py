@@ -161,8 +161,10 @@ class Trainer:
         assert self.config.motion is not None
         images = torch.cat([pairs.first, pairs.second])
         first, second = self._predict(self.network, images, full, bits).chunk(2)
-        terms = motion_terms(first, second, pairs if full else pairs.halved())
-        return self.config.motion.weighted(*terms)
+        motion = self.config.motion
+        rigid = motion.photometric > 0 or motion.flow > 0
+        terms = motion_terms(first, second, pairs if full else pairs.halved(), rigid)
+        return motion.weighted(*terms)
 
     def _predict(self, network: DepthNet, image: Tensor, full: bool, bits: int) -> Tensor:
         pixels = normalise(image).to(memory_format=torch.channels_last)

@@ -74,7 +74,7 @@ def draw(
     valid = (place_x > 0.5) & (place_x < WIDTH - 0.5) & (place_y > 0.5) & (place_y < HEIGHT - 0.5)
     camera = torch.tensor([[fx, fy, cx, cy]])
     pictures = texture(place_x, place_y), texture(x[None], y[None])
-    return Scene(inverse[None], PairBatch(*pictures, flow, valid, camera))
+    return Scene(inverse[None], PairBatch(*pictures, flow, valid, camera, torch.tensor([True])))
 
 
 def photometric(scene: Scene, p: Any) -> Any:

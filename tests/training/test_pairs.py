@@ -63,10 +63,14 @@ def read_all(folder: Path) -> list[tuple[int, int, Any]]:
     return [found for clip in sorted(folder.glob("*.mp4")) for found in clip_pairs(clip)]
 
 
+def read_near(folder: Path) -> list[tuple[int, int, Any]]:
+    return [found for found in read_all(folder) if found[2].near]
+
+
 @pytest.mark.parametrize(("speed", "gap"), [((2.0, -1.0), 1), ((0.6, 0.0), 2), ((0.1, 0.0), 3)])
 def test_the_flow_is_as_drawn(tmp_path: Path, speed: tuple[float, float], gap: int) -> None:
-    encode(tmp_path / "pan.mp4", pan(12, speed))
-    found = read_all(tmp_path)
+    encode(tmp_path / "pan.mp4", pan(19, speed))
+    found = read_near(tmp_path)
     assert [start for start, _, _ in found] == list(range(9))
     for _, between, pair in found:
         assert between == gap
@@ -77,30 +81,47 @@ def test_the_flow_is_as_drawn(tmp_path: Path, speed: tuple[float, float], gap: i
 
 
 def test_no_pair_lies_across_a_cut(tmp_path: Path) -> None:
-    encode(tmp_path / "cut.mp4", pan(8, (0.6, 0)) + pan(8, (0.6, 0), seed=1))
-    spans = [(start, start + gap) for start, gap, _ in read_all(tmp_path)]
+    encode(tmp_path / "cut.mp4", pan(8, (0.6, 0)) + pan(15, (0.6, 0), seed=1))
+    spans = [(start, start + gap) for start, gap, _ in read_near(tmp_path)]
     assert all(end < 8 or start >= 8 for start, end in spans)
     assert {start for start, _ in spans} == set(range(13)) - {6, 7}
+    wide = [(start, start + gap) for start, gap, pair in read_all(tmp_path) if not pair.near]
+    assert all(end < 8 or start >= 8 for start, end in wide)
+
+
+def test_wide_pairs_show_parallax(tmp_path: Path) -> None:
+    near, far = pan(19, (1.2, 0)), pan(19, (0.2, 0), seed=1)
+    for before, behind in zip(near, far, strict=True):
+        before[:, : WIDTH // 2] = behind[:, : WIDTH // 2]
+    encode(tmp_path / "parallax.mp4", near)
+    gaps = {gap for _, gap, pair in read_all(tmp_path) if not pair.near}
+    assert gaps <= {2, 4}
+    assert gaps
+    (tmp_path / "parallax.mp4").unlink()
+    encode(tmp_path / "still.mp4", pan(19, (0, 0)))
+    assert all(pair.near for _, _, pair in read_all(tmp_path))
 
 
 def test_held_out_pairs_share_no_frame_with_training_pairs(tmp_path: Path) -> None:
     from pairs import Pairs, PairSource
 
     for name, speed in (("a", (0.6, 0.0)), ("b", (0.1, 0.2))):
-        encode(tmp_path / f"{name}.mp4", pan(33, speed))
+        encode(tmp_path / f"{name}.mp4", pan(40, speed))
     encode(tmp_path / "short.mp4", pan(3, (1, 0)))
     file = tmp_path / "pairs.npz"
-    assert PairSource(tmp_path).write(file) == 60
+    written = PairSource(tmp_path).write(file)
     pairs = Pairs(file)
 
     def frames(keys: list[str]) -> set[tuple[int, int]]:
-        spans = [[int(part) for part in key.split("-")] for key in keys]
+        spans = [[int(part) for part in key.split("-")[:3]] for key in keys]
         return {(clip, i) for clip, start, gap in spans for i in range(start, start + gap + 1)}
 
-    assert len(pairs.held_out) == 6
+    near = [key for key in pairs.held_out if key.endswith("near")]
+    assert 6 <= len(near) <= 10  # of 30 each
+    assert {key.split("-")[0] for key in near} == {"000", "001"}
     assert not frames(pairs.training) & frames(pairs.held_out)
-    assert len(pairs.training) == 60 - 6 - 2 - 3  # gaps of two and of three frames
-    assert {clip for clip, _ in frames(pairs.held_out)} == {0, 1}
+    assert len(pairs.training) + len(pairs.held_out) < written  # some lie across the border
+    assert len(pairs.training) > 40
 
 
 def test_a_crop_keeps_the_camera_and_the_flow(tmp_path: Path) -> None:
