@@ -6,8 +6,9 @@ from pathlib import Path
 
 TRAINING = Path(__file__).parents[1] / "training"
 MODULES = (
-    "augmentation", "cache", "committee", "data", "losses", "machine", "network",
-    "origin", "pool", "pretrained", "recipe", "rounded", "teacher_torch", "train", "weights_file",
+    "augmentation", "cache", "committee", "data", "losses", "machine", "motion", "network",
+    "origin", "pairs", "pool", "pretrained", "recipe", "rounded", "teacher_torch", "train",
+    "weights_file",
 )  # fmt: skip
 """What a test forgets before it imports them anew from `TRAINING`."""
 

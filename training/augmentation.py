@@ -85,7 +85,7 @@ def augment(
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale_x, scale_y])
     offset = np.array([centre_x, centre_y]) - linear @ np.array([out_width / 2, out_height / 2])
     rgb, target, valid = warp(sample, np.column_stack([linear, offset]), size, full)
-    return _colour(rgb, rng, colours), target, valid
+    return recolour(rgb, rng, colours), target, valid
 
 
 def cover(
@@ -155,7 +155,7 @@ def _inside(
     return np.asarray(inside)
 
 
-def _colour(rgb: ByteImage, rng: np.random.Generator, colours: Colours) -> ByteImage:
+def recolour(rgb: ByteImage, rng: np.random.Generator, colours: Colours) -> ByteImage:
     """Brightness, contrast, gamma, white balance; saturation; blur and noise now and then."""
     levels = np.arange(256) / 255
     contrast, brightness = rng.uniform(*colours.contrast), rng.uniform(*colours.brightness)

@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +15,9 @@ HalfMap = npt.NDArray[np.float16]
 
 TARGET_SCALE = 5.0
 """Targets are the teacher's relative inverse depth times this."""
+
+SHORT_SIDE = 256
+"""Pictures are kept with a short side of at most so many pixels."""
 
 UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
 """Sources whose neighbouring samples show different scenes, or too many to matter."""
@@ -42,6 +46,16 @@ class Split:
 
     training: dict[str, list[Sample]]
     validation: dict[str, list[Sample]]
+
+
+def shrink(rgb: ByteImage) -> ByteImage:
+    """Reduce by area to a short side of at most `SHORT_SIDE`."""
+    height, width = rgb.shape[:2]
+    scale = SHORT_SIDE / min(height, width)
+    if scale >= 1:
+        return rgb
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def load_cache(folder: Path, sources: list[str]) -> Split:

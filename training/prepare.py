@@ -3,12 +3,13 @@
     python training/prepare.py --data DATA --work WORK [--rendered RENDERED]...
         [--student WEIGHTS [--layout] | --unlabelled]
     python training/prepare.py --own NAME=FOLDER --work WORK
+    python training/prepare.py --data DATA --work WORK --pairs
 
 One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, short side at most
 256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
 times `TARGET_SCALE`), a valid mask (bool, H,W) and the target's horizon: its value at infinite
 distance, NaN where that is unknown. Ground truth is brought to the teacher's scale image by image,
-so that all sources share one range.
+so that all sources share one range. `--pairs` writes WORK/cache/pairs.npz alone (`pairs.py`).
 
 What is in the cache already is kept. A note beside each file says what it was made from
 (`NAME.origin.json`): where that is not what is asked for now, nothing is written.
@@ -30,7 +31,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cache import TARGET_SCALE
+from cache import TARGET_SCALE, shrink
 from origin import (
     Origin,
     differences,
@@ -39,6 +40,7 @@ from origin import (
     read_note,
     write_note,
 )
+from pairs import PairSource
 from stereo import match_stereo
 from student import Student
 from teacher import ByteImage, FloatMap, Teacher
@@ -48,7 +50,6 @@ Sample = tuple[ByteImage, FloatMap, Mask, float]
 Labeller = Callable[[ByteImage], FloatMap]
 
 TARGET_RANGE = (0.1, 9.0)
-SHORT_SIDE = 256
 CLIP_STRIDE = 6
 MIN_VALID_SHARE = 0.2
 TYPICAL_LABEL = (2.2, 1.2)
@@ -78,6 +79,10 @@ class Source:
             "labels": self.labels,
         }
 
+    def write(self, file: Path) -> int:
+        """Write the samples and the note of their origin; returns how many there are."""
+        return write_cache(file, self.build(), self.origin())
+
 
 def read_rgb(file: Path) -> ByteImage:
     """H,W,3 uint8 RGB."""
@@ -85,16 +90,6 @@ def read_rgb(file: Path) -> ByteImage:
     if image is None:
         raise FileNotFoundError(f"cannot read the image {file}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def shrink(rgb: ByteImage) -> ByteImage:
-    """Reduce by area to a short side of at most `SHORT_SIDE`."""
-    height, width = rgb.shape[:2]
-    scale = SHORT_SIDE / min(height, width)
-    if scale >= 1:
-        return rgb
-    size = (round(width * scale), round(height * scale))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def pseudo_labelled(images: Iterator[ByteImage], labelled: Labeller) -> Iterator[Sample]:
@@ -317,26 +312,33 @@ def main() -> None:
         "--own", action="append", default=[], metavar="NAME=FOLDER",
         help="a depth-camera set of your own; then nothing else is prepared, and no teacher asked",
     )  # fmt: skip
+    parser.add_argument(
+        "--pairs", action="store_true",
+        help="pairs of frames of the clips, for configurations with [motion]; nothing else then",
+    )  # fmt: skip
     options = parser.parse_args()
     if options.layout and not options.student:
         parser.error("--layout says how a --student labels; name its weights")
     if options.unlabelled and options.student:
         parser.error("--unlabelled and --student exclude one another")
-    sources: dict[str, Source] = {}
+    if options.pairs and options.own:
+        parser.error("--pairs and --own exclude one another")
+    sources: dict[str, Source | PairSource] = {}
     for item in options.own:
         name, _, folder = item.partition("=")
         if not (Path(folder) / "dataset.json").is_file():
             parser.error(f"--own {item}: {folder or 'no folder'} holds no dataset.json")
         sources[name] = Source((Path(folder),), partial(rgbd_pairs, Path(folder), None))
-    if not sources:
-        if options.data is None:
-            parser.error("name the data folder by --data or DEPTHRT_DATA")
-        teacher = Teacher(options.data)
-        student = None
+    if not sources and options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    if options.pairs:
+        sources["pairs"] = PairSource(Path(options.data) / "video")
+    elif not sources:
+        teacher, student = Teacher(options.data), None
         if options.student:
             student = Student(options.student, teacher if options.layout else None)
         labels = labels_of(options.student, options.layout, options.unlabelled)
-        sources = sources_of(options.data, options.rendered, teacher, student, labels)
+        sources |= sources_of(options.data, options.rendered, teacher, student, labels)
     cache: Path = options.work / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     files = {name: cache / f"{name}.npz" for name in sources}
@@ -349,7 +351,7 @@ def main() -> None:
             unknown = "" if read_note(file) else ", of unknown origin"
             print(f"{name}: kept from before{unknown}", flush=True)
         else:
-            count = write_cache(file, sources[name].build(), origins[name])
+            count = sources[name].write(file)
             print(f"{name}: {count} samples", flush=True)
 
 

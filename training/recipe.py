@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tomllib
+from torch import Tensor
 
 from augmentation import Perturbation
 from losses import LossWeights
@@ -52,6 +53,20 @@ class Labelling:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """What pairs of frames teach (`motion.py`): pairs a step, and the weight of each loss."""
+
+    pairs: int
+    temporal: float
+    photometric: float
+    flow: float
+
+    def weighted(self, temporal: Tensor, photometric: Tensor, flow: Tensor) -> Tensor:
+        """The losses' weighted sum."""
+        return self.temporal * temporal + self.photometric * photometric + self.flow * flow
+
+
+@dataclass(frozen=True)
 class Config:
     """The recipe; see config.toml for the meaning of each value."""
 
@@ -71,6 +86,7 @@ class Config:
     stages: list[Stage]
     perturbation: Perturbation = field(default_factory=Perturbation)
     committee: Labelling | None = None
+    motion: Motion | None = None
 
     @property
     def steps(self) -> int:
@@ -89,7 +105,15 @@ def read_config(file: Path, quick: bool = False) -> Config:
     loss = LossWeights(**raw.pop("loss"))
     perturbation = Perturbation(**raw.pop("perturbation", {}))
     committee = Labelling(**raw.pop("committee")) if "committee" in raw else None
-    return Config(loss=loss, stages=stages, perturbation=perturbation, committee=committee, **raw)
+    motion = Motion(**raw.pop("motion")) if "motion" in raw else None
+    return Config(
+        loss=loss,
+        stages=stages,
+        perturbation=perturbation,
+        committee=committee,
+        motion=motion,
+        **raw,
+    )
 
 
 def stage_at(config: Config, step: int) -> Stage:
@@ -124,8 +148,9 @@ def run_origin(
     recipe = asdict(config)
     for stage in recipe["stages"]:
         del stage["images"]
-    if recipe["committee"] is None:  # runs begun before there was such a key go on
-        del recipe["committee"]
+    for key in ("committee", "motion"):
+        if recipe[key] is None:  # runs begun before there was such a key go on
+            del recipe[key]
     origin = {
         "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
         "start weights": hash_of_file(start) if start else "ImageNet's encoder",

@@ -6,7 +6,8 @@
 
 On a GPU the samples lie in its memory and are augmented there (`pool.py`). Where the configuration
 has a `[committee]`, photographs, street frames and clips are labelled while training
-(`committee.py`) by the teacher in DATA and the weights named by `--committee`.
+(`committee.py`) by the teacher in DATA and the weights named by `--committee`. Where it has
+`[motion]`, pairs of frames take part in every step (`pairs.py`, `motion.py`).
 
 Resumes from WORK/<run>/last.pt when it is there and of the same configuration and start weights
 (stages may have become longer). Writes WORK/<run>/best.safetensors (EMA weights
@@ -36,8 +37,10 @@ from committee import BATCH, Committee, label
 from data import Batch, training_batch, validation_batch
 from losses import depth_loss, invariant_error
 from machine import HAS_BFLOAT16, device_name, keep_memory
+from motion import PairBatch, motion_terms
 from network import NATIVE_SIZE, DepthNet, normalise
 from origin import differences
+from pairs import Pairs, held_out_errors, training_pairs
 from pool import Pool, change_colours, make_pool, pool_batch
 from pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from recipe import Config, rate_at, read_config, run_origin, stage_at
@@ -114,13 +117,20 @@ class Trainer:
         image = change_colours(batch.image, rng, config.perturbation.distorted)
         return replace(batch, image=image)
 
+    def draw_pairs(self, pairs: Pairs | None, size: tuple[int, int]) -> PairBatch | None:
+        """The pairs of this step, by the seed and the step alone as well."""
+        if pairs is None or self.config.motion is None:
+            return None
+        rng = np.random.default_rng([self.config.seed, self.step, 1])
+        return training_pairs(pairs, self.config.motion.pairs, size, rng).to(self.device)
+
     def _half(self) -> torch.dtype:
         return torch.float16 if self.device.type == "cuda" else torch.bfloat16
 
     def _has_half(self) -> bool:
         return self.device.type == "cuda" or HAS_BFLOAT16
 
-    def train_step(self, batch: Batch) -> Tensor:
+    def train_step(self, batch: Batch, pairs: PairBatch | None = None) -> Tensor:
         """One optimiser step; returns the loss."""
         rate = rate_at(self.config, self.step)
         for group in self.optimiser.param_groups:
@@ -133,6 +143,10 @@ class Trainer:
         )
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if pairs is not None:  # one graph after the other takes less memory
+            motion = self.motion_loss(pairs, full, bits)
+            motion.backward()  # type: ignore[no-untyped-call]
+            loss = loss.detach() + motion
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         self.optimiser.step()
         self.step += 1
@@ -142,14 +156,27 @@ class Trainer:
         update(list(self.average.parameters()), list(self.network.parameters()), None)
         return loss.detach()
 
+    def motion_loss(self, pairs: PairBatch, full: bool, bits: int) -> Tensor:
+        """The weighted losses of pairs of frames, supervised where the labels are."""
+        assert self.config.motion is not None
+        images = torch.cat([pairs.first, pairs.second])
+        first, second = self._predict(self.network, images, full, bits).chunk(2)
+        motion = self.config.motion
+        rigid = motion.photometric > 0 or motion.flow > 0
+        terms = motion_terms(first, second, pairs if full else pairs.halved(), rigid)
+        return motion.weighted(*terms)
+
     def _predict(self, network: DepthNet, image: Tensor, full: bool, bits: int) -> Tensor:
         pixels = normalise(image).to(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._has_half()):
             return predict(network, pixels, full, bits).float()
 
-    def validate(self, validation: dict[str, list[Sample]]) -> dict[str, float]:
+    def validate(
+        self, validation: dict[str, list[Sample]], pairs: Pairs | None = None
+    ) -> dict[str, float]:
         """Mean invariant error of the averaged weights by source, and `score`, their mean.
 
+        Of pairs that are held out `motion_temporal` and `motion_flow`, which choose nothing.
         The weights are rounded where the stage rounds them: that is what will be shipped.
         """
         bits = stage_at(self.config, min(self.step, self.config.steps - 1)).weight_bits
@@ -170,6 +197,11 @@ class Trainer:
                 errors.append(invariant_error(prediction, target, valid)[: len(part)])
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
+        if pairs:
+            result |= held_out_errors(
+                pairs, lambda image: self._predict(self.average, image, False, bits).relu(),
+                NATIVE_SIZE, BATCH, self.device,
+            )  # fmt: skip
         return result
 
     def save(self) -> None:
@@ -202,22 +234,24 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.images, self.seconds, self.best = state["progress"]
 
-    def run(self, split: Split) -> None:
+    def run(self, split: Split, pairs: Pairs | None = None) -> None:
         """Train to the last step; the batches depend on seed and step alone."""
         losses: list[Tensor] = []
         pool = make_pool(split.training, self.device) if self.pooled else None
         if self.step == 0:
-            self._report(self.validate(split.validation), None)
+            self._report(self.validate(split.validation, pairs), None)
         while self.step < self.config.steps:
             start = time.perf_counter()
             stage = stage_at(self.config, self.step)
             if self.step and stage_at(self.config, self.step - 1).weight_bits != stage.weight_bits:
                 self.best = math.inf  # errors of other weights than those that will be shipped
-            losses.append(self.train_step(self.draw(split.training, pool)))
+            batch = self.draw(split.training, pool)
+            height, width = batch.image.shape[2:]
+            losses.append(self.train_step(batch, self.draw_pairs(pairs, (height, width))))
             self.seconds += time.perf_counter() - start
             last = self.step == self.config.steps
             if self.step % self.config.validate_every == 0 or last:
-                errors = self.validate(split.validation)
+                errors = self.validate(split.validation, pairs)
                 self._report(errors, torch.stack(losses).mean().item() if losses else None)
                 losses.clear()
             if self.step % self.config.checkpoint_every == 0 or last:
@@ -298,7 +332,7 @@ def main() -> None:
         parser.exit(2, f"{parser.prog}: {source} has no labels: they need a [committee]\n")
     if config.committee and not set(config.sources) - set(LABELLED_BY_NETWORKS):
         parser.exit(2, f"{parser.prog}: no source has ground truth to choose weights by\n")
-    trainer.run(split)
+    trainer.run(split, Pairs(options.work / "cache" / "pairs.npz") if config.motion else None)
 
 
 if __name__ == "__main__":
