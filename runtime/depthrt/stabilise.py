@@ -105,35 +105,36 @@ class Stabiliser:
         if last is None or last_grey is None or last.shape != new.shape or min(size) < _MIN_SIDE:
             self._last, self._scale, self._shift = new, 1.0, 0.0
             return values if out is None else _copy(values, out)
-        column, row, trust = self._follow(last_grey, grey)
-        carried = _carry(last, column, row)
+        place, trust = self._follow(last_grey, grey)
+        carried = _carry(last, place)
         if self.align:
             self._fit(new, carried, trust)
-            new = new * np.float32(self._scale) + np.float32(self._shift)
-        difference = carried - new
+            new *= np.float32(self._scale)
+            new += np.float32(self._shift)
         unit = DEPTH_TOLERANCE * (1.0 if self.metric else _spread(carried))
-        agreement = trust / (1 + (difference / unit) ** 2)
-        correction = np.asarray((1 - self.gain) * agreement * difference, np.float32)
-        self._last = new + correction
+        difference = np.subtract(carried, new, out=carried)
+        # trust / (1 + (difference / unit)^2), without a new array for every step
+        agreement = cv2.multiply(difference, difference, scale=1 / unit**2)
+        agreement = cv2.divide(trust, np.add(agreement, 1, out=agreement), dst=agreement)
+        agreement = cv2.multiply(agreement, difference, dst=agreement, scale=1 - self.gain)
+        correction = np.asarray(agreement, np.float32)
+        new += correction
+        self._last = new
         return self._apply(values, correction, np.empty_like(values) if out is None else out)
 
-    def _follow(self, last: NDArray[np.uint8], grey: NDArray[np.uint8]) -> tuple[Map, Map, Map]:
-        """Where each pixel was (column, row), and how much its colour agrees, 0..1."""
+    def _follow(self, last: NDArray[np.uint8], grey: NDArray[np.uint8]) -> tuple[Map, Map]:
+        """Where each pixel was (h,w,2: column, row), and how much its colour agrees, 0..1."""
         if self._flow is None:
             self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         flow = self._flow.calc(grey, last, None)
         height, width = grey.shape
-        columns, rows = _grid(height, width)
-        column, row = columns + flow[..., 0], rows + flow[..., 1]
-        moved = _carry(last, column, row)
-        unlike = cv2.blur(cv2.absdiff(grey, moved), (3, 3))
+        place = np.asarray(cv2.add(flow, _grid(height, width), dst=flow), np.float32)
+        unlike = cv2.absdiff(grey, _carry(last, place))
+        unlike = cv2.blur(unlike, (3, 3), dst=unlike)
         # Half a pixel of slack: flow is no better than that at the border.
-        inside = cv2.bitwise_and(
-            cv2.inRange(column, -0.5, width - 0.5), cv2.inRange(row, -0.5, height - 0.5)
-        )
-        unlike = cv2.bitwise_or(unlike, cv2.bitwise_not(inside))
-        trust = np.asarray(cv2.LUT(unlike, _trust_table()), np.float32)
-        return column, row, trust
+        inside = cv2.inRange(place, (-0.5, -0.5), (width - 0.5, height - 0.5))
+        unlike = cv2.bitwise_or(unlike, cv2.bitwise_not(inside, dst=inside), dst=unlike)
+        return place, np.asarray(cv2.LUT(unlike, _trust_table()), np.float32)
 
     def _fit(self, new: Map, carried: Map, trust: Map) -> None:
         """Scale and shift (metric: scale, which is a shift of logarithms) of this frame."""
@@ -192,8 +193,9 @@ def _robust_line(
     return scale, shift
 
 
-def _carry(earlier: NDArray[Any], column: Map, row: Map) -> NDArray[Any]:
-    moved = cv2.remap(earlier, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _carry(earlier: NDArray[Any], place: Map) -> NDArray[Any]:
+    how, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    moved = cv2.remap(earlier, place, None, how, borderMode=border)  # type: ignore[call-overload]
     return np.asarray(moved)
 
 
@@ -227,9 +229,10 @@ def _spread(values: Map) -> float:
 
 
 @cache
-def _grid(height: int, width: int) -> tuple[Map, Map]:
+def _grid(height: int, width: int) -> Map:
+    """h,w,2: column and row of every pixel."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    return columns, rows
+    return np.dstack([columns, rows])
 
 
 @cache
