@@ -1,6 +1,6 @@
 """Pairs of frames of clips, with the optical flow between them, for the losses of `motion.py`.
 
-`prepare.py --pairs` writes WORK/cache/pairs.npz from the clips of the data folder. A pair is two
+`prepare.py --pairs` writes WORK/pairs.npz from the clips of the data folder. A pair is two
 pictures (uint8, 2,H,W,3, short side at most 256), the flow from the first to the second (float16,
 H,W,2, pixels, x then y) and where it can be believed (bool, H,W).
 """

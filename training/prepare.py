@@ -9,7 +9,7 @@ One `.npz` per source in WORK/cache. A sample is an RGB image (uint8, H,W,3, sho
 256), a target (float16, H,W: relative inverse depth, larger is nearer, on the teacher's scale
 times `TARGET_SCALE`), a valid mask (bool, H,W) and the target's horizon: its value at infinite
 distance, NaN where that is unknown. Ground truth is brought to the teacher's scale image by image,
-so that all sources share one range. `--pairs` writes WORK/cache/pairs.npz alone (`pairs.py`).
+so that all sources share one range. `--pairs` writes WORK/pairs.npz alone (`pairs.py`).
 
 What is in the cache already is kept. A note beside each file says what it was made from
 (`NAME.origin.json`): where that is not what is asked for now, nothing is written.
@@ -339,9 +339,9 @@ def main() -> None:
             student = Student(options.student, teacher if options.layout else None)
         labels = labels_of(options.student, options.layout, options.unlabelled)
         sources |= sources_of(options.data, options.rendered, teacher, student, labels)
-    cache: Path = options.work / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    files = {name: cache / f"{name}.npz" for name in sources}
+    folder: Path = options.work if options.pairs else options.work / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: folder / f"{name}.npz" for name in sources}
     origins = {name: source.origin() for name, source in sources.items()}
     for name, file in files.items():
         if sentence := refusal(file, origins[name]):

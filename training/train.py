@@ -332,7 +332,7 @@ def main() -> None:
         parser.exit(2, f"{parser.prog}: {source} has no labels: they need a [committee]\n")
     if config.committee and not set(config.sources) - set(LABELLED_BY_NETWORKS):
         parser.exit(2, f"{parser.prog}: no source has ground truth to choose weights by\n")
-    trainer.run(split, Pairs(options.work / "cache" / "pairs.npz") if config.motion else None)
+    trainer.run(split, Pairs(options.work / "pairs.npz") if config.motion else None)
 
 
 if __name__ == "__main__":
