@@ -170,12 +170,14 @@ def test_prepare_writes_the_pairs_alone_and_keeps_them(
     import prepare
 
     (tmp_path / "data/video").mkdir(parents=True)
-    encode(tmp_path / "data/video/a.mp4", pan(10, (1.5, 0)))
+    encode(tmp_path / "data/video/a.mp4", pan(17, (0, 0)))  # still: near pairs alone
     given = ["prepare.py", "--data", str(tmp_path / "data"), "--work", str(tmp_path), "--pairs"]
     monkeypatch.setattr(sys, "argv", given)
     prepare.main()
     prepare.main()
     assert capsys.readouterr().out == "pairs: 7 samples\npairs: kept from before\n"
+    assert (tmp_path / "pairs.npz").is_file()
+    assert not (tmp_path / "cache").exists(), "whose every file is a source of labels"
     encode(tmp_path / "data/video/b.mp4", pan(10, (1.5, 0)))
     with pytest.raises(SystemExit):
         prepare.main()
