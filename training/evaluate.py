@@ -31,7 +31,8 @@ from depthrt_benchmarks.evaluation.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics import depth_metrics
 from depthrt_calibration.alignment import fit, solve_space, to_depth_m
 from network import NATIVE_SIZE, DepthNet, normalise
-from prepare import RENDERED, read_rgb
+from prepare import RENDERED
+from samples import read_rgb
 from teacher import Teacher
 from weights_file import load_weights
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from depthrt import DepthModel
 from evaluate import FloatMap, image_metrics, model_predictor
-from prepare import read_rgb
+from samples import read_rgb
 
 WIDTH, HEIGHT = 176, 134
 LINE = 18
