@@ -22,15 +22,10 @@ class _Queue(Generic[T]):
         self._error: BaseException | None = None
 
     def wait_for_room(self) -> bool:
-        """Wait until an item can be added; False once nobody wants more.
-
-        A full queue is first emptied by half: stages that take turns by several items leave each
-        other's caches alone, which saves CPU time where there are more stages than cores.
-        """
+        """Wait until an item can be added; False once nobody wants more."""
         with self._changed:
-            if len(self._items) >= self._size:
-                while len(self._items) > self._size // 2 and not self._cancelled:
-                    self._changed.wait()
+            while len(self._items) >= self._size and not self._cancelled:
+                self._changed.wait()
             return not self._cancelled
 
     def put(self, item: T) -> None:
@@ -52,22 +47,29 @@ class _Queue(Generic[T]):
             self._changed.notify_all()
 
     def drain(self) -> Iterator[T]:
-        """The items until the producer has finished, then its error if it had one."""
+        """The items until the producer has finished, then its error if it had one.
+
+        All that is there is taken at once: stages that take turns by several items leave each
+        other's caches alone, which saves CPU time where there are more stages than cores.
+        """
         while True:
             with self._changed:
                 while not self._items and not self._finished:
                     self._changed.wait()
-                if not self._items:
+                taken, self._items = self._items, deque()
+                if not taken:
                     if self._error is not None:
                         raise self._error
                     return
-                item = self._items.popleft()
                 self._changed.notify_all()
-            yield item
+            while taken:
+                yield taken.popleft()
 
 
 def buffered(items: Iterable[T], size: int, *, name: str = "stage") -> Generator[T, None, None]:
-    """Iterate over ``items`` in a thread of its own, at most ``size`` of them ahead.
+    """Iterate over ``items`` in a thread of its own, ``size`` of them waiting at most.
+
+    As many may be ahead of those that the consumer took together.
 
     An item is asked for only when there is room for it, so that live ones do not grow old waiting.
     An exception in ``items`` reaches the consumer as itself, after the items that came before it.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +28,8 @@ from depthrt.sources.video import VideoSource
 # A network that hangs, or an iterable that waits for its next image, may keep its thread longer
 # than we wait for it.
 _LIVE_END_S = 1.0
+# What is read at a time: long enough to pay, short enough to be stopped and to be given out.
+_BURST_S = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,13 @@ class Lane:
         """Whether its thread is surely done soon: a file's, not a camera's or a user's own."""
         return isinstance(self.source, (VideoSource, ImagesSource))
 
+    @property
+    def is_work(self) -> bool:
+        """Whether reading it takes a core: it waits for no network, device or user's code."""
+        return isinstance(self.source, ImagesSource) or (
+            isinstance(self.source, VideoSource) and self.source.info.path is not None
+        )
+
 
 class Lanes:
     """The lanes of several sources.
@@ -98,6 +107,7 @@ class Lanes:
         size: frames that wait in the lane of a recording.
         limits: what is taken of live sources.
         pictures: frames keep their pixels once they are prepared.
+        turns: held while a recording is read, a burst of frames at a time.
     """
 
     def __init__(
@@ -108,6 +118,7 @@ class Lanes:
         limits: LiveLimits,
         *,
         pictures: bool = True,
+        turns: AbstractContextManager[object] | None = None,
     ) -> None:
         self.stats = {lane.name: lane.stats for lane in lanes}
         self._lanes = deque(lanes)
@@ -115,6 +126,7 @@ class Lanes:
         self._size = size
         self._limits = limits
         self._pictures = pictures
+        self._turns = turns or nullcontext()
         self._changed = threading.Condition()
         self._threads = [
             (
@@ -150,12 +162,41 @@ class Lanes:
                     self._changed.wait()
                     continue
                 group = self._gather(most, wait_s)
-                for item in group:
-                    item.lane.items.popleft()
+                self._remove(group)
                 if group:  # while waiting for more of it, all of it may have been stopped
-                    self._lanes.rotate(-1)
-                    self._changed.notify_all()
                     return group
+
+    def take_burst(
+        self, most: int, wait_s: float | None, frames: int
+    ) -> list[list[Prepared]] | End | None:
+        """One group as :meth:`take` gives it, and those that are there already behind it.
+
+        No more groups than make up so many frames.
+        """
+        with self._changed:
+            taken = self.take(most, wait_s)
+            if not isinstance(taken, list):
+                return taken
+            groups, left = [taken], frames - len(taken)
+            while left > 0 and (group := self._whole(most)):
+                groups.append(group)
+                left -= len(group)
+            return groups
+
+    def _whole(self, most: int) -> list[Prepared]:
+        """A group that need not wait for more frames; empty if there is none."""
+        group = self._pick(most)
+        if len(group) < most and self._more_to_come(group):
+            return []
+        self._remove(group)
+        return group
+
+    def _remove(self, group: list[Prepared]) -> None:
+        for item in group:
+            item.lane.items.popleft()
+        if group:
+            self._lanes.rotate(-1)
+            self._changed.notify_all()
 
     def _gather(self, most: int, wait_s: float | None) -> list[Prepared]:
         """What goes into one inference, once it is full or has waited long enough."""
@@ -289,19 +330,24 @@ class Lanes:
         capacity = self._capacity(lane)
         return capacity // 2 if len(self._threads) == 1 else capacity - 1
 
-    def _put(self, lane: Lane, item: Prepared) -> bool:
+    def _wait_for_room(self, lane: Lane) -> int:
+        """For how many frames there is room in a lane; 0 once nobody wants more of it."""
         with self._changed:
+            capacity = self._capacity(lane)
+            if not lane.live and len(lane.items) >= capacity:
+                while len(lane.items) > self._low(lane) and not lane.cancelled:
+                    self._changed.wait()
+            return 0 if lane.cancelled else max(1, capacity - len(lane.items))
+
+    def _put(self, lane: Lane, items: list[Prepared]) -> None:
+        with self._changed:
+            if lane.cancelled or not items:
+                return
             if lane.live and lane.items:
                 lane.items.popleft()
                 lane.stats.drop()
-            if len(lane.items) >= self._capacity(lane):
-                while len(lane.items) > self._low(lane) and not lane.cancelled:
-                    self._changed.wait()
-            if lane.cancelled:
-                return False
-            lane.items.append(item)
+            lane.items.extend(items)
             self._changed.notify_all()
-            return True
 
     def _run(self, lane: Lane) -> None:
         error: BaseException | None = None
@@ -318,26 +364,52 @@ class Lanes:
         frames = lane.source.frames()
         if not isinstance(frames, Generator):
             frames = (frame for frame in frames)
+        turn = self._turns if lane.is_work else nullcontext()
+        most, more = 1, True  # the first frames are wanted soon
         with closing(frames) as open_frames:
-            while True:
-                start = time.perf_counter()
-                frame = next(open_frames, None)
-                decoded = time.perf_counter()
-                lane.stats.add("wait" if lane.live else "decode", decoded - start)
-                if frame is None:
-                    return
-                if not thinned.wants(frame.time_s):
-                    if lane.cancelled:
-                        return
-                    continue
-                if lane.live and frame.captured_s is None:
-                    frame = replace(frame, captured_s=time.monotonic())
-                if frame.stream != lane.name:
-                    frame = replace(frame, stream=lane.name)
-                model = self._model()
-                pixels = prepare(frame.image, model.spec.input)
-                if not self._pictures:  # the decoder has its memory back at once
-                    frame = replace(frame, image=without_pixels(frame.image))
-                lane.stats.add("prepare", time.perf_counter() - decoded)
-                if not self._put(lane, Prepared(lane, frame, pixels, model)):
-                    return
+            while more and (room := self._wait_for_room(lane)):
+                burst: list[Prepared] = []
+                try:
+                    with turn:
+                        more = self._fill(burst, min(room, most), lane, open_frames, thinned)
+                finally:  # what came before an error is good
+                    self._put(lane, burst)
+                if lane.is_work:  # others may give the next only after this one's depth
+                    most *= 2
+
+    def _fill(
+        self,
+        burst: list[Prepared],
+        most: int,
+        lane: Lane,
+        frames: Generator[Frame, None, None],
+        thinned: Thinning,
+    ) -> bool:
+        """Read and prepare so many frames, or as many as there is time for; whether more may come.
+
+        Of a source that is slower than that each frame goes on at once.
+        """
+        end_s = time.perf_counter() + _BURST_S
+        while len(burst) < most and not lane.cancelled:
+            start = time.perf_counter()
+            frame = next(frames, None)
+            decoded = time.perf_counter()
+            lane.stats.add("wait" if lane.live else "decode", decoded - start)
+            if frame is None:
+                return False
+            if not thinned.wants(frame.time_s):
+                continue
+            if lane.live and frame.captured_s is None:
+                frame = replace(frame, captured_s=time.monotonic())
+            if frame.stream != lane.name:
+                frame = replace(frame, stream=lane.name)
+            model = self._model()
+            pixels = prepare(frame.image, model.spec.input)
+            if not self._pictures:  # the decoder has its memory back at once
+                frame = replace(frame, image=without_pixels(frame.image))
+            burst.append(Prepared(lane, frame, pixels, model))
+            prepared = time.perf_counter()
+            lane.stats.add("prepare", prepared - decoded)
+            if prepared > end_s:
+                break
+        return True

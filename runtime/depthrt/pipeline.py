@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
+from math import prod
 from pathlib import Path
+from threading import Semaphore
 from typing import Any, TypeAlias
 
 from depthrt.buffered import buffered
@@ -25,13 +27,15 @@ from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.results import Result, Stats
 from depthrt.reuse import Reuse
+from depthrt.session import usable_cores
 from depthrt.sources import Selection, Source, open_source
 from depthrt.sources.arrays import ArraysSource
 from depthrt.sources.base import without_password
 
 __all__ = ["End", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
 
-QUEUE_FRAMES = 8  # between two stages: they take turns by halves of it
+LEAST_QUEUE, MOST_QUEUE = 8, 32  # frames between two stages, which work off half of it at a time
+_QUEUE_BYTES = 1 << 24  # that pictures in a queue take, beyond the least
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
 RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
 _OPENED_AT_ONCE = 8
@@ -247,12 +251,20 @@ class Streams:
         def choose() -> DepthModel:
             return first if ladder is None else ladder.model
 
-        size = max(QUEUE_FRAMES if alone else 2, -(-2 * most // len(lanes)))
-        self._lanes = Lanes(lanes, choose, size, limits or LiveLimits(), pictures=pictures)
-        ahead = 1 if live else max(QUEUE_FRAMES, 2 * most)
-        inference = Inference(
-            self._lanes, lanes, most, wait_s, ladder, stabilise=stabilise, reuse=reuse
+        # As many stages work as there are cores, each on a burst of frames: more of them would be
+        # stopped in the middle of a frame, and find another's data in their caches every time.
+        turns = nullcontext() if live else Semaphore(usable_cores() + 1)
+        queue = LEAST_QUEUE if live or ladder else _queue_frames(lanes, pictures=pictures)
+        size = max(queue if alone else 2, -(-2 * most // len(lanes)))
+        self._lanes = Lanes(
+            lanes, choose, size, limits or LiveLimits(), pictures=pictures, turns=turns
         )
+        ahead = 1 if live else max(queue // 2, most)
+        inference = Inference(
+            self._lanes, lanes, most, wait_s, ladder,
+            stabilise=stabilise, reuse=reuse,
+            burst=1 if live or ladder else queue // 2, turns=turns,
+        )  # fmt: skip
         self._events = buffered(inference.run(), ahead, name="infer")
 
     def __iter__(self) -> Generator[Result | End, None, None]:
@@ -281,6 +293,13 @@ class Streams:
         """End all streams and their threads."""
         self._lanes.close()
         self._events.close()
+
+
+def _queue_frames(lanes: Sequence[Lane], *, pictures: bool) -> int:
+    """Frames between two stages: fewer where they keep large pictures."""
+    largest = max(prod(lane.source.info.size) for lane in lanes) * 3 // 2  # bytes, as YUV 4:2:0
+    fitting = _QUEUE_BYTES // max(1, largest) if pictures else MOST_QUEUE
+    return min(max(LEAST_QUEUE, fitting), MOST_QUEUE)
 
 
 def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:

@@ -33,7 +33,8 @@ def test_order_is_kept_and_the_queue_is_bounded() -> None:
     for item in buffered(numbers(), 3):
         seen.append(item)
         time.sleep(0.0005)
-        assert len(made) <= len(seen) + 3 + 1  # the queue, and one in the producer's hand
+        # What was taken together, the queue behind it, and one in the producer's hand.
+        assert len(made) <= len(seen) + 3 + 3 + 1
     assert seen == list(range(50))
 
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import depthrt.model
+import depthrt.pipeline
 from depthrt import DepthModel, InferenceError, Stats, stream
 from models import build_model
 
@@ -20,7 +21,8 @@ _IMAGES = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(12)]
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
-    monkeypatch.setattr(depthrt.model, "usable_cores", lambda: 3)
+    for module in (depthrt.model, depthrt.pipeline):
+        monkeypatch.setattr(module, "usable_cores", lambda: 3)
     return DepthModel.load(
         build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"
     )
