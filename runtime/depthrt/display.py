@@ -40,8 +40,7 @@ class RangeTracker:
     def update(self, values: NDArray[np.float32], time_s: Fraction) -> tuple[float, float]:
         """The range to show this map (h,w) at, in the unit of its values; low < high."""
         step = max(1, min(values.shape) // 48)
-        seen = np.percentile(values[::step, ::step], (LOW_PERCENTILE, HIGH_PERCENTILE))
-        low, high = float(seen[0]), float(seen[1])
+        low, high = percentiles(values[::step, ::step], LOW_PERCENTILE, HIGH_PERCENTILE)
         if self._rescale and self._range is not None and self._seen is not None:
             gain = (high - low) / max(self._seen[1] - self._seen[0], 1e-12)
             a, b = (low + (edge - self._seen[0]) * gain for edge in self._range)
@@ -78,6 +77,18 @@ class SceneCuts:
             return last is not None
         difference = float(np.abs(thumbnail - last).mean())
         return difference > CUT_DIFFERENCE and _overlap(thumbnail, last) < CUT_OVERLAP
+
+
+def percentiles(values: NDArray[np.float32], *ranks: float) -> list[float]:
+    """Those of a map, as ``np.percentile`` gives them, which takes nine times as long on a few."""
+    ordered = np.sort(values, axis=None)
+    last = len(ordered) - 1
+    found = []
+    for rank in ranks:
+        below = int(last * rank / 100)
+        a, b = float(ordered[below]), float(ordered[min(below + 1, last)])
+        found.append(a + (b - a) * (last * rank / 100 - below))
+    return found
 
 
 def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -58,7 +58,7 @@ def prepare(
         uint8 RGB, 3,h,w with h,w from :func:`network_size`.
 
     Raises:
-        UsageError: the image is not uint8 RGB or has no pixels.
+        UsageError: the image is not uint8 RGB or has no pixels, or ``out`` has another form.
     """
     import cv2
 
@@ -67,11 +67,14 @@ def prepare(
     rows, columns = content_size(size, spec)
     if out is None:
         out = np.empty((3, height, width), np.uint8)
+    elif out.dtype != np.uint8 or out.shape != (3, height, width):
+        raise UsageError(
+            f"out is {out.dtype} {tuple(out.shape)}, the input is uint8 (3, {height}, {width})"
+        )
     small = _resize_rgb(image, (columns, rows), spec.interpolation)
     if (rows, columns) != (height, width):
         out.fill(PAD_VALUE)
-    for channel, plane in enumerate(cv2.split(small)):
-        out[channel, :rows, :columns] = plane
+    cv2.split(small, [plane[:rows, :columns] for plane in out])  # written in place
     return out
 
 

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.display import percentiles
 from depthrt.errors import UsageError
 from depthrt.spec import ModelSpec
 
@@ -222,10 +223,9 @@ def _grey_thumbnail(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray
 
 
 def _spread(values: Map) -> float:
-    """The 2-98 percentile spread; by sorting a few, np.percentile takes five times as long."""
-    few = np.sort(values[::6, ::6], axis=None)
-    last = len(few) - 1
-    return max(float(few[round(0.98 * last)] - few[round(0.02 * last)]), 1e-9)
+    """The 2-98 percentile spread, of a few pixels."""
+    low, high = percentiles(values[::6, ::6], 2, 98)
+    return max(high - low, 1e-9)
 
 
 @cache

@@ -56,6 +56,22 @@ def test_writes_into_a_given_array() -> None:
     assert out.any()
 
 
+def test_a_given_array_holds_the_same_and_padding() -> None:
+    spec = InputSpec(48, 64, "pad")
+    batch = np.zeros((2, 3, 48, 64), np.uint8)
+    for image, out in zip((picture(90, 160), picture(160, 90)), batch, strict=True):
+        prepare(image, spec, out=out)
+        np.testing.assert_array_equal(out, prepare(image, spec))
+
+
+@pytest.mark.parametrize(
+    "out", [np.zeros((3, 48, 65), np.uint8), np.zeros((3, 48, 64), np.float32)]
+)
+def test_an_array_of_another_form_is_refused(out: NDArray[np.uint8]) -> None:
+    with pytest.raises(UsageError, match=r"the input is uint8 \(3, 48, 64\)"):
+        prepare(picture(90, 160), InputSpec(48, 64), out=out)
+
+
 @pytest.mark.parametrize(
     "image",
     [
