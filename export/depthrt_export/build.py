@@ -30,6 +30,8 @@ from depthrt_export.precision import BFLOAT16_OPSET
 from depthrt_export.probe import probe
 from depthrt_export.search import Found
 from depthrt_export.sources import load_network
+from depthrt_export.targets import suited
+from depthrt_export.targets import target as preset
 from depthrt_export.verify import (
     TOLERANCES,
     Proof,
@@ -98,6 +100,8 @@ def build(
     with phases("fold and rewrite"):
         folded = fold_normalisation(model)
         model, rewrites = _rewrite(model) if options.rewrite else (model, [])
+        if options.precision not in ("int8", "auto"):  # those quantise the fused graph
+            model = suited(model, preset(options.target).provider)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
         work = Path(folder) / "float32.onnx"
         write_model(model, work)

@@ -26,7 +26,7 @@ from depthrt_export.probe import OutputForm
 from depthrt_export.quantise import Int8Recipe, quantise
 from depthrt_export.recipes import StaticRecipe
 from depthrt_export.rounding import rounding_graph
-from depthrt_export.targets import target
+from depthrt_export.targets import suited, target
 from depthrt_export.verify import TOLERANCES, Proof, file_reference, prove, torch_reference
 
 _TIMING_S = 3.0
@@ -71,8 +71,10 @@ def to_int8(
         ranges = collect_ranges(made.model, calibration, recipe.percentile)
     with phases("quantise"):
         result = quantise(made.model, ranges, recipe, folded.zero)
+        own = target(options.target).provider
+        model = suited(result.model, own)
         path = float_path.with_name("int8.onnx")
-        write_model(result.model, path)
+        write_model(model, path)
     with phases("prove against float32"):
         proof = prove(network, file_reference(float_path), path, held_out, options.vary)
     error = proof.figures["mean_error"]
@@ -83,7 +85,6 @@ def to_int8(
             "frames like yours with --frames, or allow more with --max-error"
         )
     with phases("time beside float32"):
-        own = target(options.target).provider
         provider = own if works(path, own) else CPU
         speed = paired(path, float_path, held_out[0].pixels, _TIMING_S, provider)
     facts = {
@@ -108,7 +109,7 @@ def to_int8(
             f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
         )
     measured = {**made.measured, "int8": facts}
-    return Made(result.model, proof, "float32", result.float_nodes, measured, tuple(notes))
+    return Made(model, proof, "float32", result.float_nodes, measured, tuple(notes))
 
 
 def int8_recipe(name: str) -> Int8Recipe:

@@ -2,8 +2,8 @@
 
 1. Every recipe of the target by itself: error on unseen frames, time beside float32 on the CPU; on
    this machine through every provider that is installed and works, where it has to beat float32
-   through the same provider as well. A provider that computes float32 in 16 bits when told so is
-   one more way for the graph as it is.
+   through the same provider as well. A provider that computes what is float in 16 bits when told so
+   is one more.
 2. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
    the most sensitive blocks left in float, more of them until the error fits.
 3. The pick: the fastest that fits and is clearly faster than float32.
@@ -39,7 +39,7 @@ from depthrt_export.recipes import (
     apply,
 )
 from depthrt_export.sensitivity import counts, measure_blocks, ranked
-from depthrt_export.targets import Target
+from depthrt_export.targets import Target, suited
 
 _SENSITIVITY_FRAMES = 4
 _SENSITIVITY_SHARE = 0.5  # of the time that is left
@@ -117,7 +117,7 @@ class Search:
         for provider in self.providers:
             alone.extend(self._through(provider))
         found, sensitivity = list(alone), {}
-        for recipe, plain in self._worth_saving(recipes, alone):
+        for recipe, plain in self._worth_saving(alone):
             errors = self._sensitivity(recipe)
             sensitivity[recipe.name] = errors
             found.extend(self._saved(recipe, errors, plain))
@@ -139,27 +139,25 @@ class Search:
         recipes = (FloatRecipe(), *self.target.recipes(graph, measured.provider))
         recipe = next(r for r in recipes if r.name == measured.recipe)
         material = replace(self.material, late=never)
-        return apply(recipe, material, self._nodes(measured.float_blocks))
+        return self._applied(recipe, material, measured.float_blocks, measured.provider)
 
     def _through(self, provider: str) -> list[Measured]:
-        """float32 and every recipe through another provider; float32 alone in 16 bits."""
+        """float32 and every recipe through another provider."""
         plain = self._candidate(FloatRecipe(), provider=provider)
         if plain is None or plain.ratio is None:
             return [] if plain is None else [plain]
-        if SessionOptions.named(provider).precision:
-            return [plain]
-        self._float_ratio[provider] = min(1.0, plain.ratio)
+        self._float_ratio[provider] = min(self._bar(provider)[1], plain.ratio)
         recipes = self.target.recipes(self.material.model.graph, provider)
         others = [self._candidate(r, provider=provider) for r in recipes]
         return [plain, *(m for m in others if m is not None)]
 
-    def _worth_saving(
-        self, recipes: Sequence[Recipe], alone: Sequence[Measured]
-    ) -> list[tuple[Recipe, Measured]]:
+    def _worth_saving(self, alone: Sequence[Measured]) -> list[tuple[Recipe, Measured]]:
         """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
         best = pick(alone, self.limits.max_drop)
         bar = best.ratio if best is not None and best.ratio is not None else 1.0
-        by_name = {r.name: r for r in recipes if isinstance(r, (StaticRecipe, DynamicRecipe))}
+        graph = self.material.model.graph
+        offered = (r for p in (CPU, *self.providers) for r in self.target.recipes(graph, p))
+        by_name = {r.name: r for r in offered if isinstance(r, (StaticRecipe, DynamicRecipe))}
         wanting = [
             m
             for m in alone
@@ -246,7 +244,7 @@ class Search:
     def _measure(self, recipe: Recipe, blank: Measured) -> Measured:
         provider = blank.provider
         try:
-            path = self._write(recipe, blank.float_blocks)
+            path = self._write(recipe, blank.float_blocks, provider)
             errors = self.judge.errors(path, provider=provider)
             drop = self.judge.drop(path, provider)
         except (WriteError, OutOfTimeError):
@@ -265,22 +263,32 @@ class Search:
             return replace(seen, refused=f"sees no depth any more (loss {seen.loss:.2g})")
         pixels = self.judge.validation[0].pixels
         latency = self.timer(path, self.judge.float_path, pixels, provider)
-        name = SessionOptions.named(provider).provider
-        bar = self._float_ratio.get(name, 1.0)
-        what = "float32" if bar == 1 else f"float32 through {name} ({bar:.2f})"
+        through, bar = self._bar(provider)
+        what = "float32" if bar == 1 else f"float32 through {through} ({bar:.2f})"
         slow = "" if latency.high < bar else (
             f"not clearly faster than {what}: {latency.ratio:.2f} of float32's time "
             f"[{latency.low:.2f}-{latency.high:.2f}]"
         )  # fmt: skip
         return replace(seen, latency=latency, refused=slow)
 
-    def _write(self, recipe: Recipe, spared: Sequence[str]) -> Path:
+    def _bar(self, provider: str) -> tuple[str, float]:
+        """The way to run float32 that is to be beaten through a provider, and its time."""
+        plainly = SessionOptions.named(provider).provider
+        through = provider if provider in self._float_ratio else plainly
+        return through, self._float_ratio.get(through, 1.0)
+
+    def _write(self, recipe: Recipe, spared: Sequence[str], provider: str = CPU) -> Path:
         path = self.folder / "candidate.onnx"
-        write_model(apply(recipe, self.material, self._nodes(spared)).model, path)
+        write_model(self._applied(recipe, self.material, spared, provider).model, path)
         return path
 
-    def _nodes(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(node for name in names for node in self._groups[name])
+    def _applied(
+        self, recipe: Recipe, material: Material, spared: Sequence[str], provider: str
+    ) -> Applied:
+        nodes = tuple(node for name in spared for node in self._groups[name])
+        applied = apply(recipe, material, nodes)
+        provider = self.target.provider if provider == CPU else provider
+        return replace(applied, model=suited(applied.model, provider))
 
     def _left_s(self) -> float:
         return self.limits.budget_s - (self.clock() - self._start_s)

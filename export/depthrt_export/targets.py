@@ -12,9 +12,10 @@ import onnx
 
 from depthrt import cpu
 from depthrt.errors import UsageError
-from depthrt.providers import PROVIDERS
+from depthrt.providers import PROVIDERS, SessionOptions
 from depthrt_export.blocks import constant_products, has_attention
 from depthrt_export.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
+from depthrt_export.rewrites.attention_written_out import write_out_attention
 
 INT8 = StaticRecipe("int8")
 INT8_ALL = StaticRecipe("int8, min-max", percentile=None)
@@ -71,10 +72,10 @@ class Target:
 
     def recipes(self, graph: onnx.GraphProto, provider: str = "cpu") -> tuple[Recipe, ...]:
         """The recipes that suit this graph, run through a provider."""
+        if _is_openvino(provider) and self.name != "openvino":
+            return target("openvino").recipes(graph)
         if has_attention(graph) and constant_products(graph):
             return self.transformer
-        if provider == "openvino":
-            return (*_fused(self.convolutional), *self.convolutional)
         return self.convolutional
 
 
@@ -136,7 +137,7 @@ TARGETS: dict[str, Target] = {
         Target(
             "openvino",
             (*_fused((INT8,)), INT8, INT8_ALL),
-            (PRODUCTS_CONV, PRODUCTS),
+            (PRODUCTS_CONV_SIGNED, PRODUCTS_CONV, PRODUCTS),
             "it runs QDQ files in layouts of its own, and what stays float in bfloat16 by itself",
         ),
     )
@@ -160,3 +161,16 @@ def target(name: str) -> Target:
         transformer=tuple(_in_7_bits(recipe) for recipe in found.transformer),
         why=f"{found.why}; in 7 bits, as the CPU here, without VNNI, sums 8 wrongly or slowly",
     )
+
+
+def suited(model: onnx.ModelProto, provider: str) -> onnx.ModelProto:
+    """The same graph in the operators that a provider runs fastest; ``openvino, bf16`` is one.
+
+    Depth-Anything-V2-S through OpenVINO takes 0.66 of plain float32's time on the CPU provider with
+    its attention written out, 0.82 with it fused; in bfloat16 0.23 and 0.42.
+    """
+    return write_out_attention(model) if _is_openvino(provider) else model
+
+
+def _is_openvino(provider: str) -> bool:
+    return SessionOptions.named(provider).provider == "openvino"

@@ -22,7 +22,7 @@ from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases
 from depthrt_export.place import write_model
 from depthrt_export.quantise import head_nodes
-from depthrt_export.recipes import DynamicRecipe, Material, Recipe, StaticRecipe, apply
+from depthrt_export.recipes import DynamicRecipe, FloatRecipe, Material, Recipe, StaticRecipe, apply
 from depthrt_export.smoothing import smooth, smoothable
 from depthrt_export.targets import (
     DYNAMIC,
@@ -33,6 +33,8 @@ from depthrt_export.targets import (
     PRODUCTS,
     PRODUCTS_CONV,
     TARGETS,
+    suited,
+    target,
 )
 
 families = pytest.importorskip("depthrt_benchmarks.depth_families")
@@ -205,17 +207,36 @@ def test_nothing_to_do_is_said(unet: Report, frames: str) -> None:
         apply(DynamicRecipe("dynamic"), material)
 
 
+@pytest.mark.parametrize("recipe", [FloatRecipe(), PRODUCTS_CONV], ids=["float32", "int8"])
+def test_openvino_gets_attention_that_it_knows(recipe: Recipe, material: Material) -> None:
+    made = apply(recipe, material).model
+    assert suited(made, "cpu") is made
+    written = suited(made, "openvino, bf16")
+    kinds = [{node.op_type for node in model.graph.node} for model in (made, written)]
+    assert "MultiHeadAttention" in kinds[0]
+    assert kinds[1] - kinds[0] == {"Softmax", "Mul"}
+    assert "MultiHeadAttention" not in kinds[1]
+    pixels = material.calibration[0].pixels[None]
+    expected = run(made, pixels)
+    difference = np.abs(run(written, pixels) - expected)
+    # Of int8, sums in another order round to the neighbouring level here and there.
+    assert difference.mean() < (1e-6 if recipe == FloatRecipe() else 2e-3) * np.ptp(expected)
+
+
 def test_every_target_says_why_and_suits_both_kinds(material: Material, unet: Report) -> None:
     convolutions = onnx.load(unet.target).graph
-    for target in TARGETS.values():
-        assert target.why
-        assert target.recipes(material.model.graph) == target.transformer
-        assert target.recipes(convolutions) == target.convolutional
+    for preset in TARGETS.values():
+        assert preset.why
+        assert preset.recipes(material.model.graph) == preset.transformer
+        assert preset.recipes(convolutions) == preset.convolutional
     fused, *others = TARGETS["host"].recipes(convolutions, "openvino")
     assert isinstance(fused, StaticRecipe)
     assert fused.fused
-    assert tuple(others) == TARGETS["host"].convolutional
-    assert TARGETS["host"].recipes(material.model.graph, "openvino") == TARGETS["host"].transformer
+    assert [r.name for r in others] == [r.name for r in target("openvino").convolutional[1:]]
+    for provider in ("openvino", "openvino, bf16"):
+        offered = TARGETS["host"].recipes(material.model.graph, provider)
+        assert offered == target("openvino").transformer
+        assert not any(isinstance(r, DynamicRecipe) for r in offered)  # 1.6 of float32's time
     assert TARGETS["openvino"].convolutional[0] == replace(
         INT8, name=f"{INT8.name}, activations fused", fused=True
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import parser
 
 from depthrt_export.rewrites import rewrite
+from depthrt_export.rewrites.attention_written_out import write_out_attention
 
 HEADER = '<ir_version: 9, opset_import: ["": 20]>\n'
 ATTENTION_LINE = "attention -> MultiHeadAttention: 1"
@@ -117,6 +118,29 @@ def test_an_attention_bias_is_kept(shape: tuple[int, ...]) -> None:
     nodes, lines = check(model, noise(2, 6, 8))
     assert ATTENTION_LINE in lines
     assert nodes == {"MatMul": 3, "MultiHeadAttention": 1}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("shape", [None, (1, 2, 6, 6), (1, 1, 6, 6)])
+def test_fused_attention_is_written_out_again(batch: int, shape: tuple[int, ...] | None) -> None:
+    logits = "Add (scores, bias)" if shape else "Identity (scores)"
+    constants = {"bias": noise(*shape)} if shape else {}
+    model = attention(logits=f"logits = {logits}", **constants)
+    fused, lines = rewrite(model)
+    assert ATTENTION_LINE in lines
+    before = fused.SerializeToString()
+    written = write_out_attention(fused)
+    assert fused.SerializeToString() == before
+    onnx.checker.check_model(written)
+    nodes = Counter(node.op_type for node in written.graph.node)
+    assert (nodes["MultiHeadAttention"], nodes["Softmax"], nodes["MatMul"]) == (0, 1, 5)
+    x = noise(batch, 6, 8)
+    np.testing.assert_allclose(run(written, x), run(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_without_attention_there_is_nothing_to_write_out() -> None:
+    model = parse("g (float[4] x) => (float[4] y) { y = Relu (x) }")
+    assert write_out_attention(model) is model
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (1, 2, 1, 6), (6, 1)])

@@ -165,14 +165,18 @@ def test_a_provider_has_to_beat_its_own_float32(run: Run) -> None:
     assert found.picked.provider == "auto" or (found.picked.ratio or 1) < 0.53
 
 
-def test_float32_computed_in_16_bits_is_one_more_way(run: Run) -> None:
+def test_float_computed_in_16_bits_is_one_more_way(run: Run) -> None:
     def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
-        return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": 0.3}[provider])
+        kinds = [i.data_type for i in onnx.load(path).graph.initializer]
+        half = 0.25 if TensorProto.INT8 in kinds else 0.3
+        return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": half}[provider])
 
     found = run(times, limit=0.5, providers=("auto", "auto, bf16"))
-    in_half = [c for c in found.candidates if c.provider == "auto, bf16"]
-    assert [c.name for c in in_half] == ["float32 on auto, bf16"]
-    assert found.picked == in_half[0]
+    by_name = {c.name: c for c in found.candidates}
+    assert by_name["float32 on auto, bf16"].ratio == 0.3
+    assert found.picked is not None
+    assert (found.picked.provider, found.picked.recipe[:4]) == ("auto, bf16", "int8")
+    assert found.picked.ratio == 0.25
     assert "`depthrt tune` has the file run in bf16" in explain(found)[0]
 
     def no_faster(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
@@ -181,8 +185,22 @@ def test_float32_computed_in_16_bits_is_one_more_way(run: Run) -> None:
     found = run(no_faster, limit=0.5, providers=("auto", "auto, bf16"))
     by_name = {c.name: c for c in found.candidates}
     assert "float32 through auto (0.80)" in by_name["float32 on auto, bf16"].refused
+    assert "float32 through auto, bf16 (0.80)" in by_name["int8 on auto, bf16"].refused
     assert found.picked is not None
     assert found.picked.name == "float32 on auto"
+
+
+def test_int8_in_16_bits_has_to_beat_float32_in_16_bits(run: Run) -> None:
+    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+        kinds = [i.data_type for i in onnx.load(path).graph.initializer]
+        half = 0.35 if TensorProto.INT8 in kinds else 0.3
+        return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": half}[provider])
+
+    found = run(times, limit=0.5, providers=("auto", "auto, bf16"))
+    by_name = {c.name: c for c in found.candidates}
+    assert "float32 through auto, bf16 (0.30)" in by_name["int8 on auto, bf16"].refused
+    assert found.picked is not None
+    assert found.picked.name == "float32 on auto, bf16"
 
 
 def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
