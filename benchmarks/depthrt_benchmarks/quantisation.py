@@ -39,7 +39,7 @@ from depthrt_calibration.labelled import absolute_relative_error, labelled_frame
 RESULT = Path("benchmarks/results/quantisation.json")
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
-_COMMAND = ("-c", "from depthrt.cli import main; main()")
+COMMAND = ("-c", "from depthrt.cli import main; main()")
 _GATE = 3  # exit code: nothing fitted, float32 was kept
 _BY_116: dict[str, Any] = {
     "kind": "inverse_depth", "mean": (116.0,) * 3, "std": (58.0,) * 3, "scale": 1.0
@@ -176,7 +176,7 @@ def export(
     Raises:
         RuntimeError: the command failed; the message is its one sentence.
     """
-    command = [python, *_COMMAND, "export", source, "-o", str(target), "--json", *options]
+    command = [python, *COMMAND, "export", source, "-o", str(target), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, _GATE) or not done.stdout:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no reason given"])[-1])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from depthrt.errors import DepthrtError
 from depthrt.models import find_model
-from depthrt_benchmarks.quantisation import cases
+from depthrt_benchmarks.quantisation import COMMAND, cases, export
 from depthrt_export.build import build
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases
@@ -20,21 +21,40 @@ _CONVERT = Path(__file__).parent / "peers" / "litert_engine.py"
 
 @dataclass(frozen=True)
 class Made:
-    """A network's source and files; None where one could not be made, and why."""
+    """A network's source, its float32 file and others; why those are lacking that are.
+
+    ``others``: ``int8``, ``tflite``, and ``auto``, what a search picks and `depthrt tune` tunes in
+    an environment with OpenVINO.
+    """
 
     source: str
     said: dict[str, Any]
     trained: bool
     huggingface: bool
     float32: Path
-    int8: Path | None
-    int8_refused: str
-    tflite: Path | None
-    tflite_refused: str
+    others: Mapping[str, Path]
+    lacking: Mapping[str, str]
+
+    def file(self, kind: str) -> Path:
+        """One of the files.
+
+        Raises:
+            DepthrtError: it could not be made.
+        """
+        if kind == "float32":
+            return self.float32
+        if kind in self.others:
+            return self.others[kind]
+        raise DepthrtError(f"none: {self.lacking.get(kind, 'it was not asked for')}")
 
 
-def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made | None:
+def make(
+    name: str, data: Path | None, work: Path, litert: str | None, provider: str | None
+) -> Made | None:
     """Export what is not there yet; None where the network's weights are not at hand.
+
+    Args:
+        litert, provider: Pythons of an environment with LiteRT, and with depthrt[openvino,export].
 
     Raises:
         DepthrtError: the float32 export failed.
@@ -51,36 +71,48 @@ def make(name: str, data: Path | None, work: Path, litert: str | None) -> Made |
     options = ExportOptions(overwrite=True, max_error=0.5, frames=frames)
     if not float32.is_file():
         build(source, float32, told, options, Phases(quiet=True))
-    int8, refused = folder / "int8.onnx", _reason(folder / "int8.txt")
-    if name == "depthrt-s":
-        int8 = find_model(None)
-    elif not int8.is_file() and not refused:
-        try:
-            build(source, int8, told, replace(options, precision="int8"), Phases(quiet=True))
-        except DepthrtError as error:
-            refused = str(error)
-            (folder / "int8.txt").write_text(refused)
+    others: dict[str, Path] = {}
+    lacking: dict[str, str] = {}
     said = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(told).items()}
-    tflite, failure = folder / "float32.tflite", _reason(folder / "tflite.txt")
-    if litert is not None and not tflite.is_file() and not failure:
-        failure = _convert({"source": source, "said": said}, folder, tflite, litert)
-        (folder / "tflite.txt").write_text(failure)
-    return Made(
-        source,
-        said,
-        name in ("depthrt-s", "tcmonodepth-small"),
-        Path(source).is_dir(),
-        float32,
-        int8 if int8.is_file() else None,
-        refused,
-        tflite if tflite.is_file() else None,
-        failure,
-    )
+
+    def attempt(kind: str, place: Path, create: Callable[[Path], str]) -> None:
+        told_before = folder / f"{kind}.txt"
+        if not place.is_file() and not told_before.is_file():
+            told_before.write_text(create(place))
+        if place.is_file():
+            others[kind] = place
+        else:  # delete the text to try again
+            lacking[kind] = told_before.read_text()
+
+    def int8(place: Path) -> str:
+        try:
+            build(source, place, told, replace(options, precision="int8"), Phases(quiet=True))
+        except DepthrtError as error:
+            return str(error)
+        return ""
+
+    if name == "depthrt-s":
+        others["int8"] = find_model(None)
+    else:
+        attempt("int8", folder / "int8.onnx", int8)
+    if litert is not None:
+        order = {"source": source, "said": said}
+        attempt("tflite", folder / "float32.tflite", lambda p: _convert(order, folder, p, litert))
+    if provider is not None:
+        attempt("auto", folder / "auto.onnx", lambda p: _search(float32, p, frames, provider))
+    trained = name in ("depthrt-s", "tcmonodepth-small")
+    return Made(source, said, trained, Path(source).is_dir(), float32, others, lacking)
 
 
-def _reason(place: Path) -> str:
-    """Why a file could not be made the last time; delete the text to try again."""
-    return place.read_text() if place.is_file() else ""
+def _search(float32: Path, place: Path, frames: str | None, python: str) -> str:
+    """What a user does: search, then tune; why it failed, empty where it did not."""
+    shown = [] if frames is None else ["--frames", frames]
+    try:
+        export(str(float32), place, "--precision", "auto", "--overwrite", *shown, python=python)
+        subprocess.run([python, *COMMAND, "tune", str(place)], capture_output=True, check=True)
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        return str(error)
+    return ""
 
 
 def _convert(order: dict[str, Any], folder: Path, tflite: Path, python: str) -> str:

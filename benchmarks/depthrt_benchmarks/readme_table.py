@@ -1,7 +1,8 @@
 """The README's table: depthrt beside others on the same networks, all in turn in one run.
 
     python -m depthrt_benchmarks.readme_table --data DATA --work WORK \
-        --openvino-python OV/bin/python --litert-python LITERT/bin/python
+        --openvino-python OV/bin/python --litert-python LITERT/bin/python \
+        --provider-python DEPTHRT_WITH_OPENVINO_AND_EXPORT/bin/python
     python -m depthrt_benchmarks.readme_table --write      README.md from the JSON alone
 
 Every engine runs in a process of its own with the Python named for it; those not named run in this
@@ -52,12 +53,15 @@ class Engine:
     frame: bool = False
 
 
-def engines(openvino: str | None, litert: str | None) -> list[Engine]:
+def engines(openvino: str | None, litert: str | None, provider: str | None) -> list[Engine]:
     """All rows of the table, in its order."""
     here = sys.executable
-    found = [
-        Engine(REFERENCE, "depthrt", here),
-        Engine("depthrt int8", "depthrt", here, "int8"),
+    found = [Engine(REFERENCE, "depthrt", here), Engine("depthrt int8", "depthrt", here, "int8")]
+    if provider is not None:
+        tuned = (("provider", "auto"), ("threads", None))
+        name = "depthrt[openvino], `--precision auto` and tuned"
+        found.append(Engine(name, "depthrt", provider, "auto", tuned))
+    found += [
         Engine("torch eager", "torch", here),
         Engine("torch.compile", "torch", here, settings=(("compile", True),)),
     ]
@@ -68,7 +72,7 @@ def engines(openvino: str | None, litert: str | None) -> list[Engine]:
             Engine("OpenVINO on depthrt's int8 file", "openvino", openvino, "int8"),
         ]
     if litert is not None:
-        found.append(Engine("LiteRT float32", "litert", litert))
+        found.append(Engine("LiteRT float32", "litert", litert, "tflite"))
     return [
         *found,
         Engine("OpenCV DNN float32", "opencv", here),
@@ -132,18 +136,13 @@ def _all_opened(
 
 
 def _opened(row: Engine, made: Made, feed: NDArray[np.uint8]) -> Remote:
-    file = made.float32 if row.file == "float32" else made.int8
-    if file is None:
-        raise DepthrtError(f"none: {made.int8_refused}")
+    file = made.file(row.file)
     if row.module == "pipeline" and not made.huggingface:
         raise DepthrtError("none: not a network of Hugging Face's")
-    if row.module == "litert" and made.tflite is None:
-        raise DepthrtError(f"none: {made.tflite_refused}")
     spec = DepthModel.load(made.float32, provider="cpu").spec.input
     settings = {
         "source": made.source,
         "said": made.said,
-        "tflite": str(made.tflite),
         "size": [spec.height, spec.width],
         **dict(row.settings),
     }
@@ -193,17 +192,19 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="files and accuracy, no times")
     parser.add_argument("--openvino-python")
     parser.add_argument("--litert-python")
+    parser.add_argument("--provider-python")
     parser.add_argument("--write", action="store_true", help="only README.md from the JSON")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     options = parser.parse_args()
     if not options.write:
-        rows = engines(options.openvino_python, options.litert_python)
+        rows = engines(options.openvino_python, options.litert_python, options.provider_python)
         document: dict[str, Any] = {"networks": {}}
         if options.output.is_file():
             document = json.loads(options.output.read_text())
         sets, protocol = labelled(options.data, options.images)
         for name in options.network or _NETWORKS:
-            made = make(name, options.data, options.work, options.litert_python)
+            pythons = (options.litert_python, options.provider_python)
+            made = make(name, options.data, options.work, *pythons)
             if made is None:
                 continue
             place = options.work / name / "quality.json"

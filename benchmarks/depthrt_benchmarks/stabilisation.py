@@ -11,8 +11,8 @@ The built-in clip, whose depth is known, is always measured. On a machine with n
     python -m depthrt_benchmarks.stabilisation --cost \\
         -o benchmarks/results/stabilisation_cost.json
 
-gives the time of the stabiliser, one thread, over that of the model's inference with every core,
-frame by frame and in batches, in turn.
+gives the time of the stabiliser, which takes one core, over that of the model's inference on one
+core, as recordings run, and with every core, frame by frame and in batches, in turn.
 """
 
 from __future__ import annotations
@@ -231,8 +231,9 @@ def _whole_sequence(
     return found
 
 
-def cost(model: DepthModel, rounds: int) -> dict[str, float]:
+def cost(model: DepthModel, one_core: DepthModel, rounds: int) -> dict[str, float]:
     """Median time of the stabiliser a frame over the model's, blocks in turn."""
+    ways = {"one_core": (one_core, 1), **{f"batch_{n}": (model, n) for n in _BATCHES}}
     pixels = []
     for result in stream(DEMO_CLIP, model):
         pixels.append(prepare(result.frame.image, model.spec.input))
@@ -248,10 +249,10 @@ def cost(model: DepthModel, rounds: int) -> dict[str, float]:
             stabiliser.update(own, seen, out=own)
             taken.append(time.perf_counter() - start)
         row = {"stabiliser_ms": 1e3 * statistics.median(taken)}
-        for batch in _BATCHES:
-            name = f"model_ms_batch_{batch}"
-            row[name] = 1e3 * _seconds_a_frame(model, np.stack(pixels), batch)
-            row[f"stabiliser_over_model_batch_{batch}"] = row["stabiliser_ms"] / row[name]
+        for name, (way, batch) in ways.items():
+            model_ms = 1e3 * _seconds_a_frame(way, np.stack(pixels), batch)
+            row[f"model_ms_{name}"] = model_ms
+            row[f"stabiliser_over_model_{name}"] = row["stabiliser_ms"] / model_ms
         rows.append(row)
     medians = {key: round(statistics.median(row[key] for row in rows), 4) for key in rows[0]}
     return {**medians, "rounds": rounds}
@@ -279,7 +280,8 @@ def main() -> None:
     model = DepthModel.load(options.model, provider="cpu")
     model.warm_up(model.batch)
     if options.cost:
-        figures: dict[str, Any] = {"cost": cost(model, options.rounds)}
+        one_core = DepthModel.load(options.model, provider="cpu", threads=1)
+        figures: dict[str, Any] = {"cost": cost(model, one_core, options.rounds)}
         print(figures)  # noqa: T201
     else:
         figures = quality(model, options.clips, options.sets)

@@ -168,7 +168,7 @@ def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", action="append", help="depthrt models (the built-in one)")
-    parser.add_argument("--frames", type=int, default=96, help="of all eight streams together")
+    parser.add_argument("--frames", type=int, default=480, help="of all eight streams together")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=6, help="of overload")
     parser.add_argument("-o", "--output", type=Path)

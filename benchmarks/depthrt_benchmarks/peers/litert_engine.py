@@ -18,7 +18,7 @@ import numpy as np
 def open_engine(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A .tflite file of float pixels N,3,H,W."""
     interpreter = import_module("ai_edge_litert.interpreter").Interpreter(
-        model_path=order["tflite"], num_threads=order["threads"]
+        model_path=order["model"], num_threads=order["threads"]
     )
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]["index"]
