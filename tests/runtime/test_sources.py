@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import struct
 from collections.abc import Callable
@@ -287,3 +288,19 @@ def test_closing_early_releases_the_file(make_clip: Callable[..., Path]) -> None
 def test_a_selection_that_means_nothing_is_refused(fields: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="--"):
         Selection(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_decoded_pictures_are_let_go_of_at_once(
+    make_clip: Callable[..., Path], rotation: int
+) -> None:
+    """Not only once the garbage collector comes by: at 1080p that took 450 MB."""
+    source = open_source(make_clip(frames=30, rotation=rotation))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in source.frames()) == 30
+        kept = [o for o in gc.get_objects() if isinstance(o, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(kept) <= 3  # the first one of each time that the file was opened
