@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
 from depthrt.ladder import Ladder
-from depthrt.lanes import End, Lane, Lanes, Prepared
+from depthrt.lane import End, Lane, Prepared
+from depthrt.lanes import Lanes
 from depthrt.model import DepthModel
 from depthrt.results import Finisher, Result
 from depthrt.reuse import Reuse, ReuseGate

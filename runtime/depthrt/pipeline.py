@@ -22,7 +22,8 @@ from depthrt.errors import DepthrtError, UsageError
 from depthrt.frame import RgbImage
 from depthrt.inference import Inference
 from depthrt.ladder import Ladder
-from depthrt.lanes import End, Lane, Lanes
+from depthrt.lane import End, Lane
+from depthrt.lanes import Lanes
 from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.results import Result, Stats

@@ -13,7 +13,7 @@ from depthrt.colour import colour_table
 from depthrt.driving import finish, salvage, show_progress, terminable, with_word, write
 from depthrt.errors import DepthrtError, SourceError, TargetError, UsageError
 from depthrt.ladder import Ladder
-from depthrt.lanes import Lane
+from depthrt.lane import Lane
 from depthrt.model import DepthModel
 from depthrt.pipeline import End, Streams, default_batch, open_many
 from depthrt.results import Stats

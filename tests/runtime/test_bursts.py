@@ -24,7 +24,8 @@ from depthrt import (
     open_source,
     stream,
 )
-from depthrt.lanes import End, Lane, Lanes
+from depthrt.lane import End, Lane
+from depthrt.lanes import Lanes
 from depthrt.sources.images import ImagesSource
 
 

@@ -26,7 +26,8 @@ from depthrt import (
     stream,
     stream_many,
 )
-from depthrt.lanes import End, Lane, Lanes
+from depthrt.lane import End, Lane
+from depthrt.lanes import Lanes
 from depthrt.sources import Losses
 from depthrt.spec import InputSpec, ModelSpec
 from models import build_model, build_picky_model, build_slow_model, expected_depth
