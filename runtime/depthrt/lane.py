@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.frame import Frame
+from depthrt.frame import Frame, without_pixels
 from depthrt.model import DepthModel
+from depthrt.preparation import prepare
 from depthrt.results import Stats
 from depthrt.sources.base import Source
 from depthrt.sources.images import ImagesSource
@@ -80,3 +81,13 @@ class Lane:
         return isinstance(self.source, ImagesSource) or (
             isinstance(self.source, VideoSource) and self.source.info.path is not None
         )
+
+
+def prepared(lane: Lane, frame: Frame, model: DepthModel, *, pictures: bool) -> Prepared:
+    """A frame of a lane, made ready for a model; without ``pictures`` it loses its own."""
+    pixels = prepare(frame.image, model.spec.input)
+    if frame.stream != lane.name:
+        frame = replace(frame, stream=lane.name)
+    if not pictures:  # the decoder has its memory back at once
+        frame = replace(frame, image=without_pixels(frame.image))
+    return Prepared(lane, frame, pixels, model)

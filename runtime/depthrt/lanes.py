@@ -13,11 +13,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 
-from depthrt.frame import Frame, without_pixels
-from depthrt.lane import End, Lane, Load, Prepared
+from depthrt.frame import Frame
+from depthrt.lane import End, Lane, Load, Prepared, prepared
 from depthrt.limits import LiveLimits, Thinning
 from depthrt.model import DepthModel
-from depthrt.preparation import prepare
 
 # A network that hangs, or an iterable that waits for its next image, may keep its thread longer
 # than we wait for it.
@@ -329,15 +328,9 @@ class Lanes:
                 continue
             if lane.live and frame.captured_s is None:
                 frame = replace(frame, captured_s=time.monotonic())
-            if frame.stream != lane.name:
-                frame = replace(frame, stream=lane.name)
-            model = self._model()
-            pixels = prepare(frame.image, model.spec.input)
-            if not self._pictures:  # the decoder has its memory back at once
-                frame = replace(frame, image=without_pixels(frame.image))
-            burst.append(Prepared(lane, frame, pixels, model))
-            prepared = time.perf_counter()
-            lane.stats.add("prepare", prepared - decoded)
-            if prepared > end_s:
+            burst.append(prepared(lane, frame, self._model(), pictures=self._pictures))
+            done = time.perf_counter()
+            lane.stats.add("prepare", done - decoded)
+            if done > end_s:
                 break
         return True

@@ -18,7 +18,9 @@ from threading import Semaphore
 from typing import Any, TypeAlias
 
 from depthrt.buffered import buffered
+from depthrt.carried import Carried, can_carry
 from depthrt.errors import DepthrtError, UsageError
+from depthrt.finishing import Finishing
 from depthrt.frame import RgbImage
 from depthrt.inference import Inference
 from depthrt.ladder import Ladder
@@ -247,7 +249,15 @@ class Streams:
         most = batch or default_batch(first, len(lanes), live=live)
         if wait_s is None and (live or len(lanes) > 1):
             wait_s = LIVE_WAIT_S if live else RECORDED_WAIT_S
-        alone = len(lanes) == 1
+        queue = LEAST_QUEUE if live or ladder else _queue_frames(lanes, pictures=pictures)
+        self._way: Lanes | Carried
+        if ladder is None and can_carry(lanes, first):
+            finishing = Finishing(lanes, self.stop, stabilise=stabilise, reuse=reuse)
+            self._way = Carried(
+                lanes[0], first, finishing, most, max(queue // 2, 2 * most), pictures=pictures
+            )
+            self._events = self._way.run()
+            return
 
         def choose() -> DepthModel:
             return first if ladder is None else ladder.model
@@ -255,14 +265,13 @@ class Streams:
         # As many stages work as there are cores, each on a burst of frames: more of them would be
         # stopped in the middle of a frame, and find another's data in their caches every time.
         turns = nullcontext() if live else Semaphore(usable_cores() + 1)
-        queue = LEAST_QUEUE if live or ladder else _queue_frames(lanes, pictures=pictures)
-        size = max(queue if alone else 2, -(-2 * most // len(lanes)))
-        self._lanes = Lanes(
+        size = max(queue if len(lanes) == 1 else 2, -(-2 * most // len(lanes)))
+        self._way = Lanes(
             lanes, choose, size, limits or LiveLimits(), pictures=pictures, turns=turns
         )
         ahead = 1 if live else max(queue // 2, most)
         inference = Inference(
-            self._lanes, lanes, most, wait_s, ladder,
+            self._way, lanes, most, wait_s, ladder,
             stabilise=stabilise, reuse=reuse,
             burst=1 if live or ladder else queue // 2, turns=turns,
         )  # fmt: skip
@@ -272,11 +281,15 @@ class Streams:
         """The results, in order within each stream; and the end of each."""
         try:
             for event in self._events:
-                if isinstance(event, Result) and event.frame.captured_s is not None:
+                if (
+                    isinstance(event, Result)
+                    and event.frame.captured_s is not None
+                    and isinstance(self._way, Lanes)
+                ):
                     latency_s = time.monotonic() - event.frame.captured_s
-                    if self._lanes.too_late(event.frame.stream, latency_s):
+                    if self._way.too_late(event.frame.stream, latency_s):
                         continue
-                    self._lanes.stats[event.frame.stream].latency.add(latency_s)
+                    self._way.stats[event.frame.stream].latency.add(latency_s)
                     event = replace(event, latency_s=latency_s)
                 yield event
         finally:
@@ -284,15 +297,15 @@ class Streams:
 
     def stop(self, name: str) -> None:
         """End one stream; results that were made already may still come."""
-        self._lanes.stop(name)
+        self._way.stop(name)
 
     def cancel(self) -> None:
         """Ask all streams to end, from whatever thread, and do not wait for it."""
-        self._lanes.cancel()
+        self._way.cancel()
 
     def close(self) -> None:
         """End all streams and their threads."""
-        self._lanes.close()
+        self._way.close()
         self._events.close()
 
 

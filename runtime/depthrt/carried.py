@@ -1,0 +1,213 @@
+"""One recording, carried frame by frame through all stages by as many threads as there are cores.
+
+A frame stays with one thread, and so with one core and its caches, from the file to its result.
+The thread that takes the results is one of them: it lends a hand while it would wait for the next
+one, so that no core has two at work and none is without. Only decoding and finishing go in order.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+
+from depthrt.finishing import Done, Finishing, Group, attempt
+from depthrt.lane import End, Lane, Prepared, prepared
+from depthrt.model import DepthModel
+from depthrt.results import Result
+from depthrt.session import usable_cores
+
+
+def can_carry(lanes: Sequence[Lane], model: DepthModel) -> bool:
+    """Whether it is one recording, and a model for as many inferences at a time as cores."""
+    return len(lanes) == 1 and lanes[0].is_work and model.parallel == usable_cores() > 1
+
+
+class _Load:
+    """Frames of one inference on their way; ``outcome`` is their depth, or the error instead."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.outcome: Done | Exception | None = None
+
+
+class Carried:
+    """Gives the results of a recording, and its end.
+
+    Args:
+        lane: the recording.
+        model: on the CPU, opened for as many inferences at a time as threads shall work.
+        finishing: makes the results.
+        most: frames per inference.
+        ahead: frames under way or waiting to be taken, at most.
+        pictures: frames keep their pixels once they are prepared.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        model: DepthModel,
+        finishing: Finishing,
+        most: int,
+        ahead: int,
+        *,
+        pictures: bool = True,
+    ) -> None:
+        self._lane, self._model, self._finishing = lane, model, finishing
+        self._most, self._ahead, self._pictures = most, max(ahead, most), pictures
+        self._frames = iter(lane.source.frames())
+        self._begun = False
+        self._next_item: Prepared | None = None  # of another size than those before it
+        self._changed = threading.Condition()  # guards all below
+        self._loads: deque[_Load] = deque()  # in order
+        self._events: deque[Result | End] = deque()
+        self._under_way = 0  # frames read whose results were not taken
+        self._reads = self._finishes = False  # whether somebody does
+        self._read_all = self._over = False
+        self._error: Exception | None = None  # of the source
+        self._failure: BaseException | None = None  # of a stage
+
+    def run(self) -> Generator[Result | End, None, None]:
+        """Start to work; results in order."""
+        self._begun = True
+        threads = [
+            threading.Thread(target=self._help, name=f"depthrt-carry-{number}", daemon=True)
+            for number in range(1, self._model.parallel)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while (event := self._next()) is not None:
+                yield event
+        finally:
+            self.cancel()
+            for thread in threads:
+                thread.join()
+            if isinstance(self._frames, Generator):
+                self._frames.close()
+
+    def stop(self, name: str) -> None:
+        """End it; results that were made already may still come, in ``run`` of whatever thread."""
+        self.cancel()
+
+    def close(self) -> None:
+        """End it, also where it was never begun."""
+        self.cancel()
+        if not self._begun and (close := getattr(self._lane.source, "close", None)) is not None:
+            close()
+
+    def cancel(self) -> None:
+        """End soon, from whatever thread."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def _help(self) -> None:
+        while True:
+            with self._changed:
+                while (job := self._job()) is None:
+                    if self._over:
+                        return
+                    self._changed.wait()
+            self._do(job)
+
+    def _next(self) -> Result | End | None:
+        """The next result, after work on others if it is not there; the end; None after it."""
+        while True:
+            with self._changed:
+                if self._events:
+                    self._under_way -= 1
+                    self._changed.notify_all()
+                    return self._events.popleft()
+                if self._failure is not None:
+                    raise self._failure
+                if self._over:
+                    return None
+                if self._read_all and not self._loads:
+                    self._over = True
+                    self._changed.notify_all()
+                    return End(self._lane.name, self._error)
+                job = self._job()
+                if job is None:
+                    self._changed.wait()
+                    continue
+            self._do(job)
+
+    def _job(self) -> Callable[[], None] | None:
+        """What can be done now: what is furthest on its way first."""
+        if self._over or self._failure is not None:
+            return None
+        if self._loads and self._loads[0].outcome is not None and not self._finishes:
+            self._finishes = True
+            return partial(self._finish, self._loads[0], self._loads[0].outcome)
+        if not (self._reads or self._read_all) and self._under_way + self._most <= self._ahead:
+            self._reads = True
+            return self._carry
+        return None
+
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as failure:  # it travels to the consumer, after what came before it
+            with self._changed:
+                self._failure = self._failure or failure
+                self._changed.notify_all()
+
+    def _carry(self) -> None:
+        """Read the frames of one inference, and run it."""
+        group: Group = []
+        error, more = None, True
+        try:
+            more = self._fill(group)
+        except Exception as caught:  # what came before it is good
+            error, more = caught, False
+        load = _Load(group)
+        with self._changed:
+            self._reads = False
+            self._read_all, self._error = not more, error
+            if group:
+                self._loads.append(load)
+                self._under_way += len(group)
+            self._changed.notify_all()
+        if group:
+            outcome = attempt(group)
+            with self._changed:
+                load.outcome = outcome
+                self._changed.notify_all()
+
+    def _fill(self, group: Group) -> bool:
+        """Read the frames of one inference, which have one size; whether more may come."""
+        while len(group) < self._most:
+            item, self._next_item = self._next_item or self._read(), None
+            if item is None:
+                return False
+            if group and not item.fits(group[0][0]):
+                self._next_item = item
+                return True
+            group.append((item, self._finishing.unchanged(item)))
+        return True
+
+    def _read(self) -> Prepared | None:
+        start_s = time.perf_counter()
+        frame = next(self._frames, None)
+        decoded_s = time.perf_counter()
+        self._lane.stats.add("decode", decoded_s - start_s)
+        if frame is None:
+            return None
+        item = prepared(self._lane, frame, self._model, pictures=self._pictures)
+        self._lane.stats.add("prepare", time.perf_counter() - decoded_s)
+        return item
+
+    def _finish(self, load: _Load, outcome: Done | Exception) -> None:
+        events: list[Result | End] = []
+        try:
+            for event in self._finishing.results(load.group, outcome):
+                events.append(event)
+        finally:
+            with self._changed:
+                self._loads.popleft()
+                self._finishes = False
+                self._events.extend(events)
+                self._changed.notify_all()

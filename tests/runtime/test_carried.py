@@ -1,0 +1,222 @@
+"""A recording whose frames are carried through all stages by as many threads as cores."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import depthrt.carried
+import depthrt.model
+from depthrt import DepthModel, Frame, InferenceError, Reuse, Selection, SourceError, Stats, stream
+from depthrt.carried import Carried
+from depthrt.finishing import Finishing
+from depthrt.lane import End, Lane
+from depthrt.results import Finisher, Result
+from depthrt.sources.images import ImagesSource
+from depthrt.spec import InputSpec
+from models import build_model, build_spec
+
+COUNT = 20
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
+    for module in (depthrt.model, depthrt.carried):
+        monkeypatch.setattr(module, "usable_cores", lambda: 3)
+    return DepthModel.load(
+        build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"
+    )
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Pictures, each of a grey of its own."""
+    made = [tmp_path / f"{number:02}.png" for number in range(COUNT)]
+    for number, path in enumerate(made):
+        cv2.imwrite(str(path), np.full((48, 64, 3), 10 * number, np.uint8))
+    return made
+
+
+class Failing(ImagesSource):
+    """Raises in place of its sixth picture."""
+
+    error: BaseException = SourceError("cable")
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in super().frames():
+            if frame.index == 5:
+                raise self.error
+            yield frame
+
+
+class Counting(ImagesSource):
+    """Counts what was read, and tells that it was closed."""
+
+    read, closed = 0, False
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            for frame in super().frames():
+                self.read += 1
+                yield frame
+        finally:
+            self.closed = True
+
+
+def hold_up(model: DepthModel, monkeypatch: pytest.MonkeyPatch, fail_on: int = -1) -> set[str]:
+    """The first of three inferences is the last to end; the names of the threads are returned."""
+    infer, threads = model.infer, set[str]()
+
+    def slowly(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        threads.add(threading.current_thread().name)
+        frame = int(batch[0, 0, 0, 0]) // 10
+        time.sleep(0.04 if frame % 3 == 0 else 0.01)
+        if fail_on in batch[:, 0, 0, 0] // 10:
+            raise InferenceError("this one is bad")
+        return infer(batch)
+
+    monkeypatch.setattr(model, "infer", slowly)
+    return threads
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_order_and_depth_do_not_depend_on_the_threads(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    source, stats = ImagesSource(paths, Selection()), Stats()
+    expected = [model(frame.image).values for frame in source.frames()]
+    threads = hold_up(model, monkeypatch)
+    results = list(stream(source, model, batch=batch, stats=stats))
+    assert [result.frame.index for result in results] == list(range(COUNT))
+    for result, values in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result.depth.values, values)
+    # The one that takes the results works, too.
+    assert threads == {threading.current_thread().name, "depthrt-carry-1", "depthrt-carry-2"}
+    assert stats.frames == COUNT
+    assert set(stats.busy_s) == {"decode", "prepare", "infer"}
+
+
+def test_sizes_are_not_mixed_in_one_inference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: DepthModel
+) -> None:
+    spec = replace(build_spec(), input=InputSpec(48, 48, resize="keep_aspect", multiple_of=8))
+    path = build_model(tmp_path / "any.onnx", spec=spec, dynamic_size=True)
+    model = DepthModel.load(path, provider="cpu", objective="throughput")
+    assert model.parallel == 3
+    sizes = [(48, 64)] * 4 + [(64, 48)] * 2 + [(48, 64)]
+    pictures = [tmp_path / f"{number}.png" for number in range(len(sizes))]
+    for picture, size in zip(pictures, sizes, strict=True):
+        cv2.imwrite(str(picture), np.full((*size, 3), 100, np.uint8))
+    results = list(stream(ImagesSource(pictures, Selection()), model, batch=3))
+    assert [result.depth.image_size for result in results] == sizes
+
+
+def test_what_was_read_before_a_failure_comes_out(model: DepthModel, paths: list[Path]) -> None:
+    seen: list[int] = []
+    with pytest.raises(SourceError, match="cable"):
+        seen.extend(r.frame.index for r in stream(Failing(paths, Selection()), model, batch=2))
+    assert seen == list(range(5))
+
+
+def test_an_interruption_travels_as_itself(model: DepthModel, paths: list[Path]) -> None:
+    source = Failing(paths, Selection())
+    source.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        list(stream(source, model))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_bad_frame_ends_it_after_those_before(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    hold_up(model, monkeypatch, fail_on=7)
+    seen: list[int] = []
+    with pytest.raises(InferenceError, match="frame 7: this one is bad"):
+        seen.extend(
+            r.frame.index for r in stream(ImagesSource(paths, Selection()), model, batch=batch)
+        )
+    assert seen == list(range(7))
+
+
+def test_a_stage_that_raises_does_so_after_what_came_before(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Finisher.finish
+
+    def failing(self: Finisher, frame: Frame, *rest: object) -> Result:
+        if frame.index == 6:
+            raise RuntimeError("stage")
+        return finish(self, frame, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Finisher, "finish", failing)
+    seen: list[int] = []
+    with pytest.raises(RuntimeError, match="stage"):
+        seen.extend(r.frame.index for r in stream(ImagesSource(paths, Selection()), model, batch=4))
+    assert seen == list(range(6))
+
+
+def test_leaving_early_ends_every_thread_and_closes_the_source(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_up(model, monkeypatch)
+    source = Counting(paths, Selection())
+    results = stream(source, model)
+    assert next(results).frame.index == 0
+    results.close()
+    assert source.closed
+    assert source.read < COUNT
+
+
+def test_no_more_is_read_than_asked_for(model: DepthModel, paths: list[Path]) -> None:
+    source = Counting(paths, Selection())
+    lane = Lane("pictures", source, Stats())
+    carried = Carried(lane, model, Finishing([lane], lambda _: None), 1, 6)
+    events = carried.run()
+    next(events)
+    end_s = time.monotonic() + 10
+    while source.read < 7 and time.monotonic() < end_s:  # six ahead of the one taken
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert source.read == 7
+    rest = list(events)
+    assert source.read == COUNT
+    assert isinstance(rest[-1], End)
+    assert rest[-1].error is None
+    assert len(rest) == COUNT  # without the first, and with the end
+
+
+def test_it_can_be_ended_from_another_thread(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_up(model, monkeypatch)
+    results = stream(ImagesSource(paths * 50, Selection()), model)
+    threading.Timer(0.1, results.stop).start()  # type: ignore[attr-defined]
+    assert 0 < len(list(results)) < COUNT * 50
+
+
+def test_frames_that_did_not_change_are_not_computed(
+    model: DepthModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "still.png"
+    cv2.imwrite(str(path), np.full((48, 64, 3), 100, np.uint8))
+    stats = Stats()
+    source = ImagesSource([path] * 8, Selection())
+    results = list(stream(source, model, reuse=Reuse(max_age_s=1e6), stats=stats, batch=2))
+    assert [result.reused for result in results] == [False] + [True] * 7
+    assert stats.reused == 7
+    for result in results:
+        np.testing.assert_array_equal(result.depth.values, results[0].depth.values)
