@@ -1,8 +1,8 @@
-"""One recording, carried frame by frame through all stages by as many threads as there are cores.
+"""One recording, by as many threads as there are cores, which do whatever can be done next.
 
-A frame stays with one thread, and so with one core and its caches, from the file to its result.
 The thread that takes the results is one of them: it lends a hand while it would wait for the next
-one, so that no core has two at work and none is without. Only decoding and finishing go in order.
+one, so that no core has two threads at work and none is without. Few frames are under way, and one
+is decoded and prepared in one go: what a stage needs is in the caches still.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ def can_carry(lanes: Sequence[Lane], model: DepthModel) -> bool:
 
 
 class _Load:
-    """Frames of one inference on their way; ``outcome`` is their depth, or the error instead."""
+    """Frames of one inference on their way.
+
+    ``begun``: somebody runs it; ``outcome``: their depth, or the error in its place.
+    """
 
     def __init__(self, group: Group) -> None:
         self.group = group
+        self.begun = False
         self.outcome: Done | Exception | None = None
 
 
@@ -136,15 +140,24 @@ class Carried:
             self._do(job)
 
     def _job(self) -> Callable[[], None] | None:
-        """What can be done now: what is furthest on its way first."""
+        """What can be done now.
+
+        Frames leave before others come in, but for a few that wait for inference: else a thread
+        would find nothing to do while another one decodes.
+        """
         if self._over or self._failure is not None:
             return None
         if self._loads and self._loads[0].outcome is not None and not self._finishes:
             self._finishes = True
             return partial(self._finish, self._loads[0], self._loads[0].outcome)
-        if not (self._reads or self._read_all) and self._under_way + self._most <= self._ahead:
+        waiting = [load for load in self._loads if not load.begun]
+        room = self._under_way + self._most <= self._ahead
+        if room and not (self._reads or self._read_all) and len(waiting) < self._model.parallel:
             self._reads = True
-            return self._carry
+            return self._read_some
+        if waiting:
+            waiting[0].begun = True
+            return partial(self._infer, waiting[0])
         return None
 
     def _do(self, job: Callable[[], None]) -> None:
@@ -155,27 +168,26 @@ class Carried:
                 self._failure = self._failure or failure
                 self._changed.notify_all()
 
-    def _carry(self) -> None:
-        """Read the frames of one inference, and run it."""
+    def _read_some(self) -> None:
         group: Group = []
         error, more = None, True
         try:
             more = self._fill(group)
         except Exception as caught:  # what came before it is good
             error, more = caught, False
-        load = _Load(group)
         with self._changed:
             self._reads = False
             self._read_all, self._error = not more, error
             if group:
-                self._loads.append(load)
+                self._loads.append(_Load(group))
                 self._under_way += len(group)
             self._changed.notify_all()
-        if group:
-            outcome = attempt(group)
-            with self._changed:
-                load.outcome = outcome
-                self._changed.notify_all()
+
+    def _infer(self, load: _Load) -> None:
+        outcome = attempt(load.group)
+        with self._changed:
+            load.outcome = outcome
+            self._changed.notify_all()
 
     def _fill(self, group: Group) -> bool:
         """Read the frames of one inference, which have one size; whether more may come."""
