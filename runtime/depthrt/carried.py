@@ -62,7 +62,7 @@ class Carried:
         self._lane, self._model, self._finishing = lane, model, finishing
         self._most, self._ahead, self._pictures = most, max(ahead, most), pictures
         self._frames = iter(lane.source.frames())
-        self._begun = False
+        self._begun = False  # whether something was read
         self._next_item: Prepared | None = None  # of another size than those before it
         self._changed = threading.Condition()  # guards all below
         self._loads: deque[_Load] = deque()  # in order
@@ -75,31 +75,33 @@ class Carried:
 
     def run(self) -> Generator[Result | End, None, None]:
         """Start to work; results in order."""
-        self._begun = True
         threads = [
             threading.Thread(target=self._help, name=f"depthrt-carry-{number}", daemon=True)
             for number in range(1, self._model.parallel)
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             while (event := self._next()) is not None:
                 yield event
         finally:
             self.cancel()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:
+                    thread.join()
             if isinstance(self._frames, Generator):
                 self._frames.close()
+            self.close()
 
     def stop(self, name: str) -> None:
         """End it; results that were made already may still come, in ``run`` of whatever thread."""
         self.cancel()
 
     def close(self) -> None:
-        """End it, also where it was never begun."""
+        """End it, and close a source of which nothing was read: others close with their frames."""
         self.cancel()
-        if not self._begun and (close := getattr(self._lane.source, "close", None)) is not None:
+        close = getattr(self._lane.source, "close", None)
+        if close is not None and not self._begun:
             close()
 
     def cancel(self) -> None:
@@ -115,7 +117,7 @@ class Carried:
                     if self._over:
                         return
                     self._changed.wait()
-            self._do(job)
+            self._do(job, BaseException)
 
     def _next(self) -> Result | End | None:
         """The next result, after work on others if it is not there; the end; None after it."""
@@ -127,7 +129,7 @@ class Carried:
                     return self._events.popleft()
                 if self._failure is not None:
                     raise self._failure
-                if self._over:
+                if self._over and not self._finishes:  # the last ones may be about to come
                     return None
                 if self._read_all and not self._loads:
                     self._over = True
@@ -137,7 +139,7 @@ class Carried:
                 if job is None:
                     self._changed.wait()
                     continue
-            self._do(job)
+            self._do(job, Exception)  # Ctrl-C ends it at once
 
     def _job(self) -> Callable[[], None] | None:
         """What can be done now.
@@ -160,10 +162,10 @@ class Carried:
             return partial(self._infer, waiting[0])
         return None
 
-    def _do(self, job: Callable[[], None]) -> None:
+    def _do(self, job: Callable[[], None], caught: type[BaseException]) -> None:
         try:
             job()
-        except BaseException as failure:  # it travels to the consumer, after what came before it
+        except caught as failure:  # it travels to the consumer
             with self._changed:
                 self._failure = self._failure or failure
                 self._changed.notify_all()
@@ -191,7 +193,7 @@ class Carried:
 
     def _fill(self, group: Group) -> bool:
         """Read the frames of one inference, which have one size; whether more may come."""
-        while len(group) < self._most:
+        while len(group) < self._most and not self._over:
             item, self._next_item = self._next_item or self._read(), None
             if item is None:
                 return False
@@ -202,6 +204,7 @@ class Carried:
         return True
 
     def _read(self) -> Prepared | None:
+        self._begun = True
         start_s = time.perf_counter()
         frame = next(self._frames, None)
         decoded_s = time.perf_counter()
@@ -214,12 +217,15 @@ class Carried:
 
     def _finish(self, load: _Load, outcome: Done | Exception) -> None:
         events: list[Result | End] = []
+        failure: Exception | None = None
         try:
             for event in self._finishing.results(load.group, outcome):
                 events.append(event)
-        finally:
-            with self._changed:
-                self._loads.popleft()
-                self._finishes = False
-                self._events.extend(events)
-                self._changed.notify_all()
+        except Exception as caught:  # after what came before it
+            failure = caught
+        with self._changed:
+            self._loads.popleft()
+            self._finishes = False
+            self._events.extend(events)
+            self._failure = self._failure or failure
+            self._changed.notify_all()

@@ -1,7 +1,8 @@
 """The way of a frame: source -> prepare -> infer -> result.
 
-Each source is decoded and prepared in a thread of its own (:mod:`depthrt.lanes`); one thread runs
-the network for all of them; the caller takes the results.
+One recording on a CPU is worked on by as many threads as there are cores, the caller's among them
+(:mod:`depthrt.carried`). Else each source is decoded and prepared in a thread of its own
+(:mod:`depthrt.lanes`), and one runs the network for all (:mod:`depthrt.inference`).
 """
 
 from __future__ import annotations

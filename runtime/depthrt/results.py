@@ -58,7 +58,7 @@ class Stats:
     latency: Latency = field(default_factory=Latency)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Count time spent in a stage; each stage is counted by one thread only."""
+        """Count time spent in a stage; each stage is counted by one thread at a time."""
         self.busy_s[stage] = self.busy_s.get(stage, 0.0) + seconds
 
     def drop(self) -> None:

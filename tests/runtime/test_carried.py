@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 import depthrt.carried
 import depthrt.model
-from depthrt import DepthModel, Frame, InferenceError, Reuse, Selection, SourceError, Stats, stream
+from depthrt import (
+    DepthModel,
+    Frame,
+    InferenceError,
+    Reuse,
+    Selection,
+    SourceError,
+    Stats,
+    open_source,
+    stream,
+)
 from depthrt.carried import Carried
 from depthrt.finishing import Finishing
 from depthrt.lane import End, Lane
@@ -150,6 +160,37 @@ def test_a_bad_frame_ends_it_after_those_before(
             r.frame.index for r in stream(ImagesSource(paths, Selection()), model, batch=batch)
         )
     assert seen == list(range(7))
+
+
+def test_the_end_of_a_failed_stream_is_waited_for(
+    model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_up(model, monkeypatch, fail_on=3)
+
+    def run() -> list[Result | End]:
+        def stop(name: str) -> None:
+            carried.cancel()
+            time.sleep(0.15)  # the one that takes results is told before the end is there
+
+        lane = Lane("pictures", ImagesSource(paths, Selection()), Stats())
+        carried = Carried(lane, model, Finishing([lane], stop), 1, 6)
+        return list(carried.run())
+
+    for _ in range(6):  # whichever thread finishes the bad frame
+        events = run()
+        assert isinstance(events[-1], End)
+        assert isinstance(events[-1].error, InferenceError)
+        assert len(events) == 4
+
+
+def test_a_source_that_is_not_wanted_is_closed(
+    model: DepthModel, make_clip: Callable[..., Path]
+) -> None:
+    source = open_source(make_clip(frames=10))
+    results = stream(source, model)
+    results.stop()  # type: ignore[attr-defined]
+    assert list(results) == []
+    assert len(list(source.frames())) < 2  # what opening it had decoded
 
 
 def test_a_stage_that_raises_does_so_after_what_came_before(
