@@ -41,6 +41,7 @@ MIN_CORRELATION = 0.7
 _SCALE_LIMIT = 1.5  # a frame whose scale jumps by more is a new scene
 _FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
 _FIT_ROUNDS = 2
+_FLOW_WIDTH = 96  # of a thumbnail, where OpenCV's DIS goes over to finer steps
 _MIN_SIDE = 16  # of a thumbnail that optical flow can work with; smaller maps pass as they are
 
 
@@ -209,10 +210,12 @@ def _copy(values: Map, out: Map) -> Map:
 def _thumbnail_size(shape: tuple[int, ...]) -> tuple[int, int]:
     """Width and height of the thumbnails of a map (h,w); never larger than the map.
 
-    Smaller by a whole number, for OpenCV averages whole pixels in a third of the time.
+    Smaller by a whole number, for OpenCV averages whole pixels in a third of the time; and no
+    narrower than optical flow that starts at a quarter of the size: below that it takes ten times
+    as long.
     """
     height, width = shape
-    factor = max(1, round(min(height, width) / SHORT_SIDE))
+    factor = max(1, min(round(min(height, width) / SHORT_SIDE), width // _FLOW_WIDTH))
     return max(1, round(width / factor)), max(1, round(height / factor))
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 # A constant quantiser, not crf: x264 then skips its look-ahead, 28-50% of the encoder's CPU, at
-# equal or smaller files and 46-52 dB.
-_QUANTISER = "20"
+# equal or smaller files and 46-52 dB. Nor does it look for blocks so faint that they could be left
+# out: with a quantiser one step coarser, files of the same size and quality in 0.86 of the time.
+_ENCODER = {"preset": "ultrafast", "qp": "21", "x264-params": "no-dct-decimate=1"}
 _KEYFRAME_EVERY_S = 2  # a fragment that survives a crash begins at each keyframe
 # FFmpeg's numbers (ITU-T H.273): colour primaries and transfer of BT.709, matrices, ranges.
 _BT709 = 1
@@ -118,7 +119,7 @@ class Mp4Sink:
         self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
         # As many threads as the decoder has: the other stages want cores too.
         threads = str(max(1, usable_cores() // 2))
-        options = {"preset": "ultrafast", "qp": _QUANTISER, "threads": threads}
+        options = _ENCODER | {"threads": threads}
         stream = container.add_stream("libx264", self._info.selected_rate, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
