@@ -12,7 +12,9 @@ run, interleaved round by round, as medians of ratios:
 ``same_depth``: one clip alone and as eight streams, frame by frame: the largest difference.
 
 ``overload``: a live source at three times the rate that the model can do. Latency from capture to
-result, over the time of one inference in that run, should stay under two.
+result, over the time of one inference in that run, should stay under two. Of three runs, the one
+whose worst frame is the median. ``alone_over_model``: the same of as many inferences in a bare
+loop; what is slow there is the machine's doing.
 
     depthrt export benchmarks/depthrt_benchmarks/quantisation_networks.py:midas_like \
         --kind inverse-depth --size 256x256 --dynamic batch -o midas-like.onnx
@@ -48,6 +50,7 @@ from depthrt import (
     stream_many,
     to_rgb,
 )
+from depthrt.latency import Latency
 from depthrt.models import DEMO_CLIP
 from depthrt.pipeline import SourceLike
 from depthrt.providers import PROVIDERS
@@ -153,6 +156,12 @@ def overload(model: DepthModel, clip: Path, seconds: float) -> dict[str, Any]:
     handed_over = sum(1 for _ in stream(source, model, stats=stats))
     busy_s = stats.busy_s["infer"] / stats.frames
     latency = stats.latency.as_ms() or {}
+    alone = Latency()
+    for _ in range(handed_over):
+        start_s = time.perf_counter()
+        model.infer(pixels)
+        alone.add(time.perf_counter() - start_s)
+    alone_ms = alone.as_ms() or {}
     return {
         "source_fps": round(rate, 2),
         "model_ms": round(1e3 * busy_s, 3),
@@ -161,7 +170,15 @@ def overload(model: DepthModel, clip: Path, seconds: float) -> dict[str, Any]:
         "dropped": stats.dropped,
         "latency_ms": {key: round(ms, 3) for key, ms in latency.items()},
         "latency_over_model": {k: round(ms / (1e3 * busy_s), 3) for k, ms in latency.items()},
+        "alone_over_model": {k: round(ms / (1e3 * busy_s), 3) for k, ms in alone_ms.items()},
     }
+
+
+def overloads(model: DepthModel, clip: Path, seconds: float) -> dict[str, Any]:
+    """The middle one of three runs by its worst frame, which is one of a thousand."""
+    runs = [overload(model, clip, seconds) for _ in range(3)]
+    runs.sort(key=lambda run: run["latency_over_model"]["worst"])
+    return runs[1] | {"worst_of_each": [run["latency_over_model"]["worst"] for run in runs]}
 
 
 def main() -> None:
@@ -191,7 +208,7 @@ def main() -> None:
                 },
                 "batched": batched(model, clip, options.rounds, options.frames),
                 "same_depth": same_depth(model, clip),
-                "overload": overload(quick, clip, options.seconds),
+                "overload": overloads(quick, clip, options.seconds),
             }
             print(found)  # noqa: T201
             figures.append(found)
