@@ -50,6 +50,7 @@ class Outlet:
     sinks: list[Sink]
     stats: Stats = field(default_factory=Stats)
     open: bool = True
+    ended_s: float = 0.0  # by time.perf_counter
     error: str = ""
 
 
@@ -175,7 +176,7 @@ def _execute(
     seconds = time.perf_counter() - start
     for name, each in outlets.items():
         summaries[name] = summarise(
-            each.source, each.stats, model, seconds,
+            each.source, each.stats, model, each.ended_s - start,
             output=each.output, sinks=each.sinks, interrupted=False, name=name, error=each.error,
             stabilised=stabilise, reuse=job.reuse is not None,
         )  # fmt: skip
@@ -213,6 +214,7 @@ def drive_many(
         said = str(error) if isinstance(error, DepthrtError) else f"{type(error).__name__}: {error}"
         named = said if outlet.name in said else f"{outlet.name}: {said}"
         outlet.error = with_word(named, salvage(outlet.sinks))
+        outlet.ended_s = time.perf_counter()
         tell(outlet.error)
 
     def end(outlet: Outlet, *, early: bool = False) -> None:
@@ -221,6 +223,7 @@ def drive_many(
             if not early:
                 check_frames(outlet.name, outlet.stats, job.limits)
             finish(outlet.sinks, outlet.stats, cut_short=early)
+            outlet.ended_s = time.perf_counter()
         except Exception as error:
             fail(outlet, error)
 

@@ -69,6 +69,18 @@ def test_several_files_become_several_files(
     assert len(list(Path("out").iterdir())) == 2
 
 
+def test_each_stream_is_timed_to_its_own_end(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    shutil.copy(make_clip(frames=2), "short.mp4")
+    shutil.copy(make_clip(frames=120), "long.mp4")
+    total = command("run", "short.mp4", "long.mp4", "-m", model_path, "-o", "out", "--json").document
+    short, long = total["streams"]
+    assert 0 < short["seconds"] < long["seconds"] <= total["seconds"]
+    for each in (short, long):
+        assert each["rate_fps"] == pytest.approx(each["frames"] / each["seconds"], rel=0.01)
+
+
 def test_the_same_clip_once_and_eight_times_is_the_same_depth(
     command: Command, make_clip: MakeClip, model_path: Path
 ) -> None:
