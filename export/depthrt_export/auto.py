@@ -30,8 +30,8 @@ from depthrt_export.phases import Phases
 from depthrt_export.place import works, write_model
 from depthrt_export.recipes import Material
 from depthrt_export.search import Found, Limits, Search
-from depthrt_export.targets import Target, target
-from depthrt_export.verify import file_reference, prove
+from depthrt_export.targets import Target, suited, target
+from depthrt_export.verify import TOLERANCES, file_reference, prove
 
 _LABELLED_FRAMES = 32
 _TIMING_S = 3.0
@@ -97,7 +97,14 @@ def to_auto(
 
     def float32_stays(of: Found) -> Auto:
         notes = (*lacking, refusal(of))
-        return Auto(Made(made.model, made.proof, made.reference, (), facts(of), notes), of)
+        model, proof, reference = suited(made.model, machine.provider), made.proof, made.reference
+        if model is not made.model:
+            path = float_path.with_name("own.onnx")
+            write_model(model, path)
+            reference = "float32"
+            fused, within = file_reference(float_path), TOLERANCES["float32"]
+            proof = prove(network, fused, path, held_out, options.vary, within)
+        return Auto(Made(model, proof, reference, (), facts(of), notes), of)
 
     if found.picked is None:
         return float32_stays(found)

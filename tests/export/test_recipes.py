@@ -200,6 +200,18 @@ def test_signed_activations_have_zero_points_of_zero(unet: Report, frames: str) 
     assert all(p.dtype == np.int8 and not p.any() for p in points)
 
 
+def test_float32_that_a_search_keeps_suits_its_target_too(
+    transformer: Path, frames: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "kept.onnx"
+    options = ExportOptions(frames=frames, precision="auto", target="openvino", max_drop=1e-9)
+    report = build(str(transformer), target, SourceOptions(), options, Phases(quiet=True))
+    assert "the float32 model was kept" in report.refusal
+    kinds = [{node.op_type for node in onnx.load(p).graph.node} for p in (transformer, target)]
+    assert ["MultiHeadAttention" in each for each in kinds] == [True, False]
+    assert report.proof.figures["mean_error"] < 1e-5
+
+
 def test_nothing_to_do_is_said(unet: Report, frames: str) -> None:
     model, spec = open_float32(unet.target)
     material = Material(model, pixel_zero(model), sample_frames(frames, 2, spec.input))

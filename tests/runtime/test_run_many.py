@@ -74,7 +74,8 @@ def test_each_stream_is_timed_to_its_own_end(
 ) -> None:
     shutil.copy(make_clip(frames=2), "short.mp4")
     shutil.copy(make_clip(frames=120), "long.mp4")
-    total = command("run", "short.mp4", "long.mp4", "-m", model_path, "-o", "out", "--json").document
+    ended = command("run", "short.mp4", "long.mp4", "-m", model_path, "-o", "out", "--json")
+    total = ended.document
     short, long = total["streams"]
     assert 0 < short["seconds"] < long["seconds"] <= total["seconds"]
     for each in (short, long):
