@@ -152,9 +152,7 @@ def soak(
     with tempfile.TemporaryDirectory() as folder, closing(results):
         for done, result in enumerate(results, 1):
             if result.frame.stream == written:
-                if encoded % _FRAMES_A_FILE == 0:
-                    if sink is not None:
-                        sink.close(complete=True)
+                if sink is None:
                     target = Path(folder) / "out.mp4"
                     info = SourceInfo(written, _SIZE, Fraction(25))
                     sink = open_sink(target, info, model.spec, "depth", "inferno")
@@ -162,6 +160,9 @@ def soak(
                 frame = replace(result.frame, time_s=Fraction(encoded, 25))
                 sink.write(replace(result, frame=frame))
                 encoded += 1
+                if encoded % _FRAMES_A_FILE == 0:
+                    sink.close(complete=True)
+                    sink = None
             if done % _EVERY == 0:
                 samples.append((done, *footprint()))
                 if done >= frames or time.monotonic() - start_s > seconds:

@@ -220,6 +220,8 @@ class Carried:
         failure: Exception | None = None
         try:
             for event in self._finishing.results(load.group, outcome):
+                if isinstance(event, End):
+                    self.cancel()
                 events.append(event)
         except Exception as caught:  # after what came before it
             failure = caught

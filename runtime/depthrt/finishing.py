@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
 from depthrt.lane import End, Lane, Prepared
-from depthrt.model import DepthModel
 from depthrt.results import Finisher, Result
 from depthrt.reuse import Reuse, ReuseGate
 
@@ -28,12 +27,10 @@ class Done:
 
 
 class Finishing:
-    """Makes the results of several streams.
+    """Makes the results of several streams, and the end of one whose frame the network cannot do.
 
     Args:
         lanes: the streams.
-        stop: called with the name of a stream whose frame the network cannot do.
-        observe: told of each inference: its model, how many frames, and the seconds it took.
         stabilise: take the flicker out of the depth of each stream.
         reuse: frames that did not change take no part in an inference.
     """
@@ -41,8 +38,6 @@ class Finishing:
     def __init__(
         self,
         lanes: Sequence[Lane],
-        stop: Callable[[str], None],
-        observe: Callable[[DepthModel, int, float], None] = lambda *_: None,
         *,
         stabilise: bool = False,
         reuse: Reuse | None = None,
@@ -51,7 +46,6 @@ class Finishing:
             lane.name: Finisher(lane.stats, stabilise, ReuseGate(reuse) if reuse else None)
             for lane in lanes
         }
-        self._stop, self._observe = stop, observe
         self._failed_streams: set[str] = set()  # groups with frames of theirs may be under way
 
     def unchanged(self, item: Prepared) -> bool:
@@ -69,7 +63,6 @@ class Finishing:
         for item, unchanged in group:
             if not unchanged:
                 item.lane.stats.add("infer", outcome.busy_s / len(outcome.maps))
-        self._observe(group[0][0].model, len(group), outcome.busy_s)
         maps = iter(outcome.maps)
         for item, unchanged in group:
             values = None if unchanged else next(maps)
@@ -85,7 +78,6 @@ class Finishing:
             if item.lane.name in self._failed_streams:
                 return
             self._failed_streams.add(item.lane.name)
-            self._stop(item.lane.name)
             said = InferenceError(f"frame {item.frame.index}: {error}")
             said.__cause__ = error
             yield End(item.lane.name, said)

@@ -50,9 +50,7 @@ class Inference:
         turns: AbstractContextManager[object] | None = None,
     ) -> None:
         self._lanes, self._most, self._wait_s, self._ladder = lanes, most, wait_s, ladder
-        self._finishing = Finishing(
-            members, lanes.stop, self._observe, stabilise=stabilise, reuse=reuse
-        )
+        self._finishing = Finishing(members, stabilise=stabilise, reuse=reuse)
         self._idle_s = 0.0
         self._dropped = 0
         self._burst, self._turns = burst, turns or nullcontext()
@@ -91,7 +89,11 @@ class Inference:
             try:
                 with self._turns:
                     for group, outcome in zip(oldest.groups, outcomes, strict=True):
+                        if isinstance(outcome, Done):
+                            self._observe(group[0][0].model, len(group), outcome.busy_s)
                         for event in self._finishing.results(group, outcome):
+                            if isinstance(event, End):
+                                self._lanes.stop(event.stream)
                             events.append(event)
             except BaseException as error:
                 failure = error

@@ -253,7 +253,7 @@ class Streams:
         queue = LEAST_QUEUE if live or ladder else _queue_frames(lanes, pictures=pictures)
         self._way: Lanes | Carried
         if ladder is None and can_carry(lanes, first):
-            finishing = Finishing(lanes, self.stop, stabilise=stabilise, reuse=reuse)
+            finishing = Finishing(lanes, stabilise=stabilise, reuse=reuse)
             self._way = Carried(
                 lanes[0], first, finishing, most, max(queue // 2, 2 * most), pictures=pictures
             )
