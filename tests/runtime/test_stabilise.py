@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clips import picture
 from depthrt import DepthModel, InputSpec, ModelSpec, Stabiliser, UsageError, stream
+from depthrt.stabilise import _thumbnail_size
 from models import SIZE, WEIGHTS
 
 SHAPE = (96, 160)
@@ -174,6 +175,23 @@ def test_any_size(shape: tuple[int, int]) -> None:
         steady = stabiliser.update(rng.random(shape).astype(np.float32), pixels)
         assert steady.shape == shape
         assert np.isfinite(steady).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((224, 288), (144, 112)),
+        ((256, 256), (128, 128)),  # a third would be too narrow for flow in coarse steps
+        ((128, 160), (160, 128)),
+        ((288, 160), (160, 288)),
+        ((518, 518), (104, 104)),
+        ((48, 64), (64, 48)),
+    ],
+)
+def test_thumbnails_are_a_whole_number_smaller_and_wide_enough_for_quick_flow(
+    shape: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert _thumbnail_size(shape) == size
 
 
 def test_constant_depth_and_black_pictures_stay_finite() -> None:
