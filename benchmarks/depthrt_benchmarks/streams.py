@@ -52,7 +52,7 @@ from depthrt import (
 )
 from depthrt.latency import Latency
 from depthrt.models import DEMO_CLIP
-from depthrt.pipeline import SourceLike
+from depthrt.opening import SourceLike
 from depthrt.providers import PROVIDERS
 from depthrt.session import usable_cores
 from depthrt.sources import Losses

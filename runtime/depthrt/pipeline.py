@@ -8,33 +8,29 @@ One recording on a CPU is worked on by as many threads as there are cores, the c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
 from math import prod
-from pathlib import Path
 from threading import Semaphore
-from typing import Any, TypeAlias
+from typing import Any
 
 from depthrt.buffered import buffered
 from depthrt.carried import Carried, can_carry
 from depthrt.errors import DepthrtError, UsageError
 from depthrt.finishing import Finishing
-from depthrt.frame import RgbImage
 from depthrt.inference import Inference
 from depthrt.ladder import Ladder
 from depthrt.lane import End, Lane
 from depthrt.lanes import Lanes
 from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
+from depthrt.opening import SourceLike, open_many, open_one
 from depthrt.results import Result, Stats
 from depthrt.reuse import Reuse
 from depthrt.session import usable_cores
-from depthrt.sources import Selection, Source, open_source
-from depthrt.sources.arrays import ArraysSource
-from depthrt.sources.base import without_password
+from depthrt.sources import Selection
 
 __all__ = ["End", "Result", "Stats", "Streams", "default_batch", "stream", "stream_many"]
 
@@ -42,9 +38,6 @@ LEAST_QUEUE, MOST_QUEUE = 8, 32  # frames between two stages, which work off hal
 _QUEUE_BYTES = 1 << 24  # that pictures in a queue take, beyond the least
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
 RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
-_OPENED_AT_ONCE = 8
-
-SourceLike: TypeAlias = "str | Path | int | Source | Iterable[RgbImage]"
 
 
 def stream(
@@ -90,7 +83,7 @@ def stream(
     if batch < 1:
         raise UsageError(f"--batch {batch} is less than 1")
     limits = limits or LiveLimits()
-    opened = _opened(source, selection, limits)
+    opened = open_one(source, selection, limits)
     lane = Lane(opened.info.name, opened, stats or Stats())
     streams = Streams(
         [lane],
@@ -328,48 +321,3 @@ def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:
     if not live:
         return model.batch
     return 1 if model.provider == "cpu" else streams
-
-
-def open_many(
-    sources: Sequence[SourceLike] | Mapping[str, SourceLike],
-    selection: Selection | None,
-    limits: LiveLimits,
-) -> list[tuple[str, Source | DepthrtError]]:
-    """Open several sources side by side: each, or the error it gave, under a name of its own.
-
-    Sources without a name take their own; names that agree are numbered in the order given.
-    """
-    given = list(sources.items()) if isinstance(sources, Mapping) else [("", s) for s in sources]
-
-    def attempt(source: SourceLike) -> Source | DepthrtError:
-        try:
-            return _opened(source, selection, limits)
-        except DepthrtError as error:
-            return error
-
-    with ThreadPoolExecutor(min(_OPENED_AT_ONCE, len(given)), "depthrt-open") as pool:
-        outcomes = list(pool.map(attempt, (source for _, source in given)))
-    named: dict[str, Source | DepthrtError] = {}
-    for (name, source), outcome in zip(given, outcomes, strict=True):
-        given_text = isinstance(source, (str, Path, int))
-        own = without_password(str(source)) if given_text else "images"
-        own = own if isinstance(outcome, DepthrtError) else outcome.info.name
-        named[_unused(name or own, named)] = outcome
-    return list(named.items())
-
-
-def _unused(name: str, taken: Mapping[str, object]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    return free
-
-
-def _opened(source: SourceLike, selection: Selection | None, limits: LiveLimits) -> Source:
-    if isinstance(source, (str, Path, int)):
-        return open_source(source, selection, reconnect_s=limits.reconnect_s)
-    if isinstance(source, Source):
-        if selection is not None:
-            raise UsageError("a source that is open already has its selection")
-        return source
-    return ArraysSource(source, selection or Selection())

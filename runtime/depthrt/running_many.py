@@ -15,7 +15,8 @@ from depthrt.errors import DepthrtError, SourceError, TargetError, UsageError
 from depthrt.ladder import Ladder
 from depthrt.lane import Lane
 from depthrt.model import DepthModel
-from depthrt.pipeline import End, Streams, default_batch, open_many
+from depthrt.opening import open_many
+from depthrt.pipeline import End, Streams, default_batch
 from depthrt.results import Stats
 from depthrt.running import (
     Job,

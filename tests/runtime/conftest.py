@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import depthrt.carried
+import depthrt.model
+import depthrt.pipeline
 from clips import Clip, write_clip
 from commands import Command
 from depthrt.model import DepthModel
 from models import build_model
 
 MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Whatever a test does, every thread of a pipeline ends."""
+    yield
+    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
+
+
+@pytest.fixture
+def model_of_three_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
+    """A model for recordings, as on a machine with three cores."""
+    for module in (depthrt.model, depthrt.pipeline, depthrt.carried):
+        monkeypatch.setattr(module, "usable_cores", lambda: 3)
+    return DepthModel.load(
+        build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,11 @@ import pytest
 
 from depthrt.buffered import buffered
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 def stage_threads() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name.startswith("depthrt-")]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert stage_threads() == []
 
 
 def test_order_is_kept_and_the_queue_is_bounded() -> None:

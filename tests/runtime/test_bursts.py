@@ -28,11 +28,7 @@ from depthrt.lane import End, Lane
 from depthrt.lanes import Lanes
 from depthrt.sources.images import ImagesSource
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 class Turns:

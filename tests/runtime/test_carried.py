@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import depthrt.carried
-import depthrt.model
 from depthrt import (
     DepthModel,
     Frame,
@@ -38,22 +36,14 @@ from depthrt.sources.images import ImagesSource
 from depthrt.spec import InputSpec
 from models import build_model, build_spec
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 COUNT = 20
 
 
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
-
-
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
-    for module in (depthrt.model, depthrt.carried):
-        monkeypatch.setattr(module, "usable_cores", lambda: 3)
-    return DepthModel.load(
-        build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"
-    )
+def model(model_of_three_cores: DepthModel) -> DepthModel:
+    return model_of_three_cores
 
 
 @pytest.fixture

@@ -32,11 +32,7 @@ from depthrt.sources import Losses
 from depthrt.spec import InputSpec, ModelSpec
 from models import build_model, build_picky_model, build_slow_model, expected_depth
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 @pytest.fixture(scope="module")

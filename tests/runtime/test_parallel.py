@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import depthrt.model
-import depthrt.pipeline
 from depthrt import DepthModel, InferenceError, Stats, stream
 from models import build_model
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 _IMAGES = [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(12)]
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
-    for module in (depthrt.model, depthrt.pipeline):
-        monkeypatch.setattr(module, "usable_cores", lambda: 3)
-    return DepthModel.load(
-        build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"
-    )
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
+def model(model_of_three_cores: DepthModel) -> DepthModel:
+    return model_of_three_cores
 
 
 def hold_up(model: DepthModel, monkeypatch: pytest.MonkeyPatch, fail_on: int = -1) -> list[int]:

@@ -30,16 +30,12 @@ from depthrt.sources import Losses
 from depthrt.views import View
 from models import build_model, expected_depth
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> DepthModel:
     return DepthModel.load(build_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t for t in threading.enumerate() if t.name.startswith("depthrt-")] == []
 
 
 def pictures(count: int, size: tuple[int, int] = (60, 80)) -> list[NDArray[np.uint8]]:
