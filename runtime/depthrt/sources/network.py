@@ -11,7 +11,7 @@ from depthrt.errors import SourceError
 from depthrt.session import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, without_password
 from depthrt.sources.live import LiveSource, Taken
-from depthrt.sources.orientation import Orientation, upright
+from depthrt.sources.orientation import display_matrix, upright
 from depthrt.sources.video import MAX_PIXELS, to_image
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Stream:
 
     def pictures(self, losses: Losses) -> Iterator[Taken]:
         """The pictures from the first whole one on, until the server goes away."""
-        whole, orientation = False, Orientation()
+        whole = False
         clocked = self._container.format.name not in _NO_CLOCK
         for decoded, captured_s in self._decode(losses):
             # Before the first key frame a decoder fills in what it does not know.
@@ -114,7 +114,7 @@ class Stream:
             sent_s = None
             if clocked and decoded.pts is not None and decoded.time_base is not None:
                 sent_s = decoded.pts * decoded.time_base
-            image = upright(to_image(decoded), orientation.of(decoded))
+            image = upright(to_image(decoded), display_matrix(decoded))
             yield Taken(image, captured_s, sent_s)
 
     def close(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,45 +18,48 @@ if TYPE_CHECKING:
 
     from av.video.frame import VideoFrame
 
+_MATRIX = struct.Struct("=9i")
 _UPRIGHT = (1, 0, 0, 1)
+# By PyAV's rotation, in degrees counter-clockwise; it says nothing of mirrors.
+_TURNS = {90: (0, -1, 1, 0), -90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1)}
 _HORIZONTALLY, _VERTICALLY = 1, 0  # cv2.flip's codes
-
-
-class Orientation:
-    """How the frames of one stream are to be shown.
-
-    Side data are read where the rotation changes alone: PyAV ties a frame whose side data were
-    looked at into a reference cycle, and its memory stays until Python's garbage collector comes
-    by, which took 450 MB at 1080p.
-    """
-
-    def __init__(self) -> None:
-        self._rotation: int | None = None
-        self._matrix = _UPRIGHT
-
-    def of(self, decoded: VideoFrame) -> tuple[int, int, int, int]:
-        """The display matrix of the next frame, as :func:`display_matrix` gives it."""
-        rotation = decoded.rotation
-        if rotation != self._rotation:
-            self._rotation, self._matrix = rotation, display_matrix(decoded)
-        return self._matrix
 
 
 def display_matrix(decoded: VideoFrame) -> tuple[int, int, int, int]:
     """Signs (a, b, c, d) by which a picture is to be shown: x' = a x + c y, y' = b x + d y.
 
     The 16.16 matrix of ISO 14496-12, as FFmpeg hands it on; phones turn with it, front cameras
-    mirror. One that is no quarter turn or mirror is taken for none.
+    mirror. FFmpeg's decoders make one of a JPEG picture's EXIF orientation, too. One that is no
+    quarter turn or mirror is taken for none.
     """
-    side_data: Any = decoded.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
-        return _UPRIGHT
-    numbers = struct.unpack("=9i", memoryview(side_data))
+    data = next(_matrices(decoded), b"")
+    if len(data) != _MATRIX.size:
+        return _TURNS.get(decoded.rotation, _UPRIGHT)
+    numbers = _MATRIX.unpack(data)
     a, b, c, d = (
         (number > 0) - (number < 0) for number in (numbers[0], numbers[1], numbers[3], numbers[4])
     )
     quarter_turns = (a and d and not (b or c)) or (b and c and not (a or d))
     return (a, b, c, d) if quarter_turns else _UPRIGHT
+
+
+def _matrices(decoded: VideoFrame) -> Iterator[bytes]:
+    """The display matrices among a frame's side data, as far as PyAV can read these.
+
+    The container is built here: ``decoded.side_data`` raises where FFmpeg knows a kind that PyAV
+    has no name for, such as EXIF, and is lost whole; here what comes before that kind is kept. It
+    would also tie the frame into a reference cycle, and its memory would stay until Python's
+    garbage collector comes by, which took 450 MB at 1080p.
+    """
+    from av.sidedata.sidedata import SideDataContainer, Type
+
+    container = SideDataContainer.__new__(SideDataContainer)
+    with suppress(ValueError):  # a kind without a name
+        SideDataContainer.__init__(container, decoded)  # type: ignore[call-arg]  # no stub
+    for item in container:
+        with suppress(ValueError):
+            if item.type == Type.DISPLAYMATRIX:
+                yield bytes(item)
 
 
 def upright(image: Image, matrix: tuple[int, int, int, int]) -> Image:

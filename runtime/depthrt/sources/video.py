@@ -20,7 +20,7 @@ from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, Matrix, YuvImage
 from depthrt.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select, without_password
-from depthrt.sources.orientation import Orientation, upright
+from depthrt.sources.orientation import display_matrix, upright
 
 if TYPE_CHECKING:
     from av import Packet
@@ -137,7 +137,6 @@ class VideoSource:
         index: int | None = None
         last_s: Fraction | None = None
         end_s = Fraction(0)
-        orientation = Orientation()
         try:
             for decoded in self._decode():
                 if decoded.is_corrupt:
@@ -147,7 +146,7 @@ class VideoSource:
                     time_s = last_s + self._tick_s  # a repeated time stamp, which muxers refuse
                 duration_s = self._duration_s(decoded)
                 last_s, end_s = time_s, time_s + duration_s
-                matrix = orientation.of(decoded)
+                matrix = display_matrix(decoded)
                 self._turned = not matrix[0]
                 image = upright(to_image(decoded), matrix)
                 # After a seek the first number is taken from the time, exact at a constant rate.
