@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.depth_codes import INDEX_FILE, TAG_PREFIX, DepthCodes
+from depthrt.depth_codes import INDEX_FILE, MAX_CODE, TAG_PREFIX, DepthCodes
 from depthrt.errors import SourceError
+from depthrt.json_file import JsonObject, is_plain_name, read_object
 from depthrt.spec import Kind, Unit
 
 if TYPE_CHECKING:
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 _ONE_LISTENER = threading.Lock()
 _WRONG_CHECKSUM = "slice CRC mismatch"  # what FFmpeg's FFV1 decoder says of it
 _SLACK = 2  # steps between maps by which the file's duration may be off
-# What numpy, json and FFmpeg raise for a file that is something else or was cut off.
+# What numpy, zlib and FFmpeg raise for a file that is something else, was cut off or lies about its
+# size; RuntimeError is zipfile's word for a packing or a password that it does not know.
 _BROKEN = (
-    OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
+    OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+_LARGEST = float(np.finfo(np.float32).max)
+_KINDS = get_args(Kind)
+_UNITS = (*get_args(Unit), "", None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,41 +60,60 @@ def read_depth(path: str | Path) -> Iterator[Recorded]:
     try:
         if path.is_dir():
             return _read_folder(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no regular file")
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
         return _read_mkv(path)
     except _BROKEN as error:
-        raise _no_recording(path, error) from error
-
-
-def _no_recording(path: Path, error: Exception) -> SourceError:
-    if isinstance(error, SourceError):
-        return error
-    reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-    return SourceError(f"{path} is no depth recording of depthrt ({reason})")
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise SourceError(f"{path} is no depth recording of depthrt ({why})") from error
 
 
 def _read_npz(path: Path) -> Iterator[Recorded]:
     # numpy leaves a file that it opened itself open when it is no archive.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         depth, times = archive["depth"], archive["time_s"]
-        meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")})
-    return (Recorded(values, float(t), *meaning) for values, t in zip(depth, times, strict=True))
+        meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")}, path)
+    if depth.ndim != 3 or depth.dtype.kind != "f":
+        raise ValueError(f"its depth is {depth.dtype} of shape {depth.shape}, not float32 N,h,w")
+    if times.shape != depth.shape[:1] or times.dtype.kind != "f" or not np.isfinite(times).all():
+        raise ValueError(f"its time_s is not {len(depth)} finite times, one for each map")
+    maps = depth.astype(np.float32, copy=False)
+    return (Recorded(values, float(t), *meaning) for values, t in zip(maps, times, strict=True))
 
 
 def _read_folder(path: Path) -> Iterator[Recorded]:
-    content = json.loads((path / INDEX_FILE).read_text())
-    codes = DepthCodes(float(content["step"]), float(content["offset"]))
-    meaning, frames = _meaning(content), content["frames"]
+    index = read_object(path / INDEX_FILE)
+    codes = _codes(index.number("step"), index.number("offset"))
+    meaning = _meaning(index.content, path / INDEX_FILE)
+    frames = [(_file_in(path, entry), entry.number("time_s")) for entry in index.objects("frames")]
 
     def read() -> Iterator[Recorded]:
-        for frame in frames:
-            image = cv2.imread(str(path / frame["file"]), cv2.IMREAD_UNCHANGED)
-            if image is None or image.dtype != np.uint16:
-                raise SourceError(f"{path / frame['file']} is missing or no 16-bit PNG")
-            yield Recorded(codes.decode(image.astype(np.uint16)), frame["time_s"], *meaning)
+        for file, time_s in frames:
+            yield Recorded(codes.decode(_read_png(file)), time_s, *meaning)
 
     return read()
+
+
+def _file_in(folder: Path, entry: JsonObject) -> Path:
+    """The file of an index's entry, which lies in the folder itself."""
+    name = entry.text("file")
+    if not is_plain_name(name):
+        raise entry.wrong("file", "the name of a file in this folder")
+    return folder / name
+
+
+def _read_png(file: Path) -> NDArray[np.uint16]:
+    image = None
+    if file.is_file():  # a pipe would be waited for
+        try:
+            image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:  # more pixels than OpenCV decodes
+            raise SourceError(f"{file} cannot be decoded ({error.err})") from error
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise SourceError(f"{file} is missing or no 16-bit PNG")
+    return image.astype(np.uint16, copy=False)
 
 
 def _read_mkv(path: Path) -> Iterator[Recorded]:
@@ -100,11 +125,16 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
         for key, value in container.metadata.items()
         if key.upper().startswith(TAG_PREFIX)
     }
-    if "step" not in tags:
+    try:
+        if "step" not in tags:
+            raise ValueError(f"no {TAG_PREFIX}STEP tag")
+        if not container.streams.video:
+            raise ValueError("no video in it")
+        codes = _codes(float(tags["step"]), float(tags["offset"]))
+        meaning = _meaning(tags, path)
+    except _BROKEN:
         container.close()
-        raise SourceError(f"{path} is no depth recording of depthrt (no {TAG_PREFIX}STEP tag)")
-    codes = DepthCodes(float(tags["step"]), float(tags["offset"]))
-    meaning = _meaning(tags)
+        raise
 
     def read() -> Iterator[Recorded]:
         with container:
@@ -147,6 +177,14 @@ def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
     return frame
 
 
-def _meaning(content: dict[str, Any]) -> tuple[Kind, Unit | None]:
-    kind: Kind = "depth" if content["kind"] == "depth" else "inverse_depth"
-    return kind, "m" if content.get("unit") == "m" else None
+def _codes(step: float, offset: float) -> DepthCodes:
+    if not (step > 0 and abs(offset) + step * MAX_CODE <= _LARGEST):  # not so of NaN, either
+        raise ValueError(f"step {step:g} and offset {offset:g} mean no depth")
+    return DepthCodes(step, offset)
+
+
+def _meaning(content: Mapping[str, Any], where: Path) -> tuple[Kind, Unit | None]:
+    about = JsonObject(content, str(where))
+    kind: Kind = about.one_of("kind", _KINDS)
+    unit: Unit | None = about.one_of("unit", _UNITS) or None
+    return kind, unit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from depthrt import cpu, cuda
 from depthrt.errors import DepthrtError, ModelError, ProviderError
+from depthrt.json_file import parse_json
 from depthrt.providers import (
     PROVIDERS,
     SessionOptions,
@@ -152,10 +152,10 @@ def weight_bits(session: ort.InferenceSession) -> int | None:
     """Of int8 weights; 0 where the file says that it has none, None where it says nothing."""
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     bits = metadata.get(WEIGHT_BITS_KEY, "")
-    if bits.isdecimal():
+    if bits.isdecimal() and len(bits) <= 2:
         return int(bits)
     try:
-        precision = str(json.loads(metadata[METADATA_KEY])["precision"])
+        precision = str(parse_json(metadata[METADATA_KEY])["precision"])
     except (KeyError, TypeError, ValueError):
         return None
     return 8 if precision.startswith("int") else 0

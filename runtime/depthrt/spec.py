@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from depthrt.errors import ModelError
+from depthrt.json_file import parse_json
 
 METADATA_KEY = "depthrt"
 WEIGHT_BITS_KEY = "depthrt_weight_bits"
 SCHEMA_VERSION = 1
+_SHOWN = 200  # characters of a wrong value
 
 Kind = Literal["inverse_depth", "depth"]
 Unit = Literal["m"]
@@ -117,14 +119,16 @@ class ModelSpec:
             ModelError: not JSON, a newer schema, unknown or missing fields, values out of range.
         """
         try:
-            content = json.loads(text, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+            content = parse_json(text)
+        except ValueError as error:
             raise ModelError(f"the depthrt spec is not valid JSON ({error})") from error
         if not isinstance(content, dict):
             raise ModelError("the depthrt spec is not a JSON object")
         version = content.pop("schema_version", None)
         if not _is_int(version) or version < 1:
-            raise ModelError(f"the depthrt spec has no usable schema_version (got {version!r})")
+            raise ModelError(
+                f"the depthrt spec has no usable schema_version (got {_shown(version)})"
+            )
         if version > SCHEMA_VERSION:
             raise ModelError(
                 f"the spec has schema version {version}, but this depthrt reads up to "
@@ -136,7 +140,7 @@ class ModelSpec:
         )
         if larger_is not in (None, spec.larger_is):
             raise ModelError(
-                f"the spec contradicts itself: kind {spec.kind}, but larger is {larger_is}"
+                f"the spec contradicts itself: kind {spec.kind}, but larger is {_shown(larger_is)}"
             )
         return spec
 
@@ -153,14 +157,10 @@ def _build(cls: type[Any], content: object, prefix: str = "") -> Any:
     }
     for word, names in (("unknown", set(content) - known), ("missing", required - set(content))):
         if names:
-            listed = ", ".join(prefix + name for name in sorted(names))
+            listed = _shown(", ".join(prefix + name for name in sorted(names))).strip("'\"")
             raise ModelError(f"the depthrt spec has {word} fields: {listed}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
     return cls(**values)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
 
 
 def _is_int(value: object) -> bool:
@@ -188,4 +188,10 @@ def _require_one_of(key: str, value: object, allowed: tuple[object, ...]) -> Non
 
 def _require(condition: bool, key: str, value: object, rule: str) -> None:
     if not condition:
-        raise ModelError(f"the depthrt spec has {key}={value!r}, which is not {rule}")
+        raise ModelError(f"the depthrt spec has {key}={_shown(value)}, which is not {rule}")
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, so without control characters, cut to a line's length."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

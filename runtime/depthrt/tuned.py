@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from depthrt import cpu
 from depthrt.errors import TargetError
+from depthrt.json_file import read_object
 from depthrt.providers import PRECISION_HINTS, PROVIDERS, SessionOptions, short_name
 from depthrt.session import import_onnxruntime, usable_cores
 
@@ -104,7 +106,7 @@ def find_tuning(model: Path) -> Tuning | None:
         ending = f"-{machine_key()}.json"
         if not any(name.endswith(ending) for name in kept):
             return None  # large files are not hashed for nothing
-        return _parse(json.loads(cache_file(model).read_text()))
+        return _parse(read_object(cache_file(model)).content)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None  # RuntimeError: no onnxruntime, or no home folder
 
@@ -165,7 +167,7 @@ def _cannot_keep(error: Exception) -> TargetError:
     )
 
 
-def _parse(content: dict[str, Any]) -> Tuning:
+def _parse(content: Mapping[str, Any]) -> Tuning:
     if content["version"] != CACHE_VERSION:
         raise ValueError("another version")
     return Tuning(*(_choice(content[objective]) for objective in OBJECTIVES))
