@@ -7,7 +7,6 @@ The folder holds ``rgb/NAME.jpg`` (or .png), ``depth/NAME.png`` (uint16) and ``d
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.frame import image_size
+from depthrt.json_file import read_object
 from depthrt.preparation import content_size, prepare
 from depthrt.sources import read_image
 from depthrt.spec import InputSpec, Kind, Unit
@@ -74,12 +74,13 @@ def labelled_frames(folder: Path, count: int, spec: InputSpec) -> list[Labelled]
 
 def _facts(place: Path) -> _Facts:
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
+        about = read_object(place)
         unit_m, near_m, far_m = (
-            float(content[key]) for key in ("depth_unit_m", "min_depth_m", "max_depth_m")
+            about.number(key) for key in ("depth_unit_m", "min_depth_m", "max_depth_m")
         )
-        return _Facts(unit_m, near_m, far_m, tuple(float(v) for v in content.get("invalid", ())))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        invalid = about.numbers("invalid") if "invalid" in about.content else []
+        return _Facts(unit_m, near_m, far_m, tuple(invalid))
+    except SourceError as error:
         raise SourceError(
             f"{place} does not say depth_unit_m, min_depth_m and max_depth_m (and invalid, if at "
             "all, as a list of numbers): a labelled set is a folder with rgb/, depth/ and "

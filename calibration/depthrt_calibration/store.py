@@ -9,9 +9,6 @@ frames/overview/contact_sheet.jpg   to look at; in a folder of its own, since re
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +17,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.atomic_folder import FolderDraft
+from depthrt.atomic_write import real_target
 from depthrt.errors import TargetError, WriteError
-from depthrt.sinks.base import check_target, partial_name, put_in_place
+from depthrt.folder_index import FolderKind, own_entries
+from depthrt.interrupts import held
+from depthrt.sinks.base import check_target
+from depthrt.source_files import source_files
 
 INDEX_FILE = "calibration.json"
 SHEET = Path("overview", "contact_sheet.jpg")
 FORMAT, VERSION = "depthrt calibration frames", 1
+FOLDER = FolderKind(
+    INDEX_FILE, FORMAT, rf"[0-9]{{4,}}\.png|{SHEET.as_posix()}", (str(SHEET.parent),)
+)
 
 _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # lossless whatever the level; 1 is several times faster
 
@@ -44,33 +49,17 @@ def check_folder(target: Path, sources: Sequence[str], *, overwrite: bool) -> No
         TargetError: it exists and may not be replaced, holds a source, or cannot be written.
     """
     try:
-        if target.exists() and not target.is_dir():
+        real = real_target(target)
+        if real.exists() and not real.is_dir():
             raise TargetError(f"{target} is a file: give a folder for the frames")
-        if target.is_dir():
-            names = {entry.name for entry in target.iterdir()} - {partial_name(target).name}
-            others = sorted(name for name in names if not _is_ours(target, name))
-            if others:
-                raise TargetError(
-                    f"the folder {target} holds other files ({others[0]}): choose a new one"
-                )
-            overwrite = overwrite or not names
-        read = [Path(s) for s in sources if "://" not in s and Path(s).exists()]
+        if real.is_dir() and not own_entries(target, (FOLDER,)):
+            overwrite = True  # there is nothing in it
+        read = [path for source in sources for path in source_files(source)]
     except TargetError:
         raise
     except OSError as error:  # a folder that may not be read, a name longer than names can be
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
     check_target(target, overwrite=overwrite, sources=read, folder=True)
-
-
-def _is_ours(folder: Path, name: str) -> bool:
-    """Whether an entry of a folder is one that an earlier run left there."""
-    if name != INDEX_FILE:
-        return name == SHEET.parent.name or re.fullmatch(r"\d+\.png", name) is not None
-    try:
-        content = json.loads((folder / name).read_text())
-    except ValueError:
-        return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 class FrameFolder:
@@ -80,14 +69,11 @@ class FrameFolder:
         WriteError: the disk is full, or the folder went away.
     """
 
-    def __init__(self, target: Path) -> None:
-        if target.is_symlink():
-            target = target.resolve()  # the link stays, what it points to is replaced
-        self._target, self.place = target, partial_name(target)
+    def __init__(self, target: Path, *, overwrite: bool) -> None:
+        self._target = target
+        self._draft = FolderDraft(target, FOLDER, (FOLDER,), overwrite=overwrite)
         try:
-            if self.place.is_dir():  # of a run that was killed
-                shutil.rmtree(self.place)
-            (self.place / SHEET.parent).mkdir(parents=True)
+            self._draft.create()
         except OSError as error:
             raise self._failure(error) from error
 
@@ -98,28 +84,40 @@ class FrameFolder:
 
     def remove(self, name: str) -> None:
         """Delete a picture that is not wanted after all."""
-        (self.place / name).unlink()
+        self._draft.remove(name)
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give the pictures their final names; no new name is an old one."""
         for old, new in names.items():
-            (self.place / old).rename(self.place / new)
+            self._draft.rename(old, new)
 
     def finish(self, index: Mapping[str, Any], sheet: NDArray[np.uint8]) -> None:
-        """Write index and contact sheet (RGB) and put the folder in its place."""
-        self._write(INDEX_FILE, json.dumps(index, indent=1).encode())
+        """Write index and contact sheet (RGB)."""
         bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
         _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 88])
-        self._write(str(SHEET), content.tobytes())
-        put_in_place(self.place, self._target)
+        self._write(SHEET.as_posix(), content.tobytes())
+        try:
+            self._draft.finish(index)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def place(self) -> None:
+        """Put the folder in its place.
+
+        Raises:
+            TargetError: something came there meanwhile; the folder stays beside it.
+            WriteError: it cannot be renamed; it stays there, too.
+        """
+        with held():
+            self._draft.place()
 
     def discard(self) -> None:
-        """Remove what was made, unless it is in its place."""
-        shutil.rmtree(self.place, ignore_errors=True)
+        """Remove what was made."""
+        self._draft.discard()
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            (self.place / name).write_bytes(content)
+            self._draft.write(name, content)
         except OSError as error:
             raise self._failure(error) from error
 

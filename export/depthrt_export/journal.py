@@ -73,7 +73,7 @@ class Journal:
                 content = json.loads(path.read_text(encoding="utf-8"))
                 if content["key"] == key and isinstance(content["entries"], dict):
                     return cls(path, key, content["entries"])
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 pass  # what cannot be read is measured again
         return cls(path, key, {})
 

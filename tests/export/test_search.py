@@ -355,3 +355,10 @@ def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.M
     assert other_providers(loud) == (("openvino",), ())
     monkeypatch.setattr("depthrt_export.auto.half_type", lambda: "bf16")
     assert other_providers(loud) == (("openvino", "openvino, bf16"), ())
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"\xff", b'{"key": "k"}'])
+def test_a_broken_journal_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    place = tmp_path / "model.onnx.search.json"
+    place.write_bytes(content)
+    assert Journal.open(place, "k").entries == {}
