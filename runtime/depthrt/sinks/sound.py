@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from depthrt.sources.video import OPEN_TIMEOUT_S, READ_TIMEOUT_S
+from depthrt.errors import SourceError
+from depthrt.sources.containers import open_input
+from depthrt.sources.shown import shown_source
 
 if TYPE_CHECKING:
     from av import Packet
@@ -34,8 +36,8 @@ class Sound:
         self._waiting: Packet[Any] | None = None
         self._input: InputContainer | None = None
         try:
-            source = self._input = av.open(url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
-        except (av.error.FFmpegError, OSError):
+            source = self._input = open_input(url, shown_source(url))
+        except SourceError:
             return  # gone since, or a server that gives it only once
         track = next(iter(source.streams.audio), None)
         if track is None or track.codec_context is None or not track.codec_context.sample_rate:

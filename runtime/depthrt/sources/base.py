@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,8 +11,10 @@ from typing import Protocol, runtime_checkable
 
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
+from depthrt.sources.shown import shown_source
 
 _MOST_DENOMINATOR = 1_000_000
+without_password = shown_source  # its earlier name
 RECONNECT_S = 60.0  # how long a live source that goes away is tried again
 
 
@@ -128,11 +129,6 @@ class SourceInfo:
         """Mean rate of the selected frames in 1/s, in numbers that FFmpeg's 32 bits hold."""
         rate = (self.rate or Fraction(1)) / self.selection.stride
         return rate.limit_denominator(_MOST_DENOMINATOR)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown: user and password are left out."""
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", url)
 
 
 @runtime_checkable

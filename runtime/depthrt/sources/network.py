@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import SourceError
 from depthrt.session import usable_cores
-from depthrt.sources.base import RECONNECT_S, Losses, Selection, without_password
+from depthrt.sources.base import RECONNECT_S, Losses, Selection
+from depthrt.sources.containers import open_input, reason_of
 from depthrt.sources.live import LiveSource, Taken
 from depthrt.sources.orientation import display_matrix, upright
+from depthrt.sources.shown import shown_source
 from depthrt.sources.video import MAX_PIXELS, to_image
 
 if TYPE_CHECKING:
     from av import Packet
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 10.0
 _USUAL_RATE = Fraction(25)
 _MOST_RATE = 1000  # some containers give their time base for a rate
 _WAITING = 64  # packets whose frames the decoder may still hold
@@ -47,7 +46,7 @@ def open_network(
         SourceError: no server, no video, or no picture comes.
     """
     return LiveSource(
-        without_password(url),
+        shown_source(url),
         lambda: Stream(url),
         selection,
         reconnect_s=reconnect_s,
@@ -63,17 +62,8 @@ class Stream:
     """
 
     def __init__(self, url: str) -> None:
-        import av
-
-        self._name = without_password(url)
-        try:
-            self._container: InputContainer = av.open(
-                url, options=_OPTIONS, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
-            )
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"{self._name} cannot be opened as a video ({_reason(error)})"
-            ) from error
+        self._url, self._name = url, shown_source(url)
+        self._container = open_input(url, self._name, _OPTIONS)
         try:
             self._stream = self._video()
         except SourceError:
@@ -127,11 +117,14 @@ class Stream:
 
         arrived_s: dict[int, float] = {}
         packets = self._container.demux(self._stream)
+        reason = ""
         while True:
             try:
                 packet: Packet[Any] | None = next(packets, None)
             except av.error.FFmpegError as error:
-                raise SourceError(_reason(error)) from error
+                reason, packet = reason_of(error, self._url), None
+            if reason:
+                raise SourceError(reason)  # not chained: FFmpeg's own error holds the address
             if packet is None:
                 return
             now_s = time.monotonic()
@@ -148,7 +141,3 @@ class Stream:
                 continue
             for frame in decoded:
                 yield frame, arrived_s.pop(frame.pts, now_s) if frame.pts is not None else now_s
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, Matrix, YuvImage
 from depthrt.session import usable_cores
-from depthrt.sources.base import Losses, Selection, SourceInfo, select, without_password
+from depthrt.sources.base import Losses, Selection, SourceInfo, select
+from depthrt.sources.containers import open_input, reason_of
 from depthrt.sources.orientation import display_matrix, upright
+from depthrt.sources.shown import shown_source
 
 if TYPE_CHECKING:
     from av import Packet
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 10.0
 _LARGE_PIXELS = 1 << 21
 MAX_PIXELS = 16384 * 16384
 
@@ -57,7 +57,7 @@ class VideoSource:
         there = path.exists()
         # FFmpeg would take what stands before a colon in a file's name for a protocol.
         self._url = str(path.absolute()) if there else url
-        self._name = path.name if there else without_password(url)
+        self._name = path.name if there else shown_source(url)
         self._shown = str(path) if there else self._name
         self._seeked = self._turned = False
         self._delay_s: Fraction | None = None  # of the first picture, where times are of packets
@@ -190,7 +190,7 @@ class VideoSource:
             try:
                 packet: Packet[Any] | None = next(packets, None)
             except av.error.FFmpegError as error:
-                self.losses.broke_off = _reason(error)
+                self.losses.broke_off = reason_of(error, self._url)
                 packet = None
             if packet is not None and packet.stream.index != self._stream.index:
                 self._hear(packet)
@@ -213,12 +213,7 @@ class VideoSource:
 
 
 def _open(url: str, shown: str) -> tuple[InputContainer, VideoStream]:
-    import av
-
-    try:
-        container = av.open(url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{shown} cannot be opened as a video ({_reason(error)})") from error
+    container = open_input(url, shown)
     if not container.streams.video:
         container.close()
         raise SourceError(f"{shown} has no video in it")
@@ -268,10 +263,6 @@ def _pixel_aspect(stream: VideoStream) -> Fraction:
     """Width over height of a pixel: not 1 in DVD, DV and HDV."""
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def to_image(decoded: VideoFrame) -> Image:
