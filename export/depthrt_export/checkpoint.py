@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError
+from depthrt_export.quiet import quiet_torch
 
 State = dict[str, Tensor]
 
@@ -102,18 +104,29 @@ def _read_safetensors(path: Path) -> State:
 
 def _unpickle(path: Path, trust_code: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust_code)
-    except pickle.UnpicklingError as error:
+        with quiet_torch():
+            return torch.load(path, map_location="cpu", weights_only=not trust_code)
+    except Exception as error:  # torch.load raises whatever the broken archive leads to
         if not trust_code and "eights_only" in str(error):
             raise ModelError(
-                f"checkpoint {path} holds code beside its weights: save its state dict alone, or "
-                "give --trust-code if you trust where it comes from"
+                f"checkpoint {path} {_code(str(error))}: save its state dict alone, or give "
+                "--trust-code if you trust where it comes from"
             ) from error
-        raise ModelError(f"checkpoint {path} is no file of torch.save or is corrupt") from error
-    except Exception as error:  # torch.load raises whatever the broken archive leads to
+        if isinstance(error, pickle.UnpicklingError):
+            raise ModelError(f"checkpoint {path} is no file of torch.save or is corrupt") from error
         raise ModelError(
             f"checkpoint {path} is no file of torch.save or is corrupt ({_line(error)})"
         ) from error
+
+
+def _code(refusal: str) -> str:
+    """What torch would not load, as the end of a sentence."""
+    if "TorchScript" in refusal:
+        return "is a TorchScript file, which is code beside its weights"
+    named = re.search(r"GLOBAL ([\w.]+)", refusal)
+    if named:
+        return f"holds code beside its weights ({named[1]})"
+    return "is no plain file of torch.save, and reading it could run code"
 
 
 def _find_state(content: Any, key: str, path: Path) -> State:

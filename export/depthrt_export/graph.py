@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import onnx
@@ -20,6 +15,7 @@ from depthrt.errors import UsageError
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import Vary
 from depthrt_export.probe import OutputForm
+from depthrt_export.quiet import quiet_torch
 
 _WRAPPED = "network"  # the attribute that holds the user's module
 
@@ -70,7 +66,7 @@ def export_graph(
     """
     batch = 2 if "batch" in vary else 1  # torch.export takes a traced 1 for a constant
     image = torch.zeros(batch, 3, network.input.height, network.input.width, dtype=torch.uint8)
-    with _quiet():
+    with quiet_torch():
         program = _trace(ImageToDepth(network, form), image, network, vary)
         model = _translate(program, network.name, opset)
     _tidy(model, vary, network)
@@ -212,17 +208,3 @@ def _name_axes(value: onnx.ValueInfoProto, axes: list[int | str]) -> None:
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's notes to its own developers: deprecations inside it, dumps of graphs."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -17,6 +17,7 @@ Where the contract of a depthrt model differs from transformers' pipeline:
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from depthrt_export.huggingface_config import (
     PROCESSOR_SETTINGS,
     Config,
     from_processor,
+    hub_kernel,
     meaning,
     stride,
 )
@@ -135,6 +137,12 @@ def _load_config(source: str) -> Config:
             f"{source} chooses one of its metric heads for each batch, which no graph can hold: "
             "take a ZoeDepth with one head, such as Intel/zoedepth-nyu or Intel/zoedepth-kitti"
         )
+    kernel = hub_kernel(config)
+    if kernel:
+        raise ModelError(
+            f"{source} wants its attention computed by code of the Hugging Face hub ({kernel}): "
+            "take attn_implementation out of its config.json"
+        )
     return config
 
 
@@ -174,6 +182,11 @@ def _load_model(source: str, config: Config) -> tuple[nn.Module, set[str]]:
             attn_implementation="eager" if written_out else None,
         )
     except Exception as error:  # transformers documents no base class
+        if "eights_only" in str(error):
+            raise ModelError(
+                f"the weights of {source} hold code{_named(str(error))}, and no code of a model's "
+                "folder is run: save its state dict alone"
+            ) from error
         raise ModelError(f"the weights of {source} cannot be loaded: {_line(error)}") from error
     return model.eval().float(), set(info["missing_keys"])
 
@@ -231,6 +244,11 @@ def _transformers() -> Any:
     import transformers
 
     return transformers
+
+
+def _named(refusal: str) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", refusal)
+    return f" ({found[1]})" if found else ""
 
 
 def _line(error: BaseException) -> str:

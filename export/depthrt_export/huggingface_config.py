@@ -57,6 +57,16 @@ def meaning(config: Config) -> Meaning:
     return None, None, None
 
 
+def hub_kernel(config: Config) -> str:
+    """The repository of the hub whose code a model or its backbone wants for attention, if any.
+
+    transformers fetches and runs it where the ``kernels`` package is installed.
+    """
+    parts = [config, getattr(config, "backbone_config", None)]
+    wanted = (str(getattr(part, "_attn_implementation", None) or "") for part in parts)
+    return next((name for name in wanted if "/" in name), "")
+
+
 def from_processor(settings: Mapping[str, Any], stride: int) -> dict[str, Any]:
     """Size, interpolation and normalisation that an image processor's settings stand for.
 

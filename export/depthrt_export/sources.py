@@ -32,11 +32,12 @@ from typing import Any
 
 from torch import nn
 
-from depthrt.errors import DepthrtError, ModelError, UsageError
+from depthrt.errors import DepthrtError, UsageError
 from depthrt.spec import InputSpec
 from depthrt_export.checkpoint import file_sha256, fit_state, read_state
 from depthrt_export.network import DepthNetwork, Normalisation
 from depthrt_export.options import SourceOptions, from_settings
+from depthrt_export.pt2 import is_exported_program, load_pt2
 
 SETTINGS = "DEPTHRT"
 
@@ -102,10 +103,12 @@ def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
     if options.checkpoint is not None:
         raise UsageError(f"{path} brings its own weights: leave out --checkpoint")
     names = _archive_names(path)
-    if path.suffix == ".pt2" or any(n.endswith("serialized_exported_program.json") for n in names):
-        module = _load_pt2(path)
+    if path.suffix == ".pt2" or is_exported_program(names):
+        module = load_pt2(path, trust_code=options.trust_code)
     elif any("/code/" in name or name.startswith("code/") for name in names):
-        module = _load_torchscript(path, options)
+        from depthrt_export.torchscript import load_torchscript
+
+        module = load_torchscript(path, options.size, trust_code=options.trust_code)
     else:
         raise UsageError(
             f"{path} holds weights but no network: give the code as file.py:factory and this file "
@@ -213,20 +216,5 @@ def _archive_names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except Exception:  # zipfile lets through what a broken directory leads to
         return []
-
-
-def _load_pt2(path: Path) -> nn.Module:
-    import torch
-
-    try:
-        return torch.export.load(path).module()
-    except Exception as error:  # torch.export documents no base class
-        raise ModelError(f"{path} is no readable torch.export file ({error})") from error
-
-
-def _load_torchscript(path: Path, options: SourceOptions) -> nn.Module:
-    from depthrt_export.torchscript import load_torchscript
-
-    return load_torchscript(path, options.size)

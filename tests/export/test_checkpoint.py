@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import pickle
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +125,58 @@ def test_whole_module_needs_trust(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="--trust-code"):
         read_state(path)
     assert set(read_state(path, trust_code=True)) == {"weight", "bias"}
+
+
+def hostile(form: str, path: Path, ran: Path) -> Path:
+    """A checkpoint that makes the folder ``ran`` when it is unpickled."""
+
+    class Touch:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(ran),)
+
+    content = {"state_dict": STATE, "extra": Touch()}
+    if form == "tar":
+        with tarfile.open(path, "w") as archive:
+            for name in ("storages", "tensors", "pickle"):
+                data = pickle.dumps(Touch())
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+    elif form == "pickle":
+        path.write_bytes(pickle.dumps(content))
+    elif form == "archive in an archive":
+        torch.save(content, path)
+        inner = path.read_bytes()
+        with zipfile.ZipFile(path, "w") as outer:
+            outer.writestr("archive/data.pkl", pickle.dumps(Touch(), protocol=2))
+            outer.writestr("archive/inner.pt", inner)
+            outer.writestr("archive/version", "3")
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+    return path
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "tar", "pickle", "archive in an archive"])
+def test_code_in_a_checkpoint_of_any_form_does_not_run(form: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    path = hostile(form, tmp_path / "weights.pth.tar", ran)
+    with pytest.raises(ModelError, match="or give --trust-code if you trust where") as caught:
+        read_state(path)
+    assert "\n" not in str(caught.value)
+    assert not ran.exists()
+
+
+def test_refusal_names_the_code(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"state_dict": STATE, "args": argparse.Namespace(lr=0.1)})
+    with pytest.raises(ModelError, match=r"holds code beside its weights \(argparse.Namespace\)"):
+        read_state(path)
+    script = tmp_path / "script.pt"
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit"):
+        torch.jit.trace(nn.Identity(), torch.zeros(1)).save(  # type: ignore[no-untyped-call]
+            str(script)
+        )
+    with pytest.raises(ModelError, match="is a TorchScript file, which is code beside its weights"):
+        read_state(script)
 
 
 @pytest.mark.parametrize(

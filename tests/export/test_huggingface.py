@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,39 @@ def test_spec_comes_from_the_files(folder: Path) -> None:
     assert network.provenance["model_type"] == "depth_anything"
     assert len(network.provenance["checkpoint_sha256"]) == 64
     assert not network.module.training
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_the_weights_does_not_run(zipped: bool, copy: Path, tmp_path: Path) -> None:
+    class Touch:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    (copy / "model.safetensors").unlink()
+    weights = copy / "pytorch_model.bin"
+    torch.save({"extra": Touch()}, weights, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ModelError) as caught:
+        load(str(copy))
+    assert str(caught.value) == (
+        f"the weights of {copy} hold code (posix.mkdir), and no code of a model's folder is run: "
+        "save its state dict alone"
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_attention_of_the_hub_is_not_fetched(copy: Path) -> None:
+    edit(copy / "config.json", _attn_implementation="somebody/attention")
+    with pytest.raises(ModelError, match=r"code of the Hugging Face hub \(somebody/attention\)"):
+        load(str(copy))
+
+
+def test_code_in_a_folder_is_not_imported(copy: Path, tmp_path: Path) -> None:
+    (copy / "evil.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\n")
+    for name in ("config.json", "preprocessor_config.json"):
+        kinds = ("AutoConfig", "AutoModelForDepthEstimation", "AutoImageProcessor")
+        edit(copy / name, auto_map=dict.fromkeys(kinds, "evil.Anything"))
+    assert load(str(copy)).kind == "inverse_depth"
+    assert not (tmp_path / "ran").exists()
 
 
 def test_options_win(folder: Path) -> None:
