@@ -37,7 +37,7 @@ import onnxruntime as ort
 
 from depthrt import DepthModel, Result, Selection, Stats, open_source, prepare, stream
 from depthrt.models import DEMO_CLIP
-from depthrt.results import Finisher
+from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.running import Job, execute
 from depthrt.scheduling import prefer_throughput
 from depthrt.session import usable_cores
@@ -125,7 +125,8 @@ def stage_times_ms(
     # One picture stands for all, or 4K would not fit in memory: the depth view does not show it.
     still = [replace(f, image=cached[0].image) for f in open_source(clip, selection).frames()]
     values = [model.infer(p[None])[0] for p in pixels]
-    finisher = Finisher(Stats(), stabilise=True)  # as `depthrt run` does for a video to look at
+    # As `depthrt run` does for a video to look at.
+    postprocessor = StreamPostprocessor(Stats(), stabilise=True)
     results: list[Result] = []
 
     def decode() -> int:
@@ -139,7 +140,7 @@ def stage_times_ms(
 
     def finish() -> int:
         for frame, p, v in zip(still, pixels, values, strict=True):
-            results.append(finisher.finish(frame, p, v, model))
+            results.append(postprocessor.result(frame, p, v, model))
         return len(results)
 
     def write() -> int:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from depthrt import DepthModel, Stats, open_source, prepare
-from depthrt.results import Finisher
+from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.scheduling import prefer_throughput
 from depthrt.session import usable_cores
 from depthrt.sinks import open_sink
@@ -59,13 +59,14 @@ def _line(program: subprocess.Popen[str]) -> str:
 def one_thread_rate(clip: Path, model: DepthModel, target: Path | None) -> float:
     """Frames per second of one thread, which takes each frame to its end before the next."""
     source = open_source(clip)
-    finisher = Finisher(Stats(), stabilise=True)  # as `depthrt run` does for a video to look at
+    # As `depthrt run` does for a video to look at.
+    postprocessor = StreamPostprocessor(Stats(), stabilise=True)
     sink = open_sink(target, source.info, model.spec, "depth", "inferno") if target else None
     frames, start_s = 0, time.perf_counter()
     for frame in source.frames():
         pixels = prepare(frame.image, model.spec.input)
         values = model.infer(pixels[None])[0]
-        result = finisher.finish(frame, pixels, values, model)
+        result = postprocessor.result(frame, pixels, values, model)
         if sink is not None:
             sink.write(result)
         frames += 1

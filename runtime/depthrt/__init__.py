@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from depthrt.background import Background, start
     from depthrt.cloud import CloudOptions, PointCloud, point_cloud
     from depthrt.colour import colourise
     from depthrt.depth import Depth
@@ -41,17 +40,17 @@ if TYPE_CHECKING:
     from depthrt.ladder import Ladder, build_ladder
     from depthrt.limits import LiveLimits
     from depthrt.model import DepthModel
-    from depthrt.pipeline import stream, stream_many
+    from depthrt.pipeline.callback import Background, start
+    from depthrt.pipeline.stream import stream, stream_many
     from depthrt.preparation import prepare, to_rgb
     from depthrt.recorded import Recorded, read_depth
-    from depthrt.results import Result, Stats
+    from depthrt.result import Result, Stats
     from depthrt.reuse import Reuse
     from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
     from depthrt.spec import InputSpec, ModelSpec
     from depthrt.stabilise import Stabiliser
 
 _HOMES = {
-    "background": "Background start",
     "cloud": "CloudOptions PointCloud point_cloud",
     "colour": "colourise",
     "depth": "Depth",
@@ -64,10 +63,11 @@ _HOMES = {
     "ladder": "Ladder build_ladder",
     "limits": "LiveLimits",
     "model": "DepthModel",
-    "pipeline": "stream stream_many",
+    "pipeline.callback": "Background start",
+    "pipeline.stream": "stream stream_many",
     "preparation": "prepare to_rgb",
     "recorded": "Recorded read_depth",
-    "results": "Result Stats",
+    "result": "Result Stats",
     "reuse": "Reuse",
     "sources": "Selection Source SourceInfo open_source read_image",
     "spec": "InputSpec ModelSpec",

@@ -46,6 +46,14 @@ def without_pixels(image: Image) -> Image:
     return YuvImage(y, u, v, image.matrix, image.full_range)
 
 
+def copy_image(image: Image) -> Image:
+    """The same image in memory of its own."""
+    if not isinstance(image, YuvImage):
+        return np.array(image)
+    y, u, v = (plane.copy() for plane in (image.y, image.u, image.v))
+    return YuvImage(y, u, v, image.matrix, image.full_range)
+
+
 def image_size(image: Image) -> tuple[int, int]:
     """Height and width of an image in pixels."""
     return image.shape[0], image.shape[1]

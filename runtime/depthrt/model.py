@@ -18,7 +18,7 @@ from depthrt.models import find_model
 from depthrt.planned_batch import PLANNING, PlannedBatch
 from depthrt.preparation import check_image, content_size, network_size, prepare
 from depthrt.providers import SessionOptions, short_name
-from depthrt.session import open_session, usable_cores
+from depthrt.session import import_onnxruntime, open_session, usable_cores
 from depthrt.spec import METADATA_KEY, ModelSpec
 
 if TYPE_CHECKING:
@@ -30,6 +30,28 @@ if TYPE_CHECKING:
 Purpose: TypeAlias = Literal["latency", "throughput", "live"]
 
 MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
+
+
+class Abort:
+    """Ends inferences that are under way, from whatever thread; later ones end at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._options: ort.RunOptions | None = None
+
+    def now(self) -> None:
+        """End them; each raises an InferenceError after the operator that it is in."""
+        self._asked = True
+        if self._options is not None:
+            self._options.terminate = True
+
+    def run_options(self) -> ort.RunOptions:
+        """What onnxruntime asks between operators."""
+        if self._options is None:
+            self._options = import_onnxruntime().RunOptions()
+        if self._asked:
+            self._options.terminate = True
+        return self._options
 
 
 class DepthModel:
@@ -144,23 +166,26 @@ class DepthModel:
         frames = self._next_run(batch, size)
         self._run(np.full((frames, 3, *size), 116, np.uint8))
 
-    def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, batch: NDArray[np.uint8], abort: Abort | None = None) -> NDArray[np.float32]:
         """Depth of prepared images: the network alone.
 
         Args:
             batch: uint8 RGB N,3,h,w from :func:`depthrt.prepare`.
+            abort: can end the inference early, from another thread.
 
         Returns:
             float32 N,h,w, unnormalised.
 
         Raises:
-            InferenceError: the session failed, or the depth holds NaN or infinity.
+            InferenceError: the session failed or was aborted, or the depth holds NaN or infinity.
         """
+        options = None if abort is None else abort.run_options()
         step = self._next_run(len(batch), batch.shape[2:])
         if step == len(batch):
-            depth = self._run(batch)
+            depth = self._run(batch, options)
         else:
-            parts = [self._run_fixed(batch[i : i + step], step) for i in range(0, len(batch), step)]
+            starts = range(0, len(batch), step)
+            parts = [self._run_fixed(batch[i : i + step], step, options) for i in starts]
             depth = np.concatenate(parts)
         if not np.isfinite(depth).all():
             share = 1 - float(np.isfinite(depth).mean())
@@ -203,9 +228,11 @@ class DepthModel:
             return self.fixed_batch
         return frames if self._planned is None else self._planned.next_run(frames, size)
 
-    def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(
+        self, batch: NDArray[np.uint8], options: ort.RunOptions | None = None
+    ) -> NDArray[np.float32]:
         try:
-            (depth,) = self.session.run(["depth"], {"image": batch})
+            (depth,) = self.session.run(["depth"], {"image": batch}, options)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             reason = str(error).strip().splitlines()[0]
             raise InferenceError(
@@ -219,10 +246,12 @@ class DepthModel:
             )
         return np.asarray(depth, np.float32)
 
-    def _run_fixed(self, part: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
+    def _run_fixed(
+        self, part: NDArray[np.uint8], step: int, options: ort.RunOptions | None
+    ) -> NDArray[np.float32]:
         missing = step - len(part)
         full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        return self._run(full)[: len(part)]
+        return self._run(full, options)[: len(part)]
 
 
 @contextmanager

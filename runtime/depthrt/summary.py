@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from depthrt.results import Stats
+from depthrt.result import Stats
 
 
 @dataclass(frozen=True)

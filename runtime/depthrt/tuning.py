@@ -36,9 +36,10 @@ from numpy.typing import NDArray
 from depthrt.errors import DepthrtError, UsageError
 from depthrt.model import DepthModel
 from depthrt.models import DEMO_CLIP
-from depthrt.pipeline import Stats, stream
+from depthrt.pipeline.stream import stream
 from depthrt.preparation import prepare
 from depthrt.providers import AUTO_ORDER, SessionOptions
+from depthrt.result import Stats
 from depthrt.session import open_session, usable_cores
 from depthrt.sinks import open_sink
 from depthrt.sources import Selection, open_source

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt import DepthModel, InferenceError, Stats, stream
+from depthrt.model import Abort
 from models import build_model
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
@@ -27,7 +28,7 @@ def hold_up(model: DepthModel, monkeypatch: pytest.MonkeyPatch, fail_on: int = -
     """Make the first of three inferences the last to end; how many ran at a time is returned."""
     infer, lock, running, seen = model.infer, threading.Lock(), [0], [0]
 
-    def slowly(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def slowly(batch: NDArray[np.uint8], abort: Abort | None = None) -> NDArray[np.float32]:
         with lock:
             running[0] += 1
             seen[0] = max(seen[0], running[0])
@@ -37,7 +38,7 @@ def hold_up(model: DepthModel, monkeypatch: pytest.MonkeyPatch, fail_on: int = -
             running[0] -= 1
         if frame == fail_on:
             raise InferenceError("this one is bad")
-        return infer(batch)
+        return infer(batch, abort)
 
     monkeypatch.setattr(model, "infer", slowly)
     return seen

@@ -26,9 +26,9 @@ def test_a_gpu_is_given_runs_of_one_size_and_gives_each_frame_its_depth(
     ran: list[int] = []
     run = model._run
 
-    def remembered(batch: np.ndarray) -> np.ndarray:
+    def remembered(batch: np.ndarray, options: object = None) -> np.ndarray:
         ran.append(len(batch))
-        return run(batch)
+        return run(batch, options)
 
     monkeypatch.setattr(model, "_run", remembered)
     assert [len(model.infer(frames[:n])) for n in (1, 2)] == [1, 2]

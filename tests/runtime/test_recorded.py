@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from depthrt import Stats, stream
 from depthrt.depth_codes import DepthCodes
 from depthrt.errors import SourceError
 from depthrt.model import DepthModel
-from depthrt.pipeline import Stats, stream
 from depthrt.preparation import prepare
 from depthrt.recorded import read_depth
 from depthrt.running import drive

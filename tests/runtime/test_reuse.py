@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clips import picture
 from depthrt import DepthModel, Result, Reuse, Stats, UsageError, stream, stream_many
+from depthrt.model import Abort
 from depthrt.reuse import ReuseGate
 from depthrt.sources.images import IMAGES_PER_S
 from models import SIZE, WEIGHTS, build_model
@@ -47,9 +48,9 @@ def test_unchanged_frames_have_the_depth_before_them_whatever_the_batch(
     computed: list[int] = []
     infer = model.infer
 
-    def counting(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def counting(pixels: NDArray[np.uint8], abort: Abort | None) -> NDArray[np.float32]:
         computed.extend(int(level) for level in pixels[:, 0, 0, 0])
-        return infer(pixels)
+        return infer(pixels, abort)
 
     monkeypatch.setattr(model, "infer", counting)
     given = [100, 101, 102, 60, 60, 61, 100, 100]

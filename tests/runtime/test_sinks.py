@@ -21,8 +21,8 @@ from clips import (
     sound_onset_s,
     sound_packets,
 )
+from depthrt import Stats, stream
 from depthrt.model import DepthModel
-from depthrt.pipeline import Stats, stream
 from depthrt.running import drive
 from depthrt.sinks import open_sink
 from depthrt.sources import Selection, open_source

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from commands import Command
 from depthrt import tuned, tuning
 from depthrt.errors import TargetError
-from depthrt.model import DepthModel
+from depthrt.model import Abort, DepthModel
 from depthrt.providers import SessionOptions, provider_options
 from depthrt.running import Job, execute
 from depthrt.session import _takes_part, open_session, usable_cores
@@ -114,9 +114,11 @@ def test_run_uses_what_was_found(
     sizes: list[int] = []
     infer = DepthModel.infer
 
-    def counted(self: DepthModel, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def counted(
+        self: DepthModel, batch: NDArray[np.uint8], abort: Abort | None = None
+    ) -> NDArray[np.float32]:
         sizes.append(len(batch))
-        return infer(self, batch)
+        return infer(self, batch, abort)
 
     monkeypatch.setattr(DepthModel, "infer", counted)
     job = Job("demo", tmp_path / "d.npz", str(model_path), Selection(max_frames=8))

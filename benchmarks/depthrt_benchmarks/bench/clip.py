@@ -8,8 +8,8 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from depthrt import Stats, stream
 from depthrt.model import DepthModel
-from depthrt.pipeline import Stats, stream
 from depthrt.sinks import open_sink
 from depthrt.sources import open_source
 

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from depthrt import stream
 from depthrt.errors import SourceError
 from depthrt.model import DepthModel
-from depthrt.pipeline import stream
 from depthrt.preparation import to_rgb
 from depthrt.sources import Selection, open_source
 from depthrt_benchmarks.evaluation.flicker import ClipFlicker, FlickerMeter

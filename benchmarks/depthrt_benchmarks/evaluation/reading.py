@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from depthrt.buffered import buffered
 from depthrt.errors import SourceError
+from depthrt.pipeline.prefetch import Prefetch
 from depthrt_benchmarks.evaluation.datasets import Item, Pair
 
 _AHEAD = 4  # pairs that are decoded while the network works
 
 
-def read_ahead(items: Iterable[Item]) -> Generator[tuple[Item, Pair | SourceError], None, None]:
+def read_ahead(items: Iterable[Item]) -> Prefetch[tuple[Item, Pair | SourceError]]:
     """Items with their pairs, in order, read in a thread; one that cannot be read as its error."""
 
     def read() -> Generator[tuple[Item, Pair | SourceError], None, None]:
@@ -21,7 +21,7 @@ def read_ahead(items: Iterable[Item]) -> Generator[tuple[Item, Pair | SourceErro
             except SourceError as error:
                 yield item, error
 
-    return buffered(read(), _AHEAD, name="read")
+    return Prefetch(read(), _AHEAD, name="read")
 
 
 def with_neighbours(items: list[Item], done: list[bool]) -> list[Item]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from depthrt.depth_codes import DepthCodes
 from depthrt.errors import TargetError, UsageError, WriteError
-from depthrt.results import Result
+from depthrt.result import Result
 from depthrt.sinks.muxing import write_error
 from depthrt.sinks.pictures import to_bgr
 from depthrt.sources.base import SourceInfo

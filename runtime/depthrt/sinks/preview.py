@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import TargetError, UsageError
-from depthrt.results import Result
+from depthrt.result import Result
 from depthrt.sinks.lines import record
 from depthrt.sinks.pictures import to_bgr
 from depthrt.sinks.preview_server import LOOPBACK, PreviewServer

@@ -8,12 +8,14 @@ from itertools import chain
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, image_size
 from depthrt.preparation import check_image
-from depthrt.sources.base import Losses, Selection, SourceInfo, select
+from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
 from depthrt.sources.images import IMAGES_PER_S
 
 
 class ArraysSource:
     """An iterable of uint8 RGB images (H,W,3), one frame each, read as it is consumed.
+
+    The iterable may fill one buffer again and again: the pipeline copies the pictures it keeps.
 
     Raises:
         SourceError: there is no first image.
@@ -22,7 +24,7 @@ class ArraysSource:
 
     def __init__(self, images: Iterable[Image], selection: Selection) -> None:
         self.losses = Losses()
-        iterator = iter(images)
+        self._iterator = iterator = iter(images)
         try:
             first = next(iterator)
         except StopIteration as error:
@@ -37,9 +39,20 @@ class ArraysSource:
             selection=selection,
         )
 
+    def stop(self) -> None:
+        """Nothing can be done about somebody's iterable that waits."""
+
+    def close(self) -> None:
+        """Close the iterable, where it can be closed and none of its images is wanted."""
+        if isinstance(self._iterator, Closable):
+            self._iterator.close()
+
     def frames(self) -> Iterator[Frame]:
         """The selected images, in order."""
-        yield from select(self._numbered(), self.info.selection)
+        try:
+            yield from select(self._numbered(), self.info.selection)
+        finally:
+            self.close()
 
     def _numbered(self) -> Iterator[Frame]:
         for index, image in enumerate(self._images):

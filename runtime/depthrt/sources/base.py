@@ -110,7 +110,11 @@ class SourceInfo:
     - ``live``: frames that are not taken in time are lost;
     - ``path``: the file that it is read from;
     - ``sound``: file or URL that its sound can be copied from;
-    - ``pixel_aspect``: width over height of a pixel of its frames.
+    - ``pixel_aspect``: width over height of a pixel of its frames;
+    - ``blocks``: reading it may wait for a device, a network or somebody's code, so that it is read
+      in a thread of its own;
+    - ``owns_pictures``: every frame has a picture of its own, that nobody writes to later; else the
+      pipeline copies those it keeps.
     """
 
     name: str
@@ -123,6 +127,8 @@ class SourceInfo:
     sound: str | None = None
     pixel_aspect: Fraction = Fraction(1)
     selection: Selection = field(default_factory=Selection)
+    blocks: bool = True
+    owns_pictures: bool = False
 
     @property
     def selected_rate(self) -> Fraction:
@@ -132,8 +138,8 @@ class SourceInfo:
 
 
 @runtime_checkable
-class Source(Protocol):
-    """A thing that gives frames once, in order."""
+class FrameSource(Protocol):
+    """What somebody's own source of frames must have; see :class:`Source`."""
 
     @property
     def info(self) -> SourceInfo:
@@ -145,6 +151,58 @@ class Source(Protocol):
 
     def frames(self) -> Iterator[Frame]:
         """The selected frames; closing the iterator releases the source."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """What can be asked to end."""
+
+    def stop(self) -> None:
+        """Let ``frames()`` end soon. Called from whatever thread; waits for nobody."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None:
+        """Release what is open, where no frames are wanted."""
+
+
+@runtime_checkable
+class Source(FrameSource, Stoppable, Closable, Protocol):
+    """A thing that gives frames once, in order."""
+
+
+class OwnSource:
+    """Somebody's own source, which may lack ``stop`` or ``close``."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self._source = source
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of it."""
+        return self._source.info
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be read so far."""
+        return self._source.losses
+
+    def frames(self) -> Iterator[Frame]:
+        """Its frames."""
+        return self._source.frames()
+
+    def stop(self) -> None:
+        """Ask it to end, if it can be asked."""
+        if isinstance(self._source, Stoppable):
+            self._source.stop()
+
+    def close(self) -> None:
+        """Close it, if it can be closed."""
+        if isinstance(self._source, Closable):
+            self._source.close()
 
 
 def select(frames: Iterator[Frame], selection: Selection) -> Iterator[Frame]:

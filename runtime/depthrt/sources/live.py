@@ -6,7 +6,6 @@ is invented for the time it was away: the gap is recorded, and times go on by th
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from depthrt.sources.base import RECONNECT_S, Losses, Selection, SourceInfo, sel
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 8.0
 _CLOCKS_AGREE_S = 3  # the sender's clock against ours: it jumped when they differ by more
 _STALE_S = 0.2
+_LOOK_S = 0.05  # that a pause lasts without a look at whether it is to end
 _MICROSECOND = Fraction(1, 1_000_000)
 # Of outputs: MP4 holds no step of 2^31 ticks, and a camera may be away for a night and a day.
 _TICK_S = Fraction(1, 10_000)
@@ -73,7 +73,7 @@ class LiveSource:
     ) -> None:
         self.losses = Losses()
         self._name, self._connect, self._reconnect_s = name, connect, reconnect_s
-        self._stopped = threading.Event()
+        self._stopped = False  # no Event: a finaliser may set it while this waits for it
         self._connection = connection or connect()
         self._pictures = self._connection.pictures(self.losses)
         try:
@@ -92,6 +92,7 @@ class LiveSource:
             time_base_s=_TICK_S,
             live=True,
             selection=selection,
+            owns_pictures=True,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -107,7 +108,7 @@ class LiveSource:
 
     def stop(self) -> None:
         """End ``frames()`` soon, from whatever thread: no more tries, no more pauses."""
-        self._stopped.set()
+        self._stopped = True
 
     def _numbered(self) -> Iterator[Frame]:
         for index, taken in enumerate(self._taken()):
@@ -122,7 +123,7 @@ class LiveSource:
             yield last
         lost_s: float | None = None  # when the source was noticed to be away
         pause_s = _FIRST_PAUSE_S
-        while not self._stopped.is_set():
+        while not self._stopped:
             reason = ""
             try:
                 for taken in self._pictures:
@@ -131,7 +132,7 @@ class LiveSource:
                         lost_s, pause_s = None, _FIRST_PAUSE_S
                     last = taken
                     yield taken
-                    if self._stopped.is_set():
+                    if self._stopped:
                         return
             except SourceError as error:
                 reason = f" ({error})"
@@ -142,7 +143,7 @@ class LiveSource:
                 if left_s <= 0:
                     self.losses.broke_off = self._ended(reason)
                     return
-                if self._stopped.wait(min(pause_s, left_s)):
+                if self._is_stopped_within(min(pause_s, left_s)):
                     return
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 try:
@@ -153,6 +154,12 @@ class LiveSource:
                 self._pictures = self._connection.pictures(self.losses)
                 self._clock.restart()
                 break
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        end_s = time.monotonic() + seconds
+        while not self._stopped and (left_s := end_s - time.monotonic()) > 0:
+            time.sleep(min(_LOOK_S, left_s))
+        return self._stopped
 
     def _ended(self, reason: str) -> str:
         what = f"it stopped giving pictures{reason}"

@@ -1,0 +1,65 @@
+"""How frames are taken through the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from depthrt.errors import UsageError
+from depthrt.limits import LiveLimits
+from depthrt.model import DepthModel
+from depthrt.reuse import Reuse
+from depthrt.sources.base import SourceInfo
+
+LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
+RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
+_FEWEST_AHEAD, _MOST_AHEAD = 4, 16  # frames of one recording that are under way
+_AHEAD_BYTES = 1 << 23  # that their pictures take, beyond the fewest
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What is wanted of a run of streams; see :func:`depthrt.stream` for each field.
+
+    Raises:
+        UsageError: a batch of less than 1.
+    """
+
+    batch: int | None = None
+    wait_s: float | None = None
+    limits: LiveLimits = field(default_factory=LiveLimits)
+    stabilise: bool = False
+    reuse: Reuse | None = None
+    pictures: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"--batch {self.batch} is less than 1")
+
+    def batch_wait_s(self, infos: Sequence[SourceInfo]) -> float | None:
+        """How long frames wait for others to fill a batch; None is as long as it takes."""
+        if self.wait_s is not None:
+            return self.wait_s
+        if any(info.live for info in infos):
+            return LIVE_WAIT_S
+        return RECORDED_WAIT_S if len(infos) > 1 else None
+
+    def frames_ahead(self, infos: Sequence[SourceInfo]) -> int:
+        """Frames of one recording under way: fewer where they keep large pictures."""
+        largest = max(prod(info.size) for info in infos) * 3 // 2  # bytes, as YUV 4:2:0
+        fitting = _AHEAD_BYTES // max(1, largest) if self.pictures else _MOST_AHEAD
+        return min(max(_FEWEST_AHEAD, fitting), _MOST_AHEAD)
+
+
+def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:
+    """Frames per inference that suit a model and so many streams.
+
+    Live frames on a CPU go one by one: a batch takes nearly as long there as its frames in turn,
+    and each would wait for all of it.
+    """
+    if model.fixed_batch is not None:
+        return model.fixed_batch
+    if not live:
+        return model.batch
+    return 1 if model.provider == "cpu" else streams

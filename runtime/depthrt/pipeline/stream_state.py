@@ -1,0 +1,131 @@
+"""One stream of the pipeline: its source, its frames that wait, and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.frame import Frame, copy_image, without_pixels
+from depthrt.limits import Thinning
+from depthrt.model import DepthModel
+from depthrt.preparation import prepare
+from depthrt.result import Stats
+from depthrt.sources.base import Source
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedFrame:
+    """A frame as a network wants it: ``pixels`` are uint8 RGB 3,h,w for ``model``."""
+
+    stream: StreamState
+    frame: Frame
+    pixels: NDArray[np.uint8]
+    model: DepthModel
+
+    def fits(self, other: PreparedFrame) -> bool:
+        """Whether both can go into one inference."""
+        return self.model is other.model and self.pixels.shape == other.pixels.shape
+
+
+@dataclass(frozen=True)
+class End:
+    """A stream that has ended, after all its frames; with the error that ended it, if one did."""
+
+    stream: str
+    error: BaseException | None = None
+
+
+@dataclass(eq=False)
+class StreamState:
+    """One stream; the scheduler's lock guards the fields from ``waiting`` on.
+
+    - ``waiting``: prepared frames that wait for the network;
+    - ``reading``: somebody reads its source right now, who also closes it if it has ended;
+    - ``finished``, ``error``: its source gives no more frames, because of the error if there is
+      one;
+    - ``cancelled``: nobody wants more of it;
+    - ``told``: its end was handed to the consumer;
+    - ``closed``: its source was closed, or somebody is about to.
+    """
+
+    name: str
+    source: Source
+    stats: Stats
+    waiting: deque[PreparedFrame] = field(default_factory=deque)
+    reading: bool = False
+    finished: bool = False
+    error: BaseException | None = None
+    cancelled: bool = False
+    told: bool = False
+    closed: bool = False
+    frames: Iterator[Frame] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that are not taken in time are lost."""
+        return self.source.info.live
+
+
+class FrameReader:
+    """Reads and prepares the frames of one stream, one at a time.
+
+    Args:
+        stream: the stream.
+        choose_model: the model to prepare the next frame for.
+        max_rate: frames a second to take of a live source at most; None takes all.
+        pictures: frames keep their pixels once they are prepared.
+    """
+
+    def __init__(
+        self,
+        stream: StreamState,
+        choose_model: Callable[[], DepthModel],
+        max_rate: float | None,
+        *,
+        pictures: bool,
+    ) -> None:
+        self._stream, self._choose_model, self._pictures = stream, choose_model, pictures
+        self._thinning = Thinning(max_rate if stream.live else None)
+
+    def next(self) -> PreparedFrame | None:
+        """The next frame that is wanted; None after the last.
+
+        Raises:
+            BaseException: whatever the source raised.
+        """
+        stream = self._stream
+        if stream.frames is None:
+            stream.frames = iter(stream.source.frames())
+        while not stream.cancelled:
+            start_s = time.perf_counter()
+            frame = next(stream.frames, None)
+            read_s = time.perf_counter()
+            stream.stats.add("wait" if stream.live else "decode", read_s - start_s)
+            if frame is None:
+                return None
+            if self._thinning.wants(frame.time_s):
+                item = self._prepared(frame)
+                stream.stats.add("prepare", time.perf_counter() - read_s)
+                return item
+        return None
+
+    def _prepared(self, frame: Frame) -> PreparedFrame:
+        stream, model = self._stream, self._choose_model()
+        pixels = prepare(frame.image, model.spec.input)
+        image = frame.image
+        if not self._pictures:  # the decoder has its memory back at once
+            image = without_pixels(image)
+        elif not stream.source.info.owns_pictures:
+            image = copy_image(image)  # somebody may fill the same buffer again
+        captured_s = frame.captured_s
+        if stream.live and captured_s is None:
+            captured_s = time.monotonic()
+        changed = image is not frame.image or captured_s is not frame.captured_s
+        if changed or frame.stream != stream.name:
+            frame = replace(frame, image=image, stream=stream.name, captured_s=captured_s)
+        return PreparedFrame(stream, frame, pixels, model)

@@ -1,0 +1,70 @@
+"""What comes out of the pipeline: frames with their depth, and what was counted on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from depthrt.depth import Depth
+from depthrt.frame import Frame
+from depthrt.latency import Latency
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A frame with its depth.
+
+    - ``display_range``: causal low and high value to colour it by, without flicker;
+    - ``scene_cut``: whether a new scene begins with it;
+    - ``latency_s``: seconds from its capture until it was handed over; None for recordings;
+    - ``reused``: whether the picture had not changed, so that the depth is an earlier frame's.
+    """
+
+    frame: Frame
+    depth: Depth
+    display_range: tuple[float, float]
+    scene_cut: bool
+    latency_s: float | None = None
+    reused: bool = False
+
+
+@dataclass
+class Stats:
+    """What was done so far with one source.
+
+    - ``frames``: results made;
+    - ``written``: those of them that every output has;
+    - ``dropped``: frames of a live source for which there was no time;
+    - ``late``: those among them that were older than the highest latency allowed;
+    - ``reused``: results whose depth was that of an earlier frame;
+    - ``busy_s``: the time each stage spent at work, in seconds;
+    - ``latency``: from capture to the hand-over of the result, of live sources.
+    """
+
+    frames: int = 0
+    written: int = 0
+    dropped: int = 0
+    late: int = 0
+    scene_cuts: int = 0
+    reused: int = 0
+    busy_s: dict[str, float] = field(default_factory=dict)
+    latency: Latency = field(default_factory=Latency)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count time spent in a stage; each stage is counted by one thread at a time."""
+        self.busy_s[stage] = self.busy_s.get(stage, 0.0) + seconds
+
+    def drop(self) -> None:
+        """Count a frame of a live source for which there was no time."""
+        self.dropped += 1
+
+    def merge(self, other: Stats) -> None:
+        """Add what another source counted."""
+        self.frames += other.frames
+        self.written += other.written
+        self.dropped += other.dropped
+        self.late += other.late
+        self.scene_cuts += other.scene_cuts
+        self.reused += other.reused
+        for stage, seconds in list(other.busy_s.items()):
+            self.add(stage, seconds)
+        self.latency.merge(other.latency)
