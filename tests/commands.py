@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -37,6 +38,13 @@ class Outcome:
         assert lines[0].startswith("depthrt: "), self.err
         assert "Traceback" not in self.err
         return lines[0].removeprefix("depthrt: ")
+
+    @property
+    def kept(self) -> Path:
+        """The unfinished output that a line on standard error names; it is there."""
+        (name,) = re.findall(r"(?:what was done before|the finished output) is in (\S+)", self.err)
+        assert Path(name).exists(), self.err
+        return Path(name)
 
 
 class Command:

@@ -71,16 +71,17 @@ def collect(
     count, and at the end for the count. Memory holds a feature and a thumbnail of each.
 
     Returns:
-        The content of ``calibration.json``.
+        What ``calibration.json`` says, without what tells that its files are ours.
 
     Raises:
         SourceError: nothing to read, only empty frames, or fewer than 8 distinct ones.
-        TargetError: the folder cannot be written or would be overwritten.
+        TargetError: the folder cannot be written or would be overwritten; when something came to
+            its place meanwhile, the finished folder stays beside it.
         WriteError: writing failed midway; nothing is left of it.
     """
     check_folder(target, sources, overwrite=options.overwrite)
     counts = Counts()
-    folder = FrameFolder(target)
+    folder = FrameFolder(target, overwrite=options.overwrite)
     try:
         pool: list[_Kept] = []
         for seen in scan(sources, options.limit, options.every, counts):
@@ -98,8 +99,10 @@ def collect(
         index = _index(sources, options, counts, pool, names)
         labels = [f"{n[:-4]} {k.entry['name']}" for n, k in zip(names, pool, strict=True)]
         folder.finish(index, contact_sheet([kept.small for kept in pool], labels))
-    finally:
+    except BaseException:
         folder.discard()
+        raise
+    folder.place()
     return index
 
 

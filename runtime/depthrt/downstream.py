@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from depthrt.cloud import CloudOptions
-from depthrt.errors import UsageError, WriteError
+from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.geometry import Intrinsics
 from depthrt.model import DepthModel
-from depthrt.results import Result
+from depthrt.result import Result
 from depthrt.sinks import Sink
 from depthrt.sinks.base import check_target
 from depthrt.sinks.lines import JsonlSink
@@ -49,9 +50,13 @@ class Downstream:
         return self.pipe is not None or self.jsonl == STANDARD_OUTPUT
 
     def check(
-        self, outputs: Sequence[Path | None], sources: Sequence[Path], overwrite: bool
+        self,
+        outputs: Sequence[Path | None],
+        sources: Sequence[Path],
+        overwrite: bool,
+        models: Sequence[Path] = (),
     ) -> None:
-        """Refuse what cannot be written, before any work is done.
+        """Refuse what cannot be written, before any work is done; sources and models must survive.
 
         Raises:
             TargetError: a place that cannot be written or would be overwritten.
@@ -67,12 +72,14 @@ class Downstream:
         for output in outputs:
             if output is not None and _same(place, output):
                 raise UsageError(f"-o and --jsonl both write {place}: give them two names")
-            if output is not None and output.resolve() in place.resolve().parents:
+            if output is not None and _real(output) in _real(place).parents:
                 raise UsageError(
                     f"-o {output} is replaced when it is whole: write --jsonl elsewhere"
                 )
         if place.exists() and not place.is_file() and not place.is_dir():
             return  # a named pipe or a device
+        if any(place.samefile(model) for model in models if place.exists() and model.exists()):
+            raise TargetError(f"--jsonl {place} is the model itself: choose another output")
         check_target(place, overwrite=overwrite, sources=sources)
 
     @contextmanager
@@ -84,6 +91,7 @@ class Downstream:
         *,
         paced: bool,
         alone: bool,
+        overwrite: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> Iterator[list[Shared]]:
         """The sinks that all streams share; they are closed at the end of the block.
@@ -94,6 +102,7 @@ class Downstream:
             dropped: how many frames of a stream were dropped so far.
             paced: a preview shows recordings no faster than they were taken.
             alone: nothing else is written or shown: nobody waits for more when a reader goes away.
+            overwrite: a file of JSON lines may be replaced.
             tell: called with a sentence when one of them fails, and the streams go on without it;
                 None: its error ends the run.
         """
@@ -101,7 +110,7 @@ class Downstream:
             sinks: list[Sink] = []
             if self.jsonl is not None:
                 target = None if self.jsonl == STANDARD_OUTPUT else self.jsonl
-                sinks.append(JsonlSink(target, dropped))
+                sinks.append(JsonlSink(target, dropped, overwrite=overwrite))
             if self.preview is not None:
                 from depthrt.sinks.preview import PreviewSink
 
@@ -117,7 +126,12 @@ class Downstream:
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two names stand for one place; neither need exist."""
-    return one.resolve() == other.resolve()
+    return _real(one) == _real(other)
+
+
+def _real(path: Path) -> Path:
+    """The place that a name stands for; links that lead in a circle are left to who opens them."""
+    return Path(os.path.realpath(path))
 
 
 class Shared:
@@ -139,7 +153,7 @@ class Shared:
         try:
             self._ended = not self._sink.write(result)
             return not (self._ended and self._alone)
-        except WriteError as error:
+        except (TargetError, WriteError) as error:
             if self._tell is None:
                 raise
             self.error = str(error)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 from depthrt.errors import DepthrtError
-from depthrt.results import Result, Stats
+from depthrt.interrupts import hold, is_noted, raise_noted, terminable
+from depthrt.result import Result, Stats
 from depthrt.sinks import Sink
 
 
@@ -27,26 +25,29 @@ def drive(
     An interrupted output is finished and put in place. After an error the outputs are finished
     beside their place, so that nothing done is lost, and the error goes on.
     """
-    interrupted = cut_short = False
-    try:
-        with terminable():
+    with terminable():
+        interrupted = cut_short = False
+        try:
             for result in results:
                 wanted = write(result, sinks, stats)
                 progress()
+                raise_noted()
                 if not wanted:
                     cut_short = True
                     break
-    except KeyboardInterrupt:
-        interrupted = cut_short = True
-    except BaseException as error:
-        results.close()
-        _give_up(error, sinks)
-    results.close()
-    try:
-        finish(sinks, stats, cut_short=cut_short)
-    except DepthrtError as error:
-        _give_up(error, sinks)
-    return interrupted
+            hold()
+        except KeyboardInterrupt:
+            interrupted = cut_short = True
+        except BaseException as error:
+            hold()
+            results.close()
+            _give_up(error, sinks)
+        try:
+            results.close()
+            finish(sinks, stats, cut_short=cut_short)
+        except (Exception, KeyboardInterrupt) as error:
+            _give_up(error, sinks)
+        return interrupted or is_noted()
 
 
 def write(result: Result, sinks: Iterable[Sink], stats: Stats) -> bool:
@@ -59,24 +60,38 @@ def write(result: Result, sinks: Iterable[Sink], stats: Stats) -> bool:
 
 
 def finish(sinks: Iterable[Sink], stats: Stats, *, cut_short: bool) -> None:
-    """Finish every output and put it in its place."""
+    """Finish every output and put it in its place; one that fails keeps no other from its own.
+
+    Raises:
+        DepthrtError: the first that went wrong, after all others are finished.
+    """
     start = time.perf_counter()
+    errors: list[Exception] = []
     for sink in sinks:
-        sink.close(complete=True, cut_short=cut_short)
+        try:
+            sink.close(complete=True, cut_short=cut_short)
+        except Exception as error:
+            errors.append(error)
     stats.add("write", time.perf_counter() - start)
+    if errors:
+        raise errors[0]
 
 
 def _give_up(error: BaseException, sinks: Iterable[Sink]) -> NoReturn:
-    """Salvage the outputs; an error of ours goes on with a word of where they are."""
-    said = with_word(str(error), salvage(sinks))
-    if isinstance(error, DepthrtError) and said != str(error):
+    """Salvage the outputs; the error goes on, and names where they are."""
+    kept = salvage(sinks)
+    said = with_word(str(error) or "interrupted", kept)
+    if kept and isinstance(error, (DepthrtError, KeyboardInterrupt)) and said != str(error):
         raise type(error)(said) from error
+    if kept and hasattr(error, "add_note"):  # Python 3.11
+        error.add_note(said)
     raise error
 
 
 def with_word(sentence: str, kept: list[str]) -> str:
-    """The sentence of an error with a word of where that is which was done before."""
-    return f"{sentence}; what was done before is in {', '.join(kept)}" if kept else sentence
+    """The sentence of an error, and where that is which was done before, unless it says so."""
+    unsaid = [place for place in kept if place not in sentence]
+    return f"{sentence}; what was done before is in {', '.join(unsaid)}" if unsaid else sentence
 
 
 def salvage(sinks: Iterable[Sink]) -> list[str]:
@@ -85,28 +100,11 @@ def salvage(sinks: Iterable[Sink]) -> list[str]:
     for sink in sinks:
         try:
             place = sink.close(complete=False)
-        except DepthrtError:
+        except Exception:
             continue  # the first error says why; the file holds what reached the disk
         if place is not None:
             kept.append(str(place))
     return kept
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

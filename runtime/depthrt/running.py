@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,16 +12,19 @@ from depthrt.colour import colour_table
 from depthrt.downstream import Downstream
 from depthrt.driving import drive, show_progress
 from depthrt.errors import SourceError, UsageError
+from depthrt.interrupts import terminable
 from depthrt.ladder import Ladder, build_ladder, model_files
 from depthrt.limits import LiveLimits
 from depthrt.model import DepthModel
 from depthrt.models import built_in_models
-from depthrt.pipeline import default_batch, stream
-from depthrt.results import Stats
+from depthrt.pipeline.options import default_batch
+from depthrt.pipeline.stream import stream
+from depthrt.result import Stats
 from depthrt.reuse import Reuse
 from depthrt.scheduling import prefer_throughput
 from depthrt.sinks import Sink, WindowSink, check_output, open_sink
 from depthrt.sinks.piped import PipeSink
+from depthrt.source_files import existing, source_files
 from depthrt.sources import Selection, Source, SourceInfo, open_source
 from depthrt.sources.base import without_password
 from depthrt.summary import Summary, stage_ms
@@ -61,6 +63,11 @@ class Job:
         """Whether depth would go nowhere without an output."""
         return self.output is None and not self.show and not self.downstream.is_asked_for
 
+    @property
+    def models(self) -> list[Path]:
+        """The model files that are named."""
+        return [Path(name) for name in {self.model, *self.ladder} if name]
+
 
 def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Summary:
     """Run a job to its end, or to Ctrl-C, and say what was done.
@@ -72,11 +79,11 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
             place and named in the message.
     """
     colour_table(job.colormap)
-    with ExitStack() as stack:
+    with terminable(), ExitStack() as stack:
         output, files = job.output, source_files(job.source)
         if output is not None:
             check_output(output, overwrite=job.overwrite, sources=files)
-        job.downstream.check([output], files, job.overwrite)
+        job.downstream.check([output], files, job.overwrite, job.models)
         source = open_source(job.source, job.selection, reconnect_s=job.limits.reconnect_s)
         if job.needs_output:
             output = default_output(job.source, source)
@@ -89,6 +96,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
         shared = job.downstream.open(
             model, job.colormap, lambda _: stats.dropped,
             paced=is_paced(job, live=info.live), alone=output is None and writes_nothing_else(job),
+            overwrite=job.overwrite,
         )  # fmt: skip
         sinks = [*open_sinks(job, output, info, model), *stack.enter_context(shared)]
         batch = default_batch(model, 1, live=info.live) if job.batch is None else job.batch
@@ -155,11 +163,11 @@ def open_sinks(job: Job, output: Path | None, info: SourceInfo, model: DepthMode
     sinks: list[Sink] = []
     if output is not None:
         down = job.downstream
-        sinks.append(
-            open_sink(
-                output, info, model.spec, job.view, job.colormap, down.cloud, points=down.points
-            )
-        )
+        sink = open_sink(
+            output, info, model.spec, job.view, job.colormap, down.cloud,
+            points=down.points, overwrite=job.overwrite,
+        )  # fmt: skip
+        sinks.append(sink)
     if job.downstream.pipe is not None:
         sinks.append(PipeSink(job.downstream.pipe, info, model.spec, job.view, job.colormap))
     if job.show:
@@ -287,25 +295,3 @@ def stem_of(text: str) -> str:
     name = f"camera {text}" if text.isdecimal() else without_password(text)
     stem = Path(text).stem if name == text and (existing(text) or text == "demo") else ""
     return stem or "".join(c if c.isalnum() else "_" for c in name).strip("_")
-
-
-def source_files(text: str) -> list[Path]:
-    """The files and folders that a source is read from; none of a URL or a camera."""
-    place = existing(text)
-    if place is None:
-        found = [] if "://" in text else glob.glob(text, recursive=True)  # noqa: PTH207
-        return [Path(name) for name in found]
-    try:
-        return [place, *place.iterdir()] if place.is_dir() else [place]
-    except OSError:  # a folder that may not be read: opening it says so
-        return [place]
-
-
-def existing(text: str) -> Path | None:
-    """The file or folder that a source is; None for a URL, a camera, a glob."""
-    if "://" in text:
-        return None
-    try:
-        return Path(text) if Path(text).exists() else None
-    except OSError as error:  # a name longer than the file system allows
-        raise UsageError(f"{text[:80]}... is no usable path ({error.strerror})") from error

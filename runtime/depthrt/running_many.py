@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from depthrt.colour import colour_table
-from depthrt.driving import finish, salvage, show_progress, terminable, with_word, write
+from depthrt.driving import finish, salvage, show_progress, with_word, write
 from depthrt.errors import DepthrtError, SourceError, TargetError, UsageError
+from depthrt.interrupts import held, hold, is_noted, raise_noted, terminable
 from depthrt.ladder import Ladder
-from depthrt.lane import Lane
 from depthrt.model import DepthModel
 from depthrt.opening import open_many
-from depthrt.pipeline import End, Streams, default_batch
-from depthrt.results import Stats
+from depthrt.pipeline.options import StreamOptions, default_batch
+from depthrt.pipeline.scheduler import Scheduler
+from depthrt.pipeline.stream_state import End, StreamState
+from depthrt.result import Stats
 from depthrt.running import (
     Job,
     check_frames,
@@ -28,12 +31,12 @@ from depthrt.running import (
     load_model,
     open_sinks,
     shows_pictures,
-    source_files,
     stem_of,
     summarise,
     writes_nothing_else,
 )
 from depthrt.sinks import Sink, check_output
+from depthrt.source_files import source_files
 from depthrt.sources import IMAGE_SUFFIXES, Source, is_glob
 from depthrt.summary import Summary, Totals, stage_ms
 
@@ -71,6 +74,13 @@ def execute_many(
             opened.
     """
     colour_table(job.colormap)
+    with terminable():
+        return _execute_in_folder(job, sources, form, tell)
+
+
+def _execute_in_folder(
+    job: Job, sources: Sequence[str], form: Form | None, tell: Callable[[str], None]
+) -> Totals:
     folder, made = _folder(job.output, several=len(sources) > 1)
     try:
         wanted = form is not None or folder is not None or job.needs_output
@@ -79,13 +89,23 @@ def execute_many(
         for output in outputs:
             if output is not None:
                 check_output(output, overwrite=job.overwrite, sources=files)
-        job.downstream.check(outputs, files, job.overwrite)
+        _check_apart(outputs)
+        job.downstream.check(outputs, files, job.overwrite, job.models)
         totals = _execute(job, sources, outputs, tell)
     finally:
         if made and folder is not None:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
     return totals
+
+
+def _check_apart(outputs: Sequence[Path | None]) -> None:
+    """Refuse two outputs that links make one."""
+    taken: dict[str, Path] = {}
+    for output in outputs:
+        if output is not None and taken.setdefault(os.path.realpath(output), output) is not output:
+            other = taken[os.path.realpath(output)]
+            raise TargetError(f"{output} and {other} are one place: choose another folder")
 
 
 def plan(sources: Sequence[str], folder: Path | None, form: Form | None) -> list[Path | None]:
@@ -137,9 +157,9 @@ def _execute(
     job: Job, sources: Sequence[str], outputs: Sequence[Path | None], tell: Callable[[str], None]
 ) -> Totals:
     named = open_many(sources, job.selection, job.limits)
-    opened = {name: source for name, source in named if not isinstance(source, DepthrtError)}
+    opened = {name: source for name, source in named if not isinstance(source, Exception)}
     if not opened:
-        raise SourceError("; ".join(str(error) for _, error in named))
+        raise SourceError("; ".join(_sentence(name, error) for name, error in named))
     infos = [source.info for source in opened.values()]
     live = any(info.live for info in infos)
     check_limits(job.limits, live=live)
@@ -148,27 +168,27 @@ def _execute(
     outlets: dict[str, Outlet] = {}
     summaries: dict[str, Summary] = {}
     for (name, source), output in zip(named, outputs, strict=True):
-        if isinstance(source, DepthrtError):
-            tell(str(source))
-            summaries[name] = _not_opened(name, str(source), model)
+        if isinstance(source, Exception):
+            said = _sentence(name, source)
+            tell(said)
+            summaries[name] = _not_opened(name, said, model)
         else:
             sinks = open_sinks(job, output, source.info, model)
             outlets[name] = Outlet(name, source, output, sinks)
     batch = default_batch(model, len(outlets), live=live) if job.batch is None else job.batch
-    lanes = [Lane(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
+    states = [StreamState(name, outlet.source, outlet.stats) for name, outlet in outlets.items()]
     stabilise = is_stabilised(job, outputs)
-    streams = Streams(
-        lanes, ladder or model, batch,
-        wait_s=job.wait_s, limits=job.limits, stabilise=stabilise, reuse=job.reuse,
-        pictures=shows_pictures(job, outputs),
-    )  # fmt: skip
+    options = StreamOptions(
+        batch, job.wait_s, job.limits, stabilise, job.reuse, shows_pictures(job, outputs)
+    )
+    streams = Scheduler(states, ladder or model, options)
     counts = [info.frame_count for info in infos]
     total = None if None in counts else sum(count or 0 for count in counts)
     start = time.perf_counter()
     shared = job.downstream.open(
         model, job.colormap, lambda name: outlets[name].stats.dropped,
         paced=is_paced(job, live=live), alone=not any(outputs) and writes_nothing_else(job),
-        tell=tell if any(outputs) or job.show else None,
+        overwrite=job.overwrite, tell=tell if any(outputs) or job.show else None,
     )  # fmt: skip
     with show_progress(total) as progress, shared as together:
         for outlet in outlets.values():
@@ -196,7 +216,7 @@ def _execute(
 
 
 def drive_many(
-    streams: Streams,
+    streams: Scheduler,
     outlets: dict[str, Outlet],
     progress: Callable[[], None],
     tell: Callable[[str], None],
@@ -212,9 +232,7 @@ def drive_many(
     def fail(outlet: Outlet, error: BaseException) -> None:
         outlet.open = False
         streams.stop(outlet.name)
-        said = str(error) if isinstance(error, DepthrtError) else f"{type(error).__name__}: {error}"
-        named = said if outlet.name in said else f"{outlet.name}: {said}"
-        outlet.error = with_word(named, salvage(outlet.sinks))
+        outlet.error = with_word(_sentence(outlet.name, error), salvage(outlet.sinks))
         outlet.ended_s = time.perf_counter()
         tell(outlet.error)
 
@@ -229,39 +247,55 @@ def drive_many(
             fail(outlet, error)
 
     try:
-        with terminable():
-            for event in streams:
-                if isinstance(event, End):
-                    outlet = outlets[event.stream]
+        for event in streams:
+            if isinstance(event, End):
+                outlet = outlets[event.stream]
+                with held():  # a signal breaks off no output that is being finished
                     if outlet.open and event.error is not None:
                         fail(outlet, event.error)
                     elif outlet.open:
                         end(outlet)
-                    continue
-                outlet = outlets[event.frame.stream]
-                if not outlet.open:
-                    continue
-                try:
-                    wanted = write(event, outlet.sinks, outlet.stats)
-                except Exception as error:  # whatever one output stumbles over, the others go on
+                raise_noted()
+                continue
+            outlet = outlets[event.frame.stream]
+            if not outlet.open:
+                continue
+            try:
+                wanted = write(event, outlet.sinks, outlet.stats)
+            except Exception as error:  # whatever one output stumbles over, the others go on
+                with held():
                     fail(outlet, error)
-                    continue
-                progress()
-                if not wanted:
-                    cut_short = True
-                    break
+                raise_noted()
+                continue
+            progress()
+            raise_noted()
+            if not wanted:
+                cut_short = True
+                break
+        hold()
     except KeyboardInterrupt:
         interrupted = cut_short = True
     except BaseException:
+        hold()
         streams.close()
         for outlet in outlets.values():
             salvage(outlet.sinks)
         raise
-    streams.close()
-    for outlet in outlets.values():
-        if outlet.open:
-            end(outlet, early=cut_short)
-    return interrupted
+    try:
+        streams.close()
+        for outlet in outlets.values():
+            if outlet.open:
+                end(outlet, early=cut_short)
+    except KeyboardInterrupt as error:
+        kept = [place for outlet in outlets.values() for place in salvage(outlet.sinks)]
+        raise KeyboardInterrupt(with_word("interrupted", kept)) from error
+    return interrupted or is_noted()
+
+
+def _sentence(name: str, error: BaseException | Source) -> str:
+    """What an error says, with the name of the stream that it ended."""
+    said = str(error) if isinstance(error, DepthrtError) else f"{type(error).__name__}: {error}"
+    return said if name in said else f"{name}: {said}"
 
 
 def _not_opened(text: str, error: str, model: DepthModel) -> Summary:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from depthrt import cpu
+from depthrt.atomic_write import write_text
 from depthrt.errors import TargetError
 from depthrt.json_file import read_object
 from depthrt.providers import PRECISION_HINTS, PROVIDERS, SessionOptions, short_name
@@ -125,21 +126,13 @@ def save(model: Path, tuning: Tuning) -> Path:
     Raises:
         TargetError: the cache folder cannot be written.
     """
-    import tempfile
-
+    content = json.dumps({"version": CACHE_VERSION, **tuning.as_dict()}, indent=1)
     try:
         target = cache_file(model)
         target.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-        partial = Path(name)
-        try:
-            with os.fdopen(number, "w") as file:
-                json.dump({"version": CACHE_VERSION, **tuning.as_dict()}, file, indent=1)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(target, content, overwrite=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
-        raise _cannot_keep(error) from error
+        raise _cannot_keep(error.__cause__ or error) from error
     return target
 
 
@@ -160,7 +153,7 @@ def check_cache() -> None:
         raise _cannot_keep(error) from error
 
 
-def _cannot_keep(error: Exception) -> TargetError:
+def _cannot_keep(error: BaseException) -> TargetError:
     reason = getattr(error, "strerror", None) or str(error).rstrip(".")
     return TargetError(
         f"the tuning cannot be kept ({reason}): set XDG_CACHE_HOME to a folder that can be written"

@@ -80,22 +80,6 @@ def test_a_read_only_place(
     assert ended.code == 2
 
 
-@pytest.mark.parametrize("name", ["clip.partial.mp4", "frames.partial"])
-def test_a_source_in_the_place_of_the_partial_output_survives(
-    command: Command, make_clip: MakeClip, model_path: Path, name: str
-) -> None:
-    source = Path(name)
-    if source.suffix == ".mp4":
-        shutil.copy(make_clip(), source)
-    else:
-        source.mkdir()
-        cv2.imwrite(str(source / "a.png"), np.zeros((8, 8, 3), np.uint8))
-    ended = command("run", source, "-m", model_path, "-o", name.replace(".partial", ""))
-    assert f"written by way of {name}" in ended.complaint
-    assert ended.code == 2
-    assert source.is_dir() or len(probe(source).times_s) == 25
-
-
 @pytest.mark.parametrize(
     ("sources", "output"),
     [

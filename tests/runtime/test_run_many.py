@@ -14,7 +14,8 @@ import pytest
 from clips import cut, pictures, probe
 from commands import Command
 from depthrt import read_depth
-from depthrt.pipeline import Streams
+from depthrt.pipeline.options import StreamOptions
+from depthrt.pipeline.scheduler import Scheduler
 from depthrt.running_many import plan
 from models import build_picky_model
 
@@ -145,7 +146,7 @@ def test_bad_streams_are_said_and_do_not_stop_the_others(
     assert said[0] == "depthrt: no file, directory, camera or URL 'missing.mp4'"
     assert said[1].startswith("depthrt: noise.mp4 cannot be opened as a video")
     assert said[2].startswith("depthrt: black: frame 2: model tiny gave 100.0% non-finite depth")
-    assert said[2].endswith("; what was done before is in out/black_depth.partial.mp4")
+    assert "; what was done before is in out/black_depth.partial-" in said[2]
     assert said[3].startswith("depthrt: torn.mkv: ")
     streams = {each["source"]: each for each in ended.document["streams"]}
     assert ended.document["failed"] == 3
@@ -155,7 +156,7 @@ def test_bad_streams_are_said_and_do_not_stop_the_others(
         True, False, True, False, False,
     ]  # fmt: skip
     assert streams["missing.mp4"]["error"] == said[0].removeprefix("depthrt: ")
-    assert len(probe(Path("out/black_depth.partial.mp4")).times_s) == 2
+    assert len(probe(ended.kept).times_s) == 2
 
 
 def test_a_full_disk_under_one_of_four_leaves_three_whole(
@@ -169,9 +170,8 @@ def test_a_full_disk_under_one_of_four_leaves_three_whole(
     for name in names:
         shutil.copy(make_clip(frames=30 if name != "c" else 200), f"{name}.mp4")
     Path("out").mkdir()
-    (disk / "c_depth.partial.f32").touch()
-    # Only the third one's raw maps lie on the small disk.
-    Path("out/c_depth.partial.48x64.f32").symlink_to(disk / "c_depth.partial.f32")
+    # Only the third one's output is on the small disk.
+    Path("out/c_depth.npz").symlink_to(disk / "c.npz")
     ended = command(
         "run", *(f"{name}.mp4" for name in names), "-m", model_path, "-o", "out",
         "--format", "npz", "--json",
@@ -183,16 +183,17 @@ def test_a_full_disk_under_one_of_four_leaves_three_whole(
     for name in ("a", "b", "d"):
         assert len(list(read_depth(f"out/{name}_depth.npz"))) == 30
     assert not Path("out/c_depth.npz").exists()
+    assert 0 < len(list(read_depth(ended.kept))) < 200
 
 
 def waits_asked_for(monkeypatch: pytest.MonkeyPatch, where: str) -> list[float | None]:
-    """Every `wait_s` that `Streams`, as imported there, will be made with."""
+    """Every `wait_s` that `Scheduler`, as imported there, will be made with."""
     asked: list[float | None] = []
 
-    class Watched(Streams):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            asked.append(named["wait_s"])
-            super().__init__(*given, **named)
+    class Watched(Scheduler):
+        def __init__(self, streams: Any, model: Any, options: StreamOptions) -> None:
+            asked.append(options.wait_s)
+            super().__init__(streams, model, options)
 
     monkeypatch.setattr(where, Watched)
     return asked
@@ -207,7 +208,7 @@ def test_a_batch_waits_as_long_as_asked(
     said: list[object],
     wait_s: float | None,
 ) -> None:
-    asked = waits_asked_for(monkeypatch, "depthrt.running_many.Streams")
+    asked = waits_asked_for(monkeypatch, "depthrt.running_many.Scheduler")
     run = ["run", make_clip(frames=3), make_clip(frames=4), "-m", model_path, "-o", "out"]
     assert command(*run, *said).code == 0
     assert asked == [wait_s]
@@ -216,7 +217,7 @@ def test_a_batch_waits_as_long_as_asked(
 def test_one_source_waits_as_long_as_asked(
     command: Command, make_clip: MakeClip, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = waits_asked_for(monkeypatch, "depthrt.pipeline.Streams")
+    asked = waits_asked_for(monkeypatch, "depthrt.pipeline.stream.Scheduler")
     run = ["run", make_clip(frames=3), "-m", model_path, "-o", "out.mp4", "--batch-wait", 20]
     assert command(*run).code == 0
     assert asked == [0.02]
@@ -278,7 +279,8 @@ def test_what_one_output_stumbles_over_stops_no_other(
     assert "b.mp4: OverflowError: value too large to convert to int" in ended.err
     assert ended.code == 1
     assert len(probe(Path("out/a_depth.mp4")).times_s) == 25
-    assert len(probe(Path("out/b_depth.partial.mp4")).times_s) == 4
+    assert ended.kept.match("out/b_depth.partial-*.mp4")
+    assert len(probe(ended.kept).times_s) == 4
 
 
 def test_a_glob_of_images_beside_a_video_is_a_video(

@@ -58,7 +58,7 @@ class Commands(TyperGroup):
             )
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            typer.echo("depthrt: interrupted", err=True)
+            typer.echo(f"depthrt: {error or 'interrupted'}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from depthrt.atomic_write import real_target
 from depthrt.cloud import CloudOptions
-from depthrt.depth_codes import INDEX_FILE
 from depthrt.errors import TargetError, UsageError
-from depthrt.sinks.base import Sink, check_target, partial_name
+from depthrt.folder_index import own_entries
+from depthrt.sinks.base import Sink, check_target
+from depthrt.sinks.folder import FOLDERS
 from depthrt.sinks.mp4 import Mp4Sink
+from depthrt.sinks.npz import NpzSink
 from depthrt.sinks.pictures import ImageSink, WindowSink
-from depthrt.sinks.ply import POINTS_FILE, PlyFolderSink, PlySink
-from depthrt.sinks.raw import MkvSink, NpzSink, PngFolderSink
+from depthrt.sinks.ply import PlyFolderSink, PlySink
+from depthrt.sinks.raw import MkvSink, PngFolderSink
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
 from depthrt.views import View
@@ -40,9 +42,7 @@ def check_output(target: Path, *, overwrite: bool, sources: Sequence[Path] = ())
     if target.suffix.lower() not in (".mp4", ".mkv", ".npz", _POINTS, "", *_PICTURES):
         raise UsageError(f"cannot write {target.suffix} files: -o takes {_FORMS}")
     try:
-        if not target.suffix and target.is_symlink():
-            target = target.resolve()
-        overwrite = _check_form(target) or overwrite
+        overwrite = _check_form(target, real_target(target)) or overwrite
     except TargetError:
         raise
     except OSError as error:  # a folder that may not be read, a name longer than names can be
@@ -50,33 +50,15 @@ def check_output(target: Path, *, overwrite: bool, sources: Sequence[Path] = ())
     check_target(target, overwrite=overwrite, sources=sources, folder=not target.suffix)
 
 
-def _check_form(target: Path) -> bool:
+def _check_form(target: Path, real: Path) -> bool:
     """Whether what stands in the target's place is an empty folder, which may be replaced."""
-    if not target.is_dir():
-        if not target.suffix and target.exists():
+    if not real.is_dir():
+        if not target.suffix and real.exists():
             raise TargetError(f"{target} is a file, but a name without an ending means a folder")
         return False
     if target.suffix:
         raise TargetError(f"{target} is a folder: choose another output")
-    names = {entry.name for entry in target.iterdir()} - {partial_name(target).name}
-    if not names:
-        return True
-    others = sorted(names - _written_before(target))
-    if others:
-        raise TargetError(f"the folder {target} holds other files ({others[0]}): choose a new one")
-    return False
-
-
-def _written_before(folder: Path) -> set[str]:
-    """The names of the files that an earlier run left in a folder."""
-    names: set[str] = set()
-    for index in (INDEX_FILE, POINTS_FILE):
-        try:
-            frames = json.loads((folder / index).read_text())["frames"]
-            names |= {index, *(str(frame["file"]) for frame in frames)}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # no index, or none of ours
-    return names
+    return not own_entries(target, FOLDERS)
 
 
 def open_sink(
@@ -88,6 +70,7 @@ def open_sink(
     cloud: CloudOptions | None = None,
     *,
     points: bool = False,
+    overwrite: bool = False,
 ) -> Sink:
     """The sink for an output by its extension; a name without one is a folder of PNG files.
 
@@ -99,26 +82,28 @@ def open_sink(
         colormap: how they show it.
         cloud: how points are made.
         points: a folder holds point clouds, not PNG.
+        overwrite: what stands at the target may be replaced.
 
     Raises:
+        TargetError: a folder that stands at the target is not one that depthrt wrote.
         UsageError: one picture for a source of several frames.
     """
     suffix = target.suffix.lower()
     if suffix == ".mp4":
-        return Mp4Sink(target, info, view, colormap)
+        return Mp4Sink(target, info, view, colormap, overwrite=overwrite)
     if suffix == ".mkv":
-        return MkvSink(target, info, spec)
+        return MkvSink(target, info, spec, overwrite=overwrite)
     if suffix == ".npz":
-        return NpzSink(target, info, spec)
+        return NpzSink(target, spec, overwrite=overwrite)
     if suffix == _POINTS:
         _check_single(target, info, "cloud", "a folder with --format ply")
-        return PlySink(target, cloud or CloudOptions())
+        return PlySink(target, cloud or CloudOptions(), overwrite=overwrite)
     if suffix in _PICTURES:
         _check_single(target, info, "picture", ".mp4, .mkv, .npz or a folder")
-        return ImageSink(target, view, colormap)
+        return ImageSink(target, view, colormap, overwrite=overwrite)
     if points:
-        return PlyFolderSink(target, cloud or CloudOptions())
-    return PngFolderSink(target, info, spec)
+        return PlyFolderSink(target, cloud or CloudOptions(), overwrite=overwrite)
+    return PngFolderSink(target, spec, overwrite=overwrite)
 
 
 def _check_single(target: Path, info: SourceInfo, what: str, others: str) -> None:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+from depthrt.atomic_folder import FolderDraft
+from depthrt.depth_codes import INDEX_FILE
+from depthrt.folder_index import FolderKind
 from depthrt.frame import Frame
-from depthrt.sinks.base import partial_name, put_in_place
-from depthrt.sinks.muxing import write_error
+from depthrt.interrupts import held
+from depthrt.sinks.muxing import is_full, write_error
+
+POINTS_FILE = "points.json"
+DEPTH_FOLDER = FolderKind(INDEX_FILE, "depthrt depth frames", r"[0-9]{6,}\.png")
+POINTS_FOLDER = FolderKind(POINTS_FILE, "depthrt point clouds", r"[0-9]{6,}\.ply")
+FOLDERS = (DEPTH_FOLDER, POINTS_FOLDER)
+"""What ``depthrt run`` writes, and may replace."""
 
 
 class FrameFolder:
     """Written beside its place; a full disk leaves whole files and an index of them.
 
-    ``index_name``: the JSON file with what is said of all, and each file's name, index and time.
+    The index is JSON with what is said of all, and each file's name, index and time.
     """
 
-    def __init__(self, target: Path, index_name: str) -> None:
-        if target.is_symlink():
-            target = target.resolve()  # the link stays, what it points to is replaced
-        self._target, self._partial = target, partial_name(target)
-        self._index_name = index_name
+    def __init__(self, target: Path, kind: FolderKind, *, overwrite: bool) -> None:
+        self._draft = FolderDraft(target, kind, FOLDERS, overwrite=overwrite)
         self._frames: list[dict[str, Any]] = []
-        self.is_begun = False
+        self.is_begun = self._is_finished = False
 
     def add(self, frame: Frame, suffix: str, content: bytes) -> None:
         """Write the file of a frame, named after its index.
@@ -32,39 +36,34 @@ class FrameFolder:
         Raises:
             WriteError: the disk is full, or the folder cannot be made.
         """
-        path = self._partial / f"{frame.index:06d}{suffix}"
-        try:
-            if not self.is_begun:
-                shutil.rmtree(self._partial, ignore_errors=True)
-                self._partial.mkdir()
-                self.is_begun = True
-            path.write_bytes(content)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise write_error(self._partial, error) from error
-        self._frames.append(
-            {"file": path.name, "index": frame.index, "time_s": float(frame.time_s)}
-        )
+        name = f"{frame.index:06d}{suffix}"
+        about = {"file": name, "index": frame.index, "time_s": float(frame.time_s)}
+        with held():
+            try:
+                if not self.is_begun:
+                    self._draft.create()
+                    self.is_begun = True
+                self._draft.write(name, content)
+            except OSError as error:
+                raise write_error(self._draft.path, error) from error
+            self._frames.append(about)
 
     def close(self, about: dict[str, Any], *, complete: bool) -> Path | None:
         """Write the index and, when complete, put the folder in its place; None without a file.
 
         Raises:
+            TargetError: something came to its place meanwhile.
             WriteError: that failed.
         """
-        if not self.is_begun or not self._partial.is_dir():
-            return None
-        index = self._partial / self._index_name
-        while True:
+        while self._frames and not self._is_finished:
             try:
-                index.write_text(json.dumps({**about, "frames": self._frames}, indent=1))
-                break
+                self._draft.finish({**about, "frames": self._frames})
+                self._is_finished = True
             except OSError as error:
                 if complete:
-                    raise write_error(self._partial, error) from error
-                index.unlink(missing_ok=True)
-                if not self._frames:
-                    return None
-            # The disk is full: the last file makes room for what the others mean.
-            (self._partial / self._frames.pop()["file"]).unlink(missing_ok=True)
-        return put_in_place(self._partial, self._target) if complete else self._partial
+                    raise write_error(self._draft.path, error) from error
+                if not is_full(error):
+                    break
+                # The last file makes room for what the others mean.
+                self._draft.remove(self._frames.pop()["file"])
+        return self._draft.place() if complete and self._is_finished else self._draft.kept()

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.results import Result
+from depthrt.atomic_write import FileDraft, real_target
+from depthrt.errors import DepthrtError, TargetError
+from depthrt.result import Result
 from depthrt.sinks.muxing import write_error
 
 _PERCENTILES = (5, 50, 95)
@@ -48,16 +50,19 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
 class JsonlSink:
     """One JSON line a frame, there for a reader as soon as the frame is done.
 
-    A file is written in its place, not beside it: it is whole after every line and can be followed
-    while it grows. A disk that fills up in the middle of a line leaves the lines before it.
+    A file is put in its place empty, at the first line: it is whole after every line and can be
+    followed while it grows. A disk that fills up in the middle of a line leaves those before it.
 
     Args:
         target: a file, a named pipe, a device such as ``/dev/stderr``, or None: standard output.
         dropped: how many frames of a stream were dropped so far, asked for every line.
+        overwrite: a file that stands at the target may be replaced.
     """
 
-    def __init__(self, target: Path | None, dropped: Callable[[str], int]) -> None:
-        self._target, self._dropped = target, dropped
+    def __init__(
+        self, target: Path | None, dropped: Callable[[str], int], *, overwrite: bool = False
+    ) -> None:
+        self._target, self._dropped, self._overwrite = target, dropped, overwrite
         self._file: int | None = None
         self._written = 0
 
@@ -66,10 +71,12 @@ class JsonlSink:
         line = json.dumps(record(result, self._dropped(result.frame.stream)), allow_nan=False)
         try:
             if self._file is None:
-                self._file = _open(self._target)
+                self._file = _open(self._target, overwrite=self._overwrite)
             self._append(self._file, line.encode() + b"\n")
         except BrokenPipeError:
             return False
+        except DepthrtError:
+            raise
         except OSError as error:
             raise write_error(self._target or "standard output", error) from error
         return True
@@ -97,10 +104,30 @@ class JsonlSink:
         self._written += 1
 
 
-def _open(target: Path | None) -> int:
+def _open(target: Path | None, *, overwrite: bool) -> int:
+    """A descriptor to write lines to.
+
+    Raises:
+        TargetError: a file came to the target meanwhile.
+        OSError: it cannot be opened.
+    """
     if target is None:
         return 1
-    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    real = real_target(target)
+    if real.exists() and not real.is_file():  # a named pipe or a device
+        return os.open(real, os.O_WRONLY)
+    draft = FileDraft(target, overwrite=overwrite)
+    file = os.open(draft.create(), os.O_WRONLY)
+    try:
+        draft.place()
+    except BaseException as error:
+        os.close(file)
+        draft.discard()
+        if isinstance(error, TargetError):
+            reason = "was made by somebody else meanwhile and is left as it is"
+            raise TargetError(f"{target} {reason}: give another name") from error
+        raise
+    return file
 
 
 def _distribution(values: NDArray[np.float32]) -> dict[str, float]:

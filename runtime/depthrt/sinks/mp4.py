@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depthrt.atomic_write import FileDraft
 from depthrt.errors import WriteError
 from depthrt.frame import Frame
-from depthrt.pipeline import Result
+from depthrt.interrupts import held, is_noted
+from depthrt.result import Result
 from depthrt.session import usable_cores
-from depthrt.sinks.base import left_over, partial_name, put_in_place
 from depthrt.sinks.muxing import Clock, begin, encode, finish, mux, write_error
 from depthrt.sinks.sound import Sound
 from depthrt.sources.base import SourceInfo
@@ -39,44 +40,59 @@ class Mp4Sink:
     written playable, and becomes a plain MP4 when it is closed.
     """
 
-    def __init__(self, target: Path, info: SourceInfo, view: View, colormap: str) -> None:
-        self._target, self._partial = target, partial_name(target)
+    def __init__(
+        self,
+        target: Path,
+        info: SourceInfo,
+        view: View,
+        colormap: str,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._info = info
         self._view, self._colormap = view, colormap
         self._container: OutputContainer | None = None
-        self._begun = False
+        self._is_finished = False
         self._durations: dict[int, int] = {}
         self._end_s = Fraction(0)
 
     def write(self, result: Result) -> bool:
         """Compose, encode and write one frame, and the sound up to it."""
-        import av
-
-        container = self._container or self._open(result)
-        frame = av.VideoFrame(self._canvas.size[1], self._canvas.size[0], "yuv420p")
-        planes = (plane_view(frame, 0), plane_view(frame, 1), plane_view(frame, 2))
-        compose(result.frame.image, result.depth, result.display_range, self._canvas, planes)
-        frame.time_base = self._clock.time_base_s
-        frame.pts = self._clock.stamp(result.frame.time_s)
-        duration = self._durations[frame.pts] = self._duration(result.frame)
-        encode(self._stream, frame, container, self._durations)
-        self._end_s = (frame.pts + duration) * self._clock.time_base_s
-        self._write_sound(container, frame.pts * self._clock.time_base_s)
+        with held():
+            container, pts = self._write_picture(result)
+        self._write_sound(container, pts * self._clock.time_base_s)
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write the delayed frames and the rest of the sound, and put the file in its place."""
         container, self._container = self._container, None
-        if container is None:
-            return left_over(self._partial) if self._begun and not complete else None
         whole = complete and not cut_short and self._info.selection.is_whole
-        try:
-            self._finish(container, None if whole else self._end_s)
-        except WriteError:
-            if complete:
-                raise
-            return left_over(self._partial)
-        return put_in_place(self._partial, self._target) if complete else self._partial
+        if container is not None:
+            try:
+                self._finish(container, None if whole else self._end_s)
+                self._is_finished = bool(self._end_s)
+            except WriteError:
+                if complete:
+                    raise
+        if not self._end_s:  # not one frame was written
+            self._draft.discard()
+        return self._draft.place() if complete and self._is_finished else self._draft.kept()
+
+    def _write_picture(self, result: Result) -> tuple[OutputContainer, int]:
+        """Compose, encode and write one frame; its time stamp in units of the time base."""
+        import av
+
+        container = self._container or self._begin(result)
+        frame = av.VideoFrame(self._canvas.size[1], self._canvas.size[0], "yuv420p")
+        planes = (plane_view(frame, 0), plane_view(frame, 1), plane_view(frame, 2))
+        compose(result.frame.image, result.depth, result.display_range, self._canvas, planes)
+        frame.time_base = self._clock.time_base_s
+        pts = frame.pts = self._clock.stamp(result.frame.time_s)
+        duration = self._durations[pts] = self._duration(result.frame)
+        encode(self._stream, frame, container, self._durations)
+        self._end_s = (pts + duration) * self._clock.time_base_s
+        return container, pts
 
     def _finish(self, container: OutputContainer, sound_end_s: Fraction | None) -> None:
         try:
@@ -97,21 +113,29 @@ class Mp4Sink:
         if self._sound is not None:
             for packet in self._sound.until(time_s):
                 mux(container, packet)
+                if is_noted():  # somebody waits for the end: the rest of the sound is left out
+                    break
+
+    def _begin(self, result: Result) -> OutputContainer:
+        try:
+            return self._open(result)
+        except BaseException:
+            self._draft.discard()
+            raise
 
     def _open(self, result: Result) -> OutputContainer:
         import av
 
         try:
             container = av.open(
-                str(self._partial.absolute()),  # a colon in a name is no protocol
+                str(self._draft.create().absolute()),  # a colon in a name is no protocol
                 "w",
                 format="mp4",
                 # Without edit lists the priming samples of copied sound would delay it.
                 options={"movflags": "hybrid_fragmented", "use_editlist": "1"},
             )
         except OSError as error:
-            raise write_error(self._partial, error) from error
-        self._begun = True
+            raise write_error(self._target, error) from error
         rate = self._info.rate or Fraction(1)
         base_s = self._info.time_base_s
         origin_s = result.frame.time_s if self._info.selection.start_s > 0 else Fraction(0)

@@ -93,6 +93,12 @@ def finish(container: OutputContainer) -> None:
 def write_error(name: str | Path, error: Exception) -> WriteError:
     """The sentence for an output that failed."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    full = getattr(error, "errno", None) in _NO_SPACE
-    advice = "free space or choose another disk" if full else "choose another output with -o"
+    advice = "choose another output with -o"
+    if is_full(error):
+        advice = "free space or choose another disk"
     return WriteError(f"writing {Path(name).name} failed ({reason}): {advice}")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an output failed because there is no more room for it."""
+    return getattr(error, "errno", None) in _NO_SPACE

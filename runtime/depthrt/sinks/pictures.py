@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.atomic_write import FileDraft
 from depthrt.errors import UsageError, WriteError
+from depthrt.interrupts import held
 from depthrt.preparation import rgb_matrix
-from depthrt.results import Result
-from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.result import Result
 from depthrt.sinks.muxing import write_error
 from depthrt.sources.images import quiet_opencv
 from depthrt.views import Canvas, Planes, View, compose
@@ -44,8 +45,8 @@ def to_bgr(planes: Planes, canvas: Canvas) -> NDArray[np.uint8]:
 class ImageSink:
     """The view of a single image as an image file."""
 
-    def __init__(self, target: Path, view: View, colormap: str) -> None:
-        self._target, self._partial = target, partial_name(target)
+    def __init__(self, target: Path, view: View, colormap: str, *, overwrite: bool = False) -> None:
+        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._view, self._colormap = view, colormap
         self._written = False
 
@@ -56,24 +57,30 @@ class ImageSink:
                 f"{self._target.name} holds one picture, but the source has more: write .mp4, "
                 ".mkv, .npz or a folder, or take --max-frames 1"
             )
-        try:
-            picture = draw(result, self._view, self._colormap)
-            with quiet_opencv():
-                encoded, content = cv2.imencode(self._target.suffix, picture)
-            if not encoded:
-                size = f"{picture.shape[1]}x{picture.shape[0]}"
-                raise WriteError(f"{self._target.name} cannot hold a picture of {size}: try .png")
-            self._partial.write_bytes(content.tobytes())
-        except OSError as error:
-            raise write_error(self._partial, error) from error
-        self._written = True
+        content = self._encoded(draw(result, self._view, self._colormap))
+        with held():
+            try:
+                self._draft.create().write_bytes(content)
+            except OSError as error:
+                self._draft.discard()
+                raise write_error(self._target, error) from error
+            self._written = True
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Put the file in its place."""
         if not self._written:
+            self._draft.discard()
             return None
-        return put_in_place(self._partial, self._target) if complete else self._partial
+        return self._draft.place() if complete else self._draft.kept()
+
+    def _encoded(self, picture: NDArray[np.uint8]) -> bytes:
+        with quiet_opencv():
+            encoded, content = cv2.imencode(self._target.suffix, picture)
+        if not encoded:
+            size = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise WriteError(f"{self._target.name} cannot hold a picture of {size}: try .png")
+        return content.tobytes()
 
 
 class WindowSink:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from depthrt.atomic_write import FileDraft
 from depthrt.cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.errors import WriteError
-from depthrt.results import Result
-from depthrt.sinks.base import partial_name, put_in_place
-from depthrt.sinks.folder import FrameFolder
+from depthrt.interrupts import held
+from depthrt.result import Result
+from depthrt.sinks.folder import POINTS_FOLDER, FrameFolder
 from depthrt.sinks.muxing import write_error
-
-POINTS_FILE = "points.json"
 
 
 def ply_of(result: Result, options: CloudOptions) -> bytes:
@@ -25,8 +24,8 @@ def ply_of(result: Result, options: CloudOptions) -> bytes:
 class PlySink:
     """The points of a single image as a PLY file; ``assumed`` says what nobody said."""
 
-    def __init__(self, target: Path, options: CloudOptions) -> None:
-        self._target, self._partial = target, partial_name(target)
+    def __init__(self, target: Path, options: CloudOptions, *, overwrite: bool = False) -> None:
+        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._options = options
         self._written = False
         self.assumed = ""
@@ -38,20 +37,23 @@ class PlySink:
                 f"{self._target.name} holds one cloud, but the source has more: write a folder "
                 "with --format ply, or take --max-frames 1"
             )
-        try:
-            self._partial.write_bytes(ply_of(result, self._options))
-        except OSError as error:
-            self._partial.unlink(missing_ok=True)
-            raise write_error(self._partial, error) from error
-        self._written = True
+        content = ply_of(result, self._options)
+        with held():
+            try:
+                self._draft.create().write_bytes(content)
+            except OSError as error:
+                self._draft.discard()
+                raise write_error(self._target, error) from error
+            self._written = True
         self.assumed = self._options.assumed(metric=result.depth.unit == "m")
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Put the file in its place."""
         if not self._written:
+            self._draft.discard()
             return None
-        return put_in_place(self._partial, self._target) if complete else self._partial
+        return self._draft.place() if complete else self._draft.kept()
 
 
 class PlyFolderSink:
@@ -60,8 +62,8 @@ class PlyFolderSink:
     ``assumed`` says what nobody said.
     """
 
-    def __init__(self, target: Path, options: CloudOptions) -> None:
-        self._folder = FrameFolder(target, POINTS_FILE)
+    def __init__(self, target: Path, options: CloudOptions, *, overwrite: bool = False) -> None:
+        self._folder = FrameFolder(target, POINTS_FOLDER, overwrite=overwrite)
         self._options = options
         self._about: list[str] = []
         self.assumed = ""

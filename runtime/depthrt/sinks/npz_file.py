@@ -1,0 +1,183 @@
+"""An .npz that grows map by map and can be ended at any time, without a second pass.
+
+The maps stand first in the file, so that they are written once and in their place. What precedes
+them says how many there are and is written again at the end; the small arrays and the directory
+follow them. Python's zipfile cannot do that: it wants to know an entry's checksum and size, or to
+write them behind it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEADER_BYTES = 192  # of the maps' .npy: room for every count, and a multiple of 64
+
+# PKWARE's APPNOTE.TXT, 4.3: sizes and offsets stand in the ZIP64 fields, whatever they are.
+_ZIP64, _DATE_1980, _ALL = 45, 33, 0xFFFFFFFF
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_SIZES = struct.Struct("<2H2Q")
+_SIZES_AND_OFFSET = struct.Struct("<2H3Q")
+_END_64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR = struct.Struct("<4sIQI")
+_END = struct.Struct("<4s4H2IH")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One file in the archive: stored as it is, ``size`` bytes, its head at ``offset``."""
+
+    name: bytes
+    crc: int
+    size: int
+    offset: int
+
+    def head(self) -> bytes:
+        sizes = _SIZES.pack(1, 16, self.size, self.size)
+        fields = (_ZIP64, 0, 0, 0, _DATE_1980, self.crc, _ALL, _ALL, len(self.name), len(sizes))
+        return _LOCAL.pack(b"PK\x03\x04", *fields) + self.name + sizes
+
+    def listing(self) -> bytes:
+        extra = _SIZES_AND_OFFSET.pack(1, 24, self.size, self.size, self.offset)
+        fields = (_ZIP64, _ZIP64, 0, 0, 0, _DATE_1980, self.crc, _ALL, _ALL, len(self.name))
+        return (
+            _CENTRAL.pack(b"PK\x01\x02", *fields, len(extra), 0, 0, 0, 0, _ALL) + self.name + extra
+        )
+
+
+class GrowingNpz:
+    """The file ``path`` with an array of float32 maps (N,h,w), of which N grows.
+
+    Args:
+        path: an existing file, which is overwritten.
+        name: the array's name.
+        shape: h and w.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...]) -> None:
+        self._name, self._shape = f"{name}.npy".encode(), shape
+        self._map_bytes = 4 * int(np.prod(shape))
+        self._begin = len(_Entry(self._name, 0, 0, 0).head()) + _HEADER_BYTES
+        self._crcs = [0]  # of no map, of the first, of the first two, ...
+        self._file = os.open(path, os.O_WRONLY)
+        self._write_head()  # of a process that is killed, it tells what the numbers are
+
+    @property
+    def count(self) -> int:
+        """How many maps it holds."""
+        return len(self._crcs) - 1
+
+    def append(self, values: NDArray[np.float32]) -> None:
+        """Add a map; what is written of it when that fails does not count.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        content = np.ascontiguousarray(values, "<f4").tobytes()
+        self._write(content, self._begin + self.count * self._map_bytes)
+        self._crcs.append(zlib.crc32(content, self._crcs[-1]))
+
+    def drop_last(self) -> None:
+        """Forget the last map."""
+        self._crcs.pop()
+
+    def end(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write all that belongs to the maps, and ``arrays`` by name; it may be called again.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        offset = self._begin + self.count * self._map_bytes
+        os.ftruncate(self._file, offset)
+        entries, tail = [self._write_head()], io.BytesIO()
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            stored = content.getvalue()
+            place = offset + tail.tell()
+            entry = _Entry(f"{name}.npy".encode(), zlib.crc32(stored), len(stored), place)
+            entries.append(entry)
+            tail.write(entry.head() + stored)
+        tail.write(_directory(entries, offset + tail.tell()))
+        self._write(tail.getvalue(), offset)
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def _write_head(self) -> _Entry:
+        """Write what precedes the maps."""
+        header, size = _npy_header((self.count, *self._shape)), self.count * self._map_bytes
+        crc = _joined_crc(zlib.crc32(header), self._crcs[-1], size)
+        entry = _Entry(self._name, crc, len(header) + size, 0)
+        self._write(entry.head() + header, 0)
+        return entry
+
+    def _write(self, content: bytes, offset: int) -> None:
+        left = memoryview(content)
+        while left:
+            written = os.pwrite(self._file, left, offset)
+            left, offset = left[written:], offset + written
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    """The head of a .npy (format 1.0) of float32, always as long."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode("ascii")
+    blank = _HEADER_BYTES - 10
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", blank) + text.ljust(blank - 1) + b"\n"
+
+
+def _directory(entries: list[_Entry], offset: int) -> bytes:
+    """The end of an archive, which begins at ``offset``: all entries, then where they are."""
+    listing = b"".join(entry.listing() for entry in entries)
+    count, size = len(entries), len(listing)
+    end_64 = _END_64.pack(
+        b"PK\x06\x06", _END_64.size - 12, _ZIP64, _ZIP64, 0, 0, count, count, size, offset
+    )
+    locator = _LOCATOR.pack(b"PK\x06\x07", 0, offset + size, 1)
+    end = _END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, _ALL, _ALL, 0)
+    return listing + end_64 + locator + end
+
+
+def _joined_crc(first: int, second: int, second_bytes: int) -> int:
+    """The CRC-32 of two contents, one behind the other, from the CRC-32 of each.
+
+    A CRC is a remainder of polynomials over GF(2): a content that is moved up by n bits is
+    multiplied by x**n (zlib's crc32_combine).
+    """
+    shift, power = 1 << 31, 1 << 23  # 1 and x**8; the highest bit is the lowest power
+    while second_bytes:
+        if second_bytes & 1:
+            shift = _product(shift, power)
+        power = _product(power, power)
+        second_bytes >>= 1
+    return _product(first, shift) ^ second
+
+
+def _product(one: int, other: int) -> int:
+    """The product of two polynomials modulo CRC-32's."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if one >> bit & 1:
+            product ^= other
+        other = (other >> 1) ^ (0xEDB88320 if other & 1 else 0)
+    return product
