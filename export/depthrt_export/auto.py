@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,12 +77,19 @@ def to_auto(
     meaning = (network.kind, network.unit, network.input, *map(_truth, labelled))
     settings = (machine, options.max_drop, _TIMING_S, *meaning, zero, *providers)
     key = search_key(made.model, [calibration, held_out, truths], settings)
+    journal = Journal.open(journal_place(place), key)
+    if journal.path is None:
+        other = journal_place(place).name
+        lacking = (
+            *lacking,
+            f"{other} is no journal of a search: it is left alone, and none is kept",
+        )
     search = Search(
         Material(made.model, zero, calibration),
         judge,
         machine,
         Limits(options.max_drop, options.budget_s),
-        Journal.open(journal_place(place), key),
+        journal,
         measure or timer(_TIMING_S),
         float_path.parent,
         phases.say,
@@ -124,8 +130,7 @@ def to_auto(
     loss = proof.figures["mean_error"] if loss is None else loss
     if not loss <= options.max_drop * _ROUNDING:
         # What the journal says of it was measured under something else that its key does not know.
-        with suppress(OSError):
-            journal_place(place).unlink()
+        search.journal.remove()
         return float32_stays(replace(found, picked=None, disproved=(found.picked, loss)))
     measured = {**facts(found), "fidelity": proof_facts(proof)}
     notes = (*lacking, *applied.notes, *explain(found))

@@ -13,7 +13,6 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 
-from depthrt.sinks.base import check_target
 from depthrt.spec import ModelSpec, Precision
 from depthrt_calibration.frames import evenly, sample_frames
 from depthrt_export.auto import to_auto
@@ -22,6 +21,7 @@ from depthrt_export.convert import Made, proof_facts, source_name, to_half_preci
 from depthrt_export.explain import document, refusal
 from depthrt_export.fold import fold_normalisation
 from depthrt_export.graph import export_graph
+from depthrt_export.inputs import check_outputs
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases, peak_memory_bytes
@@ -88,7 +88,7 @@ def build(
         from depthrt_export.from_file import build_from_file
 
         return build_from_file(Path(source), target, said, options, phases)
-    check_target(target, overwrite=options.overwrite)
+    check_outputs(source, target, said, options)
     with phases("load the network"):
         network = load_network(source, said)
         form = probe(network)
@@ -125,8 +125,7 @@ def build(
             made = to_half_precision(network, form, made, Path(folder), samples, options, phases)
         spec = _spec(network, options, made, [folded.note, *rewrites])
         with phases("write and load"):
-            place = Path(folder) / target.name
-            finish(made.model, spec, place, target, made.runs_here, overwrite=options.overwrite)
+            finish(made.model, spec, target, made.runs_here, overwrite=options.overwrite)
     return Report(
         target,
         spec,

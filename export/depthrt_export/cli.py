@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -255,7 +254,9 @@ def _run(
     track: str | None,
     as_json: bool,
 ) -> None:
+    from depthrt.interrupts import terminable
     from depthrt_export.build import build
+    from depthrt_export.inputs import check_outputs
     from depthrt_export.phases import Phases
     from depthrt_export.summary import print_summary
 
@@ -263,49 +264,36 @@ def _run(
         raise UsageError(f"{output} does not end in .onnx")
     if report is not None and report.suffix not in (".html", ".htm"):
         raise UsageError(f"--report {report} does not end in .html")
-    read = [path for path in (source.rpartition(":")[0] or source, said.checkpoint) if path]
-    _check_pages(output, [page for page in (report, front) if page is not None], read, options)
+    pages = [page for page in (report, front) if page is not None]
+    check_outputs(source, output, said, options, pages)
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
     if track is not None:
         from depthrt_calibration.tracking import check
 
         check(track)
-    result = build(source, output, said, options, Phases(quiet=as_json))
-    if report is not None:
-        from depthrt_export.page import write_page
+    with terminable():
+        result = build(source, output, said, options, Phases(quiet=as_json))
+    try:
+        if report is not None:
+            from depthrt_export.page import write_page
 
-        write_page(result, report)
-    if front is not None and result.found is not None:
-        from depthrt_export.front_page import write_front
+            write_page(result, report, overwrite=options.overwrite)
+        if front is not None and result.found is not None:
+            from depthrt_export.front_page import write_front
 
-        write_front(result.found, front)
-    if track is not None:
-        from depthrt_export.tracked import track as log
+            write_front(result.found, front, overwrite=options.overwrite)
+        if track is not None:
+            from depthrt_export.tracked import track as log
 
-        log(track, result, tuple(path for path in (report, front) if path is not None))
-    if as_json:
-        typer.echo(json.dumps(result.to_dict()))
-    else:
-        print_summary(result)
+            log(track, result, tuple(pages))
+    finally:  # the model is in its place, whatever became of the rest
+        if as_json:
+            typer.echo(json.dumps(result.to_dict()))
+        else:
+            print_summary(result)
     if result.refusal:
         raise AccuracyGateError(result.refusal)
-
-
-def _check_pages(
-    output: Path, pages: Sequence[Path], read: Sequence[str | Path], options: ExportOptions
-) -> None:
-    """Refuse pages in the place of what is read, of the model, or of one another."""
-    from depthrt.sinks.base import check_target
-    from depthrt_export.journal import journal_place
-
-    taken = {output.resolve(), journal_place(output).resolve()}
-    sources = [Path(path) for path in read if Path(path).exists()]
-    for page in pages:
-        if page.resolve() in taken:
-            raise UsageError(f"{page} is another output, too: give each a name of its own")
-        taken.add(page.resolve())
-        check_target(page, overwrite=options.overwrite, sources=sources)
 
 
 def _require_extra() -> None:

@@ -12,13 +12,13 @@ from torch import nn
 
 from depthrt.errors import InferenceError, ModelError, UsageError
 from depthrt.model import DepthModel
-from depthrt.sinks.base import check_target
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt_export.auto import to_auto
 from depthrt_export.blocks import is_quantised
 from depthrt_export.build import Report
 from depthrt_export.chosen_frames import chosen_frames
 from depthrt_export.convert import Made, source_name
+from depthrt_export.inputs import check_outputs
 from depthrt_export.network import DepthNetwork, Normalisation
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.phases import Phases, peak_memory_bytes
@@ -36,7 +36,7 @@ def build_from_file(
         UsageError: anything but ``--precision auto`` was asked for, or an option was given that
             only a PyTorch network can follow.
     """
-    check_target(target, overwrite=options.overwrite, sources=[source])
+    check_outputs(str(source), target, said, options)
     if options.precision != "auto":
         raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
     _refuse_unused(source, said, options)
@@ -73,8 +73,7 @@ def build_from_file(
             },
         )
         with phases("write and load"):
-            place = Path(folder) / target.name
-            finish(made.model, spec, place, target, made.runs_here, overwrite=options.overwrite)
+            finish(made.model, spec, target, made.runs_here, overwrite=options.overwrite)
     return Report(
         target,
         spec,

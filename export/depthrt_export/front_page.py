@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import WriteError
-from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.atomic_write import new_file, write_text
 from depthrt_export.explain import explain, line
 from depthrt_export.pareto import Measured, float32
 from depthrt_export.search import Found
@@ -202,19 +201,16 @@ def _sensitivity(found: Found) -> str:
     return "".join(parts)
 
 
-def write_front(found: Found, path: Path) -> None:
+def write_front(found: Found, path: Path, *, overwrite: bool = False) -> None:
     """Draw to an .svg or a .png file.
 
     Raises:
+        TargetError: a file came there meanwhile that may not be replaced.
         WriteError: it cannot be written.
     """
-    partial = partial_name(path)
-    try:
-        if path.suffix == ".svg":
-            partial.write_text(to_svg(shapes(found)), encoding="utf-8")
-        else:
-            ok, content = cv2.imencode(".png", to_picture(shapes(found)))
-            partial.write_bytes(content.tobytes() if ok else b"")
-        put_in_place(partial, path)
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
+    if path.suffix == ".svg":
+        write_text(path, to_svg(shapes(found)), overwrite=overwrite)
+        return
+    ok, content = cv2.imencode(".png", to_picture(shapes(found)))
+    with new_file(path, overwrite=overwrite) as place:
+        place.write_bytes(content.tobytes() if ok else b"")

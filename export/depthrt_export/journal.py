@@ -17,7 +17,9 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 
-from depthrt.errors import WriteError
+from depthrt.atomic_write import write_text
+from depthrt.errors import DepthrtError, WriteError
+from depthrt.json_file import read_json
 from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
 
@@ -67,35 +69,46 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path | None, key: str) -> Journal:
-        """Go on with the file if it is of the same key; another or a broken one is begun anew."""
-        if path is not None and path.is_file():
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                if content["key"] == key and isinstance(content["entries"], dict):
-                    return cls(path, key, content["entries"])
-            except (OSError, ValueError, KeyError, TypeError, RecursionError):
-                pass  # what cannot be read is measured again
-        return cls(path, key, {})
+        """Go on with the file if it is of the same key; a journal of another key is begun anew.
+
+        What is no journal at all is left alone: then nothing is kept.
+        """
+        content = {} if path is None else _content(path)
+        if content is None:
+            return cls(None, key, {})
+        return cls(path, key, content["entries"] if content.get("key") == key else {})
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a result.
+        """Keep a result, unless something that is no journal has come to the file's place.
 
         Raises:
             WriteError: the disk is full or fails; what was written before is still there.
         """
         self.entries[name] = value
-        if self.path is None:
+        if self.path is None or _content(self.path) is None:
             return
-        # Of this process alone: another may search for the same output.
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        content = json.dumps({"key": self.key, "entries": self.entries}, indent=1)
         try:
-            content = json.dumps({"key": self.key, "entries": self.entries}, indent=1)
-            partial.write_text(content, encoding="utf-8")
-            partial.replace(self.path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            write_text(self.path, content, overwrite=True)
+        except WriteError as error:
             raise WriteError(
-                f"{self.path} cannot be written ({error.strerror or error}): make room and run the "
-                "same command again, it goes on from there"
+                f"{error}: make room and run the same command again, it goes on from there"
             ) from error
+
+    def remove(self) -> None:
+        """Forget it; what is no journal stays."""
+        if self.path is not None and _content(self.path):
+            with suppress(OSError):
+                self.path.unlink()
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """What a journal holds, empty if there is none; None where something else is in its place."""
+    if not os.path.lexists(path):
+        return {}
+    try:
+        content = read_json(path)
+    except DepthrtError:
+        return None
+    known = isinstance(content, dict) and content.keys() == {"key", "entries"}
+    return content if known and isinstance(content["entries"], dict) else None

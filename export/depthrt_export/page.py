@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.atomic_write import write_text
 from depthrt.colour import colour_table, nearness
-from depthrt.errors import WriteError
-from depthrt.sinks.base import partial_name, put_in_place
 from depthrt.spec import Kind
 from depthrt_calibration.fidelity import spread
 from depthrt_export.build import Report
@@ -24,18 +23,14 @@ from depthrt_export.verify import FrameProof
 _FRAMES_SHOWN = 8
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: Report, path: Path, *, overwrite: bool = False) -> None:
     """Draw input, reference depth, ONNX depth and their difference, with figures and times.
 
     Raises:
+        TargetError: a file came there meanwhile that may not be replaced.
         WriteError: the page cannot be written.
     """
-    partial = partial_name(path)
-    try:
-        partial.write_text(render(report), encoding="utf-8")
-        put_in_place(partial, path)
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
+    write_text(path, render(report), overwrite=overwrite)
 
 
 def render(report: Report) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from depthrt.errors import DepthrtError, ModelError, TargetError, WriteError
+from depthrt.atomic_write import new_file
+from depthrt.errors import DepthrtError, ModelError, WriteError
 from depthrt.model import DepthModel
 from depthrt.providers import SessionOptions
 from depthrt.session import open_session
-from depthrt.sinks.base import put_in_place
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
 
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -47,37 +47,38 @@ def works(path: Path, provider: str) -> bool:
 def finish(
     model: onnx.ModelProto,
     spec: ModelSpec,
-    partial: Path,
     target: Path,
     runs_here: bool = True,
     *,
-    overwrite: bool = True,
+    overwrite: bool = False,
 ) -> None:
-    """Write model and spec to ``partial``, load it with the runtime, rename it to ``target``.
+    """Write model and spec beside ``target``, load it with the runtime, rename it to ``target``.
 
     A graph that this machine has no kernels for is checked by the onnx package instead.
 
     Raises:
         ModelError: the runtime does not accept the file, or reads another spec from it.
-        TargetError: the target has come into being since, and may not be overwritten.
+        TargetError: the target has come into being since, and may not be overwritten: the file
+            stays beside it.
     """
     kept = {p.key: p.value for p in model.metadata_props if p.key == WEIGHT_BITS_KEY}
     helper.set_model_props(model, {METADATA_KEY: spec.to_json(), **kept})
     model.producer_name, model.producer_version = "depthrt", _version()
-    write_model(model, partial)
+    with new_file(target, overwrite=overwrite) as path:
+        write_model(model, path)
+        if _spec_of(path, runs_here) != spec.to_json():
+            raise ModelError(f"{path} does not give back the spec that was written into it")
+
+
+def _spec_of(path: Path, runs_here: bool) -> str:
+    """The spec in a file, as JSON, after a check of the graph."""
     if runs_here:
-        loaded = DepthModel.load(partial, provider="cpu")
+        loaded = DepthModel.load(path, provider="cpu")
         loaded.warm_up()
-        text = loaded.spec.to_json()
-    else:
-        onnx.checker.check_model(partial)
-        entries = {p.key: p.value for p in onnx.load_model(partial).metadata_props}
-        text = ModelSpec.from_json(entries[METADATA_KEY]).to_json()
-    if text != spec.to_json():
-        raise ModelError(f"{partial} does not give back the spec that was written into it")
-    if target.exists() and not overwrite:
-        raise TargetError(f"{target} was made by somebody else meanwhile: it is left as it is")
-    put_in_place(partial, target)
+        return loaded.spec.to_json()
+    onnx.checker.check_model(path)
+    entries = {p.key: p.value for p in onnx.load_model(path).metadata_props}
+    return ModelSpec.from_json(entries[METADATA_KEY]).to_json()
 
 
 def _version() -> str:

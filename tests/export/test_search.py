@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import Distribution, PackageNotFoundError
@@ -217,21 +216,22 @@ def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
 
 
 def test_full_disk_midway_is_one_sentence_and_resumes(run: Run, tmp_path: Path) -> None:
-    journal = tmp_path / "search.json"
-    blocker = tmp_path / f"search.json.{os.getpid()}.partial"
+    disk, away = tmp_path / "disk", tmp_path / "away"
+    disk.mkdir()
+    journal = disk / "search.json"
     calls = 0
 
     def fills(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
         nonlocal calls
         calls += 1
         if calls == 2:
-            blocker.mkdir()  # from now on nothing can be written there
+            disk.rename(away)  # from now on nothing can be written there
         return by_integers(path, reference, image)
 
     with pytest.raises(WriteError, match=r"search\.json"):
         run(fills, journal=journal)
+    away.rename(disk)
     assert len(json.loads(journal.read_text())["entries"]) == 1
-    blocker.rmdir()
     assert run(journal=journal).reused == 1
 
 
