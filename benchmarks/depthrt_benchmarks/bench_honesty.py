@@ -6,14 +6,16 @@ called faster or slower; found is a slow-down called slower.
 
     python -m depthrt_benchmarks.bench_honesty -o benchmarks/results/compare_honesty.json
 
-Every comparison is kept at once in ``OUTPUT.partial``, so that ``--minutes`` can cut the work into
-pieces: the same command goes on where it stopped, and writes the result when all are done.
+Every comparison is kept at once beside the output, in ``NAME.progress.json``, so that ``--minutes``
+can cut the work into pieces: the same command goes on where it stopped, and writes the result when
+all are done.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -27,12 +29,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from depthrt.atomic_write import write_text
+from depthrt.errors import UsageError
+from depthrt.json_file import read_object
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_benchmarks.bench.compare import Setting, Side, compare
 from depthrt_benchmarks.bench.pairs import Rules
 from depthrt_benchmarks.environment import write_result
 
 SIZE = (96, 128)
+_EXPERIMENT = "compare_honesty"
 _WIDTH = 16
 _SLOWER = 1.10
 _LAYERS_TRIED = (3, 18)
@@ -99,17 +105,36 @@ def both(folder: Path, layers: int) -> tuple[Path, Path]:
     return base, write_network(folder / "head.onnx", layers + 1)
 
 
+def progress_of(place: Path) -> dict[str, Any]:
+    """What an earlier call has measured; nothing where there is no file.
+
+    Raises:
+        UsageError: the file is something else.
+    """
+    if not os.path.lexists(place):
+        return {}
+    content = read_object(place, UsageError).content
+    if content.get("experiment") != _EXPERIMENT:
+        raise UsageError(f"{place} is something else than the progress of this experiment")
+    return dict(content)
+
+
+def keep(place: Path, done: dict[str, Any]) -> None:
+    """Write what is measured so far."""
+    write_text(place, json.dumps({**done, "experiment": _EXPERIMENT}), overwrite=True)
+
+
 def go_on(place: Path, same: int, slower: int, minutes: float) -> dict[str, Any]:
     """Do what is not done yet, for so long."""
     begin_s = time.monotonic()
-    done: dict[str, Any] = json.loads(place.read_text()) if place.is_file() else {}
+    done = progress_of(place)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         done.setdefault("same", [])
         done.setdefault("slower", [])
         if "calibration" not in done:
             done["calibration"] = calibrate(folder)
-            place.write_text(json.dumps(done))
+            keep(place, done)
         base, head = both(folder, done["calibration"]["layers"])
         while len(done["same"]) < same or len(done["slower"]) < slower:
             if time.monotonic() - begin_s > 60 * minutes:
@@ -119,7 +144,7 @@ def go_on(place: Path, same: int, slower: int, minutes: float) -> dict[str, Any]
             if len(done[kind]) >= (same if kind == "same" else slower):
                 kind = "same" if kind == "slower" else "slower"
             done[kind].append(measured(base, head if kind == "slower" else base, Rules()))
-            place.write_text(json.dumps(done))
+            keep(place, done)
     return done
 
 
@@ -157,7 +182,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    place = options.output.with_suffix(".partial")
+    place = options.output.with_suffix(".progress.json")
     done = go_on(place, options.same, options.slower, options.minutes)
     counts = f"{len(done['same'])} of {options.same} same, {len(done['slower'])} slower"
     print(counts, file=sys.stderr)  # noqa: T201

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt import cpu
+from depthrt.atomic_write import write_text
 from depthrt.errors import ProviderError
 from depthrt.session import import_onnxruntime, usable_cores
 
@@ -46,9 +47,18 @@ def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
 
 
 def write_result(path: Path, content: dict[str, Any]) -> None:
-    """Write a result with its environment as JSON."""
+    """Write a result of this project's own with its environment as JSON; an earlier is replaced.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**environment(), **content}, indent=1) + "\n")
+    write_text(path, result_text(content), overwrite=True)
+
+
+def result_text(content: dict[str, Any]) -> str:
+    """A result with its environment as JSON."""
+    return json.dumps({**environment(), **content}, indent=1) + "\n"
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from depthrt.atomic_write import new_file
 from depthrt.model import DepthModel
 from depthrt.providers import SessionOptions
 from depthrt.spec import ModelSpec
@@ -129,11 +130,12 @@ def measure(case: Case, setting: Setting, work: Path) -> dict[str, Any]:
     spec = DepthModel.load(auto, provider="cpu").spec
     calibration, validation = split(sample_frames(setting.frames, _FRAMES, spec.input))
     pictures = work / "frames.npz"
-    np.savez(
-        pictures,
-        calibration=np.stack([s.pixels for s in calibration]),
-        validation=np.stack([s.pixels for s in validation]),
-    )
+    with new_file(pictures, overwrite=True) as place:
+        np.savez(
+            place,
+            calibration=np.stack([s.pixels for s in calibration]),
+            validation=np.stack([s.pixels for s in validation]),
+        )
     ways = [SessionOptions("cpu", spinning=True), SessionOptions("cpu", 1)]
     images = np.stack([s.pixels for s in validation])
     row = {**document["search"], "search_s": document["times_s"]["search"],

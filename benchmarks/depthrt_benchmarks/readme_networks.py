@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from depthrt.atomic_write import write_text
 from depthrt.errors import DepthrtError
 from depthrt.models import find_model
 from depthrt_benchmarks.quantisation import COMMAND, cases, export
@@ -78,7 +79,7 @@ def make(
     def attempt(kind: str, place: Path, create: Callable[[Path], str]) -> None:
         told_before = folder / f"{kind}.txt"
         if not place.is_file() and not told_before.is_file():
-            told_before.write_text(create(place))
+            write_text(told_before, create(place), overwrite=False)
         if place.is_file():
             others[kind] = place
         else:  # delete the text to try again
@@ -118,7 +119,7 @@ def _search(float32: Path, place: Path, frames: str | None, python: str) -> str:
 def _convert(order: dict[str, Any], folder: Path, tflite: Path, python: str) -> str:
     """Why it failed; empty where it did not."""
     place = folder / "order.json"
-    place.write_text(json.dumps(order))
+    write_text(place, json.dumps(order), overwrite=True)
     command = [python, str(_CONVERT), str(place), str(tflite)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if tflite.is_file() else (done.stderr.strip().splitlines() or ["no reason given"])[-1]

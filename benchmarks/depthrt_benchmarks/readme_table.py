@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.atomic_write import write_text
 from depthrt.errors import DepthrtError
 from depthrt.model import DepthModel
 from depthrt.session import usable_cores
@@ -209,7 +210,7 @@ def main() -> None:
                 continue
             place = options.work / name / "quality.json"
             if not place.is_file():
-                place.write_text(json.dumps(quality(made, rows, sets)))
+                write_text(place, json.dumps(quality(made, rows, sets)), overwrite=False)
             if options.prepare:
                 continue
             document["networks"][name] = measure(made, rows, json.loads(place.read_text()))
@@ -223,7 +224,7 @@ def main() -> None:
         print(text)  # noqa: T201
         if options.write:
             readme = Path("README.md")
-            readme.write_text(put_into(readme.read_text(), text))
+            write_text(readme, put_into(readme.read_text(), text), overwrite=True)
 
 
 if __name__ == "__main__":

@@ -115,13 +115,15 @@ def run(
     with live_cells() as listener:
         document = bench(models or [DEFAULT_MODEL], wanted, extras, listener)
     document["accuracy"] = known
-    outputs.write(document, markdown, html)
-    if track is not None:
-        outputs.track_bench(track, document, models or [DEFAULT_MODEL], html or markdown)
-    if as_json:
-        typer.echo(json.dumps(document))
-    else:
-        outputs.print_tables(document)
+    try:
+        outputs.write(document, markdown, html, overwrite=overwrite)
+        if track is not None:
+            outputs.track_bench(track, document, models or [DEFAULT_MODEL], html or markdown)
+    finally:  # what was measured is told, whatever became of the reports
+        if as_json:
+            typer.echo(json.dumps(document))
+        else:
+            outputs.print_tables(document)
 
 
 @app.command()
@@ -176,6 +178,7 @@ def compare(
     Faster or slower is said when the interval lies beyond the margin, else that it cannot be told.
     `--fail-above 1.05` makes a gate for CI: exit code 4 only when the interval lies above 1.05.
     """
+    from depthrt.atomic_write import write_text
     from depthrt_benchmarks.bench import outputs
     from depthrt_benchmarks.bench.compare import Setting, compare_texts
     from depthrt_benchmarks.bench.frames import parse_size
@@ -195,13 +198,17 @@ def compare(
     with live_pairs() as progress:
         result = compare_texts(base, head, model, setting, rules, progress)
     document = outputs.comparison_document(result)
-    if markdown is not None:
-        outputs.write_text(markdown, outputs.comparison_markdown(document))
-    if history is not None:
-        from depthrt_benchmarks.bench.history import add
+    try:
+        if markdown is not None:
+            text = outputs.comparison_markdown(document)
+            write_text(markdown, text, overwrite=overwrite)
+        if history is not None:
+            from depthrt_benchmarks.bench.history import add
 
-        add(history, document)
-    if track is not None:
-        outputs.track_comparison(track, document, markdown)
-    typer.echo(json.dumps(document) if as_json else "\n".join(outputs.comparison_lines(result)))
+            add(history, document)
+        if track is not None:
+            outputs.track_comparison(track, document, markdown)
+    finally:
+        said = json.dumps(document) if as_json else "\n".join(outputs.comparison_lines(result))
+        typer.echo(said)
     result.raise_if_regressed()

@@ -7,42 +7,73 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import UsageError, WriteError
-from depthrt.sinks.base import partial_name, put_in_place
+from depthrt.atomic_write import write_text
+from depthrt.errors import DepthrtError, UsageError, WriteError
+from depthrt.json_file import read_json
 
 FILES = ("history.json", "benchmark.json")
 _KEPT = 1000
+_FIGURE = {"name", "unit", "value", "range", "extra"}
+
+
+def check_history(folder: Path) -> None:
+    """Refuse a folder whose files of these names are not ours, before anything is measured.
+
+    Raises:
+        UsageError: there is such a file; it is left as it is.
+    """
+    place, newest = (folder / name for name in FILES)
+    _read(place, _is_comparison)
+    _read(newest, _is_figure)
 
 
 def add(folder: Path, document: dict[str, Any]) -> None:
-    """Add a comparison.
+    """Add a comparison; of two at once, one waits for the other.
 
     Raises:
-        UsageError: the history that is there is no list; it is left as it is.
+        UsageError: what is there is not ours; it is left as it is.
         WriteError: the folder cannot be written.
     """
     place, newest = (folder / name for name in FILES)
-    entries = _read(place)
     stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
     revision = os.environ.get("GITHUB_SHA", "")
-    entries.append({"time": stamp, "revision": revision, **document})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, content in (
-            (place, entries[-_KEPT:]),
-            (newest, custom_smaller_is_better(document)),
-        ):
-            partial = partial_name(path)
-            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            put_in_place(partial, path)
+        with _locked(folder):
+            check_history(folder)
+            entries = _read(place, _is_comparison)
+            entries.append({"time": stamp, "revision": revision, **document})
+            write_text(place, _text(entries[-_KEPT:]), overwrite=True)
+            write_text(newest, _text(custom_smaller_is_better(document)), overwrite=True)
+    except DepthrtError:
+        raise
     except OSError as error:
         raise WriteError(f"{folder} cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else adds to the folder meanwhile, where its file system has locks."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _text(content: list[dict[str, Any]]) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def custom_smaller_is_better(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,13 +97,22 @@ def custom_smaller_is_better(document: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _read(place: Path) -> list[dict[str, Any]]:
-    if not place.is_file():
+def _read(place: Path, is_ours: Callable[[Any], bool]) -> list[dict[str, Any]]:
+    """The entries of a file, all of which are ours; none where there is no file."""
+    if not os.path.lexists(place):
         return []
     try:
-        entries = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{place} cannot be read as a history ({error})") from error
-    if not isinstance(entries, list):
+        entries = read_json(place)
+    except DepthrtError as error:
+        raise UsageError(f"{error}: it is no history of `depthrt bench compare`") from error
+    if not isinstance(entries, list) or not all(map(is_ours, entries)):
         raise UsageError(f"{place} is no history of `depthrt bench compare --history`")
     return entries
+
+
+def _is_comparison(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("benchmark") == "compare" and "time" in entry
+
+
+def _is_figure(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"name", "unit", "value"} <= entry.keys() <= _FIGURE

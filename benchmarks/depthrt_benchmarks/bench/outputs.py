@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt.atomic_write import write_text
+from depthrt.errors import TargetError, UsageError
 from depthrt.models import find_model
-from depthrt.sinks.base import partial_name, put_in_place
 from depthrt_benchmarks.bench.compare import Comparison
 from depthrt_benchmarks.bench.earlier import read_json
-from depthrt_benchmarks.bench.history import FILES
+from depthrt_benchmarks.bench.history import FILES, check_history
 from depthrt_benchmarks.bench.report import (
     machine_line,
     markdown,
@@ -41,10 +41,12 @@ def check(
 
     Raises:
         TargetError: a file that exists or cannot be written, or is also another output.
-        UsageError: an HTML page without what draws its plots.
+        UsageError: an HTML page without what draws its plots, a history that is none of ours.
     """
     check_targets({"--markdown": markdown_file, "--html": html}, overwrite=overwrite,
                   sources=sources)  # fmt: skip
+    if history is not None:
+        check_history(history)
     if markdown_file is not None and history is not None:
         own = [(history / name).resolve() for name in FILES]
         if markdown_file.resolve() in own:
@@ -85,28 +87,25 @@ def read_accuracy(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return found
 
 
-def write(document: dict[str, Any], markdown_file: Path | None, html: Path | None) -> None:
-    """Write the reports that were asked for."""
+def write(
+    document: dict[str, Any],
+    markdown_file: Path | None,
+    html: Path | None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the reports that were asked for.
+
+    Raises:
+        TargetError: a file came to a place meanwhile that may not be replaced.
+        WriteError: one cannot be written; those before it are in their place.
+    """
     if markdown_file is not None:
-        write_text(markdown_file, markdown(document))
+        write_text(markdown_file, markdown(document), overwrite=overwrite)
     if html is not None:
         from depthrt_benchmarks.bench.page import render
 
-        write_text(html, render(document))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Beside its place, then renamed.
-
-    Raises:
-        WriteError: it cannot be written.
-    """
-    partial = partial_name(path)
-    try:
-        partial.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written ({error.strerror or error})") from error
-    put_in_place(partial, path)
+        write_text(html, render(document), overwrite=overwrite)
 
 
 def print_tables(document: dict[str, Any]) -> None:

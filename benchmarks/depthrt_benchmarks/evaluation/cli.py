@@ -145,7 +145,18 @@ def evaluate(
     max_abs_rel: Annotated[
         float | None,
         typer.Option(
-            help="Exit 3 where the model's AbsRel on a set is above.", rich_help_panel=_OUTPUT
+            help="A gate: exit 3 where the model's AbsRel on a set is above, where too few images "
+            "could be judged, or where it gave NaN.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    min_images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|SHARE%",
+            help="How many images of each set --max-abs-rel must judge: 500, or 95%. Not said: all "
+            "(of those that --max-images leaves).",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     track: Annotated[
@@ -168,20 +179,23 @@ def evaluate(
     Examples: `depthrt eval depthrt-s sets/ --report out.html`,
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
     """
+    from depthrt.interrupts import terminable
     from depthrt_benchmarks.evaluation.datasets import ReadOptions
-    from depthrt_benchmarks.evaluation.gate import check_gate, gate
+    from depthrt_benchmarks.evaluation.gate import check_gate, judge_nothing
     from depthrt_benchmarks.evaluation.job import Job, execute
     from depthrt_benchmarks.evaluation.outputs import whole_document, write_outputs
     from depthrt_benchmarks.evaluation.protocol import Choices
+    from depthrt_benchmarks.evaluation.run import NothingMeasuredError
     from depthrt_benchmarks.evaluation.table import show
     from depthrt_benchmarks.targets import check_targets
     from depthrt_calibration import tracking
 
-    check_gate(max_abs_rel, datasets)
+    gate = check_gate(max_abs_rel, min_images, datasets)
     check_targets(
         {"--output": output, "--csv": table, "--report": report},
         overwrite=overwrite,
         sources=[Path(place) for place in (model, *datasets, *(compare or []))],
+        read=[Path(place) for place in datasets],
     )
     if track is not None:
         tracking.check(track)
@@ -205,11 +219,16 @@ def evaluate(
         max_images=max_images,
         video=video,
         fresh=fresh,
+        gate=gate,
     )
     try:
-        with _progress() as progress:
+        with terminable(), _progress() as progress:
             outcome = execute(job, progress)
-            write_outputs(outcome, output, table, report)
+            write_outputs(outcome, output, table, report, overwrite=overwrite)
+    except NothingMeasuredError as error:
+        if gate is None:
+            raise
+        raise judge_nothing(gate, error) from error
     except KeyboardInterrupt as error:
         typer.echo(
             "depthrt: interrupted; what was measured is kept: run the same command again, it goes "
@@ -230,7 +249,8 @@ def evaluate(
 
         files = tuple(path for path in (table, report) if path is not None)
         log(track, outcome, whole_document(outcome), files)
-    gate(outcome, max_abs_rel)
+    if outcome.verdict is not None:
+        outcome.verdict.raise_if_failed()
 
 
 @contextmanager

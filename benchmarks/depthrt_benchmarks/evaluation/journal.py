@@ -6,8 +6,10 @@ the command is done.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,13 +20,14 @@ import cv2
 import numpy as np
 
 from depthrt.errors import WriteError
+from depthrt.json_file import parse_json
 from depthrt.model import DepthModel
 from depthrt.session import import_onnxruntime
 from depthrt.tuned import cache_folder
 from depthrt_benchmarks.evaluation.datasets import Dataset
 from depthrt_benchmarks.evaluation.protocol import Protocol
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 def journal_folder() -> Path:
@@ -99,13 +102,21 @@ class Journal:
         path = journal_folder() / f"{key[:32]}.jsonl"
         entries: dict[str, Any] = {}
         if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    name, value = json.loads(line)
+                    name, value = parse_json(line)
                 except (ValueError, TypeError):
                     continue
-                entries[name] = value
+                if isinstance(name, str):
+                    entries[name] = value
         return cls(path, entries)
+
+    def keep_only(self, kind: str, is_ours: Callable[[str, Any], bool]) -> None:
+        """Drop the entries of a kind ("KIND NAME") whose value is none: they are made again."""
+        for key, value in list(self.entries.items()):
+            which, _, name = key.partition(" ")
+            if which == kind and not is_ours(name, value):
+                del self.entries[key]
 
     def put(self, name: str, value: Any) -> None:
         """Keep an entry.
@@ -120,6 +131,8 @@ class Journal:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("a", encoding="utf-8")
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(self._file, fcntl.LOCK_SH)  # who is done leaves it to the others
                 if self._file.tell():
                     self._file.write("\n")  # ends a line that was cut off
             self._file.write(json.dumps([name, value]) + "\n")
@@ -138,8 +151,9 @@ class Journal:
             self._file = None
 
     def remove(self) -> None:
-        """Forget it: the evaluation is done."""
+        """Forget it: the evaluation is done. One that another run still writes to stays."""
         self.close()
         if self.path is not None:
-            with suppress(OSError):
+            with suppress(OSError), self.path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.path.unlink(missing_ok=True)

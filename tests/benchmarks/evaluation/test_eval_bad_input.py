@@ -237,7 +237,7 @@ def test_a_gate_that_nothing_is_measured_for(
         (("-o", "same", "--csv", "same"), ("--output", "--csv")),
         (("-o", "same", "--report", "./same"), ("--output", "--report")),
         (("--csv", "x/../same", "--report", "same"), ("--csv", "--report")),
-        (("-o", "a.partial.json", "--csv", "a.json"), ("--output", "--csv")),
+        (("-o", "a.json", "--csv", "link.json"), ("--output", "--csv")),
     ],
 )
 def test_two_outputs_of_one_place(
@@ -250,12 +250,13 @@ def test_two_outputs_of_one_place(
 ) -> None:
     folder = write_set(tmp_path / "desk", 1)
     (tmp_path / "x").mkdir()
+    (tmp_path / "link.json").symlink_to("a.json")
     monkeypatch.chdir(tmp_path)
     done = command("eval", model_path, folder, *outputs)
     assert done.code == 2
     assert "are one file" in done.complaint
     assert all(option in done.complaint for option in pair)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["desk", "x"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["desk", "link.json", "x"]
 
 
 @pytest.mark.parametrize("option", ["-o", "--csv", "--report"])
