@@ -15,7 +15,7 @@ from depthrt.errors import SourceError, UsageError
 from depthrt.frame import image_size
 from depthrt.models import DEMO_CLIP
 from depthrt.preparation import prepare
-from depthrt.sources import open_source
+from depthrt.sources import open_source, shown_source
 from depthrt.sources.images import ImagesSource
 from depthrt.spec import InputSpec
 
@@ -75,7 +75,7 @@ def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sampl
             if len(samples) == len(wanted):
                 break
     if not samples:
-        raise SourceError(f"{source} gave no frame")
+        raise SourceError(f"{shown_source(source)} gave no frame")
     return samples
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from depthrt.display import SceneCuts
 from depthrt.frame import Frame
 from depthrt.preparation import prepare
-from depthrt.sources import Selection, Source, SourceInfo, open_source
+from depthrt.sources import Selection, Source, SourceInfo, open_source, shown_names
 from depthrt.spec import InputSpec
 from depthrt_calibration.feature import Feature, emptiness, feature
 from depthrt_calibration.frames import indices
@@ -28,7 +28,10 @@ _UNKNOWN_STRIDE = 10  # of a source that does not say how long it is
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A frame that is worth a thought: ``scene`` counts from 0 over all sources."""
+    """A frame that is worth a thought.
+
+    ``source`` is what it comes from, as it may be shown; ``scene`` counts from 0 over all sources.
+    """
 
     frame: Frame
     source: str
@@ -81,7 +84,7 @@ def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) 
         sources = [sources[number] for number in indices(len(sources), limit)]
     share = limit // len(sources)
     scene = -1
-    for source in sources:
+    for source, name in zip(sources, shown_names(sources), strict=True):
         opened = open_source(source)
         parts, left = spans(opened.info), share
         read: int | None = opened.info.frame_count if len(parts) == 1 else _LONG
@@ -90,14 +93,14 @@ def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) 
         for number, part in enumerate(parts):
             current = opened if part.is_whole else open_source(source, part)
             room = math.ceil(left / (len(parts) - number))  # at least 1: a part gives no more
-            for seen in _part(current, source, scene + 1, stride, room, counts):
+            for seen in _part(current, name, scene + 1, stride, room, counts):
                 scene = seen.scene
                 left -= 1
                 if isinstance(seen, Seen):
                     yield seen
             lost = current.losses.sentence()
             if lost:
-                counts.losses[source] = lost
+                counts.losses[name] = lost
 
 
 @dataclass(frozen=True)

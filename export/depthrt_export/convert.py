@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from depthrt.errors import AccuracyGateError, ModelError, UsageError
+from depthrt.sources import shown_source
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
@@ -195,9 +196,11 @@ def proof_facts(proof: Proof) -> dict[str, Any]:
             {"batch": v.batch, "size": list(v.size), "max_error": v.max_error}
             for v in proof.variations
         ]
+    if proof.together is not None:
+        facts["batches"] = asdict(proof.together)
     return facts
 
 
 def source_name(source: str | None) -> str:
-    """The last part alone: a file of others need not know our folders."""
-    return "the clip of depthrt" if source is None else Path(source).name
+    """The last part alone: a file of others need not know our folders, nor our passwords."""
+    return "the clip of depthrt" if source is None else Path(shown_source(source)).name

@@ -12,8 +12,9 @@ from depthrt.frame import RgbImage
 from depthrt.limits import LiveLimits
 from depthrt.sources import Selection, Source, close_source, open_source
 from depthrt.sources.arrays import ArraysSource
-from depthrt.sources.base import FrameSource, OwnSource, without_password
+from depthrt.sources.base import FrameSource, OwnSource
 from depthrt.sources.blocking import call_all
+from depthrt.sources.shown import shown_source, unused
 
 SourceLike: TypeAlias = "str | Path | int | FrameSource | Iterable[RgbImage]"
 
@@ -36,17 +37,10 @@ def open_many(
         if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
             raise outcome
         given_text = isinstance(source, (str, Path, int))
-        own = without_password(str(source)) if given_text else "images"
+        own = shown_source(str(source)) if given_text else "images"
         own = own if isinstance(outcome, Exception) else outcome.info.name
-        named[_unused(name or own, named)] = outcome
+        named[unused(name or own, named)] = outcome
     return list(named.items())
-
-
-def _unused(name: str, taken: Mapping[str, object]) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    return free
 
 
 def open_one(source: SourceLike, selection: Selection | None, limits: LiveLimits) -> Source:

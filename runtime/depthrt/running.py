@@ -26,7 +26,7 @@ from depthrt.sinks import Sink, WindowSink, check_output, open_sink
 from depthrt.sinks.piped import PipeSink
 from depthrt.source_files import existing, source_files
 from depthrt.sources import Selection, Source, SourceInfo, open_source
-from depthrt.sources.base import without_password
+from depthrt.sources.shown import shown_source
 from depthrt.summary import Summary, stage_ms
 from depthrt.views import View
 
@@ -292,6 +292,6 @@ def default_output(text: str, source: Source) -> Path:
 
 def stem_of(text: str) -> str:
     """What a source's outputs are named after."""
-    name = f"camera {text}" if text.isdecimal() else without_password(text)
+    name = f"camera {text}" if text.isdecimal() else shown_source(text)
     stem = Path(text).stem if name == text and (existing(text) or text == "demo") else ""
     return stem or "".join(c if c.isalnum() else "_" for c in name).strip("_")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from depthrt.errors import UsageError
+from depthrt.sources.shown import shown_source
 
 
 def source_files(text: str) -> list[Path]:
@@ -28,4 +29,5 @@ def existing(text: str) -> Path | None:
     try:
         return Path(text) if Path(text).exists() else None
     except OSError as error:  # a name longer than the file system allows
-        raise UsageError(f"{text[:80]}... is no usable path ({error.strerror})") from error
+        name = shown_source(text)[:80]
+        raise UsageError(f"{name}... is no usable path ({error.strerror})") from error

@@ -33,8 +33,8 @@ from depthrt.depth import Depth
 from depthrt.preparation import prepare
 from depthrt.sinks import open_sink
 from depthrt.sources import Losses
-from depthrt.sources.base import without_password
 from depthrt.sources.live import LiveSource, Taken
+from depthrt.sources.shown import shown_source
 from models import build_slow_model, expected_depth
 from servers import SIZE, HttpVideo, RtspVideo, free_port
 
@@ -113,7 +113,7 @@ def test_a_file_over_http_keeps_its_sound_and_its_password(
         wrong = command("run", f"{address}/not.mp4", "-m", model_path, "-o", target, "--overwrite")
         assert wrong.code == 2
     assert sound_packets(target) == sound_packets(clip)
-    shown = without_password(url)
+    shown = shown_source(url)
     assert shown == url.replace("user:s3cret@", "")
     assert ended.document["source"] == shown
     said = (ended.out, lines.read_text(), wrong.complaint)

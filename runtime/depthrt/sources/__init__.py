@@ -5,10 +5,15 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from depthrt.errors import SourceError, UsageError
+import cv2
+
+from depthrt.errors import DepthrtError, SourceError, UsageError
 from depthrt.models import DEMO_CLIP
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceInfo
+from depthrt.sources.blocking import call
+from depthrt.sources.containers import reason_of
 from depthrt.sources.images import IMAGE_SUFFIXES, ImagesSource, natural_order, read_image
+from depthrt.sources.shown import is_there, shown_names, shown_source
 from depthrt.sources.video import VideoSource
 
 __all__ = [
@@ -17,15 +22,21 @@ __all__ = [
     "Selection",
     "Source",
     "SourceInfo",
+    "close_source",
     "is_glob",
     "open_source",
     "read_image",
+    "shown_names",
+    "shown_source",
     "split_source",
 ]
 
 _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp")
 _VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 _URL_SCHEMES = (*_LIVE_SCHEMES, "http", "https")
+_MOST_SHOWN = 200  # characters of a name that is longer than names can be
+# What libraries raise for a file that is broken, hostile or too large, where no module foresaw it.
+_BROKEN = (ValueError, ArithmeticError, MemoryError, OSError, cv2.error)
 
 
 def open_source(
@@ -47,34 +58,52 @@ def open_source(
         SourceError: nothing there, or nothing that can be read as pictures.
         UsageError: several videos where one was expected.
     """
-    selection = selection or Selection()
     text = str(source)
+    try:
+        return _open(text, selection or Selection(), reconnect_s)
+    except DepthrtError:
+        raise
+    except _BROKEN as error:
+        reason = reason_of(error, text)
+    # Not chained: the error of a library may hold the password of a URL.
+    raise SourceError(f"{_shown(text)} cannot be read ({reason})")
+
+
+def _open(text: str, selection: Selection, reconnect_s: float) -> Source:
     if text.isdecimal():
         from depthrt.sources.camera import open_camera
 
-        return open_camera(int(text), selection, reconnect_s=reconnect_s)
+        number = int(text)
+        return call(lambda: open_camera(number, selection, reconnect_s=reconnect_s), close_source)
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in _URL_SCHEMES:
-        return _url(text, selection, reconnect_s)
+        return call(lambda: _url(text, selection, reconnect_s), close_source)
     if scheme and not Path(text).exists():
-        raise SourceError(f"{text}: {scheme} is none of {', '.join(_URL_SCHEMES)}")
+        scheme = scheme.rpartition(":")[2]  # what stands before may be a user's
+        raise SourceError(f"{_shown(text)}: {scheme} is none of {', '.join(_URL_SCHEMES)}")
     if text == "demo" and not Path(text).exists():
         return VideoSource(str(DEMO_CLIP), selection)
     path = Path(text)
-    try:
-        if path.is_dir():
-            shown = [found for found in path.iterdir() if not found.name.startswith(".")]
-            return _images(sorted(shown, key=natural_order), text, selection)
-        if path.exists():
-            return _file(path, selection)
-    except OSError as error:  # a folder that may not be read, a name longer than names can be
-        raise SourceError(f"{text[:200]} cannot be read ({error.strerror})") from error
+    if path.is_dir():
+        shown = [found for found in path.iterdir() if not found.name.startswith(".")]
+        return _images(sorted(shown, key=natural_order), text, selection)
+    if path.exists():
+        return _file(path, selection)
     if glob.has_magic(text):
         # Sorted twice: files of one name in several folders come in the folders' order, not the
         # file system's.
         found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  (Path.glob: no absolute)
         return _matches(sorted(map(Path, found), key=natural_order), text, selection)
-    raise SourceError(f"no file, directory, camera or URL {text!r}")
+    raise SourceError(f"no file, directory, camera or URL {_shown(text)!r}")
+
+
+def _shown(text: str) -> str:
+    return shown_source(text)[:_MOST_SHOWN]
+
+
+def close_source(source: Source) -> None:
+    """Close a source whose frames nobody wants."""
+    source.close()
 
 
 def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
@@ -100,14 +129,7 @@ def split_source(text: str) -> list[str]:
 
 def is_glob(text: str) -> bool:
     """Whether a source stands for the files that match it; an existing name is a name first."""
-    return "://" not in text and glob.has_magic(text) and not _exists(text)
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except OSError:  # a name longer than names can be
-        return False
+    return "://" not in text and glob.has_magic(text) and not is_there(text)
 
 
 def _file(path: Path, selection: Selection) -> Source:

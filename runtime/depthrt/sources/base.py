@@ -11,10 +11,8 @@ from typing import Protocol, runtime_checkable
 
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
-from depthrt.sources.shown import shown_source
 
 _MOST_DENOMINATOR = 1_000_000
-without_password = shown_source  # its earlier name
 RECONNECT_S = 60.0  # how long a live source that goes away is tried again
 
 

@@ -50,11 +50,14 @@ class Camera:
     def pictures(self, losses: Losses) -> Iterator[Taken]:
         """The pictures until it is unplugged."""
         while True:
-            ok, image = self._capture.read()
-            if not ok:
-                return
-            captured_s = time.monotonic()
-            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+            try:
+                ok, image = self._capture.read()
+                if not ok:
+                    return
+                captured_s = time.monotonic()
+                rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+            except cv2.error as error:
+                raise SourceError(f"its pictures cannot be read ({error.err})") from error
             yield Taken(rgb, captured_s)
 
     def close(self) -> None:

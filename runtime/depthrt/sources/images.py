@@ -31,16 +31,20 @@ def read_image(path: str | Path) -> RgbImage:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise SourceError(f"{path} is no regular file")
         content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path} cannot be read ({reason})") from error
     if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content.tobytes():
         raise SourceError(f"{path} is no image that can be decoded (it is cut off)")
     try:
         with quiet_opencv():
             image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except cv2.error as error:
-        raise SourceError(f"{path} cannot be decoded as an image ({error.err})") from error
+    except (cv2.error, MemoryError) as error:
+        reason = getattr(error, "err", None) or error
+        raise SourceError(f"{path} cannot be decoded as an image ({reason})") from error
     if image is None:
         what = "is empty" if content.size == 0 else "is no image that can be decoded"
         raise SourceError(f"{path} {what}")
@@ -80,6 +84,8 @@ class ImagesSource:
             time_base_s=1 / IMAGES_PER_S,
             frame_count=selection.count(len(self._paths), IMAGES_PER_S),
             selection=selection,
+            blocks=False,
+            owns_pictures=True,
         )
 
     def _first_readable(self) -> RgbImage:
@@ -91,6 +97,12 @@ class ImagesSource:
             except SourceError as error:
                 failure = failure or error
         raise failure or SourceError("there is no image")
+
+    def stop(self) -> None:
+        """A file gives its image soon."""
+
+    def close(self) -> None:
+        """No file stays open."""
 
     def frames(self) -> Iterator[Frame]:
         """The selected images, in order; one that cannot be read is counted and left out."""

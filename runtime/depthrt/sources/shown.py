@@ -10,7 +10,9 @@ password, more is hidden, not less.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import unquote
 
 HIDDEN = "***"
@@ -47,7 +49,36 @@ _LONG_RUN, _FEWEST_CHANGES, _SHARE_OF_CHANGES = 16, 3, 0.45
 
 
 def shown_source(text: str) -> str:
-    """A source as it may be shown; what is the name of a file is for the caller to know."""
+    """A source as it may be shown; the name of a file that exists is whole."""
+    return text if "://" not in text and is_there(text) else _shown(text)
+
+
+def shown_names(sources: Sequence[str]) -> list[str]:
+    """Sources as they may be shown; those that differ in what is hidden alone are numbered."""
+    names: dict[str, str] = {}
+    for source in sources:
+        if source not in names:
+            names[source] = unused(shown_source(source), names.values())
+    return [names[source] for source in sources]
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """A name, with a number where it is taken."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free
+
+
+def is_there(path: str) -> bool:
+    """Whether a file or folder exists; no name that is too long or has a 0 byte does."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _shown(text: str) -> str:
     first = _SCHEME.search(text)
     if first is None:
         at = text.rfind("@")
@@ -124,7 +155,7 @@ def _without_pairs(text: str, separators: str, *, goes_on: bool = False) -> str:
 def _without_encoded(part: str) -> str:
     """A part of a path or query, cut off where percent signs stand for something to hide."""
     plain = _decoded(part)
-    if plain == part or (shown_source(plain) == plain and _without_pairs(plain, "[&;]") == plain):
+    if plain == part or (_shown(plain) == plain and _without_pairs(plain, "[&;]") == plain):
         return part
     return part.partition("%")[0] + HIDDEN
 

@@ -92,12 +92,17 @@ class VideoSource:
             sound=None if live else self._url,
             pixel_aspect=1 / _pixel_aspect(stream) if self._turned else _pixel_aspect(stream),
             selection=selection,
+            blocks=not path.is_file(),
+            owns_pictures=True,
         )
         if selection.start_s > 0 and not live:
             self._restart(selection.begin_s)
             # Not every file finds the key frame before a time: then all is decoded up to it.
             if self._first is None or self._first.time_s > selection.begin_s:
                 self._restart()
+
+    def stop(self) -> None:
+        """A file gives its next frame soon; a server is waited for by nobody."""
 
     def close(self) -> None:
         """Close the file, where its frames are not wanted."""
@@ -148,7 +153,7 @@ class VideoSource:
                 last_s, end_s = time_s, time_s + duration_s
                 matrix = display_matrix(decoded)
                 self._turned = not matrix[0]
-                image = upright(to_image(decoded), matrix)
+                image = upright(self._image(decoded), matrix)
                 # After a seek the first number is taken from the time, exact at a constant rate.
                 seeked = round(time_s * self._rate) if self._seeked else 0
                 index = seeked if index is None else index + 1
@@ -159,6 +164,12 @@ class VideoSource:
                 self.losses.missing_frames = missing
         finally:
             self._container.close()
+
+    def _image(self, decoded: VideoFrame) -> Image:
+        try:
+            return to_image(decoded)
+        except SourceError as error:
+            raise SourceError(f"{self._shown}: {error}") from error
 
     def _time_s(self, decoded: VideoFrame, last_s: Fraction | None) -> Fraction:
         following_s = Fraction(0) if last_s is None else last_s + 1 / self._rate
@@ -266,10 +277,21 @@ def _pixel_aspect(stream: VideoStream) -> Fraction:
 
 
 def to_image(decoded: VideoFrame) -> Image:
-    """A decoded frame as views of its own planes where they are 8-bit planar YUV, else as RGB."""
+    """A decoded frame as views of its own planes where they are 8-bit planar YUV, else as RGB.
+
+    Raises:
+        SourceError: FFmpeg cannot convert its pixel format.
+    """
+    import av
+
     name = decoded.format.name
     if name not in _PLANAR_8_BIT:
-        return _to_rgb(decoded)
+        try:
+            return _to_rgb(decoded)
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise SourceError(
+                f"its pictures of the format {name} cannot be converted ({reason_of(error)})"
+            ) from error
     y, u, v = (plane_view(decoded, i) for i in range(3))
     full_range = decoded.color_range == _FULL_RANGE or name.startswith("yuvj")
     return YuvImage(y, u, v, _matrix(decoded), full_range)
