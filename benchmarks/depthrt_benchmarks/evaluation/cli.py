@@ -179,7 +179,6 @@ def evaluate(
     Examples: `depthrt eval depthrt-s sets/ --report out.html`,
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
     """
-    from depthrt.interrupts import terminable
     from depthrt_benchmarks.evaluation.datasets import ReadOptions
     from depthrt_benchmarks.evaluation.gate import check_gate, judge_nothing
     from depthrt_benchmarks.evaluation.job import Job, execute
@@ -222,7 +221,7 @@ def evaluate(
         gate=gate,
     )
     try:
-        with terminable(), _progress() as progress:
+        with _progress() as progress:
             outcome = execute(job, progress)
             write_outputs(outcome, output, table, report, overwrite=overwrite)
     except NothingMeasuredError as error:

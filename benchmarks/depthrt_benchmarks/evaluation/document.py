@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -50,6 +51,7 @@ def evaluation_dict(found: Evaluation) -> dict[str, Any]:
         "protocol": found.protocol,
         "images": len(measured),
         "skipped": len(found.rows) - len(measured),
+        "hollow": sum(bool(row.hollow) for row in measured),
         "non_finite_images": sum(row.non_finite > 0 for row in found.rows),
         "metrics": {key: asdict(mean) for key, mean in means(measured).items()},
         "ranges": [asdict(r) for r in ranges(found.rows, MIN_PIXELS)],
@@ -174,16 +176,14 @@ def read_table(path: Path) -> list[Evaluation]:
     """
     found: dict[tuple[str, str], Evaluation] = {}
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no regular file")
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             for line in csv.DictReader(file):
                 key = (line["model"], line["dataset"])
                 if key not in found:
                     found[key] = Evaluation(*key, "", line["protocol"], [])
-                figures = {k: float(line[k]) for k in _FIGURES if line[k]}
-                valid = int(line["valid_pixels"])
-                found[key].rows.append(
-                    Row(line["image"], "", line["skipped"], valid, metrics=figures)
-                )
+                found[key].rows.append(_row(line))
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise SourceError(
             f"{path} is no table of images of `depthrt eval --csv` ({error})"
@@ -197,3 +197,21 @@ def read_table(path: Path) -> list[Evaluation]:
                 f"{path} has {image} of {key[1]} {count} times: it was written of sets of one name"
             )
     return list(found.values())
+
+
+def _row(line: dict[str, str | None]) -> Row:
+    """A line of the table, its figures checked.
+
+    Raises:
+        ValueError: it is cut off, or a figure is no finite number.
+    """
+    cells = {key: cell for key, cell in line.items() if cell is not None}
+    if len(cells) < len(line):
+        raise ValueError("a line is cut off")
+    figures = {key: float(cells[key]) for key in _FIGURES if cells[key]}
+    if not all(map(math.isfinite, figures.values())):
+        raise ValueError(f"a figure of {cells['image']} is no finite number")
+    if not cells["skipped"] and "abs_rel" not in figures:
+        raise ValueError(f"{cells['image']} has no abs_rel")
+    valid = int(cells["valid_pixels"])
+    return Row(cells["image"], "", cells["skipped"], valid, metrics=figures)

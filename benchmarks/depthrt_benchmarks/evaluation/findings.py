@@ -11,7 +11,7 @@ from depthrt_benchmarks.evaluation.measure import Row
 from depthrt_benchmarks.evaluation.protocol import Protocol
 
 NEAREST_USUAL_M, FARTHEST_USUAL_M = 0.05, 500.0
-_TURNED_SHARE = 0.5
+TURNED_SHARE = 0.5
 _FACTORS = (1000.0, 100.0)
 _INFINITY: dict[Kind, str] = {
     "depth": "infinity counts as the far end of the range, NaN as the near one",
@@ -67,14 +67,19 @@ def _prediction_unit(rows: Sequence[Row], protocol: Protocol) -> str:
     return ""
 
 
+def turned(rows: Sequence[Row]) -> int:
+    """In how many images least squares laid the prediction over the truth upside down."""
+    return sum(row.scale < 0 for row in rows)
+
+
 def _turned(rows: Sequence[Row], protocol: Protocol) -> str:
     if not protocol.align.endswith("lsq"):
         return ""
-    turned = sum(row.scale < 0 for row in rows)
-    if turned <= _TURNED_SHARE * len(rows):
+    count = turned(rows)
+    if count <= TURNED_SHARE * len(rows):
         return ""
     return (
-        f"the fit turned near and far round in {turned} of {len(rows)} images: the model's spec "
+        f"the fit turned near and far round in {count} of {len(rows)} images: the model's spec "
         "may name the wrong kind (depth, inverse depth)"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,15 @@ from typing import Any
 from depthrt.errors import SourceError, UsageError
 from depthrt.model import DepthModel
 from depthrt_benchmarks.evaluation.clip import ClipEvaluation, evaluate_clip, is_clip
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.datasets import (
+    Dataset,
+    ReadOptions,
+    find_sets,
+    open_dataset,
+)
 from depthrt_benchmarks.evaluation.document import Comparison, read_table
 from depthrt_benchmarks.evaluation.findings import findings
+from depthrt_benchmarks.evaluation.gate import Gate, Verdict, judge
 from depthrt_benchmarks.evaluation.journal import Journal, journal_key
 from depthrt_benchmarks.evaluation.names import distinct_names
 from depthrt_benchmarks.evaluation.protocol import Choices, choose, doubts
@@ -28,7 +35,8 @@ class Job:
     - ``datasets``: folders, .mat files, or clips;
     - ``against``: models, or tables of earlier evaluations (.csv), to compare the first model with;
     - ``video``: flicker and TAE where a set is a sequence;
-    - ``fresh``: measure again what an interrupted run has measured.
+    - ``fresh``: measure again what an interrupted run has measured;
+    - ``gate``: what the first model must meet.
     """
 
     model: str | None
@@ -42,6 +50,7 @@ class Job:
     max_images: int | None = None
     video: bool = True
     fresh: bool = False
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,11 @@ class Drawn:
 
 @dataclass(eq=False)
 class Outcome:
-    """All results, filled while the sets are measured."""
+    """All results, filled while the sets are measured.
+
+    ``left_out``: folders beside the sets that are none, in sentences; ``verdict``: that of the
+    gate, where there is one.
+    """
 
     models: list[dict[str, Any]] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
@@ -64,10 +77,13 @@ class Outcome:
     comparisons: list[Comparison] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     journals: list[Journal] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
 
     def warnings(self) -> list[str]:
         """Every doubt, with the model and set that it is about."""
-        lines = [f"{e.model} on {e.dataset}: {w}" for e in self.evaluations for w in e.warnings]
+        lines = list(self.left_out)
+        lines += [f"{e.model} on {e.dataset}: {w}" for e in self.evaluations for w in e.warnings]
         lines += [f"{c.model} on {c.source}: {w}" for c in self.clips for w in c.warnings]
         lines += [
             f"{c.first} and {c.second} on {c.dataset}: {w}"
@@ -87,7 +103,10 @@ def execute(job: Job, progress: Progress) -> Outcome:
         raise UsageError(f"--max-images {job.max_images} is less than 1")
     clips = [place for place in job.datasets if is_clip(place)]
     folders = [Path(place) for place in job.datasets if place not in clips]
-    sets = _apart([d for path in folders for d in open_datasets(path, job.layout, job.reading)])
+    places = [find_sets(path, job.layout) for path in folders]
+    sets = _apart(
+        [open_dataset(path, kind, job.reading) for found in places for path, kind in found.known]
+    )
     clip_names = distinct_names([Path(c).name for c in clips], [Path(c) for c in clips])
     names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
     models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
@@ -96,6 +115,12 @@ def execute(job: Job, progress: Progress) -> Outcome:
     earlier = _told_apart(labels, tables, [_earlier(path, sets) for path in tables])
     facts = [_model_facts(m, label) for m, label in zip(models, labels, strict=True)]
     outcome = Outcome(facts, [model.path for model in models])
+    outcome.left_out += [
+        f"{place} holds pictures, but is of no known layout and was left out (if it is no set, "
+        "name the sets one by one)"
+        for found in places
+        for place in found.others
+    ]
     for dataset in sets:
         part = limit(dataset, job.max_images)
         found = [
@@ -108,6 +133,9 @@ def execute(job: Job, progress: Progress) -> Outcome:
         for model, label in zip(models, labels, strict=True):
             measured = evaluate_clip(model, label, clip, job.max_images, progress)
             outcome.clips.append(replace(measured, source=name))
+    if job.gate is not None:
+        own = [found for found in outcome.evaluations if found.model == labels[0]]
+        outcome.verdict = judge(job.gate, own, outcome.left_out)
     return outcome
 
 
@@ -188,7 +216,8 @@ def _one(
         *findings(found.rows, protocol, model.spec.kind),
         *cut,
     ]
-    found = replace(found, warnings=warnings)
+    images = min(whole + dataset.left_out, job.max_images or sys.maxsize)
+    found = replace(found, warnings=warnings, images=max(images, part))
     outcome.evaluations.append(found)
     outcome.drawn.append(Drawn(task, dataset, found))
     return found

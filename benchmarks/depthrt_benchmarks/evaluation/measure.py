@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.json_file import is_number
 from depthrt.spec import Kind
 from depthrt_benchmarks.evaluation.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.crops import crop_mask, cut
@@ -16,9 +18,10 @@ from depthrt_benchmarks.evaluation.flicker import Flicker
 from depthrt_benchmarks.evaluation.metrics import Bin, depth_metrics, range_bins
 from depthrt_benchmarks.evaluation.protocol import Protocol
 from depthrt_benchmarks.evaluation.resize import resize_to
-from depthrt_calibration.alignment import Fit, Moments, fit, moments, solve_space, to_depth_m
+from depthrt_calibration.alignment import Align, Fit, Moments, fit, moments, solve_space, to_depth_m
 
 ASPECT_TOLERANCE = 0.02
+_FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Row:
     - ``ratio``: median prediction over median truth, for ``none`` and ``median``;
     - ``non_finite``: NaN or infinite values among the network's ``outputs``;
     - ``odd_aspect``: picture and truth differ in shape;
+    - ``hollow``: why its figures say nothing of the model, though it has some; empty where they do;
     - ``moments``: for the fit of its sequence; ``flicker``: against the frame before.
     """
 
@@ -42,6 +46,7 @@ class Row:
     outputs: int = 0
     non_finite: int = 0
     odd_aspect: bool = False
+    hollow: str = ""
     scale: float = 1.0
     shift: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -55,7 +60,11 @@ class Row:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Row:
-        """Read what :meth:`as_dict` wrote."""
+        """Read what :meth:`as_dict` wrote.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
         flicker = content["flicker"]
         return cls(
             **{
@@ -65,6 +74,30 @@ class Row:
                 "flicker": None if flicker is None else Flicker(**flicker),
             }
         )
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "name": str, "sequence": str, "skipped": str, "valid": int, "truth_median_m": (int, float),
+    "ratio": (int, float, NoneType), "outputs": int, "non_finite": int, "odd_aspect": bool,
+    "hollow": str, "scale": (int, float), "shift": (int, float), "metrics": dict, "bins": list,
+    "moments": dict, "flicker": (dict, NoneType),
+}  # fmt: skip
+
+
+def is_row(name: str, content: Any) -> bool:
+    """Whether a value from JSON is what :meth:`Row.as_dict` wrote of the image ``name``."""
+    if not isinstance(content, dict) or content.keys() != _KINDS.keys() or content["name"] != name:
+        return False
+    if not all(isinstance(content[key], kind) for key, kind in _KINDS.items()):
+        return False
+    try:
+        row = Row.from_dict(content)
+    except (KeyError, TypeError):
+        return False
+    parts = [row.metrics, asdict(row.moments), *map(asdict, row.bins)]
+    parts += [] if row.flicker is None else [asdict(row.flicker)]
+    figures = [value for part in parts for value in part.values()]
+    return all(map(is_number, figures)) and (bool(row.skipped) or "abs_rel" in row.metrics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +172,7 @@ def measure(
         ratio = float(np.median(space[finite]) / np.median(truth))
     return Row(
         ratio=ratio,
+        hollow=_hollow(space, truth, protocol.align),
         scale=line.scale,
         shift=line.shift,
         metrics=figures,
@@ -146,6 +180,23 @@ def measure(
         moments=sums,
         **facts,
     )
+
+
+def _hollow(space: NDArray[np.float64], truth_m: NDArray[np.float64], align: Align) -> str:
+    """Why a fit of these pixels would be as good for any model, or for none."""
+    if align.endswith("lsq") and _is_flat(truth_m):
+        return "its true depth is one value, which least squares fit with anything"
+    known = space[~np.isnan(space)]
+    if align == "median" and not (known.size and 0 < float(np.median(known)) < np.inf):
+        return "the median of the predicted depth is no number above 0: nothing was aligned"
+    if _is_flat(space[np.isfinite(space)]):
+        return "the predicted depth is one value, or none"
+    return ""
+
+
+def _is_flat(values: NDArray[np.float64]) -> bool:
+    """Whether all values are one, to the six digits that least squares can tell apart."""
+    return not values.size or float(np.ptp(values)) <= _FLAT * float(np.abs(values).max())
 
 
 def _odd(seen: View) -> bool:

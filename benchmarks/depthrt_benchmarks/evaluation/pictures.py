@@ -41,7 +41,7 @@ def draw(task: Task, dataset: Dataset, rows: list[tuple[str, Row]]) -> str:
 
 def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
     seen = view(pair, task.protocol)
-    output = predict(task.model, seen.image, task.protocol.flip)
+    output = predict(task.model, seen.image, task.protocol.flip).values
     line = Fit(row.scale, row.shift)
     depth_m = aligned_map(output, seen, task.model.spec.kind, task.protocol, line)
     truth = seen.truth_m.astype(np.float64)

@@ -16,9 +16,9 @@ from depthrt.model import DepthModel
 from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.flicker import Flicker, pair_flicker
 from depthrt_benchmarks.evaluation.journal import Journal
-from depthrt_benchmarks.evaluation.measure import Row, View, measure, view
+from depthrt_benchmarks.evaluation.measure import Row, View, is_row, measure, view
 from depthrt_benchmarks.evaluation.motion import correspondence
-from depthrt_benchmarks.evaluation.predict import predict
+from depthrt_benchmarks.evaluation.predict import Prediction, predict
 from depthrt_benchmarks.evaluation.protocol import Protocol
 from depthrt_benchmarks.evaluation.reading import read_ahead, with_neighbours
 from depthrt_benchmarks.evaluation.sequences import has_poses, second_pass
@@ -27,12 +27,21 @@ Progress = Callable[[str, int, int], None]
 SEQUENCE_ALIGN = "sequence-disparity-lsq"
 
 
+class NothingMeasuredError(SourceError):
+    """A set of which not one image could be measured; ``images``: how many it has."""
+
+    def __init__(self, message: str, images: int) -> None:
+        super().__init__(message)
+        self.images = images
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """All rows of a model on a set, in the set's order.
 
     - ``tae_percent``: temporal alignment error by sequence, where poses and cameras are known;
     - ``resumed``: images that an earlier, interrupted run had measured;
+    - ``images``: how many were to be measured, those that could not be among them;
     - ``warnings``: what makes the figures less than they seem, in sentences.
     """
 
@@ -43,6 +52,7 @@ class Evaluation:
     rows: list[Row]
     tae_percent: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
+    images: int = 0
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -65,7 +75,7 @@ class Task:
 class _Frame:
     item: Item
     picture: NDArray[np.uint8]  # at the prediction's size
-    output: NDArray[np.float32]
+    given: Prediction
 
 
 def limit(dataset: Dataset, most: int | None) -> Dataset:
@@ -83,7 +93,7 @@ def evaluate(task: Task, dataset: Dataset, journal: Journal, progress: Progress)
     """Measure every item; what is in the journal is not measured again.
 
     Raises:
-        SourceError: not one image could be measured.
+        NothingMeasuredError: not one image could be measured.
         UsageError: an alignment over sequences, and the set is none.
     """
     protocol = task.protocol
@@ -92,10 +102,12 @@ def evaluate(task: Task, dataset: Dataset, journal: Journal, progress: Progress)
             f"--align {SEQUENCE_ALIGN} needs frames of a video, but {dataset.name} is not known to "
             "be one (dataset.json says so by fps)"
         )
+    journal.keep_only("image", is_row)
     resumed = sum(f"image {item.name}" in journal.entries for item in dataset.items)
     rows = _first_pass(task, dataset, journal, progress)
     if all(row.skipped for row in rows):
-        raise SourceError(_nothing_measured(dataset.name, protocol, rows))
+        why = _nothing_measured(dataset.name, protocol, rows)
+        raise NothingMeasuredError(why, len(rows) + dataset.left_out)
     tae: dict[str, float] = {}
     again = protocol.align == SEQUENCE_ALIGN
     if again or (task.video and has_poses(dataset)):
@@ -128,11 +140,14 @@ def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progre
             else:
                 frame = _frame(task, item, seen.image)
                 if key not in journal.entries:
-                    row = measure(
-                        item.name, seen, frame.output, task.model.spec.kind, task.protocol
+                    given, kind = frame.given, task.model.spec.kind
+                    row = replace(
+                        measure(item.name, seen, given.values, kind, task.protocol),
+                        sequence=item.sequence,
+                        flicker=_flicker(earlier, frame) if task.video else None,
+                        outputs=given.outputs,
+                        non_finite=given.non_finite,
                     )
-                    flicker = _flicker(earlier, frame) if task.video else None
-                    row = replace(row, sequence=item.sequence, flicker=flicker)
                 earlier = frame
             if key not in journal.entries:
                 journal.put(key, row.as_dict())
@@ -155,10 +170,10 @@ def _seen(item: Item, pair: Pair | SourceError, protocol: Protocol) -> View | So
 
 
 def _frame(task: Task, item: Item, image: RgbImage) -> _Frame:
-    output = predict(task.model, image, task.protocol.flip)
-    height, width = output.shape
+    given = predict(task.model, image, task.protocol.flip)
+    height, width = given.values.shape
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return _Frame(item, np.asarray(small, np.uint8), output)
+    return _Frame(item, np.asarray(small, np.uint8), given)
 
 
 def _flicker(earlier: _Frame | None, later: _Frame) -> Flicker | None:
@@ -166,7 +181,7 @@ def _flicker(earlier: _Frame | None, later: _Frame) -> Flicker | None:
         return None
     if earlier.item.sequence != later.item.sequence:
         return None
-    before, after = earlier.output, later.output
+    before, after = earlier.given.values, later.given.values
     if before.shape != after.shape or not np.isfinite([before, after]).all():
         return None
     return pair_flicker(before, after, correspondence(earlier.picture, later.picture))

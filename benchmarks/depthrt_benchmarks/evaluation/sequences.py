@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
+from depthrt.json_file import is_number
 from depthrt.model import DepthModel
 from depthrt_benchmarks.evaluation.crops import corner
 from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.journal import Journal
-from depthrt_benchmarks.evaluation.measure import Row, aligned_map, measure, view
+from depthrt_benchmarks.evaluation.measure import Row, aligned_map, is_row, measure, view
 from depthrt_benchmarks.evaluation.predict import predict
 from depthrt_benchmarks.evaluation.protocol import Protocol
 from depthrt_benchmarks.evaluation.reading import read_ahead, with_neighbours
@@ -57,6 +58,7 @@ def second_pass(
     """
     fits = sequence_fits(rows, protocol)
     items = list(dataset.items)
+    journal.keep_only("sequence", _is_entry)
     known = [f"sequence {i.name}" in journal.entries or i.sequence not in fits for i in items]
     earlier: _Frame | None = None
     done = sum(known)
@@ -66,7 +68,7 @@ def second_pass(
                 earlier = None
                 continue
             seen, line = view(pair, protocol), fits[item.sequence]
-            output = predict(model, seen.image, protocol.flip)
+            output = predict(model, seen.image, protocol.flip).values
             depth_m = aligned_map(output, seen, model.spec.kind, protocol, line)
             camera = _camera(item, pair, protocol)
             frame = _Frame(item, depth_m.astype(np.float32), seen.valid, camera)
@@ -134,7 +136,23 @@ def _measured_again(row: Row, entry: dict[str, Any] | None) -> Row:
     if row.skipped or entry is None or entry["row"] is None:
         return row
     again = Row.from_dict(entry["row"])
-    return replace(again, sequence=row.sequence, flicker=row.flicker, moments=row.moments)
+    return replace(
+        again,
+        sequence=row.sequence,
+        flicker=row.flicker,
+        moments=row.moments,
+        outputs=row.outputs,
+        non_finite=row.non_finite,
+    )
+
+
+def _is_entry(name: str, value: Any) -> bool:
+    """Whether a journal's value is one that was put there."""
+    if not isinstance(value, dict) or value.keys() != {"row", "errors"}:
+        return False
+    errors = value["errors"]
+    fits = errors is None or (isinstance(errors, list) and all(map(is_number, errors)))
+    return fits and (value["row"] is None or is_row(name, value["row"]))
 
 
 def _tae(items: list[Item], entries: dict[str, dict[str, Any] | None]) -> dict[str, float]:

@@ -53,6 +53,9 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
                 f"the spread | {flicker.pairs} pairs of {clip.frames} frames"
             )
 
+    for line in outcome.verdict.lines() if outcome.verdict is not None else ():
+        console.print(_plain(line), soft_wrap=True)
+
 
 def _plain(text: str) -> str:
     """Text in which brackets are no markup; what is no UTF-8 in a file's name becomes a "?"."""

@@ -20,6 +20,7 @@ from depthrt_benchmarks.evaluation import sequences
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
 from depthrt_benchmarks.evaluation.job import Job, execute, quiet
 from depthrt_benchmarks.evaluation.journal import journal_key
+from depthrt_benchmarks.evaluation.predict import Prediction
 from depthrt_benchmarks.evaluation.protocol import Choices, Protocol
 from labelled import grey_picture, write_picture, write_png16, write_set
 from models import SIZE
@@ -192,9 +193,10 @@ def test_tae_of_a_cut_picture_uses_the_cut_camera(
     (tmp_path / "road/dataset.json").write_text(json.dumps({**facts, "intrinsics": camera}))
     (tmp_path / "road/poses.txt").write_text("0 0 0 0 0 0 0 1\n1 0 0 1 0 0 0 1\n")
 
-    def perfect(model: object, image: np.ndarray, flip: bool) -> np.ndarray:
+    def perfect(model: object, image: np.ndarray, flip: bool) -> Prediction:
         seen = depth_m if image.shape[0] == height else depth_m[height - 352 :, 13 : 13 + 1216]
-        return np.where(seen > 0, 1 / np.maximum(seen, 1), 1 / 80).astype(np.float32)
+        values = np.where(seen > 0, 1 / np.maximum(seen, 1), 1 / 80).astype(np.float32)
+        return Prediction(values, values.size, 0)
 
     monkeypatch.setattr(running, "predict", perfect)
     monkeypatch.setattr(sequences, "predict", perfect)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from depthrt.errors import SourceError, UsageError
+from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt_benchmarks.evaluation.datasets import (
     dataset_json,
     diode,
@@ -27,8 +28,19 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     ReadOptions,
     with_names_once,
 )
+from depthrt_benchmarks.evaluation.datasets.files import DEPTH_SUFFIXES
 
-__all__ = ["LAYOUTS", "Dataset", "Item", "Pair", "ReadOptions", "open_datasets"]
+__all__ = [
+    "LAYOUTS",
+    "Dataset",
+    "Found",
+    "Item",
+    "Pair",
+    "ReadOptions",
+    "find_sets",
+    "open_dataset",
+    "open_datasets",
+]
 
 # In the order of detection: the most telling marks first, the plain folder of pairs last.
 _READERS: tuple[ModuleType, ...] = (
@@ -42,6 +54,17 @@ LAYOUTS = tuple(_OPEN)
 _AT_ANY_DEPTH = (diode.LAYOUT, eth3d.LAYOUT, kitti.LAYOUT, nyu.LAYOUT)
 
 
+@dataclass(frozen=True)
+class Found:
+    """The sets of a place with their layouts, and the folders beside them that are none.
+
+    ``others``: sub-folders of no known layout that hold pictures all the same.
+    """
+
+    known: Sequence[tuple[Path, str]]
+    others: Sequence[Path] = ()
+
+
 def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list[Dataset]:
     """The labelled set of a folder (or file), or all of those in its sub-folders.
 
@@ -49,27 +72,47 @@ def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list
         SourceError: nothing there, no known layout, or a set without a pair.
         UsageError: no such layout.
     """
+    return [open_dataset(path, kind, options) for path, kind in find_sets(place, layout).known]
+
+
+def find_sets(place: Path, layout: str | None) -> Found:
+    """What :func:`open_datasets` opens.
+
+    Raises:
+        SourceError: nothing there, or no known layout.
+        UsageError: no such layout.
+    """
     if layout is not None and layout not in _OPEN:
         raise UsageError(f"--layout {layout} is not known: choose from {', '.join(LAYOUTS)}")
     if not place.exists():
         raise SourceError(f"there is no dataset at {place}")
     if layout is not None:
-        return [_open(layout, place, options)]
+        return Found([(place, layout)])
     found = detect(place)
     inside = [p for p in sorted(place.iterdir()) if p.is_dir()] if place.is_dir() else []
     known = [(p, kind) for p in inside if (kind := detect(p)) is not None]
     mixed = found in _AT_ANY_DEPTH and any(kind != found for _, kind in known)
     if found is not None and not mixed:
-        return [_open(found, place, options)]
+        return Found([(place, found)])
     if not known:
         raise SourceError(
             f"{place} has none of the known layouts ({', '.join(LAYOUTS)}): say which by --layout, "
             "or lay it out as rgb/NAME.jpg and depth/NAME.png"
         )
-    return [_open(kind, p, options) for p, kind in known]
+    sets = {p for p, _ in known}
+    return Found(known, [p for p in inside if p not in sets and _holds_pictures(p)])
 
 
-def _open(layout: str, place: Path, options: ReadOptions) -> Dataset:
+def _holds_pictures(folder: Path) -> bool:
+    return any(p.suffix.lower() in (*IMAGE_SUFFIXES, *DEPTH_SUFFIXES) for p in folder.rglob("*"))
+
+
+def open_dataset(place: Path, layout: str, options: ReadOptions) -> Dataset:
+    """One set of a known layout.
+
+    Raises:
+        SourceError: nothing of that layout is there, or no pair.
+    """
     return with_names_once(replace(_OPEN[layout](place, options), place=place))
 
 

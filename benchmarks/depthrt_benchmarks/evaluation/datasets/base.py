@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Dataset:
     - ``layout``: which reader made it; ``customs``: how it is usually evaluated;
     - ``warnings``: what was wrong with it, in sentences;
     - ``place``: the folder or file it was opened from;
+    - ``left_out``: its images that are no items, for want of a partner or a name of their own;
     - ``files``: what decides the figures of many items (units, poses, lists), there or not.
     """
 
@@ -63,6 +64,7 @@ class Dataset:
     warnings: tuple[str, ...] = field(default=())
     place: Path = Path()
     files: tuple[Path, ...] = ()
+    left_out: int = 0
 
     @property
     def is_sequence(self) -> bool:
@@ -101,6 +103,20 @@ def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str,
     return (f"{count} {verb} no {what} and took no part (first: {missing[0]})",)
 
 
+def lone_depths(depths: Iterable[Path], items: Iterable[Item]) -> list[str]:
+    """The names of depth files that no item is read from."""
+    used = {file for item in items for file in item.files}
+    return sorted(path.name for path in depths if path not in used)
+
+
+def lone_warning(lone: Sequence[str]) -> tuple[str, ...]:
+    """The sentence for depth files without their picture."""
+    if not lone:
+        return ()
+    verb = "file has" if len(lone) == 1 else "files have"
+    return (f"{len(lone)} depth {verb} no picture and took no part (first: {lone[0]})",)
+
+
 def pose_warning(unusable: Sequence[str], whole: int) -> tuple[str, ...]:
     """The sentence for frames whose pose is none."""
     if not unusable:
@@ -124,7 +140,12 @@ def with_names_once(dataset: Dataset) -> Dataset:
         f"{len(others)} of {len(dataset.items)} pictures {verb} the name of another and took no "
         f"part (first: {others[0].files[0].name}, beside {first[others[0].name].files[0].name})"
     )
-    return replace(dataset, items=list(first.values()), warnings=(*dataset.warnings, warning))
+    return replace(
+        dataset,
+        items=list(first.values()),
+        warnings=(*dataset.warnings, warning),
+        left_out=dataset.left_out + len(others),
+    )
 
 
 def require_items(items: Sequence[Item], folder: Path, wanted: str) -> None:

@@ -12,8 +12,7 @@ without, they are for the depth map.
 
 from __future__ import annotations
 
-import json
-import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
+from depthrt.json_file import JsonObject, is_number, read_object
 from depthrt.sources import read_image
 from depthrt.sources.images import natural_order
 from depthrt_benchmarks.evaluation.datasets.base import (
@@ -30,6 +30,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_depths,
+    lone_warning,
     missing_warning,
     pose_warning,
     require_items,
@@ -51,7 +53,7 @@ _PIXELS = ("fx", "fy", "cx", "cy")
 
 def is_here(folder: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return (folder / INDEX).is_file()
+    return os.path.lexists(folder / INDEX)  # also where it is a pipe, which is refused later
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(picture.stem, (picture, depth), read, sequence, pose, facts.camera))
     require_items(items, folder, "rgb/NAME.jpg with depth/NAME.png")
     lost = [item.name for item in items if item.name in poses and item.pose is None]
+    lone = lone_depths((folder / "depth").glob("*.png"), items)
     if facts.camera is not None:
         _check_shape(folder / INDEX, facts.camera, items[0].files[1])
     return Dataset(
@@ -98,8 +101,11 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items,
         # The figures published for these sets resize by OpenCV's bilinear.
         Customs(facts.min_depth_m, facts.max_depth_m, resize="half-pixel"),
-        missing_warning(missing, "depth/NAME.png", len(pictures)) + pose_warning(lost, len(items)),
+        missing_warning(missing, "depth/NAME.png", len(pictures))
+        + lone_warning(lone)
+        + pose_warning(lost, len(items)),
         files=(folder / INDEX, folder / POSES),
+        left_out=len(missing) + len(lone),
     )
 
 
@@ -114,49 +120,49 @@ def read_facts(path: Path) -> Facts:
         SourceError: it cannot be read, lacks a number, or has one that means nothing.
     """
     try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
-        unit_m, low_m, high_m = (float(content[key]) for key in _RANGE)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        about = read_object(path)
+        unit_m, low_m, high_m = (about.number(key) for key in _RANGE)
+    except SourceError as error:
         raise SourceError(
             f"{path} does not say depth_unit_m, min_depth_m and max_depth_m as numbers ({error})"
         ) from error
-    if not 0 < unit_m < math.inf:
+    if not unit_m > 0:
         raise SourceError(f"{path} says depth_unit_m {unit_m:g}: give metres above 0")
-    invalid, camera = content.get("invalid", []), content.get("intrinsics")
     return Facts(
         unit_m,
         low_m,
         high_m,
-        _invalid(invalid, path),
-        None if camera is None else _camera(camera, path),
-        bool(content.get("fps")),
+        _invalid(about) if "invalid" in about.content else (),
+        None if about.content.get("intrinsics") is None else _camera(about),
+        bool(about.content.get("fps")) and about.number("fps", above=0) > 0,
     )
 
 
-def _invalid(given: Any, path: Path) -> tuple[float, ...]:
+def _invalid(about: JsonObject) -> tuple[float, ...]:
     """Values that mean unknown: a list of numbers, or one alone."""
+    given = about.value("invalid")
     values = given if isinstance(given, list) else [given]
-    if not all(map(_is_number, values)):
-        raise SourceError(
-            f'{path} says "invalid": {_short(given)}: give a number or a list of them'
-        )
+    if not all(map(is_number, values)):
+        raise about.wrong("invalid", "a number or a list of them")
     return tuple(map(float, values))
 
 
-def _camera(given: Any, path: Path) -> Intrinsics:
+def _camera(about: JsonObject) -> Intrinsics:
     """Fx, fy, cx, cy in pixels of a picture of width x height, or of the depth map."""
+    given = about.value("intrinsics")
     content = given if isinstance(given, dict) else {}
     numbers: list[Any] = [content.get(key) for key in _PIXELS]
     sides = [content[key] for key in ("width", "height") if content.get(key) is not None]
     if (
-        not all(map(_is_number, (*numbers, *sides)))
+        not all(map(is_number, (*numbers, *sides)))
         or not all(number > 0 for number in numbers[:2])
         or not all(side >= 1 and side % 1 == 0 for side in sides)
         or len(sides) == 1
     ):
-        raise SourceError(
-            f'{path} says "intrinsics": {_short(given)}: give fx, fy (above 0), cx, cy in pixels '
-            "and, both or neither, the width and height of the picture that they are for"
+        raise about.wrong(
+            "intrinsics",
+            "fx, fy (above 0), cx, cy in pixels and, both or neither, the width and height of the "
+            "picture that they are for",
         )
     fx, fy, cx, cy = map(float, numbers)
     return Intrinsics(fx, fy, cx, cy, *map(int, sides))
@@ -173,14 +179,6 @@ def _check_shape(index: Path, camera: Intrinsics, depth: Path) -> None:
             f"{index} gives intrinsics for {camera.width}x{camera.height}, but {depth.name} is "
             f"{width}x{height}, of another shape: give those of the depth maps"
         )
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _short(value: Any) -> str:
-    return json.dumps(value)[:80]
 
 
 def _poses(path: Path) -> dict[str, NDArray[np.float64] | None]:

@@ -19,6 +19,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -55,7 +56,14 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     warnings = missing_warning(missing, "depth or mask", len(pictures))
     part = folder.resolve().name
     name = f"DIODE {part}" if part in ("indoors", "outdoor") else "DIODE"
-    return Dataset(name, LAYOUT, items, Customs(0.6, 350.0), warnings)
+    lone = sorted(p.name for p in folder.rglob("*_depth.npy") if not _picture_of(p).is_file())
+    warnings += lone_warning(lone)
+    left_out = len(missing) + len(lone)
+    return Dataset(name, LAYOUT, items, Customs(0.6, 350.0), warnings, left_out=left_out)
+
+
+def _picture_of(depth: Path) -> Path:
+    return depth.with_name(f"{depth.stem.removesuffix('_depth')}.png")
 
 
 def _read(picture: Path, depth: Path, mask: Path, unit_m: float) -> Pair:

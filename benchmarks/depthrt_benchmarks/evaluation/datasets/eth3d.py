@@ -22,6 +22,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_depths,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -58,7 +60,10 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(f"{scene}/{picture.stem}", (picture, depth), read))
     require_items(items, folder, f"SCENE/{_PICTURES} with SCENE/{_DEPTHS}")
     warnings = missing_warning(missing, "ground_truth_depth", len(pictures))
-    return Dataset("ETH3D", LAYOUT, items, Customs(1e-3, 72.0), warnings)
+    lone = lone_depths(depths.values(), items)
+    warnings += lone_warning(lone)
+    left_out = len(missing) + len(lone)
+    return Dataset("ETH3D", LAYOUT, items, Customs(1e-3, 72.0), warnings, left_out=left_out)
 
 
 def _key(path: Path) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_depths,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -48,11 +50,13 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     if sides is None:
         pictures, partners = _in_one(folder)
         root = folder
+        found = [p for p in folder.iterdir() if p.stem.endswith(_ENDINGS) and _is_depth(p)]
     else:
         root = sides[0]
         pictures = [p for p in _files(root) if p.suffix.lower() in IMAGE_SUFFIXES]
         depths = {_stem(p, sides[1]): p for p in _files(sides[1]) if p.suffix in DEPTH_SUFFIXES}
         partners = [depths.get(_stem(p, root)) for p in pictures]
+        found = list(depths.values())
     items, missing = [], []
     for picture, depth in zip(pictures, partners, strict=True):
         if depth is None:
@@ -64,7 +68,15 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items, folder, "rgb/NAME.jpg with depth/NAME.png, or NAME.jpg with NAME_depth.png"
     )
     warnings = missing_warning(missing, "depth file of their name", len(pictures))
-    return Dataset(folder.resolve().name, LAYOUT, items, Customs(1e-3, _CAP_M), warnings)
+    lone = lone_depths(found, items)
+    return Dataset(
+        folder.resolve().name,
+        LAYOUT,
+        items,
+        Customs(1e-3, _CAP_M),
+        warnings + lone_warning(lone),
+        left_out=len(missing) + len(lone),
+    )
 
 
 def _read(picture: Path, depth: Path, unit_m: float | None) -> Pair:
@@ -98,6 +110,10 @@ _ARRAYS = (".npy", ".npz", ".pfm", ".exr")
 
 def _files(folder: Path) -> Iterable[Path]:
     return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.as_posix())
+
+
+def _is_depth(path: Path) -> bool:
+    return path.suffix in DEPTH_SUFFIXES and path.is_file()
 
 
 def _stem(path: Path, root: Path) -> str:

@@ -18,7 +18,8 @@ A buffer of 0 is sky and has no depth.
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
+from depthrt.json_file import JsonObject, read_object
 from depthrt.sources import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
@@ -35,6 +37,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Pair,
     ReadOptions,
     Truth,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -108,8 +111,20 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(picture.stem, (picture, depth), partial(_read, picture, depth, clip)))
     require_items(items, folder, "rgba/NAME.png with the depth buffer depth/NAME.npy (or .tiff)")
     warnings = missing_warning(missing, "depth buffer", len(pictures))
-    name, sides = folder.resolve().name, (folder / CAMERA_FILE,)
-    return Dataset(name, LAYOUT, items, Customs(1e-3, 80.0), warnings, files=sides)
+    known = {place.name for place in places}
+    buffers = (
+        (folder / "depth").glob("*") if (folder / "rgba").is_dir() else folder.glob("*-depth.*")
+    )
+    lone = sorted(p.name for p in buffers if p.suffix in _DEPTHS and p.stem not in known)
+    return Dataset(
+        folder.resolve().name,
+        LAYOUT,
+        items,
+        Customs(1e-3, 80.0),
+        warnings + lone_warning(lone),
+        files=(folder / CAMERA_FILE,),
+        left_out=len(missing) + len(lone),
+    )
 
 
 def _read(picture: Path, depth: Path, clip: Clip) -> Pair:
@@ -149,19 +164,23 @@ def _raw(path: Path, size: tuple[int, ...]) -> NDArray[np.float32]:
     return values.reshape(size[0], size[1]).astype(np.float32)
 
 
-def _camera_facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise SourceError(f"{path} is no JSON object with near_m and far_m ({error})") from error
+def _camera_facts(path: Path) -> JsonObject:
+    if not os.path.lexists(path):
+        return JsonObject({}, str(path))
+    return read_object(path)
 
 
-def _clip(facts: dict[str, Any], name: str, options: ReadOptions) -> Clip:
-    own = {**facts, **facts.get("frames", {}).get(name, {})}
-    standard = Clip()
+def _clip(facts: JsonObject, name: str, options: ReadOptions) -> Clip:
+    said = [facts]
+    if "frames" in facts.content:
+        frames = facts.object("frames")
+        said = [frames.object(name), facts] if name in frames.content else said
     return Clip(
-        options.near_m or float(own.get("near_m", standard.near_m)),
-        options.far_m or float(own.get("far_m", standard.far_m)),
+        options.near_m or _plane("near_m", said, Clip.near_m),
+        options.far_m or _plane("far_m", said, Clip.far_m),
     )
+
+
+def _plane(key: str, said: Sequence[JsonObject], standard: float) -> float:
+    """Of a frame, else of all frames, else the game's own."""
+    return next((each.number(key) for each in said if key in each.content), standard)

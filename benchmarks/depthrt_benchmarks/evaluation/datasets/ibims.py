@@ -63,8 +63,15 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
             missing.append(name)
     require_items(items, folder, f"{LIST} with ibims1_core_mat/NAME.mat")
     warnings = missing_warning(missing, ".mat", len(names))
-    files = (folder / LIST,)
-    return Dataset("iBims-1", LAYOUT, items, Customs(1e-3, 50.0), warnings, files=files)
+    return Dataset(
+        "iBims-1",
+        LAYOUT,
+        items,
+        Customs(1e-3, 50.0),
+        warnings,
+        files=(folder / LIST,),
+        left_out=len(missing),
+    )
 
 
 def _mask(depth: Path, kind: str) -> Path:

@@ -22,6 +22,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_depths,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -72,7 +74,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         count = sum(key is None for key in listed)
         warnings = (*warnings, f"{count} lines of the list have no ground truth (None)")
     name = "KITTI" if listed is None else "KITTI Eigen"
-    return Dataset(name, LAYOUT, items, EIGEN, warnings)
+    return Dataset(name, LAYOUT, items, EIGEN, warnings, left_out=len(missing))
 
 
 def _read(picture: Path, depth: Path, unit_m: float) -> Pair:
@@ -137,4 +139,8 @@ def _benchmark(folder: Path, unit_m: float) -> Dataset:
         items.append(Item(picture.stem, (picture, depth), read))
     require_items(items, folder, "image/*.png with groundtruth_depth/*.png")
     warnings = missing_warning(missing, "groundtruth_depth", len(pictures))
-    return Dataset("KITTI depth benchmark", LAYOUT, items, BENCHMARK, warnings)
+    lone = lone_depths((folder / "groundtruth_depth").glob("*.png"), items)
+    warnings += lone_warning(lone)
+    left_out = len(missing) + len(lone)
+    name = "KITTI depth benchmark"
+    return Dataset(name, LAYOUT, items, BENCHMARK, warnings, left_out=left_out)

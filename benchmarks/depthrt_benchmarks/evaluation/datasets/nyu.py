@@ -25,6 +25,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_warning,
     missing_warning,
     require_items,
 )
@@ -39,6 +40,7 @@ from depthrt_benchmarks.evaluation.protocol import Customs
 LAYOUT = "nyu"
 MAT = "nyu_depth_v2_labeled.mat"
 CUSTOMS = Customs(1e-3, 10.0, "nyu-eigen")
+_DEPTH = re.compile(r"(sync_)?depth_\d{4,5}\.png|\d{5}_depth\.png")
 _PICTURE = re.compile(r"rgb_(\d{4,5})\.(png|jpg)|(\d{5})_colors\.png")
 
 
@@ -71,7 +73,16 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(name, (picture, depth), partial(_read, picture, depth, unit_m)))
     require_items(items, folder, "rgb_0001.png with depth_0001.png in a folder for each scene")
     warnings = missing_warning(missing, "depth of their number", len(pictures))
-    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings)
+    known = {(picture.parent, _number(picture)) for picture in pictures}
+    depths = [p for p in folder.rglob("*") if _DEPTH.fullmatch(p.name)]
+    lone = sorted(p.name for p in depths if (p.parent, _number(p)) not in known)
+    warnings += lone_warning(lone)
+    left_out = len(missing) + len(lone)
+    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, left_out=left_out)
+
+
+def _number(path: Path) -> str:
+    return "".join(c for c in path.stem if c.isdecimal())
 
 
 def _read(picture: Path, depth: Path, unit_m: float) -> Pair:

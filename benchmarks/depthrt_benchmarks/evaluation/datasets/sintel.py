@@ -24,6 +24,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     Item,
     Pair,
     ReadOptions,
+    lone_depths,
+    lone_warning,
     missing_warning,
     pose_warning,
     require_items,
@@ -65,8 +67,10 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         items.append(Item(f"{scene}/{stem}", (picture, depth, file), read, scene, pose, camera))
     require_items(items, folder, "training/final/SCENE/frame_0001.png with training/depth")
     warnings = missing_warning(missing, "depth", len(pictures)) + pose_warning(lost, len(items))
-    name = f"Sintel {pictures_in.name}"
-    return Dataset(name, LAYOUT, items, Customs(1e-3, 70.0), warnings)
+    lone = lone_depths((root / "depth").glob("*/*.dpt"), items)
+    warnings += lone_warning(lone)
+    name, left_out = f"Sintel {pictures_in.name}", len(missing) + len(lone)
+    return Dataset(name, LAYOUT, items, Customs(1e-3, 70.0), warnings, left_out=left_out)
 
 
 def _root(folder: Path) -> Path:

@@ -58,13 +58,14 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     poses = _poses(folder / TRUTH)
     name = folder.resolve().name
     camera = next((c for key, c in CAMERAS.items() if key in name), DEFAULT_CAMERA)
-    items, missing, lost = [], [], []
+    items, missing, lost, gone = [], [], [], 0
     for number, (time_s, words) in enumerate(colours):
         picture = folder / words[0]
         partner = partners.get(number)
         depth = None if partner is None else folder / depths[partner][1][0]
         if depth is None or not depth.is_file() or not picture.is_file():
             missing.append(words[0])
+            gone += depth is not None  # a picture without depth in time is none of the set
             continue
         read = partial(_read, picture, depth, unit_m)
         pose, unusable = _nearest(poses, time_s)
@@ -74,7 +75,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     warnings = missing_warning(missing, f"depth within {MAX_DIFFERENCE_S} s", len(colours))
     warnings += pose_warning(lost, len(items))
     files = tuple(folder / part for part in (*LISTS, TRUTH))
-    return Dataset(name, LAYOUT, items, Customs(1e-3, 10.0), warnings, files=files)
+    customs = Customs(1e-3, 10.0)
+    return Dataset(name, LAYOUT, items, customs, warnings, files=files, left_out=gone)
 
 
 def associate(

@@ -1,0 +1,349 @@
+"""An accuracy gate passes only by what was judged: enough images, finite, by fits that mean it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from commands import Command
+from depthrt.errors import AccuracyGateError, UsageError
+from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
+from depthrt_benchmarks.evaluation.gate import Gate, Need, Verdict, judge
+from depthrt_benchmarks.evaluation.measure import Row
+from depthrt_benchmarks.evaluation.run import Evaluation
+from labelled import grey_picture, write_picture, write_png16, write_set
+from models import SIZE, build_model, build_spec
+
+PASSES = ("--max-abs-rel", 0.2)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def no_picture(path: Path) -> None:
+    path.write_bytes(b"no picture")
+
+
+def without_depth(path: Path) -> None:
+    write_png16(path, np.zeros(SIZE, np.uint16))
+
+
+def too_few_pixels(path: Path) -> None:
+    values = np.zeros(SIZE, np.uint16)
+    values[0, :9] = 9000
+    write_png16(path, values)
+
+
+def one_depth(path: Path) -> None:
+    write_png16(path, np.full(SIZE, 9000, np.uint16))
+
+
+BROKEN: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "depth cut off": ("depth", cut_off),
+    "depth is none": ("depth", no_picture),
+    "depth is gone": ("depth", Path.unlink),
+    "depth all zero": ("depth", without_depth),
+    "depth of few pixels": ("depth", too_few_pixels),
+    "depth of one value": ("depth", one_depth),
+    "picture cut off": ("rgb", no_picture),
+    "picture is gone": ("rgb", Path.unlink),
+}
+
+
+def broken_set(folder: Path, kind: str, count: int, broken: int) -> Path:
+    """A set that the tiny model sees exactly, but for so many of its images, which are broken."""
+    write_set(folder, count)
+    part, spoil = BROKEN[kind]
+    for number in range(count - broken, count):
+        spoil(folder / part / f"{number:06d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_one_good_image_of_five_does_not_pass(
+    command: Command, model_path: Path, tmp_path: Path, kind: str
+) -> None:
+    folder = broken_set(tmp_path / "desk", kind, 5, 4)
+    done = command("eval", model_path, folder, *PASSES, "--json")
+    assert done.code == 3
+    assert "1 of 5 images could be judged, but 5 are needed (--min-images 100%)" in done.err
+    gate = done.document["gate"]
+    assert gate["passed"] is False
+    (judged,) = gate["sets"]
+    assert (judged["judged"], judged["images"], judged["needed"]) == (1, 5, 5)
+    fewer = command("eval", model_path, folder, *PASSES, "--min-images", 1)
+    assert fewer.code == 0, fewer.err
+    assert "judged 1 of 5 images, at least 1 are needed" in fewer.out
+
+
+@pytest.mark.parametrize("kind", ["depth cut off", "depth all zero", "depth of one value"])
+def test_no_good_image_fails(command: Command, model_path: Path, tmp_path: Path, kind: str) -> None:
+    folder = broken_set(tmp_path / "desk", kind, 3, 3)
+    done = command("eval", model_path, folder, *PASSES, "--min-images", "1%")
+    assert done.code == 3
+    assert "0 of 3 images could be judged, but 1 are needed (--min-images 1%)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("least", "code"), [("60%", 0), ("61%", 3), ("3", 0), ("4", 3), ("100%", 3), ("6", 3)]
+)
+def test_the_share_is_what_was_asked_for(
+    command: Command, model_path: Path, tmp_path: Path, least: str, code: int
+) -> None:
+    folder = broken_set(tmp_path / "desk", "depth cut off", 5, 2)
+    assert command("eval", model_path, folder, *PASSES, "--min-images", least).code == code
+
+
+def test_the_verdict_is_said_with_its_counts(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder, result = write_set(tmp_path / "desk", 4), tmp_path / "r.json"
+    done = command("eval", model_path, folder, *PASSES, "-o", result)
+    assert (done.code, done.err) == (0, "")
+    assert "gate passed: AbsRel of tiny float32 on desk is 0.0000, at most 0.2" in done.out
+    assert "judged 4 of 4 images" in done.out
+    gate = json.loads(result.read_text())["gate"]
+    assert (gate["passed"], gate["max_abs_rel"], gate["min_images"]) == (True, 0.2, "100%")
+    assert gate["sets"][0]["abs_rel"] < 1e-3
+    assert "gate" not in command("eval", model_path, folder, "--json").document
+
+
+def test_what_max_images_leaves_out_is_not_missed(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk", 6)
+    done = command("eval", model_path, folder, *PASSES, "--max-images", 2)
+    assert done.code == 0, done.err
+    assert "judged 2 of 2 images" in done.out
+    for number in range(1, 6):
+        (folder / f"depth/{number:06d}.png").unlink()
+    fewer = command("eval", model_path, folder, *PASSES, "--max-images", 2)
+    assert fewer.code == 3
+    assert "1 of 2 images could be judged" in fewer.err
+
+
+def test_every_set_must_meet_it(command: Command, model_path: Path, tmp_path: Path) -> None:
+    sets = tmp_path / "sets"
+    write_set(sets / "a", 3)
+    broken_set(sets / "b", "depth cut off", 3, 1)
+    write_set(sets / "c", 3, wrong=2.0)
+    done = command("eval", model_path, sets, "--max-abs-rel", 0.05, "--json")
+    assert done.code == 3
+    passed = {s["dataset"]: s["passed"] for s in done.document["gate"]["sets"]}
+    assert passed == {"a": True, "b": False, "c": False}
+    for words in ("on b: 2 of 3 images could be judged", "on c: AbsRel is 0."):
+        assert words in done.err.splitlines()[-1]
+
+
+def test_a_set_that_lost_its_layout_is_missed(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    sets = tmp_path / "sets"
+    write_set(sets / "a", 3)
+    write_set(sets / "b", 3)
+    shutil.rmtree(sets / "b/depth")
+    (sets / "b/dataset.json").unlink()
+    (sets / "notes").mkdir()
+    (sets / "notes/read.me").write_text("no picture here")
+    done = command("eval", model_path, sets, "--json")
+    assert (done.code, len(done.document["evaluations"])) == (0, 1)
+    assert f"{sets / 'b'} holds pictures, but is of no known layout" in done.complaint
+    gated = command("eval", model_path, sets, *PASSES, "--json")
+    assert gated.code == 3
+    assert "is of no known layout" in gated.err.splitlines()[-1]
+    shutil.rmtree(sets / "b")
+    assert command("eval", model_path, sets, *PASSES).code == 0
+
+
+def graph_model(path: Path, nodes: list[onnx.NodeProto], values: dict[str, np.ndarray],
+                spec: ModelSpec) -> Path:  # fmt: skip
+    """A model from the nodes that make ``depth`` of ``pixels``, float32 N,3,h,w."""
+    size = (spec.input.height, spec.input.width)
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT), *nodes],
+        "graph",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 3, *size])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["batch", *size])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+GREY = helper.make_node("ReduceMean", ["pixels", "axes"], ["grey"], keepdims=0)
+AXES = np.array([1], np.int64)
+
+
+def nan_model(path: Path, below: float, spec: ModelSpec | None = None) -> Path:
+    """The mean of the channels, but NaN where that is not above ``below``."""
+    return graph_model(
+        path,
+        [
+            GREY,
+            helper.make_node("Sub", ["grey", "limit"], ["over"]),
+            helper.make_node("Relu", ["over"], ["clear"]),
+            helper.make_node("Div", ["clear", "clear"], ["one"]),
+            helper.make_node("Mul", ["grey", "one"], ["depth"]),
+        ],
+        {"axes": AXES, "limit": np.array(below, np.float32)},
+        spec or build_spec(),
+    )
+
+
+def test_frames_that_run_would_refuse_fail(command: Command, tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "desk", 3)
+    picture = grey_picture(0)
+    picture[:5, :5] = 10  # of this picture alone, and where its depth is unknown
+    write_picture(folder / "rgb/000001.png", picture)
+    codes = np.asarray(cv2.imread(str(folder / "depth/000001.png"), -1), np.uint16)
+    codes[:8, :8] = 0
+    write_png16(folder / "depth/000001.png", codes)
+    model = nan_model(tmp_path / "nan.onnx", 20)
+    assert (
+        command("run", folder / "rgb/000001.png", "-m", model, "-o", tmp_path / "o.png").code == 1
+    )
+    done = command("eval", model, folder, *PASSES, "--min-images", 1, "--json")
+    assert done.code == 3
+    assert (
+        "NaN or infinite values in 1 of 3 images, which `depthrt run` refuses (first: 000001)"
+        in (done.err.splitlines()[-1])
+    )
+    (judged,) = done.document["gate"]["sets"]
+    assert judged["judged"] == 2
+    fine = nan_model(tmp_path / "fine.onnx", 5)
+    assert command("eval", fine, folder, *PASSES).code == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--flip",)])
+def test_nan_in_the_padding_is_refused_as_by_run(
+    command: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    folder = write_set(tmp_path / "desk", 3)
+    spec = ModelSpec("padded", "inverse_depth", InputSpec(64, 64, resize="pad"))
+    numbers = {"first": 0, "start": 50, "end": 64, "rows": 1}  # the picture ends at row 48
+    model = graph_model(
+        tmp_path / "padded.onnx",
+        [
+            GREY,
+            helper.make_node("Slice", ["grey", "first", "start", "rows"], ["head"]),
+            helper.make_node("Slice", ["grey", "start", "end", "rows"], ["tail"]),
+            helper.make_node("Sub", ["tail", "tail"], ["zero"]),
+            helper.make_node("Div", ["zero", "zero"], ["nan"]),
+            helper.make_node("Concat", ["head", "nan"], ["depth"], axis=1),
+        ],
+        {"axes": AXES, **{name: np.array([value], np.int64) for name, value in numbers.items()}},
+        spec,
+    )
+    assert (
+        command("run", folder / "rgb/000001.png", "-m", model, "-o", tmp_path / "o.png").code == 1
+    )
+    done = command("eval", model, folder, *PASSES, *options)
+    assert done.code == 3
+    assert "NaN or infinite values in 3 of 3 images" in done.err.splitlines()[-1]
+
+
+def test_a_dead_model_does_not_pass(command: Command, tmp_path: Path) -> None:
+    """One value everywhere; least squares make it the truth's mean, which is not far off here."""
+    folder = write_set(tmp_path / "desk", 3)
+    dead = build_model(tmp_path / "dead.onnx", gain=0.0)
+    done = command("eval", dead, folder, "--max-abs-rel", 0.9, "--json")
+    assert done.document["evaluations"][0]["metrics"]["abs_rel"]["value"] < 0.9
+    assert done.code == 3
+    assert "0 of 3 images could be judged" in done.err
+    assert "the predicted depth is one value" in done.err
+
+
+@pytest.mark.parametrize("align", ["disparity-lsq", "median"])
+def test_a_model_that_sees_near_as_far_does_not_pass(
+    command: Command, tmp_path: Path, align: str
+) -> None:
+    folder = write_set(tmp_path / "desk", 3)
+    turned = build_model(tmp_path / "turned.onnx", gain=-1.0)
+    done = command("eval", turned, folder, "--max-abs-rel", 0.01, "--align", align)
+    assert done.code == 3
+    says = {
+        "disparity-lsq": "the fit turned near and far round in 3 of 3 images",
+        "median": "the median of the predicted depth is no number above 0",
+    }
+    assert says[align] in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "least", ["0", "0%", "101%", "-1", "0.5", "nan", "inf", "all", "", "5 %%", "1e3", "١"]
+)
+def test_counts_that_are_none(
+    command: Command, model_path: Path, tmp_path: Path, least: str
+) -> None:
+    folder = write_set(tmp_path / "desk", 1)
+    done = command("eval", model_path, folder, *PASSES, f"--min-images={least}")
+    assert (done.code, done.out) == (2, "")
+    assert "--min-images" in done.complaint
+
+
+def test_a_count_without_a_gate(command: Command, model_path: Path, tmp_path: Path) -> None:
+    done = command("eval", model_path, write_set(tmp_path / "desk", 1), "--min-images", 1)
+    assert (done.code, done.out) == (2, "")
+    assert "give --max-abs-rel, too" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "needed"),
+    [("100%", 20, 20), ("95%", 20, 19), ("95%", 21, 20), ("0.1%", 20, 1), ("7", 20, 7),
+     ("99.9%", 1000, 999), ("30", 20, 30)],
+)  # fmt: skip
+def test_shares_are_rounded_up(text: str, images: int, needed: int) -> None:
+    assert Need.parse(text).of(images) == needed
+
+
+def evaluation(rows: list[Row], protocol: str = "none; no crop") -> Evaluation:
+    return Evaluation("m", "d", "pairs", protocol, rows, images=len(rows))
+
+
+@pytest.mark.parametrize(
+    "metrics", [{}, {"abs_rel": math.nan}, {"abs_rel": math.inf}, {"delta1": 1.0}]
+)
+def test_no_number_is_no_pass(metrics: dict[str, float]) -> None:
+    found = judge(Gate(0.2, Need()), [evaluation([Row("a", metrics=metrics)])], [])
+    assert found.failures
+    with pytest.raises(AccuracyGateError, match="m on d: AbsRel is"):
+        found.raise_if_failed()
+
+
+def test_nothing_judged_is_no_pass() -> None:
+    with pytest.raises(AccuracyGateError, match="no set was judged"):
+        Verdict(Gate(0.2, Need()), ()).raise_if_failed()
+    empty = judge(Gate(0.2, Need.parse("1%")), [evaluation([])], [])
+    with pytest.raises(AccuracyGateError, match="0 of 0 images could be judged, but 1 are needed"):
+        empty.raise_if_failed()
+    with pytest.raises(UsageError):
+        Need.parse("none")
+
+
+def test_images_that_say_nothing_do_not_lower_the_mean() -> None:
+    rows = [Row("a", metrics={"abs_rel": 0.3}), Row("b", hollow="flat", metrics={"abs_rel": 0.0})]
+    found = judge(Gate(0.2, Need.parse("50%")), [evaluation(rows)], [])
+    assert found.sets[0].abs_rel == 0.3
+    with pytest.raises(AccuracyGateError, match=r"AbsRel is 0\.3000, more than the 0\.2 allowed"):
+        found.raise_if_failed()
+
+
+def test_models_that_it_is_compared_with_are_not_judged(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk", 3)
+    dead = build_model(tmp_path / "dead.onnx", gain=0.0)
+    beside = ("--max-abs-rel", 0.01, "--compare")
+    assert command("eval", model_path, folder, *beside, dead).code == 0
+    assert command("eval", dead, folder, *beside, model_path).code == 3
