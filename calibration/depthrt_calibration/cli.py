@@ -39,12 +39,11 @@ def calibrate(
     Every scene gives a frame, then the most different ones are added; black and blank frames and
     near-duplicates are left out. The same sources always give the same frames.
     """
-    from depthrt.interrupts import terminable
     from depthrt_calibration.collect import CollectOptions, collect
     from depthrt_calibration.store import SHEET
 
     options = CollectOptions(count, limit, every, overwrite)
-    with terminable(), _progress() as progress:
+    with _progress() as progress:
         index = collect(sources, output, options, progress)
     for source, lost in index["losses"].items():
         typer.echo(f"depthrt: {source}: {lost}", err=True)

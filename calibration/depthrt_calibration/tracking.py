@@ -15,7 +15,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from depthrt.model import DepthModel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_DATABASE = "mlflow.db"
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")  # what MLflow refuses in names
 
 
@@ -56,7 +57,7 @@ def check(target: str) -> None:
 
     Raises:
         UsageError: MLflow is not installed.
-        TargetError: the folder cannot be made or written.
+        TargetError: the folder cannot be made or written, or holds a database that is not MLflow's.
     """
     if importlib.util.find_spec("mlflow") is None:
         raise UsageError('--track needs MLflow: pip install "depthrt[track]"')
@@ -69,6 +70,24 @@ def check(target: str) -> None:
         raise TargetError(f"--track {target}: {error.strerror or error}") from error
     if not fine:
         raise TargetError(f"--track {target}: the folder cannot be written")
+    database = Path(target) / _DATABASE
+    if database.exists() and not _is_mlflows(database):
+        raise TargetError(f"--track {target}: {database} is no database of MLflow: give another")
+
+
+def _is_mlflows(database: Path) -> bool:
+    """Whether a file is a database of MLflow; it would add its tables to any other."""
+    import sqlite3
+
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            rows = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.Error:
+        return False
+    names = {name for (name,) in rows}
+    return not names or {"experiments", "runs", "alembic_version"} <= names
 
 
 def log(target: str, run: Run) -> str:
@@ -111,7 +130,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _uri(target: str) -> str:
-    return target if "://" in target else f"sqlite:///{Path(target).resolve() / 'mlflow.db'}"
+    return target if "://" in target else f"sqlite:///{Path(target).resolve() / _DATABASE}"
 
 
 def _experiment(target: str, name: str) -> str:

@@ -254,7 +254,6 @@ def _run(
     track: str | None,
     as_json: bool,
 ) -> None:
-    from depthrt.interrupts import terminable
     from depthrt_export.build import build
     from depthrt_export.inputs import check_outputs
     from depthrt_export.phases import Phases
@@ -272,8 +271,7 @@ def _run(
         from depthrt_calibration.tracking import check
 
         check(track)
-    with terminable():
-        result = build(source, output, said, options, Phases(quiet=as_json))
+    result = build(source, output, said, options, Phases(quiet=as_json))
     try:
         if report is not None:
             from depthrt_export.page import write_page

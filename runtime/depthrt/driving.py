@@ -37,6 +37,7 @@ def drive(
                     break
             hold()
         except KeyboardInterrupt:
+            hold()
             interrupted = cut_short = True
         except BaseException as error:
             hold()

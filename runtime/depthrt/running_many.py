@@ -274,6 +274,7 @@ def drive_many(
                 break
         hold()
     except KeyboardInterrupt:
+        hold()
         interrupted = cut_short = True
     except BaseException:
         hold()

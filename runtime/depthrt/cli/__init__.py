@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from depthrt.cli import doctor, info, run, tune
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
+from depthrt.interrupts import leave, terminable
 
 ENTRY_POINTS = "depthrt.commands"
 
@@ -44,7 +45,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a mistake of the user's is a sentence and an exit code, no traceback."""
         try:
-            return super().invoke(ctx)
+            with terminable():
+                return super().invoke(ctx)
         except DepthrtError as error:
             typer.echo(f"depthrt: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
@@ -58,7 +60,7 @@ class Commands(TyperGroup):
             )
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            typer.echo(f"depthrt: {error or 'interrupted'}", err=True)
+            typer.echo(f"depthrt: {str(error) or 'interrupted'}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -117,24 +119,36 @@ def main() -> None:
     """Entry point of the console script."""
     if sys.stderr is None:  # closed: nobody is told anything
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    with terminable():
+        code = _code_of_command()
+        if code == EXIT_INTERRUPTED:
+            leave()
+    sys.exit(code)
+
+
+def _code_of_command() -> int:
+    """Run the command; its exit code."""
     try:
         code = app(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        typer.echo("depthrt: interrupted", err=True)
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # whoever reads has enough; what is left in the buffer has no place
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+        return 1
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"depthrt: {where}{error.strerror or error}", err=True)
-        sys.exit(1)
+        return 1
     except Exception as error:
         # Typer keeps its classes of usage errors to itself; what they have in common is this.
         if not hasattr(error, "format_message"):
             raise
-        sys.exit(_refuse(error))
-    sys.exit(code)
+        return _refuse(error)
+    return code if isinstance(code, int) else 0
 
 
 def _refuse(error: Any) -> int:
