@@ -21,6 +21,7 @@ from depthrt_export.convert import Made, proof_facts, source_name, to_half_preci
 from depthrt_export.explain import document, refusal
 from depthrt_export.fold import fold_normalisation
 from depthrt_export.graph import export_graph
+from depthrt_export.independence import require_alone
 from depthrt_export.inputs import check_outputs
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import ExportOptions, SourceOptions
@@ -95,6 +96,9 @@ def build(
     with phases("read frames"):
         chosen = _frames(network, options)
         samples = list(chosen.validation)
+    reference = torch_reference(network, form)
+    with phases("run pictures alone and together"):
+        require_alone(network, reference, samples, batch_open="batch" in options.vary)
     with phases("trace and translate"):
         model = export_graph(network, form, options.vary, opset_for(options))
     with phases("fold and rewrite"):
@@ -108,7 +112,7 @@ def build(
         with phases("prove against PyTorch"):
             proof = prove(
                 network,
-                torch_reference(network, form),
+                reference,
                 work,
                 evenly(samples, PROOF_FRAMES),
                 options.vary,

@@ -20,10 +20,10 @@ from depthrt_export.chosen_frames import chosen_frames
 from depthrt_export.convert import Made, source_name
 from depthrt_export.inputs import check_outputs
 from depthrt_export.network import DepthNetwork, Normalisation
-from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.options import ExportOptions, SourceOptions, Vary
 from depthrt_export.phases import Phases, peak_memory_bytes
 from depthrt_export.place import finish, write_model
-from depthrt_export.verify import file_reference, prove
+from depthrt_export.verify import TOLERANCES, file_reference, prove
 
 
 def build_from_file(
@@ -41,6 +41,7 @@ def build_from_file(
         raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
     _refuse_unused(source, said, options)
     model, spec = open_float32(source)
+    options = dataclasses.replace(options, vary=_open(model))
     _require_running(source)
     network = DepthNetwork(
         nn.Identity(),
@@ -56,7 +57,9 @@ def build_from_file(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
         work = Path(folder) / "float32.onnx"
         write_model(model, work)
-        proof = prove(network, file_reference(work), work, chosen.validation[:1])
+        within = TOLERANCES["float32"]
+        first = chosen.validation[:1]
+        proof = prove(network, file_reference(work), work, first, options.vary, within)
         made = Made(model, proof, "float32", (), dict(spec.measured), ())
         auto = to_auto(network, made, pixel_zero(model), work, target, chosen, options, phases)
         made = auto.made
@@ -101,6 +104,12 @@ def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) ->
             f"{source} is an ONNX file, which nothing can be said of any more: leave out "
             + ", ".join(f"--{name}" for name in named)
         )
+
+
+def _open(model: onnx.ModelProto) -> frozenset[Vary]:
+    """Whether the batch is open; sizes are the graph's own affair here."""
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return frozenset({"batch"}) if batch.dim_param else frozenset()
 
 
 def _require_running(path: Path) -> None:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from depthrt_export.build import Report
+from depthrt_export.independence import Together
 
 FIGURES = (
     ("sqnr_db", "SQNR", "{:.1f} dB"),
@@ -59,6 +60,8 @@ def facts(report: Report) -> list[str]:
     for shape in report.proof.variations:
         size = f"{shape.size[0]}x{shape.size[1]}"
         lines.append(f"at batch {shape.batch}, {size}: greatest error {shape.max_error:.2g}")
+    if report.proof.together is not None:
+        lines.append(together_text(report.proof.together))
     if report.found is not None and report.found.picked is not None:
         lines.append("measurements are kept beside the file, in .search.json, for a next search")
     if "int8" in spec.measured:
@@ -69,3 +72,15 @@ def facts(report: Report) -> list[str]:
     total_s = sum(report.times_s.values())
     lines.append(f"{total_s:.1f} s, {report.peak_memory_bytes / 1e9:.2f} GB of memory at most")
     return lines
+
+
+def together_text(together: Together) -> str:
+    """What the proof found of frames that share a batch."""
+    error = f"{together.max_error:.2g} of the depth's spread"
+    sizes = " and ".join(map(str, together.batches))
+    if together.ranges_of_batch:
+        return (
+            "the depth of a frame depends on its batch, whose ranges are taken together: up to "
+            f"{error} from the frame alone, in batches of {sizes}"
+        )
+    return f"in batches of {sizes} every frame is as it is alone, within {error}"

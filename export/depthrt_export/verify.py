@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from depthrt.session import open_session
 from depthrt_calibration.fidelity import Fidelity, fidelity, summary
 from depthrt_calibration.frames import Sample
 from depthrt_export.graph import to_depth
+from depthrt_export.independence import Alone, Together, require_batches
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import Vary
 from depthrt_export.probe import OutputForm
@@ -28,6 +30,8 @@ Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 
 
 _FATAL = 4
+_SAME_AGAIN = 0.01  # of the spread: a GPU may sum in another order
+_QUANTISED = 0.1  # of the spread, any pixel: rounding that falls the other way in another batch
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Proof:
     frames: tuple[FrameProof, ...]
     variations: tuple[Variation, ...]
     tolerance: Tolerance
+    together: Together | None = None  # None: the graph takes one picture at a time
 
     @property
     def figures(self) -> dict[str, float]:
@@ -103,10 +108,14 @@ def prove(
 ) -> Proof:
     """Compare the file with the reference on every frame, and at two more batches and sizes.
 
+    The file is also compared with itself: a frame after all others, and, where the batch varies,
+    the frames of a batch with the same frames alone.
+
     Raises:
         AccuracyGateError: depth differs by more than the tolerance.
         InferenceError: the reference or the file gives NaN or infinity.
-        UsageError: what was to vary does not, or depth is the same everywhere.
+        UsageError: what was to vary does not, depth is the same everywhere, or it depends on
+            chance or on the other pictures of a batch.
     """
     session = open_session(path, SessionOptions.named(provider))
     frames = []
@@ -128,7 +137,9 @@ def prove(
         _vary(network, reference, session, samples, shape, tolerance)
         for shape in other_shapes(network, vary)
     ]
-    return Proof(tuple(frames), tuple(variations), tolerance)
+    _require_same_again(network, session, frames[0], tolerance)
+    together = _together(network, session, path, samples, tolerance) if "batch" in vary else None
+    return Proof(tuple(frames), tuple(variations), tolerance, together)
 
 
 def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
@@ -206,6 +217,46 @@ def _vary(
     if not worst <= tolerance.max_error:
         raise UsageError(_frozen(network, size, f"differs from PyTorch by {worst:.2g} at {what}"))
     return Variation(batch, size, float(f"{worst:.3g}"))
+
+
+def _require_same_again(
+    network: DepthNetwork, session: ort.InferenceSession, first: FrameProof, tolerance: Tolerance
+) -> None:
+    """A graph keeps nothing between pictures, but it may throw dice."""
+    again = run_file(session, first.sample.pixels[None])[0]
+    error = fidelity(first.depth, again, network.kind).max_error
+    if not error <= min(tolerance.max_error, _SAME_AGAIN):
+        raise UsageError(
+            f"the exported {network.name} gives another depth whenever it sees the same picture "
+            f"({error:.2g} of the depth's spread): turn off its dropout or noise"
+        )
+
+
+def _together(
+    network: DepthNetwork,
+    session: ort.InferenceSession,
+    path: Path,
+    samples: Sequence[Sample],
+    tolerance: Tolerance,
+) -> Together | None:
+    """The frames of a batch against the same frames alone; ranges of a batch are only measured."""
+
+    def run(images: NDArray[np.uint8]) -> Maps:
+        return run_file(session, images)
+
+    alone = Alone.of(run, samples)
+    if not alone.finite:
+        return None
+    shared = takes_ranges_of_batch(path)
+    bound = math.inf if shared else min(tolerance.max_error, _QUANTISED)
+    found = require_batches(f"the exported {network.name} gives", run, alone, bound)
+    return replace(found, ranges_of_batch=shared)
+
+
+def takes_ranges_of_batch(path: Path) -> bool:
+    """Whether a graph quantises by ranges of what is run together (dynamic quantisation)."""
+    graph = onnx.load(path, load_external_data=False).graph
+    return any(node.op_type.startswith("DynamicQuantize") for node in graph.node)
 
 
 def _frozen(network: DepthNetwork, size: tuple[int, int], symptom: str) -> str:

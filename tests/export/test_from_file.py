@@ -141,3 +141,24 @@ def test_a_full_disk_is_one_sentence(
     assert outcome.code == WriteError.exit_code == 1
     assert "cannot be written (No space left on device)" in outcome.complaint
     assert not any(tmp_path.iterdir())
+
+
+def test_a_file_that_mixes_the_pictures_of_a_batch(
+    depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    def mix(graph: onnx.GraphProto) -> None:
+        last = next(node for node in graph.node if "depth" in node.output)
+        last.output[list(last.output).index("depth")] = "own"
+        graph.node.extend(
+            [
+                helper.make_node("ReduceMax", ["own"], ["greatest"], keepdims=0),
+                helper.make_node("Sub", ["own", "greatest"], ["depth"]),
+            ]
+        )
+
+    source = changed(unet.target, tmp_path / "mixing.onnx", graph=mix)
+    outcome = depthrt(*search(source, tmp_path / "m.onnx", frames))
+    assert outcome.code == 2
+    assert "depends on the other pictures of its batch" in outcome.err
+    assert "export it without --dynamic batch" in outcome.err
+    assert not (tmp_path / "m.onnx").exists()
