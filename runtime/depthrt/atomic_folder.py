@@ -157,7 +157,7 @@ class FolderDraft:
             raise
 
     def _was_empty_before(self) -> bool:
-        return self._before == (self._target.stat().st_ino, {})
+        return self._before == (self._target.lstat().st_ino, {})
 
     def _replace(self, path: Path) -> None:
         """Move the old folder aside, look into it once more, and remove it at the very end."""
