@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.preparation import to_rgb
+from depthrt.sources import shown_names
 from depthrt_calibration import feature as features
 from depthrt_calibration.scan import Counts, Seen, scan
 from depthrt_calibration.select import METHOD, choose, nearest_other
@@ -80,7 +81,7 @@ def collect(
         WriteError: writing failed midway; nothing is left of it.
     """
     check_folder(target, sources, overwrite=options.overwrite)
-    counts = Counts()
+    shown, counts = shown_names(sources), Counts()
     folder = FrameFolder(target, overwrite=options.overwrite)
     try:
         pool: list[_Kept] = []
@@ -92,11 +93,11 @@ def collect(
                 counts.near_duplicates += 1
             if len(pool) == _POOL * options.count:
                 pool = _thin(pool, folder, 2 * options.count, counts)
-        _check_enough(len(pool), counts, sources)
+        _check_enough(len(pool), counts, shown)
         pool = _thin(pool, folder, options.count, counts)
         names = [f"{number:04d}.png" for number in range(1, len(pool) + 1)]
         folder.rename({kept.file: name for kept, name in zip(pool, names, strict=True)})
-        index = _index(sources, options, counts, pool, names)
+        index = _index(shown, options, counts, pool, names)
         labels = [f"{n[:-4]} {k.entry['name']}" for n, k in zip(names, pool, strict=True)]
         folder.finish(index, contact_sheet([kept.small for kept in pool], labels))
     except BaseException:

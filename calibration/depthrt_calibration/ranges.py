@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, shape_inference
 
 from depthrt.errors import DepthrtError
+from depthrt.session import import_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -156,8 +157,7 @@ def one_by_one(
 
 
 def open_quietly(model: onnx.ModelProto) -> ort.InferenceSession:
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     return ort.InferenceSession(

@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import re
-import warnings
+import threading
 from collections.abc import Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,11 +24,14 @@ import numpy as np
 
 from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.model import DepthModel
+from depthrt.process_state import Borrowed, default_variables, loggers_at, no_warnings
+from depthrt.sources.shown import shown_source, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATABASE = "mlflow.db"
+_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")  # what MLflow refuses in names
 
 
@@ -96,25 +99,31 @@ def log(target: str, run: Run) -> str:
     Raises:
         WriteError: MLflow cannot be reached or refuses; what the command made is not touched.
     """
-    with _quiet():
-        import mlflow
-
+    with _one_at_a_time, no_warnings(), _no_telemetry():
         try:
-            mlflow.set_tracking_uri(_uri(target))
-            number = _experiment(target, f"depthrt-{run.kind}")
-            with mlflow.start_run(experiment_id=number, run_name=run.name) as active:
-                mlflow.log_params(flat(run.parameters))
-                mlflow.log_metrics(_metrics(run.metrics))
-                for name, content in run.documents.items():
-                    mlflow.log_text(json.dumps(content, indent=1, default=str), name)
-                for path in run.files:
-                    mlflow.log_artifact(str(path))
-                if run.model is not None:
-                    _log_model(run.model)
-                return str(active.info.run_id)
+            return _log(target, run)
         except Exception as error:  # of MLflow, SQLAlchemy, requests, ...: no common base
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise WriteError(f"--track {target}: the run could not be logged ({reason})") from error
+            said = " ".join(str(error).split()) or type(error).__name__
+            reason = without_secrets(said, target)[:200]
+    # Not chained: MLflow's own error holds the address, and with it the password.
+    raise WriteError(f"--track {shown_source(target)}: the run could not be logged ({reason})")
+
+
+def _log(target: str, run: Run) -> str:
+    import mlflow
+
+    with _no_log_lines(), _tracking_uri(_uri(target)):
+        number = _experiment(target, f"depthrt-{run.kind}")
+        with mlflow.start_run(experiment_id=number, run_name=run.name) as active:
+            mlflow.log_params(flat(run.parameters))
+            mlflow.log_metrics(_metrics(run.metrics))
+            for name, content in run.documents.items():
+                mlflow.log_text(json.dumps(content, indent=1, default=str), name)
+            for path in run.files:
+                mlflow.log_artifact(str(path))
+            if run.model is not None:
+                _log_model(run.model)
+            return str(active.info.run_id)
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -125,7 +134,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found.update(flat(value, f"{name}."))
         elif value is not None:
-            found[name] = value
+            found[name] = without_secrets(value) if isinstance(value, str) else value
     return found
 
 
@@ -178,13 +187,23 @@ def _log_model(path: Path) -> None:
     )
 
 
+_one_at_a_time = threading.Lock()  # MLflow has one address for the whole process
+_no_telemetry = Borrowed(lambda: default_variables({"MLFLOW_DISABLE_TELEMETRY": "true"}))
+_no_log_lines = Borrowed(lambda: loggers_at(logging.ERROR, "mlflow", "alembic"))
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No telemetry, no log lines, and warnings among MLflow's own packages stay theirs."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def _tracking_uri(uri: str) -> Iterator[None]:
+    """Have MLflow log there, and then where it did before; it puts that into the environment."""
+    import mlflow
+
+    before = os.environ.get(_URI_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    try:
         yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: nowhere
+        if before is None:
+            os.environ.pop(_URI_VARIABLE, None)
+        else:
+            os.environ[_URI_VARIABLE] = before

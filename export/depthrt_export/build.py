@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
+from depthrt.session import import_onnxruntime
 from depthrt.spec import ModelSpec, Precision
 from depthrt_calibration.frames import evenly, sample_frames
 from depthrt_export.auto import to_auto
@@ -194,7 +194,7 @@ def _precision(options: ExportOptions) -> Precision:
 
 def _packages() -> dict[str, str]:
     # By the module: the distribution may be called onnxruntime-gpu or onnxruntime-openvino.
-    found = {"onnxruntime": str(ort.__version__)}
+    found = {"onnxruntime": str(import_onnxruntime().__version__)}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError, UsageError
+from depthrt.process_state import Borrowed, Undo
 from depthrt_export.huggingface_config import (
     DEPTH_PRO_INVERSE_RANGE,
     PROCESSOR_SETTINGS,
@@ -256,16 +255,19 @@ def _line(error: BaseException) -> str:
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' notes and progress bars."""
+def _silence_transformers() -> Undo:
     logging = _transformers().utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
-        yield
-    finally:
+
+    def undo() -> None:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+    return undo
+
+
+_quiet = Borrowed(_silence_transformers)
+"""Without transformers' notes and progress bars."""

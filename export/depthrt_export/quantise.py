@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
 from depthrt.errors import UsageError
+from depthrt.session import import_onnxruntime
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_calibration.ranges import Ranges
 from depthrt_export.fused import free_activations, share_joined
@@ -232,6 +233,7 @@ def _quantise_qdq(
     recipe: Int8Recipe,
     nodes: list[str],
 ) -> onnx.ModelProto:
+    import_onnxruntime()  # before any other door of it
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer

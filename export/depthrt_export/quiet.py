@@ -1,23 +1,75 @@
-"""Torch without its notes to its own developers."""
+"""Libraries without their notes to their own developers; what is a host's is put back."""
 
 from __future__ import annotations
 
-import io
 import logging
-import warnings
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from depthrt.process_state import Borrowed, Undo, loggers_at, no_warnings
+
+_this_thread = threading.local()
 
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Without deprecations inside torch, dumps of graphs and tracebacks of what is caught."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
+    """Without deprecations inside torch, dumps of graphs and tracebacks of what is caught.
+
+    Of what is printed only this thread's is kept back.
+    """
+    with no_warnings(), _no_notes(), _shared_stderr():
+        before = getattr(_this_thread, "is_muted", False)
+        _this_thread.is_muted = True
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            _this_thread.is_muted = before
+
+
+class _ThreadsApart:
+    """Standard error, from which the threads that are muted are kept away."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text of a thread that is not muted."""
+        if getattr(_this_thread, "is_muted", False):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _tell_threads_apart() -> Undo:
+    before = sys.stderr
+    apart = cast(TextIO, _ThreadsApart(before)) if before is not None else before
+    sys.stderr = apart
+
+    def undo() -> None:
+        if sys.stderr is apart:
+            sys.stderr = before
+
+    return undo
+
+
+def _disable_logging() -> Undo:
+    before = logging.root.manager.disable
+    ours = max(before, logging.WARNING)
+    logging.disable(ours)
+
+    def undo() -> None:
+        if logging.root.manager.disable == ours:
+            logging.disable(before)
+
+    return undo
+
+
+_no_notes = Borrowed(lambda: loggers_at(logging.CRITICAL, "torch"))
+_shared_stderr = Borrowed(_tell_threads_apart)
+quiet_quantiser = Borrowed(_disable_logging)
+"""Without the quantiser's notes to its own users: it writes them to the root logger."""

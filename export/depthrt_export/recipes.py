@@ -10,10 +10,8 @@ and its entropy method, with 128 bins of 128, is min-max by another name, so it 
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,12 +19,14 @@ from typing import Literal, TypeAlias
 import onnx
 
 from depthrt.errors import UsageError
+from depthrt.session import import_onnxruntime
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
 from depthrt_export.blocks import ATTENTION, constant_products, leading_to
 from depthrt_export.precision import HalfPrecision, to_half
 from depthrt_export.quantise import Int8Recipe, head_nodes, note_weight_bits, quantise
+from depthrt_export.quiet import quiet_quantiser
 from depthrt_export.smoothing import smooth
 
 _HALF_FRAMES = 8
@@ -141,24 +141,13 @@ def apply(recipe: Recipe, material: Material, float_nodes: Sequence[str] = ()) -
     """
     if isinstance(recipe, FloatRecipe):
         return Applied(material.model, "float32", (), ())
-    with _silent():
+    with quiet_quantiser():
         if isinstance(recipe, StaticRecipe):
             return _static(recipe, material, tuple(float_nodes))
         if isinstance(recipe, DynamicRecipe):
             return _dynamic(recipe, material, tuple(float_nodes))
     half = to_half(material.model, recipe.precision, material.calibration[:_HALF_FRAMES])
     return Applied(half.model, recipe.precision, half.float_nodes, half.notes)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without the quantiser's notes to its own users: it writes them to the root logger."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _static(recipe: StaticRecipe, material: Material, float_nodes: tuple[str, ...]) -> Applied:
@@ -230,6 +219,7 @@ def _convolutions_after(
 def _quantise_dynamically(
     model: onnx.ModelProto, products: Sequence[str], folder: Path, reduce_range: bool
 ) -> onnx.ModelProto:
+    import_onnxruntime()  # before any other door of it
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     source, target = folder / "float.onnx", folder / "int8.onnx"

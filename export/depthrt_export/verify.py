@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
 from depthrt.errors import AccuracyGateError, InferenceError, ModelError, UsageError
 from depthrt.providers import SessionOptions
-from depthrt.session import open_session
+from depthrt.session import import_onnxruntime, open_session
 from depthrt_calibration.fidelity import Fidelity, fidelity, summary
 from depthrt_calibration.frames import Sample
 from depthrt_export.graph import to_depth
@@ -24,6 +23,9 @@ from depthrt_export.independence import Alone, Together, require_batches
 from depthrt_export.network import DepthNetwork
 from depthrt_export.options import Vary
 from depthrt_export.probe import OutputForm
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
@@ -164,7 +166,7 @@ def file_reference(path: Path) -> Reference:
 
 def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
     """An ONNX file on pixels N,3,H,W."""
-    options = ort.RunOptions()
+    options = import_onnxruntime().RunOptions()
     options.log_severity_level = _FATAL  # what fails here is told in a sentence
     (depth,) = session.run(["depth"], {"image": images}, options)
     return np.asarray(depth, np.float32)

@@ -12,12 +12,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING
-
-# onnxruntime 1.32 and later keep an identity of the machine and report runs to its maker, from the
-# moment it is imported. Who wants that sets it to 0.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from depthrt.cloud import CloudOptions, PointCloud, point_cloud

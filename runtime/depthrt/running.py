@@ -19,6 +19,7 @@ from depthrt.model import DepthModel
 from depthrt.models import built_in_models
 from depthrt.pipeline.options import default_batch
 from depthrt.pipeline.stream import stream
+from depthrt.process_state import in_own_process
 from depthrt.result import Stats
 from depthrt.reuse import Reuse
 from depthrt.scheduling import prefer_throughput
@@ -122,7 +123,7 @@ def execute(job: Job, tell: Callable[[str], None] = lambda sentence: None) -> Su
 def load_model(job: Job, *, fast: bool) -> DepthModel:
     """The job's model; ``fast``: for one frame at a time, not for the most frames a second."""
     if not fast:
-        prefer_throughput()
+        in_own_process(prefer_throughput)
     return DepthModel.load(
         job.model,
         provider=job.provider,

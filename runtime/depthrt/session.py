@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from depthrt import cpu, cuda
 from depthrt.errors import DepthrtError, ModelError, ProviderError
 from depthrt.json_file import parse_json
+from depthrt.process_state import Borrowed, default_variables, is_own_process
 from depthrt.providers import (
     PROVIDERS,
     SessionOptions,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _FATAL_ONLY = 4
 _WARNING = 2
+
+_no_telemetry = Borrowed(lambda: default_variables({"ORT_DISABLE_TELEMETRY": "1"}))
 
 
 def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> ort.InferenceSession:
@@ -178,9 +182,14 @@ def usable_cores() -> int:
 
 
 def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module, or a sentence that says how to install one."""
+    """The onnxruntime module, or a sentence that says how to install one.
+
+    From 1.32 on it keeps an identity of the machine and reports runs to its maker, unless a
+    variable says otherwise while it is imported; who wants that sets it to 0.
+    """
     try:
-        import onnxruntime as module
+        with nullcontext() if "onnxruntime" in sys.modules else _no_telemetry():
+            import onnxruntime as module
     except ImportError as error:
         raise ProviderError(
             "onnxruntime is not installed or does not load: install exactly one of "
@@ -197,7 +206,14 @@ def import_onnxruntime() -> ModuleType:
 
 @contextmanager
 def _quiet(module: ModuleType) -> Iterator[None]:
-    # A provider that cannot start logs pages of C++ before it falls back; the check says it in one.
+    """Keep onnxruntime's own lines off the terminal, where it is the command's own.
+
+    A provider that cannot start logs pages of C++ before it falls back; the check says it in one
+    line. The level of a host's process cannot be read, so that it could not be put back.
+    """
+    if not is_own_process():
+        yield
+        return
     module.set_default_logger_severity(_FATAL_ONLY)
     try:
         yield

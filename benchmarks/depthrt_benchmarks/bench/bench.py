@@ -9,6 +9,7 @@ from typing import Any
 
 from depthrt.model import DepthModel
 from depthrt.models import find_model
+from depthrt.sources import shown_source
 from depthrt_benchmarks.bench.clip import run_clip
 from depthrt_benchmarks.bench.compare import labels_of
 from depthrt_benchmarks.bench.fresh import starts
@@ -72,9 +73,10 @@ def bench(
             row = starts(cell.model.path, cell.runner.bound, cell.threads)
             document["starts"].append({**where, **row})
         if extras.clip is not None:
-            told.step(f"{cell.label} on {cell.runner.bound}: {extras.clip}")
+            clip = shown_source(extras.clip)
+            told.step(f"{cell.label} on {cell.runner.bound}: {clip}")
             figures = run_clip(extras.clip, cell.model, wanted.duration_s)
-            document["clips"].append({**where, "clip": Path(extras.clip).name, **figures})
+            document["clips"].append({**where, "clip": Path(clip).name, **figures})
         if extras.profile:
             told.step(f"{cell.label} on {cell.runner.bound}: profile")
             found = profile(

@@ -66,10 +66,10 @@ def peak_memory_mb() -> float:
 
 def main() -> None:
     """Measure in this process."""
-    import onnxruntime  # noqa: F401  # its own time and memory are not the model's
-
     from depthrt.model import DepthModel
+    from depthrt.session import import_onnxruntime
 
+    import_onnxruntime()  # its own time and memory are not the model's
     before_mb = peak_memory_mb()
     path, provider, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     times_s = [time.perf_counter()]

@@ -19,6 +19,7 @@ from typer.main import get_command
 from depthrt.cli import doctor, info, run, tune
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
 from depthrt.interrupts import leave, terminable
+from depthrt.process_state import own_process
 
 ENTRY_POINTS = "depthrt.commands"
 
@@ -119,7 +120,7 @@ def main() -> None:
     """Entry point of the console script."""
     if sys.stderr is None:  # closed: nobody is told anything
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
-    with terminable():
+    with terminable(), own_process():
         code = _code_of_command()
         if code == EXIT_INTERRUPTED:
             leave()

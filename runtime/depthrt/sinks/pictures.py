@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from depthrt.atomic_write import FileDraft
 from depthrt.errors import UsageError, WriteError
 from depthrt.interrupts import held
 from depthrt.preparation import rgb_matrix
+from depthrt.process_state import Borrowed, default_variables
 from depthrt.result import Result
 from depthrt.sinks.muxing import write_error
 from depthrt.sources.images import quiet_opencv
@@ -83,6 +85,10 @@ class ImageSink:
         return content.tobytes()
 
 
+# OpenCV's Qt complains of fonts that its wheel does not bring; it asks once, at its first window.
+_quiet_qt = Borrowed(lambda: default_variables({"QT_LOGGING_RULES": "default.warning=false"}))
+
+
 class WindowSink:
     """The view in a window; q, Escape or closing it ends the run.
 
@@ -95,16 +101,18 @@ class WindowSink:
     def __init__(self, title: str, view: View, colormap: str, *, paced: bool = False) -> None:
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise UsageError("--show needs a display and there is none: write a file with -o")
-        # OpenCV's Qt complains of fonts that its wheel does not bring.
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         self._title = f"depthrt: {title}"
         self._view, self._colormap = view, colormap
         self._paced = paced
         self._start_s: float | None = None
+        self._is_open = False
 
     def write(self, result: Result) -> bool:
         """Show one frame."""
-        cv2.imshow(self._title, draw(result, self._view, self._colormap))
+        picture = draw(result, self._view, self._colormap)
+        with nullcontext() if self._is_open else _quiet_qt():
+            cv2.imshow(self._title, picture)
+        self._is_open = True
         key = cv2.waitKey(self._wait_ms(float(result.frame.time_s))) & 0xFF
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         return not closed and key not in (_ESCAPE, _QUIT)

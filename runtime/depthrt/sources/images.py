@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, RgbImage
+from depthrt.process_state import Borrowed, Undo
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 
 IMAGE_SUFFIXES = {
@@ -51,16 +51,20 @@ def read_image(path: str | Path) -> RgbImage:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own lines off the terminal: an error says it in one sentence."""
+def _silence_opencv() -> Undo:
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+
+    def undo() -> None:
+        if logging.getLogLevel() == logging.LOG_LEVEL_SILENT:  # nobody chose another meanwhile
+            logging.setLogLevel(level)
+
+    return undo
+
+
+quiet_opencv = Borrowed(_silence_opencv)
+"""Keep OpenCV's own lines off the terminal for a block: an error says it in one sentence."""
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
