@@ -132,7 +132,7 @@ def save(model: Path, tuning: Tuning) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, content, overwrite=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
-        raise _cannot_keep(error.__cause__ or error) from error
+        raise _cannot_keep(error) from error
     return target
 
 
@@ -153,8 +153,9 @@ def check_cache() -> None:
         raise _cannot_keep(error) from error
 
 
-def _cannot_keep(error: BaseException) -> TargetError:
-    reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+def _cannot_keep(error: Exception) -> TargetError:
+    told = [getattr(each, "strerror", None) for each in (error, error.__cause__)]
+    reason = next(filter(None, told), str(error).rstrip("."))
     return TargetError(
         f"the tuning cannot be kept ({reason}): set XDG_CACHE_HOME to a folder that can be written"
     )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -245,3 +246,82 @@ def test_a_disk_that_fills_leaves_nothing(
         f"the frames could not be written to {tmp_path / 'f'} (No space left on device)"
     )
     assert not any(tmp_path.iterdir())
+
+
+def test_what_is_named_like_a_place_of_preparation_survives(
+    clip: Path, tmp_path: Path, command: Command
+) -> None:
+    for name in ("f.partial", "f.partial-000000", "f.replaced"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious.txt").write_text("precious")
+    for options in ([], ["--overwrite"]):
+        done = command("calibrate", clip, "-o", tmp_path / "f", "--count", 8, *options)
+        assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "f", "f.partial", "f.partial-000000", "f.replaced",
+    ]  # fmt: skip
+    assert len(list(tmp_path.glob("*/precious.txt"))) == 3
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_comes_meanwhile_survives(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    real = collecting.contact_sheet
+
+    def late(*given: Any) -> NDArray[np.uint8]:
+        (tmp_path / "f").mkdir()
+        (tmp_path / "f/thesis.txt").write_text("years of work")
+        return real(*given)
+
+    monkeypatch.setattr(collecting, "contact_sheet", late)
+    options = ["--overwrite"] if overwrite else []
+    done = command("calibrate", clip, "-o", tmp_path / "f", "--count", 8, *options)
+    assert done.code == 2
+    assert "was made or changed by somebody else meanwhile" in done.complaint
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["thesis.txt"]
+    assert len(list(done.kept.glob("*.png"))) == 8
+
+
+@pytest.mark.parametrize(
+    "name", ["0003.png", "0099.png", "overview/contact_sheet.jpg", "overview/mine.jpg"]
+)
+def test_a_folder_with_something_of_others_is_not_replaced(
+    clip: Path, tmp_path: Path, command: Command, name: str
+) -> None:
+    run = ("calibrate", clip, "-o", tmp_path / "f", "--count", 8, "--overwrite")
+    assert command(*run).code == 0
+    (tmp_path / "f" / name).write_bytes(b"drawn by hand")
+    before = digest(tmp_path / "f")
+    done = command(*run)
+    assert done.code == 2
+    assert name in done.complaint
+    assert digest(tmp_path / "f") == before
+
+
+def test_pictures_named_like_ours_are_not_ours(
+    clip: Path, tmp_path: Path, command: Command
+) -> None:
+    folder = write_images(tmp_path / "photos", [picture(n) for n in range(3)])
+    (folder / "overview").mkdir()
+    (folder / "overview/notes.txt").write_text("mine")
+    before = digest(folder)
+    done = command("calibrate", clip, "-o", folder, "--count", 8, "--overwrite")
+    assert "holds other files (0.png)" in done.complaint
+    assert done.code == 2
+    assert digest(folder) == before
+
+
+@pytest.mark.parametrize("source", ["f/*.png", "in"])
+def test_sources_in_the_folder_to_be_replaced_survive(
+    clip: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("calibrate", clip, "-o", "f", "--count", 8).code == 0
+    Path("in").mkdir()
+    for path in Path("f").glob("*.png"):
+        Path("in", path.name).hardlink_to(path)
+    before = digest(Path("f"))
+    done = command("calibrate", source, clip, "-o", "f", "--count", 8, "--overwrite")
+    assert "f holds the source" in done.complaint
+    assert digest(Path("f")) == before

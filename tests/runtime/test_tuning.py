@@ -316,3 +316,17 @@ def test_a_provider_without_a_node_takes_no_part(model_path: Path) -> None:
     assert not _takes_part(session, "openvino")
     silent = ort.InferenceSession(str(model_path), providers=["CPUExecutionProvider"])
     assert _takes_part(silent, "openvino")  # it was not asked to keep count
+
+
+def test_a_tuning_is_kept_beside_whatever_else_is_in_the_cache(model_path: Path) -> None:
+    place = save(model_path, Tuning(ONE, ONE))
+    for name in (f"{place.stem}.partial.json", "notes.partial"):
+        place.with_name(name).write_text("theirs")
+    assert save(model_path, Tuning(ONE, FILES)) == place
+    assert find_tuning(model_path) == Tuning(ONE, FILES)
+    assert len(list(place.parent.iterdir())) == 3
+    place.unlink()
+    place.mkdir()  # not ours to remove
+    with pytest.raises(TargetError, match=r"the tuning cannot be kept \(.* is in .*\.partial-"):
+        save(model_path, Tuning(ONE, ONE))
+    assert place.is_dir()
