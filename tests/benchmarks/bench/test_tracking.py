@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -137,3 +140,46 @@ def test_the_command_line_imports_no_mlflow() -> None:
 
     code = "import sys, depthrt_benchmarks.bench.outputs; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_host_tracks_elsewhere_goes_on(tmp_path: Path) -> None:
+    """Address, environment, log levels and warnings are as before, also after a failure."""
+    import mlflow
+
+    elsewhere = f"sqlite:///{tmp_path / 'host.db'}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(elsewhere)
+    state = host_state()
+    try:
+        tracking.check(str(tmp_path / "ours"))
+        tracking.log(str(tmp_path / "ours"), Run("bench", "x"))
+        assert host_state() == state
+        with pytest.raises(WriteError):
+            tracking.log("nowhere://x", Run("bench", "x"))
+        assert host_state() == state
+        assert mlflow.get_tracking_uri() == elsewhere
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert (tmp_path / "ours/mlflow.db").exists()
+    assert not (tmp_path / "host.db").exists()
+
+
+def host_state() -> tuple[object, ...]:
+    levels = [logging.getLogger(name).level for name in ("mlflow", "alembic")]
+    return dict(os.environ), levels, list(warnings.filters)
+
+
+def test_a_password_of_a_tracking_server_is_not_told() -> None:
+    target = "nowhere://me:s3cret@127.0.0.1:9/x?token=t0ken"
+    with pytest.raises(WriteError) as failed:
+        tracking.log(target, Run("bench", "x"))
+    told = "".join(traceback.format_exception(failed.value))
+    assert str(failed.value).startswith("--track nowhere://127.0.0.1:9/x?token=***: ")
+    assert [secret for secret in ("me:", "s3cret", "t0ken") if secret in told] == []
+
+
+def test_parameters_hold_no_password() -> None:
+    parameters = tracking.flat({"frames": {"source": "rtsp://me:s3cret@camera/s"}, "size": [1, 2]})
+    assert parameters == {"frames.source": "rtsp://camera/s", "size": [1, 2]}

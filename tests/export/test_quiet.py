@@ -1,0 +1,71 @@
+"""Libraries are kept quiet in the thread that asks for it, and all is put back."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from depthrt_export.quiet import quiet_quantiser, quiet_torch
+
+
+def test_only_the_quiet_thread_is_muted(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", heard)
+    inside, spoken = threading.Event(), threading.Event()
+
+    def other() -> None:
+        inside.wait(5)
+        sys.stderr.write("other\n")
+        spoken.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with quiet_torch():
+        sys.stderr.write("torch\n")
+        inside.set()
+        spoken.wait(5)
+        sys.stderr.write("torch again\n")
+    thread.join()
+    sys.stderr.write("after\n")
+    assert heard.getvalue() == "other\nafter\n"
+    assert sys.stderr is heard
+
+
+def test_threads_that_overlap_put_everything_back() -> None:
+    stderr, filters = sys.stderr, list(warnings.filters)
+    level, disabled = logging.getLogger("torch").level, logging.root.manager.disable
+    both, one_left = threading.Barrier(2), threading.Event()
+
+    def first() -> None:
+        with quiet_torch(), quiet_quantiser():
+            both.wait(5)
+        one_left.set()
+
+    def second() -> None:
+        with quiet_torch(), quiet_quantiser():
+            both.wait(5)
+            one_left.wait(5)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result()
+    assert sys.stderr is stderr
+    assert warnings.filters == filters
+    assert logging.getLogger("torch").level == level
+    assert logging.root.manager.disable == disabled
+
+
+def test_a_host_that_disabled_more_is_not_undone() -> None:
+    logging.disable(logging.CRITICAL)
+    try:
+        with quiet_quantiser():
+            assert logging.root.manager.disable == logging.CRITICAL
+        assert logging.root.manager.disable == logging.CRITICAL
+    finally:
+        logging.disable(logging.NOTSET)
