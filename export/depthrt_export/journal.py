@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
 from depthrt.atomic_write import write_text
 from depthrt.errors import DepthrtError, WriteError
 from depthrt.json_file import read_json
+from depthrt.tuned import machine_key
 from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
+from depthrt_export.pareto import Measured
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 def journal_place(target: Path) -> Path:
@@ -34,16 +34,18 @@ def journal_place(target: Path) -> Path:
 def search_key(
     model: onnx.ModelProto, frames: Sequence[Sequence[Sample]], settings: Sequence[object]
 ) -> str:
-    """The hash of all that measurements depend on: graph, frames, settings, code, machine."""
+    """The hash of all that measurements depend on: graph, frames, settings, code, machine.
+
+    The machine is the one of the tuning cache: the processor and what it can do, the usable cores,
+    onnxruntime and its providers. Not only times depend on it: without VNNI, sums of int8 saturate.
+    """
     digest = hashlib.sha256(model.SerializeToString(deterministic=True))
     for samples in frames:
         digest.update(b"frames")
         for sample in samples:
             digest.update(sample.pixels.tobytes())
-    # Not the distribution's version: onnxruntime comes under several names (-gpu, -openvino).
-    runtime = (ort.__version__, *ort.get_available_providers())
     ours = (version("depthrt"), code_hash())
-    facts = [*map(str, settings), *runtime, version("onnx"), *ours, platform.node()]
+    facts = [*map(str, settings), machine_key(), version("onnx"), *ours]
     digest.update(json.dumps([_SCHEMA, *facts]).encode())
     return digest.hexdigest()
 
@@ -77,6 +79,22 @@ class Journal:
         if content is None:
             return cls(None, key, {})
         return cls(path, key, content["entries"] if content.get("key") == key else {})
+
+    def candidate(self, name: str, wanted: Measured) -> Measured | None:
+        """What was measured of a candidate; None where the entry is not one of it."""
+        try:
+            kept = Measured.from_dict(self.entries.get(name))
+        except ValueError:
+            return None
+        return kept if kept.what == wanted.what else None
+
+    def sensitivity(self, name: str, blocks: Sequence[str]) -> dict[str, float] | None:
+        """The error of every block; None where the entry does not hold it."""
+        kept = self.entries.get(name)
+        if not isinstance(kept, dict) or set(kept) != set(blocks):
+            return None
+        figures = all(type(error) in (int, float) for error in kept.values())
+        return {block: float(kept[block]) for block in kept} if figures else None
 
     def put(self, name: str, value: Any) -> None:
         """Keep a result, unless something that is no journal has come to the file's place.

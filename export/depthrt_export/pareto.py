@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +36,11 @@ class Measured:
     provider: str = CPU
 
     @property
+    def what(self) -> tuple[str, tuple[str, ...], str]:
+        """What the figures are of."""
+        return self.recipe, self.float_blocks, self.provider
+
+    @property
     def name(self) -> str:
         """The recipe, how many blocks it spares, and the provider if it is not the CPU's."""
         count = len(self.float_blocks)
@@ -57,19 +62,34 @@ class Measured:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Measured:
-        """What :meth:`to_dict` made."""
-        latency = content["latency"]
-        return cls(
-            recipe=content["recipe"],
-            float_blocks=tuple(content["float_blocks"]),
-            error=content["error"],
-            worst=content["worst"],
-            drop=content["drop"],
-            latency=None if latency is None else Paired(**latency),
-            refused=content["refused"],
-            provider=content["provider"],
-        )
+    def from_dict(cls, content: Any) -> Measured:
+        """What :meth:`to_dict` made.
+
+        Raises:
+            ValueError: it did not make this.
+        """
+        try:
+            latency = content["latency"]
+            made = cls(
+                recipe=content["recipe"],
+                float_blocks=tuple(content["float_blocks"]),
+                error=content["error"],
+                worst=content["worst"],
+                drop=content["drop"],
+                latency=None if latency is None else Paired(**latency),
+                refused=content["refused"],
+                provider=content["provider"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError("no candidate of a search") from error
+        texts = (made.recipe, made.refused, made.provider, *made.float_blocks)
+        figures = [n for n in (made.error, made.worst, made.drop) if n is not None]
+        times = () if made.latency is None else tuple(asdict(made.latency).values())
+        numbers = all(type(n) in (int, float) for n in (*figures, *times))
+        named = all(isinstance(text, str) for text in texts)
+        if not numbers or not named or min(times, default=0) < 0:
+            raise ValueError("no candidate of a search")
+        return made
 
 
 def float32() -> Measured:

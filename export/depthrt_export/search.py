@@ -188,10 +188,10 @@ class Search:
 
     def _sensitivity(self, recipe: Recipe) -> dict[str, float]:
         name = f"sensitivity|{recipe.name}"
-        kept = self.journal.entries.get(name)
+        kept = self.journal.sensitivity(name, list(self._groups))
         if kept is not None:
             self._reused += 1
-            return {str(k): float(v) for k, v in kept.items()}
+            return kept
         end_s = self.clock() + _SENSITIVITY_SHARE * self._left_s()
 
         def error_of(spared: Sequence[str]) -> float | None:
@@ -224,14 +224,14 @@ class Search:
     ) -> Measured | None:
         """A candidate measured, now or before; None where the time is up."""
         name = f"{recipe.name}|{provider}|{','.join(spared)}"
-        kept = self.journal.entries.get(name)
+        blank = Measured(recipe.name, spared, provider=provider)
+        kept = self.journal.candidate(name, blank)
         if kept is not None:
             self._reused += 1
-            return Measured.from_dict(kept)
+            return kept
         if self._left_s() <= 0:
             self._cut = True
             return None
-        blank = Measured(recipe.name, spared, provider=provider)
         self.say(blank.name)
         try:
             measured = self._measure(recipe, blank)

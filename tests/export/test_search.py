@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -362,3 +363,52 @@ def test_a_broken_journal_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "model.onnx.search.json"
     place.write_bytes(content)
     assert Journal.open(place, "k").entries == {}
+
+
+def test_entries_that_are_none_are_measured_again(run: Run, tmp_path: Path) -> None:
+    journal = tmp_path / "search.json"
+    first = run(journal=journal)
+    content = json.loads(journal.read_text())
+    damaged: list[Any] = [None, [1, 2], "fast", {}, 5]
+    for number, name in enumerate(content["entries"]):
+        content["entries"][name] = damaged[number % len(damaged)]
+    journal.write_text(json.dumps(content))
+    again = run(journal=journal)
+    assert again.reused == 0
+    assert [c.name for c in again.candidates] == [c.name for c in first.candidates]
+
+
+MEASURED = Measured("int8", ("a", "b"), 0.01, 0.02, None, Paired(0.5, 0.4, 0.6, 1.0, 2.0, 9))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"error": "0.01"},
+        {"drop": True},
+        {"float_blocks": 3},
+        {"float_blocks": [["a"], "b"]},
+        {"float_blocks": ["a", "c"]},
+        {"latency": 0.5},
+        {"latency": {"ratio": 0.1}},
+        {"latency": {**asdict(MEASURED)["latency"], "ratio": -1}},
+        {"latency": {**asdict(MEASURED)["latency"], "ratio": None}},
+        {"provider": "another"},
+        {"recipe": "another"},
+        {"refused": 1},
+    ],
+)
+def test_entry_of_something_else(damage: dict[str, Any]) -> None:
+    good = json.loads(json.dumps(MEASURED.to_dict()))
+    journal = Journal(None, "", {"good": good, "bad": {**good, **damage}})
+    assert journal.candidate("good", MEASURED) == MEASURED
+    assert journal.candidate("bad", MEASURED) is None
+    assert journal.candidate("absent", MEASURED) is None
+
+
+def test_sensitivity_of_other_blocks() -> None:
+    entries = {"good": {"a": 1, "b": 0.5}, "text": {"a": 1, "b": "2"}, "one": {"a": 1}, "list": [1]}
+    journal = Journal(None, "", entries)
+    assert journal.sensitivity("good", ["a", "b"]) == {"a": 1.0, "b": 0.5}
+    for name in ("text", "one", "list", "absent"):
+        assert journal.sensitivity(name, ["a", "b"]) is None

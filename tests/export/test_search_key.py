@@ -55,3 +55,47 @@ def test_key_depends_on_our_own_version_and_code(
         keys.add(search_key(model, frames, []))
     assert len(keys) == 3
     assert len(code_hash()) == 64
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("depthrt.tuned.usable_cores", lambda: 61),
+        ("depthrt.cpu.name", lambda: "Another Processor 9000"),
+        ("depthrt.cpu.flags", lambda: frozenset({"avx9"})),
+        ("onnxruntime.__version__", "99.1"),
+        ("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider", "New"]),
+    ],
+    ids=lambda other: other[0],
+)
+def test_key_depends_on_the_machine(
+    other: tuple[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(build_model(tmp_path / "m.onnx"))
+    before = search_key(model, [], [])
+    with monkeypatch.context() as patch:
+        patch.setattr(*other)
+        assert search_key(model, [], []) != before
+    assert search_key(model, [], []) == before
+
+
+def test_key_does_not_depend_on_the_name_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(build_model(tmp_path / "m.onnx"))
+    before = search_key(model, [], [])
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert search_key(model, [], []) == before
+
+
+def test_key_depends_on_weights_beside_the_file(tmp_path: Path) -> None:
+    model = onnx.load(build_model(tmp_path / "m.onnx"))
+    path, weights = tmp_path / "apart.onnx", tmp_path / "weights.bin"
+    onnx.save_model(
+        model, path, save_as_external_data=True, location=weights.name, size_threshold=0
+    )
+    before = search_key(onnx.load(path), [], [])
+    content = bytearray(weights.read_bytes())
+    content[0] ^= 1
+    weights.write_bytes(content)
+    assert search_key(onnx.load(path), [], []) != before
