@@ -106,6 +106,10 @@ def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) ->
         )
 
 
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
 def _open(model: onnx.ModelProto) -> frozenset[Vary]:
     """Whether the batch is open; sizes are the graph's own affair here."""
     batch = model.graph.input[0].type.tensor_type.shape.dim[0]
@@ -135,6 +139,11 @@ def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
         raise ModelError(f"no model file at {path}: check the path")
     try:
         model = onnx.load(path)
+    except onnx.checker.ValidationError as error:  # of weights that are elsewhere
+        raise ModelError(
+            f"{path} keeps weights in other files, and one of them is missing or lies outside its "
+            f"folder ({_first_line(error)})"
+        ) from error
     except Exception as error:  # protobuf's own classes derive from nothing narrower
         raise ModelError(f"{path} is no ONNX file") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}

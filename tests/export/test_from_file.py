@@ -162,3 +162,27 @@ def test_a_file_that_mixes_the_pictures_of_a_batch(
     assert "depends on the other pictures of its batch" in outcome.err
     assert "export it without --dynamic batch" in outcome.err
     assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.parametrize("place", ["../secret.bin", "/etc/hostname", "absent.bin"])
+def test_weights_outside_the_folder_are_not_read(
+    place: str, depthrt: Command, tmp_path: Path, unet: Report, frames: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    source = folder / "apart.onnx"
+    onnx.save_model(
+        onnx.load(unet.target), source, save_as_external_data=True, location="weights.bin",
+        size_threshold=0,
+    )  # fmt: skip
+    (tmp_path / "secret.bin").write_bytes((folder / "weights.bin").read_bytes())
+    model = onnx.load(source, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = place
+    source.write_bytes(model.SerializeToString())
+    outcome = depthrt(*search(source, tmp_path / "m.onnx", frames))
+    assert outcome.code == 2
+    assert "one of them is missing or lies outside its folder" in outcome.err
+    assert not (tmp_path / "m.onnx").exists()
