@@ -13,7 +13,8 @@ A user's module may say once what would else be options, as a module attribute::
         "name": "my-net", "licence": "MIT",
     }
 
-Options of the command line win over it.
+Options of the command line win over it. A factory is the user's own code and is run; a file of
+weights or of a program runs nothing unless ``trust_code`` says so.
 """
 
 from __future__ import annotations
