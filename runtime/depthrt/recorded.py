@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from depthrt.depth_codes import INDEX_FILE, MAX_CODE, TAG_PREFIX, DepthCodes
 from depthrt.errors import SourceError
 from depthrt.json_file import JsonObject, is_plain_name, read_object
+from depthrt.sources.containers import open_input
 from depthrt.spec import Kind, Unit
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _read_png(file: Path) -> NDArray[np.uint16]:
 def _read_mkv(path: Path) -> Iterator[Recorded]:
     import av
 
-    container = av.open(str(path.absolute()))  # a colon in a name is no protocol
+    container = open_input(str(path.absolute()), path.name)  # a colon in a name is no protocol
     tags = {
         key.upper().removeprefix(TAG_PREFIX).lower(): value
         for key, value in container.metadata.items()

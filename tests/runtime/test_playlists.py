@@ -17,7 +17,8 @@ import pytest
 
 from clips import Clip, write_clip
 from commands import Command
-from depthrt import DepthModel, SourceError, open_source, stream_many, to_rgb
+from depthrt import DepthModel, SourceError, open_source, read_depth, stream_many, to_rgb
+from depthrt.running import Job, execute
 from depthrt.sinks.sound import Sound
 
 MakeClip = Callable[..., Path]
@@ -114,6 +115,17 @@ def test_sound_comes_from_no_list(make_clip: MakeClip, tmp_path: Path) -> None:
             sound.close()
     assert packets[clip] > 10
     assert packets[path] == 0
+
+
+def test_a_depth_recording_is_no_list(
+    tmp_path: Path, model: DepthModel, make_clip: MakeClip
+) -> None:
+    real, path = tmp_path / "real.mkv", tmp_path / "list.mkv"
+    execute(Job(str(make_clip()), real, str(model.path)))
+    assert len(list(read_depth(real))) == 25
+    path.write_text(_FFCONCAT.format(part="real.mkv"))
+    with pytest.raises(SourceError, match="is an ffconcat list"):
+        read_depth(path)
 
 
 @pytest.fixture
