@@ -5,139 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import LatencyGateError, UsageError
+from depthrt.errors import UsageError
 from depthrt.model import DepthModel
 from depthrt.models import find_model
 from depthrt.session import usable_cores
+from depthrt_benchmarks.bench import sameness
+from depthrt_benchmarks.bench.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.frames import Size, network_feed, picture_feed
 from depthrt_benchmarks.bench.pairs import Pairs, Rules, compare_in_turn
-from depthrt_benchmarks.bench.runners import Load, Local, Remote, What
+from depthrt_benchmarks.bench.runners import Load, Local, Remote
 from depthrt_benchmarks.bench.statistics import percentiles
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of both: a model file, and the Python that runs it (None: this one, in this process)."""
-
-    label: str
-    model: Path
-    python: Path | None = None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How both are run."""
-
-    provider: str = "cpu"
-    threads: int | None = None
-    batch: int = 1
-    size: Size | None = None
-    what: What = "network"
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Two sides and what was measured of them."""
-
-    base: Side
-    head: Side
-    setting: Setting
-    rules: Rules
-    pairs: Pairs
-    facts: tuple[dict[str, Any], dict[str, Any]]
-    latency_ms: tuple[dict[str, float], dict[str, float]]
-    interleaved: bool = True
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        """Faster, slower or cannot tell."""
-        return self.rules.verdict(self.pairs.interval)
-
-    @property
-    def regressed(self) -> bool:
-        """Whether the gate has been failed."""
-        return self.rules.regressed(self.pairs.interval)
-
-    def sentence(self) -> str:
-        """The verdict in words."""
-        found, rules = self.pairs.interval, self.rules
-        span = (
-            f"{found.ratio:.3f} x the time ({percent(1 - rules.alpha)} sure of {found.low:.3f} to "
-        )
-        span += f"{found.high:.3f})"
-        if self.verdict == "cannot tell":
-            why = (
-                f"if there is a difference, it is below {percent(rules.margin)}"
-                if rules.same(found)
-                else f"{self.pairs.seconds:.0f} s were too short for this machine's noise"
-                if not self.pairs.sure
-                else "what was asked is settled"
-            )
-            return f"cannot tell {self.head.label} from {self.base.label}: {span}; {why}"
-        return f"{self.head.label} is {self.verdict} than {self.base.label}: {span}"
-
-    def gate(self) -> str:
-        """What the gate says; empty without one."""
-        limit, found = self.rules.fail_above, self.pairs.interval
-        if limit is None:
-            return ""
-        if self.regressed:
-            return f"gate failed: surely above {limit:g} x the base's time"
-        if found.high <= limit:
-            return f"gate passed: surely not above {limit:g} x the base's time"
-        return f"gate passed: not surely above {limit:g} x the base's time"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document of ``--json``."""
-        found, pairs, rules = self.pairs.interval, self.pairs, self.rules
-        sides = {}
-        for number, name in enumerate(("base", "head")):
-            side, times = (self.base, self.head)[number], self.latency_ms[number]
-            sides[name] = {
-                "label": side.label,
-                **self.facts[number],
-                "latency_ms": {k: round(v, 4) for k, v in times.items()},
-            }
-        size = self.setting.size
-        return {
-            "comparison": "interleaved" if self.interleaved else "by yardstick",
-            "verdict": self.verdict,
-            "ratio": round(found.ratio, 5),
-            "low": round(found.low, 5),
-            "high": round(found.high, 5),
-            "confidence": 1 - rules.alpha,
-            "margin": rules.margin,
-            "fail_above": rules.fail_above,
-            "regressed": self.regressed,
-            "sure": pairs.sure,
-            "looks": pairs.looks,
-            "blocks": len(pairs.blocks),
-            "pairs": pairs.count,
-            "seconds": round(pairs.seconds, 2),
-            "what": self.setting.what,
-            "provider": self.setting.provider,
-            "threads": self.setting.threads or usable_cores(),
-            "batch": self.setting.batch,
-            "size": None if size is None else list(size),
-            **sides,
-            "notes": list(self.notes),
-            "sentence": self.sentence(),
-        }
-
-    def raise_if_regressed(self) -> None:
-        """Raise what the command line turns into exit code 4."""
-        if self.regressed:
-            raise LatencyGateError(f"{self.sentence()}; {self.gate()}")
-
-
-def percent(share: float) -> str:
-    """A share with as many digits as it was given with: 0.995 is 99.5%."""
-    return f"{100 * share:g}%"
 
 
 def compare_texts(
@@ -221,15 +101,17 @@ def compare(
     Raises:
         ModelError, ProviderError, InferenceError: of either side.
         UsageError: a size or batch that one of both does not take.
+        LatencyGateError: there is a gate, and both sides are one, or ran on two providers.
     """
     check_rules(rules)
     check_setting(setting)
     threads = setting.threads or usable_cores()
+    sides, gated = (base, head), rules.fail_above is not None
     runners: list[Local | Remote] = []
     facts: list[dict[str, Any]] = []
     sizes: list[Size] = []
     try:
-        for side in (base, head):
+        for side in sides:
             model = DepthModel.load(side.model, provider="cpu", threads=1)
             feed = (
                 picture_feed()
@@ -242,6 +124,11 @@ def compare(
             load = Load(side.model, setting.provider, threads, feed, setting.what)
             runners.append(Local(load) if side.python is None else Remote(load, side.python))
             facts.append({"sha256": model.sha256(), "precision": model.spec.precision})
+        if gated:
+            for runner in runners:
+                if isinstance(runner, Remote):  # which says only then what it imports
+                    runner.open()
+            sameness.refuse_one_side_twice(sameness.one_side_twice(sides, facts, runners))
         pairs = compare_in_turn(runners[0], runners[1], rules, progress)
     finally:
         for runner in runners:
@@ -250,8 +137,10 @@ def compare(
         known["bound_provider"] = runner.bound
         if isinstance(runner, Remote):
             known["versions"] = runner.facts.get("versions", {})
+    if gated:
+        sameness.refuse_two_providers(facts)
     latency_ms = (percentiles(pairs.times_ms(0)), percentiles(pairs.times_ms(1)))
-    notes = (*size_note(base, head, sizes), *_shared_note(base, head, runners))
+    notes = (*size_note(base, head, sizes), *sameness.notes(sides, facts, runners))
     return Comparison(
         base, head, setting, rules, pairs, (facts[0], facts[1]), latency_ms, notes=notes
     )
@@ -263,16 +152,6 @@ def size_note(base: Side, head: Side, sizes: Sequence[Size]) -> tuple[str, ...]:
         return ()
     (h, w), (head_h, head_w) = sizes
     return (f"not of one size: {base.label} ran at {h}x{w}, {head.label} at {head_h}x{head_w}",)
-
-
-def _shared_note(base: Side, head: Side, runners: Sequence[Local | Remote]) -> tuple[str, ...]:
-    """The sentence for two environments that import one and the same depthrt."""
-    files = {r.facts.get("file") for r in runners if isinstance(r, Remote)}
-    if base.python is None or head.python is None or len(files) != 1 or None in files:
-        return ()
-    if base.python.absolute() == head.python.absolute():
-        return ()
-    return (f"both environments run one depthrt, {files.pop()}: its code was not compared",)
 
 
 def check_rules(rules: Rules) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from depthrt.atomic_write import write_text
 from depthrt.errors import TargetError, UsageError
+from depthrt.json_file import JsonObject, read_object
 from depthrt.models import find_model
-from depthrt_benchmarks.bench.compare import Comparison
-from depthrt_benchmarks.bench.earlier import read_json
+from depthrt_benchmarks.bench.comparison import Comparison
 from depthrt_benchmarks.bench.history import FILES, check_history
 from depthrt_benchmarks.bench.report import (
     machine_line,
@@ -72,18 +72,25 @@ def read_accuracy(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """
     found = []
     for path in paths:
-        content = read_json(path)
+        content = read_object(path, UsageError)
         try:
-            hashes = {model["model"]: model["sha256"] for model in content["models"]}
-            for name, sha256 in hashes.items():
-                rows = [row for row in content["evaluations"] if row["model"] == name]
-                values = [row["metrics"]["abs_rel"]["value"] for row in rows]
-                if values:
-                    sets = [row["dataset"] for row in rows]
-                    found.append({"model": name, "sha256": sha256, "abs_rel": fmean(values),
-                                  "datasets": sets, "protocol": rows[0]["protocol"]})  # fmt: skip
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"{path} is no result of `depthrt eval --json`") from error
+            found += _accuracies(content)
+        except UsageError as error:
+            raise UsageError(f"{path} is no result of `depthrt eval --json` ({error})") from error
+    return found
+
+
+def _accuracies(content: JsonObject) -> list[dict[str, Any]]:
+    found = []
+    evaluations = content.objects("evaluations")
+    for model in content.objects("models"):
+        name = model.text("model")
+        rows = [row for row in evaluations if row.text("model") == name]
+        if rows:
+            values = [row.object("metrics").object("abs_rel").number("value") for row in rows]
+            sets = [row.text("dataset") for row in rows]
+            found.append({"model": name, "sha256": model.text("sha256"), "abs_rel": fmean(values),
+                          "datasets": sets, "protocol": rows[0].text("protocol")})  # fmt: skip
     return found
 
 
@@ -149,12 +156,14 @@ def comparison_markdown(document: dict[str, Any]) -> str:
         rows.append([label, *times, side["bound_provider"], side["precision"]])
     word = {"slower": "Slower", "faster": "Faster", "cannot tell": "No difference can be told"}
     gate = ""
-    if document["fail_above"] is not None:
-        state = "failed" if document["regressed"] else "passed"
-        gate = f" Gate at {document['fail_above']:g}: **{state}**."
+    if document["gate"] is not None:
+        state = "passed" if document["gate"]["passed"] else "failed"
+        why = document["gate"]["sentence"].partition(": ")[2]
+        gate = f" Gate at {document['fail_above']:g}: **{state}** ({why})."
+    notes = "".join(f"{note}.\n\n" for note in document["notes"])
     return (
         f"**{word[document['verdict']]}**: {document['sentence']}.{gate}\n\n"
-        f"{markdown_table(head, rows)}\n\n"
+        f"{markdown_table(head, rows)}\n\n{notes}"
         f"{document['pairs']} pairs, {document['comparison']}, {document['seconds']:.0f} s; "
         f"{document['threads']} threads, batch {document['batch']}. {machine_line(document)}\n"
     )

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
+from depthrt.errors import InferenceError
 from depthrt_benchmarks.bench.runners import Runner
-from depthrt_benchmarks.bench.statistics import Interval, look_times_s, ratio_interval
+from depthrt_benchmarks.bench.statistics import (
+    Interval,
+    look_times_s,
+    mean_interval,
+    p90_interval,
+    ratio_interval,
+)
 
 Verdict = Literal["faster", "slower", "cannot tell"]
 
 _WARM_UP = 2  # runs of each after it was opened
 FEWEST_BLOCKS = 10  # below that no interval is to be trusted
 LOOKS = 6
+STATISTICS = ("median", "mean", "p90")
 _BLOCK_S = 0.1
 _FEWEST_PAIRS, _MOST_PAIRS = 2, 32
 
@@ -26,9 +32,11 @@ _FEWEST_PAIRS, _MOST_PAIRS = 2, 32
 class Rules:
     """When a comparison is over.
 
-    - ``alpha``: how often the interval may miss the true ratio, all looks together;
+    - ``alpha``: how often an interval may miss the true ratio, all looks together; of a gate, how
+      often any of its three may;
     - ``margin``: a difference below this is none: slower means the interval lies above 1 + margin;
-    - ``fail_above``: a gate: over when the interval lies above it or below it;
+    - ``fail_above``: a gate, failed when the interval of the median, of the mean or of the 90th
+      percentile lies above it: over when one does, or when all lie below it;
     - ``limit_s``: the longest it may take.
     """
 
@@ -37,6 +45,11 @@ class Rules:
     fail_above: float | None = None
     limit_s: float = 60.0
 
+    @property
+    def alpha_of_a_look(self) -> float:
+        """How often one interval may miss at one look, so that all together keep ``alpha``."""
+        return self.alpha / LOOKS / (1 if self.fail_above is None else len(STATISTICS))
+
     def verdict(self, interval: Interval) -> Verdict:
         """What an interval says of the head."""
         if interval.low > 1 + self.margin:
@@ -44,8 +57,14 @@ class Rules:
         return "faster" if interval.high < 1 / (1 + self.margin) else "cannot tell"
 
     def regressed(self, interval: Interval) -> bool:
-        """Whether the head is surely slower than the gate allows."""
-        return self.fail_above is not None and interval.low > self.fail_above
+        """Whether the head is surely slower than the gate allows; an interval of NaN is."""
+        return self.fail_above is not None and not interval.low <= self.fail_above
+
+    def settled(self, found: Mapping[str, Interval]) -> bool:
+        """Whether measuring on could change nothing, by all intervals of a comparison."""
+        if self.fail_above is None:
+            return self.sure(found["median"])
+        return any(map(self.regressed, found.values())) or all(map(self.sure, found.values()))
 
     def sure(self, interval: Interval) -> bool:
         """Whether measuring on could change nothing that was asked."""
@@ -60,13 +79,33 @@ class Rules:
 
 @dataclass
 class Pairs:
-    """What was measured: milliseconds of each pair (base, head) by block."""
+    """What was measured: milliseconds of each pair (base, head) by block.
+
+    ``interval`` is the median's; ``mean`` and ``p90`` are None where they cannot be had.
+    """
 
     blocks: list[list[tuple[float, float]]] = field(default_factory=list)
     interval: Interval = field(default_factory=lambda: Interval(1.0, 0.0, math.inf))
+    mean: Interval | None = None
+    p90: Interval | None = None
     looks: int = 0
     seconds: float = 0.0
     sure: bool = False
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Those that are known, by the names of :data:`STATISTICS`."""
+        found = zip(STATISTICS, (self.interval, self.mean, self.p90), strict=True)
+        return {name: interval for name, interval in found if interval is not None}
+
+    def look(self, rules: Rules) -> None:
+        """Say of what was measured so far where the three ratios lie."""
+        alpha = rules.alpha_of_a_look
+        self.interval = ratio_interval(self.log_ratios(), alpha)
+        self.mean = mean_interval(self.blocks, alpha)
+        self.p90 = p90_interval(self.blocks, alpha)
+        self.looks += 1
+        self.sure = rules.settled(self.intervals)
 
     @property
     def count(self) -> int:
@@ -107,9 +146,7 @@ def compare_in_turn(
                 progress(pairs)
                 continue
             due = [at_s for at_s in due if at_s > pairs.seconds]
-            pairs.interval = ratio_interval(pairs.log_ratios(), rules.alpha / LOOKS)
-            pairs.looks += 1
-            pairs.sure = rules.sure(pairs.interval)
+            pairs.look(rules)
             progress(pairs)
             if pairs.sure:
                 break
@@ -127,12 +164,25 @@ def _block(base: Runner, head: Runner, number: int) -> list[tuple[float, float]]
     for side in order:
         runners[side].open()
     opened_s = time.perf_counter() - start_s
-    pair_ms = sum(float(np.min(runners[side].run(_WARM_UP))) for side in order)
+    pair_ms = sum(min(_times(runners[side], _WARM_UP)) for side in order)
     wanted = 1e3 * max(_BLOCK_S, opened_s) / pair_ms
     block = []
     for _ in range(round(min(max(wanted, _FEWEST_PAIRS), _MOST_PAIRS))):
         pair = [0.0, 0.0]
         for side in order:
-            (pair[side],) = runners[side].run()
+            (pair[side],) = _times(runners[side], 1)
         block.append((pair[0], pair[1]))
     return block
+
+
+def _times(runner: Runner, runs: int) -> list[float]:
+    """Milliseconds of so many runs.
+
+    Raises:
+        InferenceError: they are no times: not as many, NaN, infinite, 0 or less.
+    """
+    taken_ms = runner.run(runs)
+    if len(taken_ms) != runs or not all(0 < ms < math.inf for ms in taken_ms):
+        said = ", ".join(f"{ms:g}" for ms in taken_ms[:3]) or "nothing"
+        raise InferenceError(f"a side says that {runs} runs took {said} ms, which are no times")
+    return taken_ms

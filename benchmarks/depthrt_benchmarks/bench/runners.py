@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError, ModelError, UsageError
+from depthrt.json_file import is_number, parse_json
 from depthrt.model import DepthModel
 
 What = Literal["network", "frame"]
@@ -136,7 +137,10 @@ class Remote:
 
     def run(self, runs: int = 1) -> list[float]:
         """Milliseconds of each run, taken over there."""
-        return [float(ms) for ms in self._ask({"do": "run", "runs": runs})["ms"]]
+        taken_ms = self._ask({"do": "run", "runs": runs}).get("ms")
+        if not isinstance(taken_ms, list) or not all(map(is_number, taken_ms)):
+            raise InferenceError(f"{self._python} says no times of its runs")
+        return [float(ms) for ms in taken_ms]
 
     def depths(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Depth of prepared frames, one at a time: float32 N,h,w."""
@@ -175,9 +179,14 @@ class Remote:
                 f"the worker of {self._python} ended (exit code {code}) while it was to "
                 f"{order['do']} {Path(self._order['model']).name}: does it have numpy and depthrt?"
             )
-        said = json.loads(line)
-        if "error" not in said:
+        try:
+            said = parse_json(line)
+        except ValueError as error:
+            raise InferenceError(f"{self._python} answers with no JSON ({error})") from error
+        if isinstance(said, dict) and isinstance(said.get("ok"), dict):
             found: dict[str, Any] = said["ok"]
             return found
+        if not isinstance(said, dict) or not isinstance(said.get("error"), str):
+            raise InferenceError(f"{self._python} answers with something else than was asked")
         kind = ModelError if order["do"] == "open" else InferenceError
         raise kind(f"{self._order['engine']} in {self._python}: {said['error']}")

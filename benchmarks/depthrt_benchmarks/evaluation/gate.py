@@ -224,8 +224,8 @@ def _first_missed(found: Evaluation) -> str:
     """An example of what was not judged, and why."""
     for row in found.rows:
         if why := _missed(row):
-            return f": {row.name}, for one: {why}"
-    return ": of the others, picture or depth file is missing"
+            return f" (first that could not: {row.name}: {why})"
+    return " (of the others, picture or depth file is missing)"
 
 
 def _missed(row: Row) -> str:

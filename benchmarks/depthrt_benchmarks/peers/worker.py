@@ -12,15 +12,19 @@ imports nothing but the standard library, numpy and the one engine that it is as
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import time
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_RUNS_WITH = ("onnxruntime", "numpy", "cv2")  # what depthrt's speed depends on beside itself
 
 
 def open_depthrt(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -32,7 +36,9 @@ def open_depthrt(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     facts = {
         "bound": model.provider,
         "versions": versions("depthrt", "onnxruntime"),
-        "file": depthrt.__file__,
+        "file": str(Path(depthrt.__file__).resolve()),
+        "code": code_hash(Path(depthrt.__file__).parent),
+        "runs_with": [sys.version, *(import_module(m).__version__ for m in _RUNS_WITH)],
     }
     if order["what"] == "frame":
 
@@ -41,6 +47,15 @@ def open_depthrt(order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
         return frame, facts
     return model.infer, facts
+
+
+def code_hash(folder: Path) -> str:
+    """The hash of a package's Python files and their names."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode(errors="replace"))
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def versions(*names: str) -> dict[str, str]:

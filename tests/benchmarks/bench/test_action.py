@@ -85,10 +85,54 @@ def test_a_slower_model_fails_the_gate(repository: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_model_passes(repository: Path) -> None:
-    code, summary, _ = step(repository, FAIL_ABOVE="1.5")
+def test_an_equal_model_passes(repository: Path) -> None:
+    slower(find_model(None), repository / "models" / "depth.onnx", poolings=0)
+    code, summary, output = step(repository, FAIL_ABOVE="1.5")
     assert code == 0
     assert "Gate at 1.5: **passed**" in summary
+    assert "verdict=cannot tell" in output
+
+
+def commit(folder: Path, name: str) -> None:
+    (folder / name).write_text("words")
+    git(folder, "add", name)
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", name)
+
+
+def test_a_change_that_leaves_the_model_alone_is_not_compared(repository: Path) -> None:
+    commit(repository, "README.md")
+    code, summary, output = step(repository, FAIL_ABOVE="1.05")
+    assert code == 0
+    assert "Not compared: models/depth.onnx is as it was at main." in summary
+    assert "passed" not in summary
+    assert output == "verdict=unchanged\n"
+    assert not (repository / "depthrt-bench").exists()
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "main", "change"])
+def test_the_commit_that_is_checked_out_is_no_base(repository: Path, ref: str) -> None:
+    code, summary, output = step(repository, BASE_REF=ref, FAIL_ABOVE="1.05")
+    assert code == 4
+    assert "is the commit that is checked out: name another as the base" in summary
+    assert output == "verdict=\n"
+    assert step(repository, BASE_REF=ref)[0] == 0  # no gate that could pass
+
+
+def test_the_same_file_is_no_base(repository: Path) -> None:
+    code, summary, _ = step(repository, BASE_MODEL="models/depth.onnx", FAIL_ABOVE="1.05")
+    assert code == 4
+    assert "Not compared: depthrt bench compare ended with 4" in summary
+
+
+def test_a_base_that_is_nowhere_is_said(repository: Path) -> None:
+    code, summary, _ = step(repository, BASE_REF="no-such-branch", FAIL_ABOVE="1.05")
+    assert (code, summary) == (2, "")
+
+
+def test_a_first_push_has_nothing_before_it(repository: Path) -> None:
+    code, summary, output = step(repository, BASE_REF="0" * 40, FAIL_ABOVE="1.05")
+    assert (code, output) == (0, "verdict=\n")
+    assert "nothing was there before this branch" in summary
 
 
 def test_a_model_that_the_base_has_not_is_no_regression(repository: Path) -> None:
