@@ -406,3 +406,33 @@ def test_the_source_of_an_unread_stream_of_many_is_closed(
     assert closed == ["a", "b"]
     with pytest.raises(SourceError):
         stream_many(["no such file"], model)
+
+
+def test_nothing_comes_out_of_a_stream_that_was_closed(model: DepthModel) -> None:
+    results = stream(pictures(300), model)
+    next(results)
+    time.sleep(0.1)  # some are ready by now
+    results.close()
+    assert next(results, None) is None
+
+
+def test_a_stream_may_be_closed_while_it_starts(model: DepthModel) -> None:
+    for _ in range(50):
+        results = stream(pictures(20), model)
+        thread = threading.Thread(target=results.close)
+        thread.start()
+        for _ in results:
+            pass
+        thread.join(PROMPT_S)
+        assert not thread.is_alive()
+
+
+def test_closing_again_does_not_wait_again(model: DepthModel) -> None:
+    source = Silent()
+    results = stream(source, model)
+    next(results)
+    begin_s = time.monotonic()
+    for _ in range(6):
+        results.close()
+    assert time.monotonic() - begin_s < PROMPT_S
+    source.let_go.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Generic, TypeVar
@@ -62,6 +63,7 @@ class _Shared(Generic[T]):
         self._items: deque[T] = deque()
         self._finished = False
         self._error: BaseException | None = None
+        self._close_by_s: float | None = None  # when the thread has been waited for long enough
 
     def wait_for_room(self) -> bool:
         """Wait until an item can be added; False once nobody wants more."""
@@ -114,8 +116,10 @@ class _Shared(Generic[T]):
     def close(self) -> None:
         """End it, and wait for the thread a second at most."""
         self.cancel()
+        if self._close_by_s is None:
+            self._close_by_s = time.monotonic() + _CLOSE_S
         if self.thread is not None and self.thread is not threading.current_thread():
-            self.thread.join(_CLOSE_S)
+            self.thread.join(max(0.0, self._close_by_s - time.monotonic()))
 
 
 def _produce(items: Iterable[T], shared: _Shared[T]) -> None:

@@ -100,7 +100,8 @@ class Scheduler:
         self._abort = Abort()
         self._process = os.getpid()
         self._threads: list[threading.Thread] = []
-        self._over = False
+        self._over = self._closed = False
+        self._close_by_s: float | None = None  # when the threads have been waited for long enough
         self._asked_to_stop = False
         self._changed = threading.Condition()  # guards all below; its lock is re-entrant
         self._batches: deque[Batch | End] = deque()  # in order
@@ -136,6 +137,8 @@ class Scheduler:
         try:
             while True:
                 with self._changed:
+                    if self._closed:
+                        return None
                     if self._failure is not None:
                         raise self._failure
                     if self._events:
@@ -191,14 +194,22 @@ class Scheduler:
             self._changed.release()
 
     def close(self, wait_s: float = CLOSE_S) -> None:
-        """End all streams and wait for their threads, but not for one that a source holds up."""
+        """End all streams and wait for their threads, but not for one that a source holds up.
+
+        Closed again, it waits no longer than ``wait_s`` seconds from the first time.
+        """
         if self._process != os.getpid():
             return
         self.cancel()
-        deadline_s = time.monotonic() + wait_s
-        for thread in list(self._threads):
+        with self._changed:
+            self._closed = True
+            threads = list(self._threads)
+            if self._close_by_s is None:
+                self._close_by_s = time.monotonic() + wait_s
+            close_by_s = self._close_by_s
+        for thread in threads:
             if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+                thread.join(max(0.0, close_by_s - time.monotonic()))
         self._close_sources()
 
     @property
@@ -208,6 +219,12 @@ class Scheduler:
 
     def _start(self) -> None:
         """Start the threads: one for each source that may block, and the workers."""
+        end_at_exit(self)
+        with self._changed:
+            if not self._threads and not self._over:
+                self._start_threads()
+
+    def _start_threads(self) -> None:
         blocking = [s for s in self._streams.values() if self._live or s.source.info.blocks]
         for stream in blocking:
             self._add_thread(partial(self._read_all, stream), f"read-{stream.name}")
@@ -217,14 +234,11 @@ class Scheduler:
             count = max(1, min(max(usable_cores(), self._parallel), useful) - 1)
         for number in range(1, count + 1):
             self._add_thread(self._work, f"work-{number}")
-        end_at_exit(self)
-        for thread in list(self._threads):
-            thread.start()
 
-    def _add_thread(self, target: Callable[[], None], name: str) -> threading.Thread:
+    def _add_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=f"depthrt-{name}", daemon=True)
+        thread.start()
         self._threads.append(thread)
-        return thread
 
     def _work(self) -> None:
         """Do jobs until the end."""
@@ -406,7 +420,7 @@ class Scheduler:
         """Start a worker for the consumer, which does not run long inferences."""
         workers = sum(thread.name.startswith("depthrt-work-") for thread in self._threads)
         if workers < self._parallel and not self._over:
-            self._add_thread(self._work, f"work-{workers + 1}").start()
+            self._add_thread(self._work, f"work-{workers + 1}")
 
     def _postprocess(self, batch: Batch) -> None:
         events: list[Result | End] = []
