@@ -29,6 +29,7 @@ _READ = re.compile(
 _PICKLED = ("torch", "torch._utils", "torch._tensor", "torch.jit._pickle", "torch.storage",
             "collections", "builtins")  # fmt: skip
 _NATIVE = "__torch__.torch.classes"  # classes of C++, which may do anything when they are made
+_FILES = re.compile(rb"\b(save|from_file)[\s\\]*\(")
 _OUTSIDE = re.compile(r"prim::(rpc|Python|IgnoredPython|Call|AddStat)\w*")
 _ATTRIBUTE = re.compile(r"[\w.:+ -]*", re.ASCII)  # what stays a text where a program is generated
 
@@ -78,22 +79,31 @@ def _checked_archive(path: Path) -> io.BytesIO:
     for name, data in read_members(path).items():
         if _READ.fullmatch(name):
             kept[name] = data
-        if name.startswith("code/") and b"__setstate__" in data:
-            raise untrusted(path, "runs code of its own when it is loaded (__setstate__)")
+        if name.startswith("code/"):
+            _require_quiet_code(path, data)
         if name in ("data.pkl", "constants.pkl"):
             _require_plain_pickle(path, name, data)
     return packed(kept)
 
 
+def _require_quiet_code(path: Path, source: bytes) -> None:
+    """Nothing that runs while the file is loaded, and nothing anywhere that touches files."""
+    if b"__setstate__" in source:
+        raise untrusted(path, "runs code of its own when it is loaded (__setstate__)")
+    called = _FILES.search(source)
+    if called:
+        raise untrusted(path, f"calls aten::{called[1].decode()}, which is no operation on tensors")
+
+
 def _require_plain_pickle(path: Path, name: str, data: bytes) -> None:
     for place in _names(path, name, data):
-        module, _, kind = place.partition(" ")
-        if place.startswith(_NATIVE):
-            raise untrusted(path, f"holds an object that is no tensor ({kind} in {name})")
-        if module not in _PICKLED and not module.startswith("__torch__"):
+        full = place.replace(" ", ".")
+        if full.startswith(_NATIVE):
+            raise untrusted(path, f"holds an object that is no tensor ({full} in {name})")
+        if place.partition(" ")[0] not in _PICKLED and not full.startswith("__torch__."):
             raise ModelError(
                 f"{path} is no readable TorchScript file: its attributes are pickled Python "
-                f"({module}.{kind} in {name})"
+                f"({full} in {name})"
             )
 
 
@@ -112,8 +122,12 @@ def _names(path: Path, name: str, data: bytes) -> Iterator[str]:
 
 
 def _require_tensors_only(script: Any, path: Path) -> None:
+    try:
+        graph = script.inlined_graph
+    except Exception as error:  # torch.jit documents no base class
+        raise ModelError(f"{path} is no readable TorchScript file (it has no forward)") from error
     names = [name for name, _ in (*script.named_modules(), *script.state_dict().items())]
-    for node in _nodes(script.inlined_graph):
+    for node in _nodes(graph):
         kind, schema = node.kind(), node.schema()
         space = kind.partition("::")[0]
         if space not in ("aten", "prim") or _OUTSIDE.fullmatch(kind) or " filename" in schema:

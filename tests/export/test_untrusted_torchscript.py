@@ -98,6 +98,21 @@ class Restores(nn.Module):
         return x.mean(1) * self.gain
 
 
+class Counts(Good):
+    """Python's own methods may be asked for before anybody looks at the graph."""
+
+    @torch.jit.export
+    def __len__(self) -> int:
+        torch.save("anything", "ran")
+        return 1
+
+
+class NoForward(nn.Module):
+    @torch.jit.export
+    def depth(self, x: Tensor) -> Tensor:
+        return x
+
+
 def script(module: nn.Module, path: Path) -> Path:
     torch.jit.script(module.eval()).save(str(path))  # type: ignore[no-untyped-call]
     return path
@@ -120,6 +135,7 @@ def rewritten(path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
         (Saves, "calls aten::save, which is no operation on tensors"),
         (SavesInABranch, "calls aten::save, which is no operation on tensors"),
         (Maps, "calls aten::from_file, which is no operation on tensors"),
+        (Counts, "calls aten::save, which is no operation on tensors"),
         (Restores, "runs code of its own when it is loaded (__setstate__)"),
     ],
 )
@@ -188,6 +204,23 @@ def test_good_script_is_taken(
     depth = load_network(str(path), said).module(PICTURE)
     assert torch.allclose(depth, Good().eval()(PICTURE))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("split", ["__torch__.torch.classes quantized", "__torch__ torch.classes"])
+def test_native_object(split: str, tmp_path: Path) -> None:
+    """Its name is joined from two texts, wherever they are parted."""
+    module, name = split.split(" ")
+    evil = b"\x80\x02c" + f"{module}\n{name}.Anything\n)R.".encode()
+    path = script(Good(), tmp_path / "evil.pt")
+    rewritten(path, lambda member, data: evil if member == "data.pkl" else data)
+    with pytest.raises(ModelError, match=r"holds an object that is no tensor \(__torch__.torch"):
+        load_network(str(path), SAID)
+
+
+def test_script_without_a_forward(tmp_path: Path) -> None:
+    path = script(NoForward(), tmp_path / "odd.pt")
+    with pytest.raises(ModelError, match=r"no readable TorchScript file \(it has no forward\)"):
+        load_network(str(path), SAID)
 
 
 def test_broken_pickle_is_one_sentence(tmp_path: Path) -> None:
