@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.preparation import to_rgb
-from depthrt.sources import shown_names
+from depthrt.model.preprocess import to_rgb
+from depthrt.sources.display_name import shown_names
 from depthrt_calibration import feature as features
 from depthrt_calibration.scan import Counts, Seen, scan
-from depthrt_calibration.select import METHOD, choose, nearest_other
+from depthrt_calibration.selection import METHOD, choose, nearest_other
 from depthrt_calibration.sheet import contact_sheet, thumbnail
 from depthrt_calibration.store import FORMAT, VERSION, FrameFolder, check_folder, pixel_hash
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import image_size
-from depthrt.models import DEMO_CLIP
-from depthrt.preparation import prepare
-from depthrt.sources import open_source, shown_source
+from depthrt.model.preprocess import prepare
+from depthrt.model.registry import DEMO_CLIP
+from depthrt.sources.display_name import shown_source
 from depthrt.sources.images import ImagesSource
+from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec
 
 _UNKNOWN_LENGTH_STRIDE = 10  # a stream: neighbours look alike

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
+from depthrt.files.json_file import read_object
 from depthrt.frame import image_size
-from depthrt.json_file import read_object
-from depthrt.preparation import content_size, prepare
-from depthrt.sources import read_image
+from depthrt.model.preprocess import content_size, prepare
+from depthrt.sources.images import read_image
 from depthrt.spec import InputSpec, Kind, Unit
 from depthrt_calibration.alignment import (
     Align,

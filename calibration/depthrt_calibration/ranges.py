@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, shape_inference
 
 from depthrt.errors import DepthrtError
-from depthrt.session import import_onnxruntime
+from depthrt.model.session import import_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.display import SceneCuts
 from depthrt.frame import Frame
-from depthrt.preparation import prepare
-from depthrt.sources import Selection, Source, SourceInfo, open_source, shown_names
+from depthrt.model.preprocess import prepare
+from depthrt.sources.base import Selection, Source, SourceInfo
+from depthrt.sources.display_name import shown_names
+from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec
+from depthrt.temporal.display_range import SceneCuts
 from depthrt_calibration.feature import Feature, emptiness, feature
 from depthrt_calibration.frames import indices
 

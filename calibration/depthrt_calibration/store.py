@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.atomic_folder import FolderDraft
-from depthrt.atomic_write import real_target
 from depthrt.errors import TargetError, WriteError
-from depthrt.folder_index import FolderKind, own_entries
+from depthrt.files.atomic_folder import FolderDraft
+from depthrt.files.atomic_write import real_target
+from depthrt.files.folder_index import FolderKind, own_entries
 from depthrt.interrupts import held
 from depthrt.sinks.base import check_target
-from depthrt.source_files import source_files
+from depthrt.sources.source_files import source_files
 
 INDEX_FILE = "calibration.json"
 SHEET = Path("overview", "contact_sheet.jpg")

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from depthrt.errors import TargetError, UsageError, WriteError
-from depthrt.model import DepthModel
+from depthrt.model.depth_model import DepthModel
 from depthrt.process_state import Borrowed, default_variables, loggers_at, no_warnings
-from depthrt.sources.shown import shown_source, without_secrets
+from depthrt.sources.display_name import shown_source, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

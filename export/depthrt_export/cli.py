@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_export.search_options import (
+from depthrt_export.search.options import (
     Budget,
     Dataset,
     Drop,
@@ -254,10 +254,10 @@ def _run(
     track: str | None,
     as_json: bool,
 ) -> None:
-    from depthrt_export.build import build
-    from depthrt_export.inputs import check_outputs
-    from depthrt_export.phases import Phases
-    from depthrt_export.summary import print_summary
+    from depthrt_export.build.build import build
+    from depthrt_export.build.input_files import check_outputs
+    from depthrt_export.progress import Phases
+    from depthrt_export.report.terminal import print_summary
 
     if output.suffix != ".onnx":
         raise UsageError(f"{output} does not end in .onnx")
@@ -274,15 +274,15 @@ def _run(
     result = build(source, output, said, options, Phases(quiet=as_json))
     try:
         if report is not None:
-            from depthrt_export.page import write_page
+            from depthrt_export.report.html import write_page
 
             write_page(result, report, overwrite=options.overwrite)
         if front is not None and result.found is not None:
-            from depthrt_export.front_page import write_front
+            from depthrt_export.report.pareto_plot import write_front
 
             write_front(result.found, front, overwrite=options.overwrite)
         if track is not None:
-            from depthrt_export.tracked import track as log
+            from depthrt_export.report.mlflow import track as log
 
             log(track, result, tuple(pages))
     finally:  # the model is in its place, whatever became of the rest

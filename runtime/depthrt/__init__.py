@@ -15,8 +15,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from depthrt.cloud import CloudOptions, PointCloud, point_cloud
-    from depthrt.colour import colourise
     from depthrt.depth import Depth
     from depthrt.errors import (
         AccuracyGateError,
@@ -31,42 +29,48 @@ if TYPE_CHECKING:
         WriteError,
     )
     from depthrt.frame import Frame, YuvImage
-    from depthrt.geometry import Intrinsics
-    from depthrt.ladder import Ladder, build_ladder
-    from depthrt.limits import LiveLimits
-    from depthrt.model import DepthModel
+    from depthrt.model.depth_model import DepthModel
+    from depthrt.model.preprocess import prepare, to_rgb
     from depthrt.pipeline.callback import Background, start
+    from depthrt.pipeline.model_ladder import Ladder, build_ladder
     from depthrt.pipeline.stream import stream, stream_many
-    from depthrt.preparation import prepare, to_rgb
-    from depthrt.recorded import Recorded, read_depth
+    from depthrt.render.camera import Intrinsics
+    from depthrt.render.colormap import colourise
+    from depthrt.render.point_cloud import CloudOptions, PointCloud, point_cloud
     from depthrt.result import Result, Stats
-    from depthrt.reuse import Reuse
-    from depthrt.sources import Selection, Source, SourceInfo, open_source, read_image
+    from depthrt.sinks.reader import Recorded, read_depth
+    from depthrt.sources.base import Selection, Source, SourceInfo
+    from depthrt.sources.images import read_image
+    from depthrt.sources.live.live_limits import LiveLimits
+    from depthrt.sources.open import open_source
     from depthrt.spec import InputSpec, ModelSpec
-    from depthrt.stabilise import Stabiliser
+    from depthrt.temporal.frame_reuse import Reuse
+    from depthrt.temporal.stabiliser import Stabiliser
 
 _HOMES = {
-    "cloud": "CloudOptions PointCloud point_cloud",
-    "colour": "colourise",
     "depth": "Depth",
     "errors": (
         "AccuracyGateError DepthrtError InferenceError LatencyGateError ModelError ProviderError "
         "SourceError TargetError UsageError WriteError"
     ),
     "frame": "Frame YuvImage",
-    "geometry": "Intrinsics",
-    "ladder": "Ladder build_ladder",
-    "limits": "LiveLimits",
-    "model": "DepthModel",
+    "model.depth_model": "DepthModel",
+    "model.preprocess": "prepare to_rgb",
     "pipeline.callback": "Background start",
+    "pipeline.model_ladder": "Ladder build_ladder",
     "pipeline.stream": "stream stream_many",
-    "preparation": "prepare to_rgb",
-    "recorded": "Recorded read_depth",
+    "render.camera": "Intrinsics",
+    "render.colormap": "colourise",
+    "render.point_cloud": "CloudOptions PointCloud point_cloud",
     "result": "Result Stats",
-    "reuse": "Reuse",
-    "sources": "Selection Source SourceInfo open_source read_image",
+    "sinks.reader": "Recorded read_depth",
+    "sources.base": "Selection Source SourceInfo",
+    "sources.images": "read_image",
+    "sources.live.live_limits": "LiveLimits",
+    "sources.open": "open_source",
     "spec": "InputSpec ModelSpec",
-    "stabilise": "Stabiliser",
+    "temporal.frame_reuse": "Reuse",
+    "temporal.stabiliser": "Stabiliser",
 }
 """The public names by the module of each, which is imported when one of them is first used."""
 

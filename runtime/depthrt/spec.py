@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from depthrt.errors import ModelError
-from depthrt.json_file import parse_json
+from depthrt.files.json_file import parse_json
 
 METADATA_KEY = "depthrt"
 WEIGHT_BITS_KEY = "depthrt_weight_bits"

@@ -11,13 +11,14 @@ import pytest
 
 from commands import Command
 from depthrt.errors import TargetError, UsageError
-from depthrt_benchmarks import bench_honesty
-from depthrt_benchmarks.bench import history, outputs
-from depthrt_benchmarks.environment import write_result
+from depthrt_benchmarks.bench.compare import history
+from depthrt_benchmarks.bench.report import outputs
+from depthrt_benchmarks.common.environment import write_result
 from depthrt_benchmarks.evaluation.job import Outcome
-from depthrt_benchmarks.evaluation.journal import Journal
-from depthrt_benchmarks.evaluation.outputs import write_outputs
+from depthrt_benchmarks.evaluation.measure.journal import Journal
+from depthrt_benchmarks.evaluation.report.outputs import write_outputs
 from depthrt_calibration import tracking
+from experiments.pipeline import bench_honesty
 from labelled import write_set
 from models import build_model
 

@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from commands import Command
-from depthrt.sources import open_source, read_image
+from depthrt.sources.images import read_image
+from depthrt.sources.open import open_source
 from depthrt_calibration import collect as collecting
 from depthrt_calibration import scan as scanning
 from depthrt_calibration.store import pixel_hash

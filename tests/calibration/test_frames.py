@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from depthrt import models
 from depthrt.errors import DepthrtError, SourceError
-from depthrt.preparation import prepare
-from depthrt.sources import read_image
+from depthrt.model import registry as models
+from depthrt.model.preprocess import prepare
+from depthrt.sources.images import read_image
 from depthrt.spec import InputSpec
 from depthrt_calibration import frames as module
 from depthrt_calibration.frames import Sample, indices, sample_frames, split

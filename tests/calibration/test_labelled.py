@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthrt.errors import SourceError
-from depthrt.preparation import PAD_VALUE
+from depthrt.model.preprocess import PAD_VALUE
 from depthrt.spec import InputSpec, Resize
 from depthrt_calibration.labelled import absolute_relative_error, labelled_frames
 from labelled import write_png16, write_set

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.sources import Selection, SourceInfo
+from depthrt.sources.base import Selection, SourceInfo
 from depthrt_calibration.collect import CollectOptions
 from depthrt_calibration.feature import NEAR_DUPLICATE, emptiness, feature
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.overlap import Shared, overlap
 from depthrt_calibration.scan import spans
-from depthrt_calibration.select import choose, farthest, nearest_other
+from depthrt_calibration.selection import choose, farthest, nearest_other
 
 RANDOM = np.random.default_rng(4)
 

@@ -12,7 +12,7 @@ import pytest
 
 from commands import Command
 from depthrt.errors import UsageError
-from depthrt.model import DepthModel
+from depthrt.model.depth_model import DepthModel
 from depthrt_export.options import SourceOptions
 from networks import odd_ones
 

@@ -11,12 +11,12 @@ import pytest
 
 from commands import Command
 from depthrt.errors import TargetError
-from depthrt.model import DepthModel
-from depthrt_export import place as placing
-from depthrt_export.build import Report
-from depthrt_export.journal import Journal, journal_place
-from depthrt_export.page import write_page
-from depthrt_export.place import finish
+from depthrt.model.depth_model import DepthModel
+from depthrt_export import model_file as placing
+from depthrt_export.model_file import finish
+from depthrt_export.report.export_report import Report
+from depthrt_export.report.html import write_page
+from depthrt_export.search.resume import Journal, journal_place
 
 MEANWHILE = "made or changed by somebody else meanwhile"
 

@@ -50,7 +50,7 @@ def test_a_first_depth_loads_no_pipeline() -> None:
     loaded = modules_after(
         "import depthrt, numpy; depthrt.DepthModel.load()(numpy.zeros((9, 9, 3), 'uint8'))"
     )
-    assert "depthrt.model" in loaded
+    assert "depthrt.model.depth_model" in loaded
     assert loaded.isdisjoint({"depthrt.pipeline", "depthrt.sources", "depthrt.sinks", "av"})
 
 

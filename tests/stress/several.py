@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import depthrt
-from depthrt.sources import Losses
+from depthrt.sources.base import Losses
 from stress.case import Case, Job, WrongError, expect, leave, scenario
 from stress.kit import FRAMES, Given, begin, counting, numbered, options, take
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depthrt.model import DepthModel
-from depthrt.models import find_model
-from depthrt.sources import shown_source
-from depthrt_benchmarks.bench.clip import run_clip
-from depthrt_benchmarks.bench.compare import labels_of
-from depthrt_benchmarks.bench.fresh import starts
-from depthrt_benchmarks.bench.measure import Cell, Wanted, cells_of, measure, yardstick
-from depthrt_benchmarks.bench.profile import profile
-from depthrt_benchmarks.environment import environment
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.registry import find_model
+from depthrt.sources.display_name import shown_source
+from depthrt_benchmarks.bench.compare.compare import labels_of
+from depthrt_benchmarks.bench.measure.clip import run_clip
+from depthrt_benchmarks.bench.measure.cold_start import starts
+from depthrt_benchmarks.bench.measure.measure import Cell, Wanted, cells_of, measure, yardstick
+from depthrt_benchmarks.bench.measure.profile import profile
+from depthrt_benchmarks.common.environment import environment
 
 
 @dataclass(frozen=True)

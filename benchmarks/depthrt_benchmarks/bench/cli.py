@@ -95,10 +95,10 @@ def run(
     All settings run in turn, so that other load meets all alike. To know whether one model is
     faster than another, use `depthrt bench compare BASE HEAD`.
     """
-    from depthrt.models import DEFAULT_MODEL
-    from depthrt_benchmarks.bench import outputs
+    from depthrt.model.registry import DEFAULT_MODEL
     from depthrt_benchmarks.bench.bench import Extras, bench
-    from depthrt_benchmarks.bench.measure import Wanted
+    from depthrt_benchmarks.bench.measure.measure import Wanted
+    from depthrt_benchmarks.bench.report import outputs
 
     wanted = Wanted(
         providers=comma_words(providers, "--providers"),
@@ -184,12 +184,12 @@ def compare(
     models of the same content, or two environments that run one installed depthrt with the same
     packages. Slow runs rarer than 1 in 10 are seen only where they move the mean.
     """
-    from depthrt.atomic_write import write_text
-    from depthrt_benchmarks.bench import outputs
-    from depthrt_benchmarks.bench.compare import compare_texts
-    from depthrt_benchmarks.bench.comparison import Setting
-    from depthrt_benchmarks.bench.frames import parse_size
-    from depthrt_benchmarks.bench.pairs import Rules
+    from depthrt.files.atomic_write import write_text
+    from depthrt_benchmarks.bench.compare.command import compare_texts
+    from depthrt_benchmarks.bench.compare.comparison import Setting
+    from depthrt_benchmarks.bench.compare.pairs import Rules
+    from depthrt_benchmarks.bench.measure.frames import parse_size
+    from depthrt_benchmarks.bench.report import outputs
 
     read = [Path(text) for text in (base, head, model) if text is not None]
     outputs.check(markdown, None, overwrite=overwrite, sources=read, history=history)
@@ -210,7 +210,7 @@ def compare(
             text = outputs.comparison_markdown(document)
             write_text(markdown, text, overwrite=overwrite)
         if history is not None:
-            from depthrt_benchmarks.bench.history import add
+            from depthrt_benchmarks.bench.compare.history import add
 
             add(history, document)
         if track is not None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from depthrt_benchmarks.bench.bench import Listener
-    from depthrt_benchmarks.bench.measure import Cell
-    from depthrt_benchmarks.bench.pairs import Pairs
+    from depthrt_benchmarks.bench.compare.pairs import Pairs
+    from depthrt_benchmarks.bench.measure.measure import Cell
 
 
 def comma_words(text: str, option: str) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def comma_sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
     """Sizes between commas, height first."""
     if text is None:
         return None
-    from depthrt_benchmarks.bench.frames import parse_size
+    from depthrt_benchmarks.bench.measure.frames import parse_size
 
     return tuple(parse_size(word) for word in comma_words(text, "--sizes"))
 
@@ -64,7 +64,7 @@ def live_cells() -> Iterator[Listener]:
     from rich.live import Live
     from rich.text import Text
 
-    from depthrt_benchmarks.bench.report import live_table
+    from depthrt_benchmarks.bench.report.report import live_table
 
     shown: list[Sequence[Cell]] = [()]
     with Live(console=Console(stderr=True), transient=True, refresh_per_second=4) as live:

@@ -179,14 +179,14 @@ def evaluate(
     Examples: `depthrt eval depthrt-s sets/ --report out.html`,
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
     """
+    from depthrt_benchmarks.common.output_files import check_targets
     from depthrt_benchmarks.evaluation.datasets import ReadOptions
     from depthrt_benchmarks.evaluation.gate import check_gate, judge_nothing
     from depthrt_benchmarks.evaluation.job import Job, execute
-    from depthrt_benchmarks.evaluation.outputs import whole_document, write_outputs
-    from depthrt_benchmarks.evaluation.protocol import Choices
-    from depthrt_benchmarks.evaluation.run import NothingMeasuredError
-    from depthrt_benchmarks.evaluation.table import show
-    from depthrt_benchmarks.targets import check_targets
+    from depthrt_benchmarks.evaluation.measure.run import NothingMeasuredError
+    from depthrt_benchmarks.evaluation.protocol.protocol import Choices
+    from depthrt_benchmarks.evaluation.report.outputs import whole_document, write_outputs
+    from depthrt_benchmarks.evaluation.report.table import show
     from depthrt_calibration import tracking
 
     gate = check_gate(max_abs_rel, min_images, datasets)
@@ -244,7 +244,7 @@ def evaluate(
     for journal in outcome.journals:
         journal.remove()
     if track is not None:
-        from depthrt_benchmarks.evaluation.tracked import track as log
+        from depthrt_benchmarks.evaluation.report.mlflow import track as log
 
         files = tuple(path for path in (table, report) if path is not None)
         log(track, outcome, whole_document(outcome), files)

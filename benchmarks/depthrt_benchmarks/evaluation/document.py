@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt_benchmarks.evaluation.clip import PROTOCOL as CLIP_PROTOCOL
-from depthrt_benchmarks.evaluation.clip import ClipEvaluation
-from depthrt_benchmarks.evaluation.measure import Row
-from depthrt_benchmarks.evaluation.metrics import METRICS
-from depthrt_benchmarks.evaluation.protocol import MIN_PIXELS
-from depthrt_benchmarks.evaluation.run import Evaluation
-from depthrt_benchmarks.evaluation.statistics import RESAMPLES, Difference, means, ranges
+from depthrt_benchmarks.evaluation.measure.clip import PROTOCOL as CLIP_PROTOCOL
+from depthrt_benchmarks.evaluation.measure.clip import ClipEvaluation
+from depthrt_benchmarks.evaluation.measure.measure import Row
+from depthrt_benchmarks.evaluation.measure.run import Evaluation
+from depthrt_benchmarks.evaluation.measure.statistics import RESAMPLES, Difference, means, ranges
+from depthrt_benchmarks.evaluation.metrics.metrics import METRICS
+from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
 
 _WORST = 5
 _DIGITS = 6

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.clip import is_clip
 from depthrt_benchmarks.evaluation.findings import TURNED_SHARE, turned
-from depthrt_benchmarks.evaluation.measure import Row
-from depthrt_benchmarks.evaluation.run import Evaluation, NothingMeasuredError
+from depthrt_benchmarks.evaluation.measure.clip import is_clip
+from depthrt_benchmarks.evaluation.measure.measure import Row
+from depthrt_benchmarks.evaluation.measure.run import Evaluation, NothingMeasuredError
 
 ALL_IMAGES = "100%"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.model import DepthModel
-from depthrt_benchmarks.evaluation.clip import ClipEvaluation, evaluate_clip, is_clip
+from depthrt.model.depth_model import DepthModel
 from depthrt_benchmarks.evaluation.datasets import (
     Dataset,
     ReadOptions,
@@ -21,11 +20,12 @@ from depthrt_benchmarks.evaluation.datasets import (
 from depthrt_benchmarks.evaluation.document import Comparison, read_table
 from depthrt_benchmarks.evaluation.findings import findings
 from depthrt_benchmarks.evaluation.gate import Gate, Verdict, judge
-from depthrt_benchmarks.evaluation.journal import Journal, journal_key
+from depthrt_benchmarks.evaluation.measure.clip import ClipEvaluation, evaluate_clip, is_clip
+from depthrt_benchmarks.evaluation.measure.journal import Journal, journal_key
+from depthrt_benchmarks.evaluation.measure.run import Evaluation, Progress, Task, evaluate, limit
+from depthrt_benchmarks.evaluation.measure.statistics import compare
 from depthrt_benchmarks.evaluation.names import distinct_names
-from depthrt_benchmarks.evaluation.protocol import Choices, choose, doubts
-from depthrt_benchmarks.evaluation.run import Evaluation, Progress, Task, evaluate, limit
-from depthrt_benchmarks.evaluation.statistics import compare
+from depthrt_benchmarks.evaluation.protocol.protocol import Choices, choose, doubts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from depthrt_export.rewrites._graph import (
+from depthrt_export.rewrites.graph_edit import (
     Dim,
     dims,
     integer,

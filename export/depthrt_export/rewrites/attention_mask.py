@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from depthrt_export.rewrites._graph import dims, made_by, rewire, same, uniform
+from depthrt_export.rewrites.graph_edit import dims, made_by, rewire, same, uniform
 
 
 def drop_neutral_masks(model: ir.Model) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from depthrt_export.rewrites._graph import constant, made_by, rewire, uniform
+from depthrt_export.rewrites.graph_edit import constant, made_by, rewire, uniform
 
 # What moves or combines numbers without making an infinite one of finite ones (overflow aside).
 TRANSPARENT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from depthrt_export.rewrites._graph import (
+from depthrt_export.rewrites.graph_edit import (
     Array,
     constant,
     made_by,

@@ -15,7 +15,7 @@ def doctor(
 
     Ends with 1 when something is broken, with 5 when no provider works.
     """
-    from depthrt.diagnosis import examine
+    from depthrt.jobs.doctor import examine
 
     report = examine()
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from depthrt.model import DepthModel
+    from depthrt.model.depth_model import DepthModel
 
 
 def info(
@@ -17,7 +17,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """What a model file says of itself, and what it is bound to here."""
-    from depthrt.model import DepthModel
+    from depthrt.model.depth_model import DepthModel
 
     loaded = DepthModel.load(model, provider=provider)
     if as_json:
@@ -31,8 +31,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """The models that come with depthrt."""
-    from depthrt.model import DepthModel
-    from depthrt.models import DEFAULT_MODEL, built_in_models
+    from depthrt.model.depth_model import DepthModel
+    from depthrt.model.registry import DEFAULT_MODEL, built_in_models
 
     rows: list[dict[str, Any]] = []
     for name, path in built_in_models().items():
@@ -69,8 +69,8 @@ _SLOW_SUMS = (
 
 
 def _facts(model: DepthModel) -> dict[str, Any]:
-    from depthrt.session import needs_exact_sums, weight_bits
-    from depthrt.tuned import find_tuning
+    from depthrt.model.session import needs_exact_sums, weight_bits
+    from depthrt.model.tuning_cache import find_tuning
 
     slow = model.provider == "cpu" and needs_exact_sums(model.session)
     tuned = find_tuning(model.path)

@@ -12,7 +12,7 @@ import typer
 from depthrt.errors import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
-    from depthrt.summary import Summary, Totals
+    from depthrt.jobs.summary import Summary, Totals
 
 
 class ViewName(str, Enum):
@@ -264,13 +264,14 @@ def run(
     ladder of models:
     `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
-    from depthrt.downstream import Downstream, cloud_options, pipe_format
     from depthrt.errors import UsageError
-    from depthrt.limits import LiveLimits
-    from depthrt.reuse import reuse_of
-    from depthrt.running import Job, execute
-    from depthrt.running_many import FORMS, execute_many
-    from depthrt.sources import Selection, split_source
+    from depthrt.jobs.run import Job, execute
+    from depthrt.jobs.run_many import FORMS, execute_many
+    from depthrt.jobs.shared_outputs import Downstream, cloud_options, pipe_format
+    from depthrt.sources.base import Selection
+    from depthrt.sources.live.live_limits import LiveLimits
+    from depthrt.sources.open import split_source
+    from depthrt.temporal.frame_reuse import reuse_of
 
     reused = reuse_of(reuse_threshold, reuse_max_age, wanted=reuse)
     limits = LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect)

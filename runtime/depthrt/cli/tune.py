@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from depthrt.tuning import Outcome, Trial
+    from depthrt.jobs.tune import Outcome, Trial
 
 
 class ObjectiveName(str, Enum):
@@ -46,9 +46,9 @@ def tune(
     The built-in clip runs through the whole pipeline of `depthrt run` with every candidate in turn.
     `depthrt run` and Python use what was found as long as provider and threads are not given.
     """
-    from depthrt.models import find_model
-    from depthrt.tuned import check_cache, save
-    from depthrt.tuning import tune as measure
+    from depthrt.jobs.tune import tune as measure
+    from depthrt.model.registry import find_model
+    from depthrt.model.tuning_cache import check_cache, save
 
     path = find_model(model)
     check_cache()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
-from depthrt.model import Abort, DepthModel
+from depthrt.model.depth_model import Abort, DepthModel
 from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from depthrt.limits import LiveLimits
 from depthrt.pipeline.stream_state import PreparedFrame, StreamState
+from depthrt.sources.live.live_limits import LiveLimits
 
 
 @dataclass(frozen=True)

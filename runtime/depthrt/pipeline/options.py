@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import prod
 
 from depthrt.errors import UsageError
-from depthrt.limits import LiveLimits
-from depthrt.model import DepthModel
-from depthrt.reuse import Reuse
+from depthrt.model.depth_model import DepthModel
 from depthrt.sources.base import SourceInfo
+from depthrt.sources.live.live_limits import LiveLimits
+from depthrt.temporal.frame_reuse import Reuse
 
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
 RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
-from depthrt.display import RangeTracker, SceneCuts
 from depthrt.frame import Frame, image_size
-from depthrt.model import DepthModel
+from depthrt.model.depth_model import DepthModel
 from depthrt.result import Result, Stats
-from depthrt.reuse import ReuseGate
-from depthrt.stabilise import Stabiliser
+from depthrt.temporal.display_range import RangeTracker, SceneCuts
+from depthrt.temporal.frame_reuse import ReuseGate
+from depthrt.temporal.stabiliser import Stabiliser
 
 
 @dataclass

@@ -37,17 +37,17 @@ from dataclasses import replace
 from functools import partial
 
 from depthrt.errors import UsageError
-from depthrt.ladder import Ladder
-from depthrt.model import Abort, DepthModel
+from depthrt.model.depth_model import Abort, DepthModel
+from depthrt.model.session import usable_cores
 from depthrt.pipeline.batch import Batch, Inferred
 from depthrt.pipeline.exit import end_at_exit
 from depthrt.pipeline.frame_queue import FrameQueue
+from depthrt.pipeline.model_ladder import Ladder
 from depthrt.pipeline.options import StreamOptions, default_batch
 from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.pipeline.stream_state import End, FrameReader, PreparedFrame, StreamState
 from depthrt.result import Result
-from depthrt.reuse import ReuseGate
-from depthrt.session import usable_cores
+from depthrt.temporal.frame_reuse import ReuseGate
 
 CLOSE_S = 0.8  # that closing waits for threads
 LOOK_S = 1.0  # that a thread waits at most without a look at whether it is to end

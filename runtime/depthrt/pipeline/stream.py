@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Any
 
 from depthrt.errors import UsageError
-from depthrt.ladder import Ladder
-from depthrt.limits import LiveLimits
-from depthrt.model import DepthModel
-from depthrt.opening import SourceLike, open_many, open_one
+from depthrt.model.depth_model import DepthModel
+from depthrt.pipeline.model_ladder import Ladder
 from depthrt.pipeline.options import StreamOptions
 from depthrt.pipeline.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, StreamState
 from depthrt.result import Result, Stats
-from depthrt.reuse import Reuse
-from depthrt.sources import Selection
+from depthrt.sources.base import Selection
+from depthrt.sources.live.live_limits import LiveLimits
+from depthrt.sources.open_many import SourceLike, open_many, open_one
+from depthrt.temporal.frame_reuse import Reuse
 
 OnFailure = Callable[[str, BaseException], None]
 
@@ -130,8 +130,8 @@ def stream(
             is live, else as long as it takes.
         stats: filled while the frames pass.
         limits: what is taken of a live source.
-        stabilise: take the flicker out of the depth (:mod:`depthrt.stabilise`); else it is exactly
-            what the model gave.
+        stabilise: take the flicker out of the depth (:mod:`depthrt.temporal.stabiliser`); else it
+            is exactly what the model gave.
         reuse: give frames that did not change the depth before them, without inference.
         pictures: frames keep their pixels; False, where only depth is wanted, makes them all zero
             once the network has them, which saves the memory of a dozen decoded frames.

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.frame import Frame, copy_image, without_pixels
-from depthrt.limits import Thinning
-from depthrt.model import DepthModel
-from depthrt.preparation import prepare
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.preprocess import prepare
 from depthrt.result import Stats
 from depthrt.sources.base import Source
+from depthrt.sources.live.live_limits import Thinning
 
 
 @dataclass(frozen=True, eq=False)

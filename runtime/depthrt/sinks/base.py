@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from depthrt.atomic_write import real_target
 from depthrt.errors import TargetError
+from depthrt.files.atomic_write import real_target
 from depthrt.result import Result
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from depthrt.atomic_write import FileDraft
-from depthrt.cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.errors import WriteError
+from depthrt.files.atomic_write import FileDraft
 from depthrt.interrupts import held
+from depthrt.render.point_cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.result import Result
-from depthrt.sinks.folder import POINTS_FOLDER, FrameFolder
-from depthrt.sinks.muxing import write_error
+from depthrt.sinks.frame_folder import POINTS_FOLDER, FrameFolder
+from depthrt.sinks.video.container import write_error
 
 
 def ply_of(result: Result, options: CloudOptions) -> bytes:

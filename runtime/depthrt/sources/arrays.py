@@ -7,7 +7,7 @@ from itertools import chain
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, image_size
-from depthrt.preparation import check_image
+from depthrt.model.preprocess import check_image
 from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
 from depthrt.sources.images import IMAGES_PER_S
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthrt.errors import SourceError
-from depthrt.sources.shown import without_secrets
+from depthrt.sources.display_name import without_secrets
 
 if TYPE_CHECKING:
     from av.container import InputContainer

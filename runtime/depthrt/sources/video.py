@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, Matrix, YuvImage
-from depthrt.session import usable_cores
+from depthrt.model.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import open_input, reason_of
+from depthrt.sources.display_name import shown_source
 from depthrt.sources.orientation import display_matrix, upright
-from depthrt.sources.shown import shown_source
 
 if TYPE_CHECKING:
     from av import Packet

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from depthrt.models import find_model
+from depthrt.model.registry import find_model
 from slower import slower
 
 ROOT = Path(__file__).parents[3]

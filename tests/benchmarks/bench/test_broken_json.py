@@ -10,8 +10,8 @@ import pytest
 
 from commands import Command
 from depthrt.errors import UsageError
-from depthrt.session import usable_cores
-from depthrt_benchmarks.bench.earlier_json import read_earlier
+from depthrt.model.session import usable_cores
+from depthrt_benchmarks.bench.compare.earlier_json import read_earlier
 from hostile_json import ALL, write_unreadable
 from models import build_model
 

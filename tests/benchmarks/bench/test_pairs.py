@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from depthrt_benchmarks.bench.pairs import FEWEST_BLOCKS, Rules, compare_in_turn
+from depthrt_benchmarks.bench.compare.pairs import FEWEST_BLOCKS, Rules, compare_in_turn
 
 
 class Known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from depthrt_benchmarks.bench.profile import Node, islands, parse, summarise
+from depthrt_benchmarks.bench.measure.profile import Node, islands, parse, summarise
 
 
 def event(name: str, operator: str, kind: str, us: float, index: int) -> dict[str, Any]:

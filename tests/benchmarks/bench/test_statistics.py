@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.bench import statistics
-from depthrt_benchmarks.bench.pairs import Rules
-from depthrt_benchmarks.bench.statistics import (
+from depthrt_benchmarks.bench.compare.pairs import Rules
+from depthrt_benchmarks.common import ratio_interval as statistics
+from depthrt_benchmarks.common.ratio_interval import (
     Interval,
     earlier_interval,
     look_times_s,
     percentiles,
     ratio_interval,
 )
-from depthrt_benchmarks.student import student_t
+from depthrt_benchmarks.common.student_t import student_t
 
 TRUE = 1.07
 

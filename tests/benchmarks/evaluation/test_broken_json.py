@@ -11,10 +11,10 @@ import pytest
 
 from commands import Command
 from depthrt.errors import SourceError
-from depthrt_benchmarks.evaluation import run as running
 from depthrt_benchmarks.evaluation.datasets import ReadOptions, open_datasets
 from depthrt_benchmarks.evaluation.document import read_table
-from depthrt_benchmarks.evaluation.journal import journal_folder
+from depthrt_benchmarks.evaluation.measure import run as running
+from depthrt_benchmarks.evaluation.measure.journal import journal_folder
 from hostile_json import ALL, NO_OBJECT, UNREADABLE, write_unreadable
 from labelled import grey_picture, write_picture, write_set
 

@@ -12,7 +12,7 @@ import pytest
 from commands import Command
 from depthrt.errors import SourceError, UsageError
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.tae import Intrinsics
+from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE
 

@@ -16,9 +16,9 @@ import pytest
 from clips import Clip, write_clip
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
-from depthrt_benchmarks.evaluation import run as running
-from depthrt_benchmarks.evaluation import sequences
-from depthrt_benchmarks.evaluation.journal import journal_folder
+from depthrt_benchmarks.evaluation.measure import run as running
+from depthrt_benchmarks.evaluation.measure import sequences
+from depthrt_benchmarks.evaluation.measure.journal import journal_folder
 from depthrt_calibration import tracking
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model
@@ -294,8 +294,8 @@ def test_another_protocol_or_file_is_not_resumed(
 
 
 def test_help_names_every_layout_and_crop(command: Command) -> None:
-    from depthrt_benchmarks.evaluation.crops import CUT, MASKS
     from depthrt_benchmarks.evaluation.datasets import LAYOUTS
+    from depthrt_benchmarks.evaluation.protocol.crops import CUT, MASKS
 
     text = command("eval", "--help").out
     words = "".join(c if c.isalnum() or c in "-_" else " " for c in text).split()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.evaluation.flicker import FlickerMeter, flicker, pair_flicker
-from depthrt_benchmarks.evaluation.motion import correspondence
+from depthrt_benchmarks.evaluation.metrics.flicker import FlickerMeter, flicker, pair_flicker
+from depthrt_benchmarks.evaluation.metrics.motion import correspondence
 
 SIZE = (96, 128)
 

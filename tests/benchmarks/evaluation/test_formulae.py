@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.spec import InputSpec, ModelSpec
-from depthrt_benchmarks.evaluation.boundary import THRESHOLDS, boundary_f1
-from depthrt_benchmarks.evaluation.crops import check_crop, crop_mask, cut, eigen, garg, nyu_eigen
-from depthrt_benchmarks.evaluation.measure import Row
-from depthrt_benchmarks.evaluation.metrics import depth_metrics, range_bins
-from depthrt_benchmarks.evaluation.protocol import Choices, Customs, choose, doubts
-from depthrt_benchmarks.evaluation.resize import resize_to
-from depthrt_benchmarks.evaluation.statistics import bootstrap_mean, compare, ranges
+from depthrt_benchmarks.evaluation.measure.measure import Row
+from depthrt_benchmarks.evaluation.measure.statistics import bootstrap_mean, compare, ranges
+from depthrt_benchmarks.evaluation.metrics.boundary import THRESHOLDS, boundary_f1
+from depthrt_benchmarks.evaluation.metrics.metrics import depth_metrics, range_bins
+from depthrt_benchmarks.evaluation.protocol.crops import (
+    check_crop,
+    crop_mask,
+    cut,
+    eigen,
+    garg,
+    nyu_eigen,
+)
+from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Customs, choose, doubts
+from depthrt_benchmarks.evaluation.protocol.resize import resize_to
 
 
 def test_metrics_of_two_pixels() -> None:

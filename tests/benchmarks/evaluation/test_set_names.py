@@ -15,7 +15,7 @@ import pytest
 
 from clips import Clip, write_clip
 from commands import Command
-from depthrt_benchmarks.evaluation import run as running
+from depthrt_benchmarks.evaluation.measure import run as running
 from depthrt_benchmarks.evaluation.names import distinct_names
 from labelled import write_set
 

@@ -14,14 +14,14 @@ import scipy.io
 
 from commands import Command
 from depthrt.errors import SourceError
-from depthrt.model import DepthModel
-from depthrt_benchmarks.evaluation import run as running
-from depthrt_benchmarks.evaluation import sequences
+from depthrt.model.depth_model import DepthModel
 from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
 from depthrt_benchmarks.evaluation.job import Job, execute, quiet
-from depthrt_benchmarks.evaluation.journal import journal_key
-from depthrt_benchmarks.evaluation.predict import Prediction
-from depthrt_benchmarks.evaluation.protocol import Choices, Protocol
+from depthrt_benchmarks.evaluation.measure import run as running
+from depthrt_benchmarks.evaluation.measure import sequences
+from depthrt_benchmarks.evaluation.measure.journal import journal_key
+from depthrt_benchmarks.evaluation.measure.predict import Prediction
+from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Protocol
 from labelled import grey_picture, write_picture, write_png16, write_set
 from models import SIZE
 

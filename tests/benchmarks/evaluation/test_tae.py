@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.evaluation.tae import (
+from depthrt_benchmarks.evaluation.metrics.tae import (
     Intrinsics,
     pose_matrix,
     reprojection_error,

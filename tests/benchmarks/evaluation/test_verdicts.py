@@ -12,10 +12,10 @@ import pytest
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation.findings import findings
-from depthrt_benchmarks.evaluation.measure import Row
-from depthrt_benchmarks.evaluation.outputs import write_outputs
-from depthrt_benchmarks.evaluation.protocol import Protocol
-from depthrt_benchmarks.evaluation.statistics import bootstrap_mean, compare
+from depthrt_benchmarks.evaluation.measure.measure import Row
+from depthrt_benchmarks.evaluation.measure.statistics import bootstrap_mean, compare
+from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
+from depthrt_benchmarks.evaluation.report.outputs import write_outputs
 from labelled import write_set
 from models import SIZE, build_model
 
@@ -108,8 +108,8 @@ def test_a_folder_that_is_no_utf8(
 def test_what_was_not_finished_does_not_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depthrt_benchmarks.evaluation import outputs
     from depthrt_benchmarks.evaluation.job import Outcome
+    from depthrt_benchmarks.evaluation.report import outputs
 
     def failing(path: Path, evaluations: object) -> None:
         path.write_text("half")

@@ -10,9 +10,9 @@ import pytest
 from clips import Clip, write_clip
 from depthrt import DepthModel, Stabiliser, open_source, to_rgb
 from depthrt_benchmarks.evaluation.datasets.base import Pair
-from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.reuse import compare, make_still_clip
-from depthrt_benchmarks.stabilisation import Figures, clip_figures, labelled_figures, sharpness
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
+from experiments.pipeline.reuse import compare, make_still_clip
+from experiments.pipeline.stabilisation import Figures, clip_figures, labelled_figures, sharpness
 from models import build_model
 
 

@@ -28,7 +28,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     ReadOptions,
     with_names_once,
 )
-from depthrt_benchmarks.evaluation.datasets.files import DEPTH_SUFFIXES
+from depthrt_benchmarks.evaluation.datasets.formats.files import DEPTH_SUFFIXES
 
 __all__ = [
     "LAYOUTS",

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import RgbImage
-from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics
+from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 Truth = NDArray[np.float32]
 

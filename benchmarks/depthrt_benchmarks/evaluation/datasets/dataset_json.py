@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.json_file import JsonObject, is_number, read_object
-from depthrt.sources import read_image
-from depthrt.sources.images import natural_order
+from depthrt.files.json_file import JsonObject, is_number, read_object
+from depthrt.sources.images import natural_order, read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -36,13 +35,13 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     pose_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import (
+from depthrt_benchmarks.evaluation.datasets.formats.files import (
     read_depth,
     read_number_lines,
     read_values,
 )
-from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics, usable_pose
+from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, usable_pose
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "dataset-json"
 INDEX, POSES = "dataset.json", "poses.txt"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -23,8 +23,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import clean, read_values
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import clean, read_values
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "diode"
 

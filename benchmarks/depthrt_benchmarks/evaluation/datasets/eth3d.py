@@ -27,8 +27,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import clean
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import clean
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "eth3d"
 _PICTURES = "images/dslr_images"

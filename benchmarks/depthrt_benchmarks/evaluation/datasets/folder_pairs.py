@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from depthrt.sources import read_image
-from depthrt.sources.images import IMAGE_SUFFIXES, natural_order
+from depthrt.sources.images import IMAGE_SUFFIXES, natural_order, read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -25,8 +24,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import DEPTH_SUFFIXES, read_depth
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import DEPTH_SUFFIXES, read_depth
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "pairs"
 _PICTURE_FOLDERS = ("rgb", "images", "image", "color", "colour")

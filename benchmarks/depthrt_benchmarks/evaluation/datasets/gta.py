@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.json_file import JsonObject, read_object
-from depthrt.sources import read_image
+from depthrt.files.json_file import JsonObject, read_object
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -41,8 +41,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import clean, read_values
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import clean, read_values
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "gta"
 CAMERA_FILE = "camera.json"

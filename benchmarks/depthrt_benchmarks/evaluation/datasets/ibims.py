@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -24,9 +24,13 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import clean, read_number_lines, read_values
-from depthrt_benchmarks.evaluation.datasets.matlab import load_mat, require_shapes
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import (
+    clean,
+    read_number_lines,
+    read_values,
+)
+from depthrt_benchmarks.evaluation.datasets.formats.matlab import load_mat, require_shapes
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "ibims"
 LIST = "imagelist.txt"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -27,8 +27,8 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import read_depth, read_number_lines
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.datasets.formats.files import read_depth, read_number_lines
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "kitti"
 UNIT_M = 1 / 256

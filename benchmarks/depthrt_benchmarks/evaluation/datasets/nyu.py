@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -29,13 +29,13 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import MILLIMETRE, clean, read_depth
-from depthrt_benchmarks.evaluation.datasets.matlab import (
+from depthrt_benchmarks.evaluation.datasets.formats.files import MILLIMETRE, clean, read_depth
+from depthrt_benchmarks.evaluation.datasets.formats.matlab import (
     h5py_module,
     load_mat,
     require_shapes,
 )
-from depthrt_benchmarks.evaluation.protocol import Customs
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "nyu"
 MAT = "nyu_depth_v2_labeled.mat"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -30,9 +30,9 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     pose_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import clean
-from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics
+from depthrt_benchmarks.evaluation.datasets.formats.files import clean
+from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "sintel"
 TAG = 202021.25

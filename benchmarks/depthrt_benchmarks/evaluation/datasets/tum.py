@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.sources import read_image
+from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
     Dataset,
     Item,
@@ -25,9 +25,9 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     pose_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.files import read_depth, read_number_lines
-from depthrt_benchmarks.evaluation.protocol import Customs
-from depthrt_benchmarks.evaluation.tae import Intrinsics, usable_pose
+from depthrt_benchmarks.evaluation.datasets.formats.files import read_depth, read_number_lines
+from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, usable_pose
+from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "tum"
 LISTS, TRUTH = ("rgb.txt", "depth.txt"), "groundtruth.txt"

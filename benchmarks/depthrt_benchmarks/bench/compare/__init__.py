@@ -1,0 +1,1 @@
+"""Is one model or version slower than another?"""

@@ -1,0 +1,97 @@
+"""Where and with what a figure was measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from depthrt.errors import ProviderError
+from depthrt.files.atomic_write import write_text
+from depthrt.model import cpu
+from depthrt.model.session import import_onnxruntime, usable_cores
+
+PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
+            "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
+
+INSTRUCTIONS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "asimddp",
+    "i8mm",
+)
+"""What decides how fast, and how exactly, int8 runs; by Linux' names."""
+
+
+def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Machine, versions and commit, for the head of every result."""
+    return {
+        "machine": {
+            "processor": cpu.name(),
+            "instructions": [name for name in INSTRUCTIONS if name in cpu.flags()],
+            "cores": usable_cores(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {"python": platform.python_version(), **_versions(packages)},
+        "commit": _commit(),
+    }
+
+
+def write_result(path: Path, content: dict[str, Any]) -> None:
+    """Write a result of this project's own with its environment as JSON; an earlier is replaced.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, result_text(content), overwrite=True)
+
+
+def result_text(content: dict[str, Any]) -> str:
+    """A result with its environment as JSON."""
+    return json.dumps({**environment(), **content}, indent=1) + "\n"
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if "onnxruntime" in packages and not any(name.startswith("onnxruntime") for name in found):
+        with suppress(ProviderError):  # a wheel of yet another name: the module knows
+            found["onnxruntime"] = import_onnxruntime().__version__
+    return found
+
+
+def _commit() -> str:
+    """The commit of the checkout this file belongs to, marked when there are changes on top.
+
+    Unknown where it is installed, also in an environment inside another repository.
+    """
+    file = Path(__file__)
+    folder = file.parent
+    try:
+        _git(folder, "ls-files", "--error-unmatch", "--", file.name)
+        head = _git(folder, "rev-parse", "--short", "HEAD")
+        # Results written one after the other are no change of what is measured.
+        paths = (":/", ":(top,exclude)benchmarks/results")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+changes" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,1 @@
+"""A model measured on the images of a set."""

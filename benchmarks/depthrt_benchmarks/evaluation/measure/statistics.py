@@ -1,0 +1,141 @@
+"""Means over images with bootstrap intervals, and two models compared image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt_benchmarks.common.student_t import widening
+from depthrt_benchmarks.evaluation.measure.measure import Row
+from depthrt_benchmarks.evaluation.metrics.metrics import METRICS, Metric, bin_name
+
+RESAMPLES = 2000
+_ALPHA = 0.05
+_SEED = 0
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over images, its 95% interval, and how many images it is of."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much the second model's mean is above the first's, over the images both have.
+
+    ``better`` is ``first``, ``second`` or ``cannot tell``: whether the interval leaves 0 out. One
+    image alone cannot tell.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    images: int
+    better: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Figures of the pixels in one range of true depth; ``share`` of all valid pixels."""
+
+    name: str
+    share: float
+    images: int
+    abs_rel: float
+    delta1: float
+
+
+def bootstrap_mean(values: Sequence[float]) -> Mean:
+    """The mean and its 95% interval, from the means of resampled images.
+
+    Images are drawn with replacement, 2000 times, by a generator of fixed seed: equal values give
+    equal intervals. The percentile interval of few images is too narrow: its reach to either side
+    is widened by :func:`~depthrt_benchmarks.common.student_t.widening`. One image has no interval
+    but itself. Frames of a video are alike, so that their intervals are too narrow all the same.
+    """
+    numbers = np.asarray(values, np.float64)
+    centre, count = float(numbers.mean()), len(numbers)
+    if count == 1:
+        return Mean(centre, centre, centre, 1)
+    low, high = np.percentile(_means(numbers), (100 * _ALPHA / 2, 100 * (1 - _ALPHA / 2)))
+    wider = widening(count, _ALPHA)
+    reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
+    return Mean(centre, centre - wider * reach_low, centre + wider * reach_high, count)
+
+
+def _means(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    random = np.random.default_rng(_SEED)
+    count = len(numbers)
+    return np.concatenate(
+        [
+            numbers[random.integers(0, count, (min(_AT_ONCE, RESAMPLES - begin), count))].mean(1)
+            for begin in range(0, RESAMPLES, _AT_ONCE)
+        ]
+    )
+
+
+def means(rows: Sequence[Row]) -> dict[str, Mean]:
+    """Every metric that at least one image has, in the order of :data:`METRICS`."""
+    found = {}
+    for metric in METRICS:
+        values = [row.metrics[metric.key] for row in rows if metric.key in row.metrics]
+        if values:
+            found[metric.key] = bootstrap_mean(values)
+    return found
+
+
+def compare(first: Sequence[Row], second: Sequence[Row]) -> list[Difference]:
+    """Every metric over the images that both models were measured on, paired."""
+    others = {row.name: row for row in second if not row.skipped}
+    pairs = [(row, others[row.name]) for row in first if not row.skipped and row.name in others]
+    found = []
+    for metric in METRICS:
+        both = [
+            b.metrics[metric.key] - a.metrics[metric.key]
+            for a, b in pairs
+            if metric.key in a.metrics and metric.key in b.metrics
+        ]
+        if both:
+            mean = bootstrap_mean(both)
+            found.append(
+                Difference(
+                    metric.key, mean.value, mean.low, mean.high, mean.images, _better(metric, mean)
+                )
+            )
+    return found
+
+
+def _better(metric: Metric, difference: Mean) -> str:
+    if difference.images < 2 or difference.low <= 0 <= difference.high:
+        return "cannot tell"
+    return "second" if (difference.value > 0) == metric.larger_is_better else "first"
+
+
+def ranges(rows: Sequence[Row], least_pixels: int) -> list[Range]:
+    """By true depth: mean per image, then over the images with so many pixels in the range."""
+    total = sum(row.valid for row in rows if not row.skipped)
+    bins: dict[int, list[tuple[int, float, float]]] = {}
+    for row in rows:
+        for found in row.bins:
+            bins.setdefault(found.index, []).append((found.pixels, found.abs_rel, found.delta1))
+    result = []
+    for index, members in sorted(bins.items()):
+        enough = [m for m in members if m[0] >= least_pixels]
+        if enough:
+            _, errors, close = (np.array(column) for column in zip(*enough, strict=True))
+            share = sum(pixels for pixels, _, _ in members) / max(total, 1)
+            name = bin_name(index)
+            result.append(
+                Range(name, share, len(enough), float(errors.mean()), float(close.mean()))
+            )
+    return result

@@ -1,0 +1,1 @@
+"""What a figure means: alignment, crop, range and size."""

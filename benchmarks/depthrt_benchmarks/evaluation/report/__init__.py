@@ -1,0 +1,1 @@
+"""What was evaluated, for people."""

@@ -1,0 +1,123 @@
+"""An image of a set drawn: picture, prediction, truth and where the error is."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.render.colormap import colour_table
+from depthrt_benchmarks.evaluation.datasets import Dataset, Pair
+from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, view
+from depthrt_benchmarks.evaluation.measure.predict import predict
+from depthrt_benchmarks.evaluation.measure.run import Task
+from depthrt_calibration.alignment import Fit
+
+ERROR_SCALE = 0.5  # the relative error that is drawn brightest
+_WIDTH = 360
+_QUALITY = 88
+_UNKNOWN = 118  # grey
+_SPARSE = 0.3  # of the pixels known
+Rgb = NDArray[np.uint8]
+
+
+def drawn_rows(rows: list[Row], worst: int) -> list[tuple[str, Row]]:
+    """The rows with the largest AbsRel, then the middle one and the best, each with a word."""
+    ordered = sorted((r for r in rows if not r.skipped), key=lambda r: -r.metrics["abs_rel"])
+    chosen = [("worst" if i == 0 else f"worst {i + 1}", r) for i, r in enumerate(ordered[:worst])]
+    if len(ordered) > 2 * worst:
+        chosen += [("median", ordered[len(ordered) // 2]), ("best", ordered[-1])]
+    return chosen
+
+
+def draw(task: Task, dataset: Dataset, rows: list[tuple[str, Row]]) -> str:
+    """HTML figures of these images, measured again one at a time."""
+    items = {item.name: item for item in dataset.items}
+    return "".join(_section(task, items[row.name].read(), word, row) for word, row in rows)
+
+
+def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
+    seen = view(pair, task.protocol)
+    output = predict(task.model, seen.image, task.protocol.flip).values
+    line = Fit(row.scale, row.shift)
+    depth_m = aligned_map(output, seen, task.model.spec.kind, task.protocol, line)
+    truth = seen.truth_m.astype(np.float64)
+    error = np.abs(depth_m - truth) / np.where(seen.valid, truth, 1)
+    near, far = _shown_range(truth[seen.valid])
+    height, width = truth.shape
+    panels = (
+        ("picture", _shrunk(seen.image, (height, width))),
+        (f"prediction, {near:.2g}-{far:.2g} m", _depth_colours(depth_m, near, far, None)),
+        ("truth, same colours; grey: unknown", _depth_colours(truth, near, far, seen.valid)),
+        (
+            f"|error| / truth, brightest: {ERROR_SCALE:g} and more",
+            _error_colours(error, seen.valid),
+        ),
+    )
+    figures = row.metrics
+    text = (
+        f"AbsRel {figures['abs_rel']:.3f}, δ1 {figures['delta1']:.3f}, "
+        f"RMSE {figures['rmse']:.3f} m, {row.valid} valid pixels"
+    )
+    cells = "".join(_figure(picture, title) for title, picture in panels)
+    head = f"<h4>{escape(word)}: {escape(row.name)} <small>{escape(text)}</small></h4>"
+    return f'<section>{head}<div class="row">{cells}</div></section>'
+
+
+def _shown_range(truth: NDArray[np.float64]) -> tuple[float, float]:
+    near, far = (float(v) for v in np.percentile(truth, (2, 98)))
+    return (near, far) if far > near * 1.001 else (near * 0.9, near * 1.1)
+
+
+def _depth_colours(
+    depth_m: NDArray[np.float64], near: float, far: float, valid: NDArray[np.bool_] | None
+) -> Rgb:
+    """Near is bright; the steps are even in inverse depth, as a network sees them."""
+    shade = (1 / np.maximum(depth_m, 1e-9) - 1 / far) / (1 / near - 1 / far)
+    return _shaded("inferno", shade, valid)
+
+
+def _error_colours(error: NDArray[np.float64], valid: NDArray[np.bool_]) -> Rgb:
+    return _shaded("viridis", error / ERROR_SCALE, valid)
+
+
+def _shaded(table: str, shade: NDArray[np.float64], valid: NDArray[np.bool_] | None) -> Rgb:
+    """Values 0..1 in colours, grey where not valid, at the size of a panel."""
+    index = np.rint(np.clip(shade, 0, 1) * 255).astype(np.uint8)
+    picture = colour_table(table)[index]
+    if valid is not None:
+        known = valid.astype(np.uint8)
+        picture = picture * known[..., None]
+        if valid.mean() < _SPARSE:  # points of a laser scanner would vanish
+            around = np.ones((5, 5), np.uint8)
+            picture = np.asarray(cv2.dilate(picture, around), np.uint8)
+            known = np.asarray(cv2.dilate(known, around), np.uint8)
+        picture = np.where(known[..., None] > 0, picture, _UNKNOWN).astype(np.uint8)
+    step = _step(picture.shape[1])
+    return picture[::step, ::step]  # not blended, so that edges stay what they are
+
+
+def _step(width: int) -> int:
+    return max(1, round(width / _WIDTH))
+
+
+def _shrunk(image: Rgb, size: tuple[int, int]) -> Rgb:
+    """The picture in the shape of the truth, at the size of the other panels."""
+    height, width = size
+    step = _step(width)
+    target = (-(-width // step), -(-height // step))
+    return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _figure(picture: Rgb, title: str) -> str:
+    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    ok, content = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), options)
+    data = base64.b64encode(content.tobytes()).decode("ascii") if ok else ""
+    caption = escape(title)
+    return (
+        f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )

@@ -1,0 +1,101 @@
+"""Results for a terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from depthrt_benchmarks.evaluation.document import Comparison, video_dict
+from depthrt_benchmarks.evaluation.job import Outcome
+from depthrt_benchmarks.evaluation.measure.run import Evaluation
+from depthrt_benchmarks.evaluation.measure.statistics import Mean, means
+from depthrt_benchmarks.evaluation.metrics.metrics import BY_KEY
+
+_WITH_INTERVAL = ("abs_rel", "delta1")
+_PLAIN = ("rmse", "silog", "boundary_f1")
+_FILE_WIDTH = 160
+_COMPARED = ("abs_rel", "delta1", "boundary_f1")
+
+
+def show(outcome: Outcome, *, to_stderr: bool) -> None:
+    """Print all figures with their protocol, then comparisons."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=to_stderr, highlight=False, emoji=False)
+    if not console.is_terminal:  # a file or a pipe has no width
+        console.width = _FILE_WIDTH
+    for dataset in dict.fromkeys(found.dataset for found in outcome.evaluations):
+        members = [found for found in outcome.evaluations if found.dataset == dataset]
+        table = Table(box=None, header_style="bold", title=_plain(dataset), title_justify="left")
+        table.add_column("model", overflow="fold")
+        for name in ("images", *(BY_KEY[k].title for k in (*_WITH_INTERVAL, *_PLAIN))):
+            table.add_column(name, justify="right", no_wrap=True)
+        videos = [video_dict(found) for found in members]
+        if any(videos):
+            table.add_column("flicker", justify="right")
+            table.add_column("TAE %", justify="right")
+        for found, video in zip(members, videos, strict=True):
+            table.add_row(*_cells(found), *(_video_cells(video) if any(videos) else ()))
+        console.print(table)
+        for protocol in dict.fromkeys(found.protocol for found in members):
+            console.print(f"[dim]{_plain(protocol)}[/dim]")
+        for comparison in outcome.comparisons:
+            if comparison.dataset == dataset:
+                console.print(_plain(_sentence(comparison)))
+        console.print()
+    for clip in outcome.clips:
+        flicker = clip.flicker
+        if flicker is not None:
+            name = _plain(f"{clip.source}: {clip.model}")
+            console.print(
+                f"{name}: flicker {flicker.mean.median:.4f} median, "
+                f"{flicker.mean.p95:.4f} 95th percentile, {flicker.mean.median_of_spread:.4f} of "
+                f"the spread | {flicker.pairs} pairs of {clip.frames} frames"
+            )
+
+    for line in outcome.verdict.lines() if outcome.verdict is not None else ():
+        console.print(_plain(line), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are no markup; what is no UTF-8 in a file's name becomes a "?"."""
+    return escape(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _cells(found: Evaluation) -> list[str]:
+    figures = means(found.measured)
+    skipped = len(found.rows) - len(found.measured)
+    images = f"{len(found.measured)}" + (f" (-{skipped})" if skipped else "")
+    return [
+        _plain(found.model),
+        images,
+        *(_with_interval(figures.get(key)) for key in _WITH_INTERVAL),
+        *("-" if key not in figures else f"{figures[key].value:.3f}" for key in _PLAIN),
+    ]
+
+
+def _with_interval(mean: Mean | None) -> str:
+    return "-" if mean is None else f"{mean.value:.3f} [dim]{mean.low:.3f}-{mean.high:.3f}[/dim]"
+
+
+def _video_cells(video: dict[str, object]) -> tuple[str, str]:
+    flicker, tae = video.get("flicker"), video.get("tae_percent")
+    return (
+        f"{flicker['median']:.4f}" if isinstance(flicker, dict) else "-",
+        f"{sum(tae.values()) / len(tae):.2f}" if isinstance(tae, dict) else "-",
+    )
+
+
+def _sentence(comparison: Comparison) -> str:
+    """Which is better, with the interval of the difference, a line a figure."""
+    lines = [f"{comparison.second} minus {comparison.first}:"]
+    for difference in comparison.differences:
+        if difference.metric in _COMPARED:
+            names = {"first": comparison.first, "second": comparison.second}
+            verdict = names.get(difference.better, "")
+            lines.append(
+                f"  {BY_KEY[difference.metric].title} {difference.value:+.3g} "
+                f"({difference.low:+.3g} to {difference.high:+.3g}): "
+                + (f"{verdict} is better" if verdict else "cannot tell")
+            )
+    return "\n".join(lines)

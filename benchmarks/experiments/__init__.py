@@ -1,0 +1,1 @@
+"""The project's own experiments, whose results are in benchmarks/results; not in the wheel."""

@@ -1,0 +1,1 @@
+"""What an NVIDIA GPU brings."""

@@ -1,0 +1,1 @@
+"""How close the pipeline comes to what the machine can do."""

@@ -1,0 +1,1 @@
+"""What quantisation costs and gains, on networks of many kinds."""

@@ -1,0 +1,66 @@
+"""AbsRel of whatever engine, on labelled sets, by the protocol of `depthrt eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.model.preprocess import prepare
+from depthrt.model.registry import DATA
+from depthrt.spec import ModelSpec
+from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.measure.measure import View, measure, view
+from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Protocol, choose
+
+_TRAINED_ON = ("aims_lab", "tum_fr1_rpy")  # by the built-in model: no measure of it
+
+Depths = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Some pairs of a set, spread over it: their views, and the prepared frames N,3,h,w."""
+
+    protocol: Protocol
+    views: list[View]
+    frames: NDArray[np.uint8]
+
+
+def labelled(data: Path | None, images: int) -> tuple[list[Dataset], str]:
+    """The sets of ``data/rgbd``, or the built-in demo's frames; and what to say of them."""
+    place = DATA / "demo_depth" if data is None else data / "rgbd"
+    found = []
+    for dataset in open_datasets(place, None, ReadOptions()):
+        if dataset.name in _TRAINED_ON:
+            continue
+        count = len(dataset.items)
+        places = np.linspace(0, count - 1, min(images, count)).round().astype(int)
+        found.append(replace(dataset, items=[dataset.items[i] for i in places]))
+    shown = ", ".join(f"{dataset.name} ({len(dataset.items)})" for dataset in found)
+    return found, f"mean AbsRel of {shown}; one scale and shift of disparity an image"
+
+
+def read(dataset: Dataset, spec: ModelSpec) -> Labelled:
+    """A set as a model's spec and `depthrt eval` see it."""
+    protocol = choose(spec, dataset.customs, Choices())
+    views = [view(item.read(), protocol) for item in dataset.items]
+    views = [seen for seen in views if seen.valid.sum() >= protocol.min_pixels]
+    return Labelled(protocol, views, np.stack([prepare(v.image, spec.input) for v in views]))
+
+
+def abs_rel(depths: Depths, spec: ModelSpec, data: list[Labelled]) -> float:
+    """The mean over sets of the mean over images."""
+    return fmean(_of_set(depths(part.frames), spec, part) for part in data)
+
+
+def _of_set(outputs: NDArray[np.float32], spec: ModelSpec, part: Labelled) -> float:
+    rows = [
+        measure(str(number), seen, output, spec.kind, part.protocol)
+        for number, (seen, output) in enumerate(zip(part.views, outputs, strict=True))
+    ]
+    return fmean(row.metrics["abs_rel"] for row in rows)

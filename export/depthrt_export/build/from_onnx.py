@@ -1,0 +1,178 @@
+"""A depthrt float32 file as the source: what ``--precision auto`` needs of a network is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import onnx
+from onnx import numpy_helper
+from torch import nn
+
+from depthrt.errors import InferenceError, ModelError, UsageError
+from depthrt.model.depth_model import DepthModel
+from depthrt.spec import METADATA_KEY, ModelSpec
+from depthrt_export.build.auto import to_auto
+from depthrt_export.build.convert import Made, source_name
+from depthrt_export.build.input_files import check_outputs
+from depthrt_export.graph.blocks import is_quantised
+from depthrt_export.model_file import finish, write_model
+from depthrt_export.options import ExportOptions, SourceOptions, Vary
+from depthrt_export.progress import Phases, peak_memory_bytes
+from depthrt_export.proof.frame_split import chosen_frames
+from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
+from depthrt_export.report.export_report import Report
+from depthrt_export.sources.network import DepthNetwork, Normalisation
+
+
+def build_from_file(
+    source: Path, target: Path, said: SourceOptions, options: ExportOptions, phases: Phases
+) -> Report:
+    """Search for the fastest form of a depthrt float32 file and put it in place.
+
+    Raises:
+        ModelError: no depthrt file, one that is quantised already, or one that does not run.
+        UsageError: anything but ``--precision auto`` was asked for, or an option was given that
+            only a PyTorch network can follow.
+    """
+    check_outputs(str(source), target, said, options)
+    if options.precision != "auto":
+        raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
+    _refuse_unused(source, said, options)
+    model, spec = open_float32(source)
+    options = dataclasses.replace(options, vary=_open(model))
+    _require_running(source)
+    network = DepthNetwork(
+        nn.Identity(),
+        spec.name,
+        spec.kind,
+        spec.input,
+        Normalisation(),
+        unit=spec.unit,
+        licence=spec.licence,
+    )
+    with phases("read frames"):
+        chosen = chosen_frames(options, spec.input)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
+        work = Path(folder) / "float32.onnx"
+        write_model(model, work)
+        within = TOLERANCES["float32"]
+        first = chosen.validation[:1]
+        proof = prove(network, file_reference(work), work, first, options.vary, within)
+        made = Made(model, proof, "float32", (), dict(spec.measured), ())
+        auto = to_auto(network, made, pixel_zero(model), work, target, chosen, options, phases)
+        made = auto.made
+        spec = dataclasses.replace(
+            spec,
+            precision=made.precision or spec.precision,
+            float_nodes=made.float_nodes,
+            measured={
+                **made.measured,
+                "frames": {
+                    "source": source_name(options.validate or options.frames),
+                    "count": len(made.proof.frames),
+                },
+            },
+        )
+        with phases("write and load"):
+            finish(made.model, spec, target, made.runs_here, overwrite=options.overwrite)
+    return Report(
+        target,
+        spec,
+        made.proof,
+        made.reference,
+        (*chosen.notes, *made.notes),
+        phases.times_s,
+        peak_memory_bytes(),
+        target.stat().st_size,
+        auto.found,
+    )
+
+
+def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) -> None:
+    """Refuse what would be ignored: the file says itself what its network is."""
+    changed = [f.name for f in dataclasses.fields(said) if getattr(said, f.name) != f.default]
+    if "kind" in changed and "unit" in changed:
+        changed.remove("unit")  # --kind metric says both
+    named = [name.replace("_", "-") for name in changed]
+    named += ["dynamic"] if options.vary else []
+    named += ["opset"] if options.opset != ExportOptions.opset else []
+    named += [] if options.rewrite else ["no-rewrite"]
+    if named:
+        raise UsageError(
+            f"{source} is an ONNX file, which nothing can be said of any more: leave out "
+            + ", ".join(f"--{name}" for name in named)
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def _open(model: onnx.ModelProto) -> frozenset[Vary]:
+    """Whether the batch is open; sizes are the graph's own affair here."""
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return frozenset({"batch"}) if batch.dim_param else frozenset()
+
+
+def _require_running(path: Path) -> None:
+    """Load and run the file once, as a user does.
+
+    Raises:
+        ModelError: graph and spec do not fit together, or it does not run.
+    """
+    model = DepthModel.load(path, provider="cpu")
+    try:
+        model.warm_up()
+    except InferenceError as error:
+        raise ModelError(f"{path} does not run: {error}") from error
+
+
+def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
+    """The graph and the spec of a depthrt file that nothing was quantised in.
+
+    Raises:
+        ModelError: it is something else.
+    """
+    if not path.is_file():
+        raise ModelError(f"no model file at {path}: check the path")
+    try:
+        model = onnx.load(path)
+    except onnx.checker.ValidationError as error:  # of weights that are elsewhere
+        raise ModelError(
+            f"{path} keeps weights in other files, and one of them is missing or lies outside its "
+            f"folder ({_first_line(error)})"
+        ) from error
+    except Exception as error:  # protobuf's own classes derive from nothing narrower
+        raise ModelError(f"{path} is no ONNX file") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if METADATA_KEY not in metadata:
+        raise ModelError(f"{path} is no depthrt model: export the PyTorch network instead")
+    try:
+        spec = ModelSpec.from_json(metadata[METADATA_KEY])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if spec.precision != "float32" or is_quantised(model.graph):
+        raise ModelError(
+            f"{path} is {spec.precision} already: quantise the float32 file, or export the network "
+            "again"
+        )
+    return model, spec
+
+
+def pixel_zero(model: onnx.ModelProto) -> tuple[float, ...] | None:
+    """What the graph subtracts from pixels before its first convolution; None if unlike ours."""
+    readers = [n for n in model.graph.node if "image" in n.input]
+    if len(readers) != 1 or readers[0].op_type != "Cast":
+        return None
+    users = [n for n in model.graph.node if readers[0].output[0] in n.input]
+    if all(n.op_type == "Conv" for n in users):
+        return (0.0,)
+    constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    if len(users) != 1 or users[0].op_type != "Sub" or users[0].input[1] not in constants:
+        return None
+    after = [n for n in model.graph.node if users[0].output[0] in n.input]
+    if not after or any(n.op_type != "Conv" for n in after):
+        return None
+    return tuple(float(v) for v in constants[users[0].input[1]].reshape(-1))

@@ -1,0 +1,1 @@
+"""From a PyTorch network to an ONNX graph that takes raw pixels."""

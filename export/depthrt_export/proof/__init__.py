@@ -1,0 +1,1 @@
+"""Does the file see what the network sees?"""

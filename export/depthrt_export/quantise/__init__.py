@@ -1,0 +1,1 @@
+"""Ways to make a float32 graph smaller and faster."""

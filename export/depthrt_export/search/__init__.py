@@ -1,0 +1,1 @@
+"""The search for the fastest graph that still sees depth."""

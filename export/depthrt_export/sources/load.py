@@ -1,0 +1,163 @@
+"""Where a trained network comes from, and what is known of it.
+
+``SOURCE`` is a Hugging Face model id or folder, ``package.module:factory`` or
+``path/to/file.py:factory``, a ``torch.export`` file (.pt2) or a TorchScript file.
+
+A user's module may say once what would else be options, as a module attribute::
+
+    DEPTHRT = {
+        "kind": "inverse-depth",   # or "depth", "metric"
+        "size": (192, 320),        # height, width
+        "multiple_of": 32,
+        "mean": 116, "std": 58, "scale": 1,   # (pixel * scale - mean) / std, pixel in 0..255
+        "name": "my-net", "licence": "MIT",
+    }
+
+Options of the command line win over it. A factory is the user's own code and is run; a file of
+weights or of a program runs nothing unless ``trust_code`` says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from depthrt.errors import DepthrtError, UsageError
+from depthrt_export.options import SourceOptions, from_settings
+from depthrt_export.sources.checkpoint import fit_state, read_state
+from depthrt_export.sources.description import checkpoint_facts, describe
+from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.pt2 import is_exported_program, load_pt2
+
+SETTINGS = "DEPTHRT"
+
+
+def load_network(source: str, options: SourceOptions) -> DepthNetwork:
+    """Turn a source into a network in eval mode, float32, on the CPU.
+
+    Raises:
+        UsageError: the source is none of the known forms, or something it does not say is missing
+            among the options.
+        ModelError: a checkpoint or file that cannot be read or does not fit.
+    """
+    path = Path(source)
+    if ":" in source and not path.exists():
+        return _from_factory(source, options)
+    if path.is_file():
+        return _from_file(path, options)
+    if path.is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        from depthrt_export.sources.huggingface import load
+
+        return load(source, options)
+    raise UsageError(
+        f"{source!r} is no source of a network: give a Hugging Face id or folder, "
+        "file.py:factory, package.module:factory, a .pt2 or a TorchScript file"
+    )
+
+
+def _from_factory(source: str, options: SourceOptions) -> DepthNetwork:
+    place, _, name = source.rpartition(":")
+    module = _import(place)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        raise UsageError(f"{place} has no callable {name!r}")
+    settings = getattr(module, SETTINGS, {})
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"{SETTINGS} in {place} is not a dict")
+    options = options.over(from_settings(settings, f"{SETTINGS} in {place}"))
+    try:
+        network = factory()
+    except DepthrtError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise UsageError(f"{source} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{source} gave a {type(network).__name__}, not a torch.nn.Module")
+    provenance: dict[str, Any] = {"source": f"{Path(place).name}:{name}"}
+    if options.checkpoint is not None:
+        state = read_state(options.checkpoint, options.key, options.trust_code)
+        prefix = fit_state(network, state, options.checkpoint)
+        provenance |= checkpoint_facts(options.checkpoint)
+        if prefix:
+            provenance["checkpoint_prefix"] = prefix
+    else:
+        provenance["checkpoint"] = None  # the factory brings its own weights, or has none
+    return describe(network.eval().float().cpu(), options, name, provenance)
+
+
+def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
+    if path.suffix == ".onnx":
+        raise UsageError(f"{path} is ONNX already; export wants the PyTorch network")
+    if path.suffix == ".py":
+        raise UsageError(f"say which function of {path} builds the network: {path}:factory")
+    if options.checkpoint is not None:
+        raise UsageError(f"{path} brings its own weights: leave out --checkpoint")
+    names = _archive_names(path)
+    if path.suffix == ".pt2" or is_exported_program(names):
+        module = load_pt2(path, trust_code=options.trust_code)
+    elif any("/code/" in name or name.startswith("code/") for name in names):
+        from depthrt_export.sources.torchscript import load_torchscript
+
+        module = load_torchscript(path, options.size, trust_code=options.trust_code)
+    else:
+        raise UsageError(
+            f"{path} holds weights but no network: give the code as file.py:factory and this file "
+            "as --checkpoint"
+        )
+    return describe(module, options, path.stem, {"source": path.name, **checkpoint_facts(path)})
+
+
+def _import(place: str) -> ModuleType:
+    path = Path(place)
+    if place.endswith(".py"):
+        if not path.is_file():
+            raise UsageError(f"no file {path}: check the path")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"{path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        loader = spec.loader
+        with _importable_beside(path, module):
+            _run_user_code(lambda: loader.exec_module(module), place)
+        return module
+    with _importable_beside(Path("here.py").resolve(), None):
+        found: ModuleType = _run_user_code(lambda: importlib.import_module(place), place)
+    return found
+
+
+def _run_user_code(run: Any, place: str) -> Any:
+    try:
+        return run()
+    except Exception as error:  # a user's file may raise anything
+        raise UsageError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _importable_beside(path: Path, module: ModuleType | None) -> Iterator[None]:
+    """Let a user's file import its neighbours, and be found by name while it is run."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    if module is not None:
+        sys.modules.setdefault(module.__name__, module)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _archive_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception:  # zipfile lets through what a broken directory leads to
+        return []

@@ -1,0 +1,189 @@
+"""What works on this machine: versions, providers, codecs, cameras."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Any, Literal
+
+from depthrt.errors import DepthrtError
+from depthrt.model import cpu
+from depthrt.model.session import usable_cores
+
+# Distributions that each bring the package onnxruntime and so overwrite one another.
+WHEELS = tuple(
+    f"onnxruntime{suffix}"
+    for suffix in ("", "-gpu", "-openvino", "-directml", "-qnn", "-migraphx", "-rocm", "-silicon")
+)
+PACKAGES = ("depthrt", "numpy", "opencv-python", "av", *WHEELS, "torch", "onnx")
+CODECS: dict[str, tuple[str, Literal["r", "w"]]] = {
+    "H.264 decoder": ("h264", "r"),
+    "H.264 encoder": ("libx264", "w"),
+    "FFV1": ("ffv1", "w"),
+}
+_MAX_CAMERAS = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found; ``problems`` are sentences that say what to do."""
+
+    versions: dict[str, str]
+    machine: str
+    processor: str
+    cores: int
+    onnxruntime_wheels: list[str]
+    providers: dict[str, str]
+    codecs: dict[str, bool]
+    cameras: list[int]
+    display: bool
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """5 when no provider works, 1 for any other problem, else 0."""
+        if "works" not in self.providers.values():
+            return 5
+        return 1 if self.problems else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as a JSON object."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report for a terminal."""
+        rows = [f"python {self.versions['python']} on {self.machine}, {self.cores} usable cores"]
+        rows.append(f"processor: {self.processor}")
+        rows += [f"{k} {v}" for k, v in self.versions.items() if k != "python"]
+        rows += [f"provider {k}: {v}" for k, v in self.providers.items()]
+        rows += [f"{k}: {'yes' if v else 'missing'}" for k, v in self.codecs.items()]
+        rows.append(f"cameras: {', '.join(map(str, self.cameras)) or 'none'}")
+        rows.append(f"display: {'yes' if self.display else 'none, so no --show'}")
+        rows += [f"PROBLEM: {problem}" for problem in self.problems]
+        return rows
+
+
+def examine() -> Report:
+    """Look at everything that a run needs; never raises for what is broken."""
+    wheels = onnxruntime_wheels()
+    providers = usable_providers()
+    codecs = {name: _has_codec(*codec) for name, codec in CODECS.items()}
+    problems = []
+    if len(wheels) > 1:
+        problems.append(
+            f"{' and '.join(wheels)} overwrite one another's files: pip uninstall all of them, "
+            "then install one of depthrt[cpu], depthrt[gpu], depthrt[openvino]"
+        )
+    elif wheels and "none" in providers:
+        problems.append(
+            f"{wheels[0]} is installed but does not load: pip uninstall it, then install one of "
+            "depthrt[cpu], depthrt[gpu], depthrt[openvino]"
+        )
+    if not wheels:
+        problems.append("no onnxruntime wheel: install depthrt[cpu], [gpu] or [openvino]")
+    problems += [f"{name} is missing: reinstall av" for name, found in codecs.items() if not found]
+    return Report(
+        versions=_versions(),
+        machine=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        cores=usable_cores(),
+        onnxruntime_wheels=wheels,
+        providers=providers,
+        codecs=codecs,
+        cameras=cameras(),
+        display=bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+        problems=problems,
+    )
+
+
+def _processor() -> str:
+    """Its name, and what int8 should be made for."""
+    bits = "7-bit weights, for there is no VNNI" if cpu.sums_saturate() else "8-bit weights"
+    return f"{cpu.name()} (int8 is fast with {bits})"
+
+
+def onnxruntime_wheels() -> list[str]:
+    """Distributions that each bring the package ``onnxruntime`` that is imported.
+
+    Those of one folder overwrite one another; those further down the path are not looked at.
+    """
+    folders: dict[Path, set[str]] = {}
+    for distribution in distributions():
+        name = _name_of(distribution).lower().replace("_", "-")
+        if name in WHEELS:
+            folders.setdefault(Path(str(distribution.locate_file(""))), set()).add(name)
+    first = next(iter(folders.values()), set())
+    return [name for name in WHEELS if name in first]
+
+
+def _name_of(distribution: Distribution) -> str:
+    """The name of an installed package; empty where its installation is broken."""
+    try:
+        metadata = distribution.metadata
+    except FileNotFoundError:  # of importlib_metadata, which takes over where it is installed
+        return ""
+    return str(metadata["Name"]) if "Name" in metadata else ""
+
+
+def usable_providers() -> dict[str, str]:
+    """For each provider that onnxruntime offers: ``works``, or why a real model does not run."""
+    from depthrt.model.depth_model import DepthModel
+    from depthrt.model.providers import PROVIDERS, short_name
+    from depthrt.model.session import import_onnxruntime
+
+    try:
+        offered = import_onnxruntime().get_available_providers()
+    except DepthrtError as error:
+        return {"none": str(error)}
+    found = {}
+    for name in (short_name(full) for full in offered):
+        if name not in PROVIDERS:
+            continue
+        try:
+            DepthModel.load(provider=name).warm_up()
+            found[name] = "works"
+        except DepthrtError as error:
+            found[name] = str(error)
+    return found
+
+
+def cameras() -> list[int]:
+    """Numbers of the cameras that open and give a picture."""
+    from depthrt.sources.base import Selection
+    from depthrt.sources.live.camera import open_camera
+
+    numbers = list(range(_MAX_CAMERAS))
+    if sys.platform == "linux":
+        numbers = [n for n in numbers if Path(f"/dev/video{n}").exists()]
+    found = []
+    for number in numbers:
+        try:
+            open_camera(number, Selection()).close()
+            found.append(number)
+        except DepthrtError:
+            continue
+    return found
+
+
+def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
+    import av
+
+    try:
+        av.codec.Codec(name, mode)
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Depth to look at: colours, views and point clouds."""

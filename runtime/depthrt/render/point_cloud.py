@@ -1,0 +1,185 @@
+"""Point clouds: depth maps in space, with the image's colours, as PLY files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.depth import Depth
+from depthrt.errors import UsageError
+from depthrt.frame import Image, YuvImage
+from depthrt.model.preprocess import check_image, to_rgb
+from depthrt.render.camera import (
+    DEFAULT_FOV_DEG,
+    DEFAULT_SPAN,
+    Intrinsics,
+    Span,
+    check_span,
+    distances,
+    unproject,
+)
+
+_POSITION, _COLOUR = ("x", "y", "z"), ("red", "green", "blue")
+_VERTEX = np.dtype([*((name, "<f4") for name in _POSITION), *((name, "u1") for name in _COLOUR)])
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Points before a camera: x right, y down, z ahead, as OpenCV and ROS' optical frames have it.
+
+    - ``xyz``: float32 (N,3), in metres where the depth is metric;
+    - ``rgb``: uint8 (N,3).
+    """
+
+    xyz: NDArray[np.float32]
+    rgb: NDArray[np.uint8]
+
+    def to_ply(self, comments: tuple[str, ...] = ()) -> bytes:
+        """The cloud as a binary little-endian PLY file, with these lines as comments.
+
+        Format: Turk, The PLY Polygon File Format, 1994.
+        """
+        vertices = np.empty(len(self.xyz), _VERTEX)
+        for column in range(3):
+            vertices[_POSITION[column]] = self.xyz[:, column]
+            vertices[_COLOUR[column]] = self.rgb[:, column]
+        lines = [
+            "ply",
+            "format binary_little_endian 1.0",
+            *(f"comment {_one_line(comment)}" for comment in comments),
+            f"element vertex {len(vertices)}",
+            *(f"property float {name}" for name in _POSITION),
+            *(f"property uchar {name}" for name in _COLOUR),
+            "end_header",
+        ]
+        return "\n".join([*lines, ""]).encode("ascii") + vertices.tobytes()
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """How depth becomes points; see :func:`point_cloud`.
+
+    - ``fov_deg``: horizontal angle of view, or ``intrinsics`` in pixels of the image; with neither
+      60 degrees;
+    - ``span``: nearest and farthest distance; None: all of metric depth, 1 to 10 for relative;
+    - ``edge``: leave out points that hang between a near and a far surface, more than this share
+      of their distance from both, for depth maps are smooth where depth is not; 0.1 is usual. A
+      floor is thinned far away, where it rises as fast. None: all points stay.
+
+    Raises:
+        UsageError: values that contradict one another or lie outside their range.
+    """
+
+    fov_deg: float | None = None
+    intrinsics: Intrinsics | None = None
+    span: Span | None = None
+    edge: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.edge is not None and not self.edge > 0:
+            raise UsageError(f"--edge {self.edge:g} is not above 0")
+        if self.fov_deg is not None and self.intrinsics is not None:
+            raise UsageError("--fov and --intrinsics both say what the camera is: give one")
+        if self.fov_deg is not None:
+            Intrinsics.from_fov(self.fov_deg, (1, 1))
+        if self.span is not None:
+            check_span(self.span)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was said."""
+        return self == CloudOptions()
+
+    def camera(self, size: tuple[int, int]) -> Intrinsics:
+        """The camera of images of this height and width."""
+        return self.intrinsics or Intrinsics.from_fov(self.fov_deg or DEFAULT_FOV_DEG, size)
+
+    def assumed(self, *, metric: bool) -> str:
+        """What was assumed because nobody said it, as one sentence; empty when nothing was."""
+        guesses = []
+        if self.fov_deg is None and self.intrinsics is None:
+            guesses.append(f"a view {DEFAULT_FOV_DEG:g} degrees wide (--fov or --intrinsics)")
+        if self.span is None and not metric:
+            near, far = DEFAULT_SPAN
+            guesses.append(
+                f"depth from {near:g} to {far:g}, as relative depth has no scale or shift of its "
+                "own (--near, --far)"
+            )
+        return f"the points assume {' and '.join(guesses)}" if guesses else ""
+
+
+def point_cloud(
+    image: Image,
+    depth: Depth,
+    options: CloudOptions | None = None,
+    display_range: tuple[float, float] | None = None,
+) -> PointCloud:
+    """The points of an image: one for each value of its depth map that is a distance.
+
+    >>> cloud = point_cloud(image, model(image), CloudOptions(fov_deg=70))
+    >>> Path("cloud.ply").write_bytes(cloud.to_ply())
+
+    Relative depth gives a true shape only where ``options.span`` is right: see
+    :func:`depthrt.render.camera.distances`, which says what ``display_range`` does.
+
+    Args:
+        image: uint8 RGB (H,W,3) or planar YUV.
+        depth: its depth map.
+        options: camera and distances.
+        display_range: of :class:`depthrt.Result`, for clouds of a sequence that fit together.
+
+    Raises:
+        UsageError: no usable image.
+    """
+    options = options or CloudOptions()
+    check_image(image)
+    height, width = depth.values.shape
+    camera = options.camera(depth.image_size).scaled(depth.image_size, (height, width))
+    points = unproject(distances(depth, display_range, options.span), camera)
+    known = np.isfinite(points[..., 2])
+    if options.edge is not None:
+        known &= ~_hanging(points[..., 2], options.edge)
+    return PointCloud(points[known], _resized(image, (height, width))[known])
+
+
+def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
+    """What a reader of the points has to know, line by line."""
+    camera = options.camera(depth.image_size)
+    height, width = depth.image_size
+    lens = f"fx {camera.fx:g} fy {camera.fy:g} cx {camera.cx:g} cy {camera.cy:g}"
+    if depth.unit == "m":
+        unit = "metres"
+    else:
+        near, far = options.span or DEFAULT_SPAN
+        unit = f"relative depth, stretched to distances from {near:g} to {far:g}"
+    return ("x right, y down, z ahead", unit, f"camera {lens} of {width}x{height} pixels")
+
+
+def _hanging(z: NDArray[np.float32], edge: float) -> NDArray[np.bool_]:
+    """Where a depth map (h,w) passes from a near to a far surface, both among the neighbours."""
+    known, kernel = np.isfinite(z), np.ones((3, 3), np.uint8)
+    nearest = cv2.erode(np.where(known, z, np.float32(np.inf)), kernel)
+    farthest = cv2.dilate(np.where(known, z, np.float32(-np.inf)), kernel)
+    return np.asarray((z / (1 + edge) > nearest) & (farthest / (1 + edge) > z))
+
+
+def _resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The image at another height and width, as RGB."""
+    target = (size[1], size[0])
+
+    def resize(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        how = cv2.INTER_AREA if plane.shape[0] > size[0] else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(plane, target, interpolation=how), np.uint8)
+
+    if not isinstance(image, YuvImage):
+        return resize(image)
+    # Planes first: the colour conversion then touches only the map's few pixels.
+    planes = (resize(image.y), resize(image.u), resize(image.v))
+    return to_rgb(YuvImage(*planes, image.matrix, image.full_range))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,1 @@
+"""Depth to compute with, as files."""

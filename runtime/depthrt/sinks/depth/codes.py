@@ -1,0 +1,64 @@
+"""Depth as 16-bit numbers, with a stated step: what writes them and what reads them share this."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.spec import ModelSpec
+
+TAG_PREFIX = "DEPTHRT_"
+"""Of the tags of a 16-bit video that hold scale and kind."""
+"""What says the same beside 16-bit pictures."""
+INVALID = 0
+MAX_CODE = 65535
+_KNOWN_HEADROOM, _FIRST_FRAME_HEADROOM = 2.0, 4.0
+
+
+@dataclass(frozen=True)
+class DepthCodes:
+    """``value = offset + step * code`` for codes 1..65535; code 0 is invalid.
+
+    One scale for a whole sequence, so that codes of different frames can be compared. Values
+    outside the codes' range are clamped to it and counted.
+    """
+
+    step: float
+    offset: float
+
+    @classmethod
+    def choose(cls, spec: ModelSpec, first: NDArray[np.float32]) -> DepthCodes:
+        """The scale for a model's output; ``first`` is used where the spec knows no range.
+
+        Metric depth takes the steps that datasets use: 1 mm up to 65 m, else 1/256 m up to 255 m.
+        Other kinds take a power of two that leaves room for twice the known range, or four times
+        the first frame's.
+        """
+        known = spec.valid_range or spec.output_range
+        low, high = known or (float(first.min()), float(first.max()))
+        headroom = _KNOWN_HEADROOM if known else _FIRST_FRAME_HEADROOM
+        if spec.valid_range is not None:
+            headroom = 1.0
+        if spec.unit == "m" and spec.kind == "depth":
+            for step in (0.001, 1 / 256):
+                if high * headroom <= step * MAX_CODE:
+                    return cls(step, 0.0)
+        high = headroom * max(abs(low), abs(high), 1e-6)
+        low = -high if low < 0 else 0.0
+        step = 2.0 ** math.ceil(math.log2((high - low) / (MAX_CODE - 1)))
+        return cls(step, low - step)
+
+    def encode(self, values: NDArray[np.float32]) -> tuple[NDArray[np.uint16], int]:
+        """The codes of depth values (h,w), off by at most step/2, and how many were clamped."""
+        codes = np.rint((values.astype(np.float64) - self.offset) / self.step)
+        clamped = int(np.count_nonzero((codes < 1) | (codes > MAX_CODE)))
+        return np.clip(codes, 1, MAX_CODE).astype(np.uint16), clamped
+
+    def decode(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """The depth values (h,w) of codes; NaN where invalid."""
+        values = (self.offset + self.step * codes.astype(np.float64)).astype(np.float32)
+        values[codes == INVALID] = np.nan
+        return values

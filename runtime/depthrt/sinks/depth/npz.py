@@ -1,0 +1,82 @@
+"""Depth exactly as the model gave it, for ``numpy.load``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from depthrt.errors import WriteError
+from depthrt.files.atomic_write import FileDraft
+from depthrt.interrupts import held
+from depthrt.result import Result
+from depthrt.sinks.depth.depth_files import describe
+from depthrt.sinks.depth.npz_file import GrowingNpz
+from depthrt.sinks.video.container import is_full, write_error
+from depthrt.spec import ModelSpec
+
+
+class NpzSink:
+    """float32 depth N,h,w exactly as the model gave it, with times, for ``numpy.load``.
+
+    Maps are written where they stay as they come: memory does not grow with their number, and
+    ending the file takes milliseconds.
+    """
+
+    def __init__(self, target: Path, spec: ModelSpec, *, overwrite: bool = False) -> None:
+        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
+        self._spec = spec
+        self._shape: tuple[int, ...] = ()
+        self._file: GrowingNpz | None = None
+        self._is_finished = False
+        self._index: list[int] = []
+        self._time_s: list[float] = []
+
+    def write(self, result: Result) -> bool:
+        """Append one depth map."""
+        with held():
+            return self._write(result)
+
+    def _write(self, result: Result) -> bool:
+        values = result.depth.values
+        try:
+            if self._file is None:
+                self._shape = values.shape
+                self._file = GrowingNpz(self._draft.create(), "depth", values.shape)
+            if values.shape != self._shape:
+                raise WriteError(
+                    f"the depth map's size changed from {self._shape} to {values.shape}, which one "
+                    "array cannot hold: write PNG files instead"
+                )
+            self._index.append(result.frame.index)
+            self._time_s.append(float(result.frame.time_s))
+            self._file.append(values)
+        except WriteError:
+            raise
+        except OSError as error:
+            raise write_error(self._target, error) from error
+        return True
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Write what belongs to the maps and put the file in its place."""
+        file = self._file
+        while file is not None and file.count and not self._is_finished:
+            try:
+                self._end(file)
+            except OSError as error:
+                if complete:
+                    raise write_error(self._target, error) from error
+                if not is_full(error):
+                    break
+                file.drop_last()  # the last map makes room for what the others mean
+        if file is None or not file.count:
+            self._draft.discard()
+        return self._draft.place() if complete and self._is_finished else self._draft.kept()
+
+    def _end(self, file: GrowingNpz) -> None:
+        count = file.count
+        about = {key: np.array(value or "") for key, value in describe(self._spec).items()}
+        times_s = np.array(self._time_s[:count], np.float64)
+        file.end({"time_s": times_s, "index": np.array(self._index[:count], np.int64), **about})
+        self._is_finished = True
+        file.close()

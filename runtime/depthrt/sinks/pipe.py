@@ -1,0 +1,164 @@
+"""Frames on standard output, for FFmpeg and whatever else reads video from a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt.render.views import Canvas, Planes, View, compose
+from depthrt.result import Result
+from depthrt.sinks.depth.codes import DepthCodes
+from depthrt.sinks.image import to_bgr
+from depthrt.sinks.video.container import write_error
+from depthrt.sources.base import SourceInfo
+from depthrt.spec import ModelSpec
+
+PipeFormat = Literal["y4m", "rgb24", "gray16le", "grayf32le"]
+PIPE_FORMATS: tuple[PipeFormat, ...] = ("y4m", "rgb24", "gray16le", "grayf32le")
+STANDARD_OUTPUT = "standard output"
+_STDOUT = 1
+
+
+class PipeSink:
+    """Frames one after the other on standard output; a reader that goes away ends the run.
+
+    - ``y4m``: the view as YUV4MPEG2, which says its own size and rate;
+    - ``rgb24``: the view as bare pixels;
+    - ``gray16le``: 16-bit codes of the depth at the network's size, bare;
+    - ``grayf32le``: float32 depth exactly as the model gave it, bare.
+
+    A frame goes out as soon as it is there and keeps no time of its own: a variable rate becomes
+    the mean one. Y4M has no field for the colour matrix either; it is the source's.
+    """
+
+    def __init__(
+        self, form: PipeFormat, info: SourceInfo, spec: ModelSpec, view: View, colormap: str
+    ) -> None:
+        self._form, self._info, self._spec = form, info, spec
+        self._view, self._colormap = view, colormap
+        self._canvas: Canvas | None = None
+        self._codes: DepthCodes | None = None
+        self._shape: tuple[int, ...] | None = None
+        self.clamped = 0
+
+    def write(self, result: Result) -> bool:
+        """Write one frame; False when nobody reads any more."""
+        try:
+            for part in self._parts(result):
+                _write_all(part)
+        except BrokenPipeError:
+            return False
+        except WriteError:
+            raise
+        except OSError as error:
+            raise write_error(STANDARD_OUTPUT, error) from error
+        return True
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Nothing is left to do: every frame is out already."""
+        return None
+
+    def _parts(self, result: Result) -> Iterator[bytes | memoryview]:
+        if self._form in ("gray16le", "grayf32le"):
+            values = result.depth.values
+            if self._shape not in (None, values.shape):
+                raise WriteError(
+                    f"the depth map's size changed from {self._shape} to {values.shape}, which a "
+                    "reader of bare frames cannot see: write PNG files instead"
+                )
+            if self._shape is None:
+                self._shape = values.shape
+                self._codes = DepthCodes.choose(self._spec, values)
+                self._announce(values.shape, self._meaning(self._codes))
+            yield self._numbers(values, self._codes)
+            return
+        canvas = self._canvas
+        if canvas is None:
+            canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
+            if self._form == "y4m":
+                yield y4m_head(canvas, self._info.selected_rate, self._info.pixel_aspect)
+            else:
+                self._announce(canvas.size, "")
+        if self._form == "y4m":
+            yield b"FRAME\n"
+        planes = _planes(result, canvas)
+        if self._form == "y4m":
+            for plane in planes:
+                yield plane.data
+        else:
+            picture = to_bgr(planes, canvas)
+            yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8).data
+
+    def _numbers(self, values: NDArray[np.float32], codes: DepthCodes | None) -> memoryview | bytes:
+        if self._form == "grayf32le" or codes is None:
+            return np.ascontiguousarray(values, "<f4").data
+        numbers, clamped = codes.encode(values)
+        self.clamped += clamped
+        return np.ascontiguousarray(numbers, "<u2").data
+
+    def _meaning(self, codes: DepthCodes) -> str:
+        what = f"{self._spec.kind}{f' in {self._spec.unit}' if self._spec.unit else ''}"
+        if self._form == "grayf32le":
+            return f"; values are {what}"
+        return f"; {what} = {codes.offset!r} + {codes.step!r} * code, code 0 is invalid"
+
+    def _announce(self, size: tuple[int, ...], meaning: str) -> None:
+        """Bare frames do not say what they are: standard error does."""
+        sys.stderr.write(
+            f"depthrt: {STANDARD_OUTPUT} is for ffmpeg -f rawvideo -pixel_format {self._form} "
+            f"-video_size {size[1]}x{size[0]} -framerate {self._info.selected_rate} -i -{meaning}\n"
+        )
+
+
+def check_standard_output(*, frames: bool = True) -> None:
+    """Refuse a standard output that cannot take frames, or lines.
+
+    Raises:
+        UsageError: it is a terminal, which shows no frames.
+        TargetError: it is closed.
+    """
+    if sys.stdout is None:  # any file may have its number by now
+        raise TargetError(f"{STANDARD_OUTPUT} is closed, and that is where to write")
+    if frames and os.isatty(_STDOUT):
+        raise UsageError(
+            f"{STANDARD_OUTPUT} is a terminal: pipe the frames on, as in "
+            "`depthrt run clip.mp4 -o - | ffplay -`, or write a file"
+        )
+
+
+def y4m_head(canvas: Canvas, rate: Fraction, pixel_aspect: Fraction = Fraction(1)) -> bytes:
+    """The head of a YUV4MPEG2 stream (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's."""
+    height, width = canvas.size
+    colours = "420jpeg XCOLORRANGE=FULL" if canvas.full_range else "420mpeg2 XCOLORRANGE=LIMITED"
+    frames = f"F{rate.numerator}:{rate.denominator}"
+    pixels = f"A{pixel_aspect.numerator}:{pixel_aspect.denominator}"
+    head = f"YUV4MPEG2 W{width} H{height} {frames} Ip {pixels} C{colours}\n"
+    return head.encode("ascii")
+
+
+def _planes(result: Result, canvas: Canvas) -> Planes:
+    height, width = canvas.size
+    chroma = (height // 2, width // 2)
+    y, u, v = (
+        np.empty((height, width), np.uint8),
+        np.empty(chroma, np.uint8),
+        np.empty(chroma, np.uint8),
+    )
+    compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
+    return y, u, v
+
+
+def _write_all(content: bytes | memoryview) -> None:
+    """Write straight to the descriptor: nothing stays in a buffer when the reader goes away."""
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[os.write(_STDOUT, left) :]

@@ -1,0 +1,1 @@
+"""A look at a run from a browser."""

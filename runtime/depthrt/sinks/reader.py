@@ -1,0 +1,192 @@
+"""Depth read back from what ``depthrt run`` wrote."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import SourceError
+from depthrt.files.json_file import JsonObject, is_plain_name, read_object
+from depthrt.sinks.depth.codes import MAX_CODE, TAG_PREFIX, DepthCodes
+from depthrt.sinks.frame_folder import INDEX_FILE
+from depthrt.sources.containers import open_input
+from depthrt.spec import Kind, Unit
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_ONE_LISTENER = threading.Lock()
+_WRONG_CHECKSUM = "slice CRC mismatch"  # what FFmpeg's FFV1 decoder says of it
+_SLACK = 2  # steps between maps by which the file's duration may be off
+# What numpy, zlib and FFmpeg raise for a file that is something else, was cut off or lies about its
+# size; RuntimeError is zipfile's word for a packing or a password that it does not know.
+_BROKEN = (
+    OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_LARGEST = float(np.finfo(np.float32).max)
+_KINDS = get_args(Kind)
+_UNITS = (*get_args(Unit), "", None)
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One recorded depth map: float32 (h,w), NaN where invalid, and its time in seconds."""
+
+    values: NDArray[np.float32]
+    time_s: float
+    kind: Kind
+    unit: Unit | None
+
+
+def read_depth(path: str | Path) -> Iterator[Recorded]:
+    """The depth maps of a ``.mkv``, ``.npz`` or PNG folder that ``depthrt run`` wrote, in order.
+
+    Values of ``.npz`` are exactly the model's; 16-bit ones are off by at most half their step.
+
+    Raises:
+        SourceError: missing, or not written by depthrt; later, after the maps before it, where it
+            is damaged or cut off.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no regular file")
+        if path.suffix.lower() == ".npz":
+            return _read_npz(path)
+        return _read_mkv(path)
+    except _BROKEN as error:
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise SourceError(f"{path} is no depth recording of depthrt ({why})") from error
+
+
+def _read_npz(path: Path) -> Iterator[Recorded]:
+    # numpy leaves a file that it opened itself open when it is no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        depth, times = archive["depth"], archive["time_s"]
+        meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")}, path)
+    if depth.ndim != 3 or depth.dtype.kind != "f":
+        raise ValueError(f"its depth is {depth.dtype} of shape {depth.shape}, not float32 N,h,w")
+    if times.shape != depth.shape[:1] or times.dtype.kind != "f" or not np.isfinite(times).all():
+        raise ValueError(f"its time_s is not {len(depth)} finite times, one for each map")
+    maps = depth.astype(np.float32, copy=False)
+    return (Recorded(values, float(t), *meaning) for values, t in zip(maps, times, strict=True))
+
+
+def _read_folder(path: Path) -> Iterator[Recorded]:
+    index = read_object(path / INDEX_FILE)
+    codes = _codes(index.number("step"), index.number("offset"))
+    meaning = _meaning(index.content, path / INDEX_FILE)
+    frames = [(_file_in(path, entry), entry.number("time_s")) for entry in index.objects("frames")]
+
+    def read() -> Iterator[Recorded]:
+        for file, time_s in frames:
+            yield Recorded(codes.decode(_read_png(file)), time_s, *meaning)
+
+    return read()
+
+
+def _file_in(folder: Path, entry: JsonObject) -> Path:
+    """The file of an index's entry, which lies in the folder itself."""
+    name = entry.text("file")
+    if not is_plain_name(name):
+        raise entry.wrong("file", "the name of a file in this folder")
+    return folder / name
+
+
+def _read_png(file: Path) -> NDArray[np.uint16]:
+    image = None
+    if file.is_file():  # a pipe would be waited for
+        try:
+            image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:  # more pixels than OpenCV decodes
+            raise SourceError(f"{file} cannot be decoded ({error.err})") from error
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise SourceError(f"{file} is missing or no 16-bit PNG")
+    return image.astype(np.uint16, copy=False)
+
+
+def _read_mkv(path: Path) -> Iterator[Recorded]:
+    import av
+
+    container = open_input(str(path.absolute()), path.name)  # a colon in a name is no protocol
+    tags = {
+        key.upper().removeprefix(TAG_PREFIX).lower(): value
+        for key, value in container.metadata.items()
+        if key.upper().startswith(TAG_PREFIX)
+    }
+    try:
+        if "step" not in tags:
+            raise ValueError(f"no {TAG_PREFIX}STEP tag")
+        if not container.streams.video:
+            raise ValueError("no video in it")
+        codes = _codes(float(tags["step"]), float(tags["offset"]))
+        meaning = _meaning(tags, path)
+    except _BROKEN:
+        container.close()
+        raise
+
+    def read() -> Iterator[Recorded]:
+        with container:
+            frames = container.decode(video=0)
+            last_s, step_s = 0.0, float(1 / (container.streams.video[0].average_rate or 1))
+            while True:
+                frame = _next_whole(frames, path)
+                if frame is None:
+                    break
+                samples = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
+                time_s = float(frame.time or 0)
+                step_s, last_s = max(step_s, time_s - last_s), time_s
+                yield Recorded(codes.decode(samples), time_s, *meaning)
+            end_s = float(Fraction(container.duration or 0, av.time_base))
+            if last_s + _SLACK * step_s < end_s:
+                raise SourceError(f"{path} is cut off: it ends at {last_s:.3f} s of {end_s:.3f} s")
+
+    return read()
+
+
+def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
+    """The next frame, None at the end; one whose checksum is wrong is no depth.
+
+    FFmpeg conceals what is damaged by what stood there before, and only logs that it did.
+    """
+    import av
+
+    with _ONE_LISTENER:  # FFmpeg's log is that of the process
+        before = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture(local=False) as logs:
+                frame = next(frames, None)
+        except av.error.FFmpegError as error:
+            raise SourceError(f"{path} is damaged ({error.strerror})") from error
+        finally:
+            av.logging.set_level(before)
+    if any(_WRONG_CHECKSUM in message for _, _, message in logs):
+        raise SourceError(f"{path} is damaged (a checksum is wrong)")
+    return frame
+
+
+def _codes(step: float, offset: float) -> DepthCodes:
+    if not (step > 0 and abs(offset) + step * MAX_CODE <= _LARGEST):  # not so of NaN, either
+        raise ValueError(f"step {step:g} and offset {offset:g} mean no depth")
+    return DepthCodes(step, offset)
+
+
+def _meaning(content: Mapping[str, Any], where: Path) -> tuple[Kind, Unit | None]:
+    about = JsonObject(content, str(where))
+    kind: Kind = about.one_of("kind", _KINDS)
+    unit: Unit | None = about.one_of("unit", _UNITS) or None
+    return kind, unit

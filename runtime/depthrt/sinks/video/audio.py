@@ -1,0 +1,147 @@
+"""The source's sound, carried over to the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from depthrt.errors import SourceError
+from depthrt.sources.containers import open_input
+from depthrt.sources.display_name import shown_source
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
+
+# What an MP4 may hold and browsers can mostly play; anything else becomes AAC.
+_COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}
+_CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
+
+
+class Sound:
+    """The first sound track of a file or URL as packets of an output, from ``origin_s`` on.
+
+    Packets are copied where MP4 can hold the codec and transcoded to AAC where not. Sound that
+    cannot be read or decoded is left out: the picture matters more.
+    """
+
+    def __init__(self, url: str, output: OutputContainer, origin_s: Fraction) -> None:
+        import av
+
+        self._origin_s = origin_s
+        self._packets: Iterator[Packet[Any]] = iter(())
+        self._waiting: Packet[Any] | None = None
+        self._input: InputContainer | None = None
+        try:
+            source = self._input = open_input(url, shown_source(url))
+        except SourceError:
+            return  # gone since, or a server that gives it only once
+        track = next(iter(source.streams.audio), None)
+        if track is None or track.codec_context is None or not track.codec_context.sample_rate:
+            return
+        offset = Fraction(source.start_time or 0, av.time_base) + origin_s
+        if offset > 0 and track.time_base:
+            try:
+                target = int(offset / track.time_base)
+                source.seek(target, stream=track, backward=True)
+            except av.error.FFmpegError:
+                pass  # what comes before is skipped packet by packet
+        if track.codec_context.codec.canonical_name in _COPIED:
+            self._target: AudioStream = output.add_stream_from_template(track)
+            self._packets = self._copied(source, track, offset)
+        else:
+            rates = av.codec.Codec("aac", "w").audio_rates or [48000]
+            wanted = track.codec_context.sample_rate
+            rate = min(rates, key=lambda rate: (abs(rate - wanted), rate))
+            self._target = output.add_stream("aac", rate=rate)
+            self._packets = self._transcoded(source, track, offset)
+
+    def until(self, time_s: Fraction | None) -> Iterator[Packet[Any]]:
+        """The packets that come next and begin before this output time; None means all."""
+        while True:
+            packet = self._waiting or next(self._packets, None)
+            self._waiting = None
+            if packet is None:
+                return
+            if time_s is not None and _begin_s(packet) >= time_s:
+                self._waiting = packet
+                return
+            yield packet
+
+    def close(self) -> None:
+        """Close the file that the sound comes from."""
+        if self._input is not None:
+            self._input.close()
+
+    def _copied(
+        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+    ) -> Iterator[Packet[Any]]:
+        shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
+        last: int | None = None
+        end = 0
+        for packet in _readable(source, track):
+            if packet.pts is None or packet.dts is None:
+                continue
+            if self._origin_s and last is None and packet.pts < shift:
+                continue  # from the very start on, the encoder's priming packets are kept
+            if last is not None and packet.dts - shift <= last:
+                shift = packet.dts - end  # recordings strung together start their clocks anew
+            packet.pts -= shift
+            packet.dts -= shift
+            last, end = packet.dts, packet.dts + max(1, packet.duration or 0)
+            packet.stream = self._target
+            yield packet
+
+    def _transcoded(
+        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+    ) -> Iterator[Packet[Any]]:
+        import av
+
+        context = self._target.codec_context
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=context.sample_rate)
+        end_s = -offset_s
+        for decoded in _decoded(source, track):
+            if decoded.pts is None or decoded.time_base is None:
+                continue
+            time_s = decoded.pts * decoded.time_base - offset_s
+            if time_s < end_s - _CLOCK_RESTART_S:
+                offset_s -= end_s - time_s
+                time_s = end_s
+            end_s = time_s + Fraction(decoded.samples, decoded.sample_rate)
+            if time_s < 0:
+                continue
+            decoded.pts = round(time_s / decoded.time_base)
+            for frame in resampler.resample(decoded):
+                yield from self._target.encode(frame)
+        yield from self._target.encode(None)
+
+
+def _begin_s(packet: Packet[Any]) -> Fraction:
+    if packet.dts is None or packet.time_base is None:
+        return Fraction(0)
+    return packet.dts * packet.time_base
+
+
+def _decoded(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
+    import av
+
+    for packet in _readable(container, track):
+        try:
+            yield from track.decode(packet)
+        except av.error.FFmpegError:
+            continue
+
+
+def _readable(container: InputContainer, track: AudioStream) -> Iterator[Packet[Any]]:
+    """The packets up to the first that cannot be read."""
+    import av
+
+    try:
+        for packet in container.demux(track):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError:
+        return

@@ -1,0 +1,1 @@
+"""Cameras and network streams, which drop what is not taken in time."""

@@ -1,0 +1,1 @@
+"""What looks across frames: stabiliser, display range, reuse."""

@@ -1,0 +1,70 @@
+"""Results that documents quote, held against the documents and against what they must show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.readme.markdown import END, START, put_into, table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENT = {
+    "machine": {"processor": "P", "cores": 2, "system": "Linux"},
+    "versions": {"python": "3.11", "onnxruntime": "1.0"},
+    "commit": "abc",
+    "rounds": 9,
+    "accuracy": "mean AbsRel of sets",
+    "networks": {
+        "depthrt-s": {
+            "size": [192, 320],
+            "engines": {
+                "depthrt float32": {"ratio": 1.0, "latency_ms": 10.0, "abs_rel": 0.1714},
+                "torch eager": {"ratio": 0.9, "abs_rel": 0.1714, "versions": {"torch": "2.13"}},
+                "OpenCV DNN float32": {"failed": "it does not load"},
+            },
+        },
+        "midas-like": {
+            "size": [256, 256],
+            "engines": {
+                "depthrt float32": {"ratio": 1.0, "latency_ms": 30.0, "error": 0.0},
+                "torch eager": {"ratio": 1.7, "error": 0.00049},
+            },
+        },
+    },
+}
+
+
+def test_the_table_shows_what_is_lost_too() -> None:
+    lines = table(DOCUMENT).splitlines()
+    assert lines[0] == "| | built-in depthrt-s 192x320 | MiDaS-small-like* 256x256 |"
+    assert lines[3] == "| torch eager | 0.90 (AbsRel 0.171) | 1.70 (0.000) |"
+    assert "OpenCV" not in "".join(lines[:5])  # a row of dashes alone says nothing
+    assert "built-in depthrt-s 10.0 ms, MiDaS-small-like* 30.0 ms" in table(DOCUMENT)
+    assert "torch 2.13" in table(DOCUMENT)
+
+
+def test_the_table_goes_between_its_marks() -> None:
+    readme = f"before\n{START}\nold\n{END}\nafter"
+    assert put_into(readme, "new") == f"before\n{START}\nnew\n{END}\nafter"
+    with pytest.raises(ValueError, match="lacks"):
+        put_into("no marks", "new")
+
+
+def test_readme_and_json_agree() -> None:
+    document = json.loads((RESULTS / "readme_table.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert put_into(readme, table(document)) == readme
+
+
+def test_the_comparison_was_shown_honest() -> None:
+    found = json.loads((RESULTS / "compare_honesty.json").read_text())
+    same, slower = found["same"], found["slower"]
+    assert len(same) >= 200
+    assert len(slower) >= 50
+    assert sum(row["verdict"] != "cannot tell" for row in same) == found["false_alarms"]
+    assert found["false_alarms"] <= 0.02 * len(same)
+    assert sum(row["verdict"] == "slower" for row in slower) >= 0.95 * len(slower)
+    assert found["calibration"]["ratio"] == pytest.approx(1.1, abs=0.02)

@@ -1,0 +1,159 @@
+"""`depthrt run` from its command line to its last line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from clips import pictures, probe
+from commands import Command, outcome, spawn
+from depthrt import read_depth
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_video_becomes_a_video_beside_one_line(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    source = make_clip()
+    ended = command("run", source, "-m", model_path)
+    assert (ended.code, ended.err) == (0, "")
+    (line,) = ended.out.splitlines()
+    assert line.startswith("25 frames in ")
+    target = Path(f"{source.stem}_depth.mp4")
+    for fact in ("frames/s", "decode ", "prepare ", "infer ", "write ", "tiny on cpu", str(target)):
+        assert fact in line
+    assert probe(target).times_s == probe(source).times_s
+    assert list(Path.cwd().iterdir()) == [Path.cwd() / target]
+
+
+def test_json_is_one_document_on_standard_output(make_clip: MakeClip, model_path: Path) -> None:
+    ended = outcome(spawn("run", make_clip(), "-m", model_path, "-o", "out.mp4", "--json"))
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 1
+    summary = ended.document
+    assert (summary["frames"], summary["output"], summary["provider"]) == (25, "out.mp4", "cpu")
+    assert set(summary["stage_ms"]) == {"decode", "prepare", "infer", "stabilise", "write"}
+    assert (summary["lost"], summary["dropped"], summary["interrupted"]) == ("", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("output", "count"), [("o.mp4", 25), ("O.MP4", 25), ("o.mkv", 25), ("O.NPZ", 25), ("o", 25)]
+)
+def test_the_ending_decides_the_form(
+    command: Command, make_clip: MakeClip, model_path: Path, output: str, count: int
+) -> None:
+    assert command("run", make_clip(), "-m", model_path, "-o", output).code == 0
+    if output.lower().endswith(".mp4"):
+        assert len(probe(Path(output)).times_s) == count
+    else:
+        assert len(list(read_depth(output))) == count
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.npz", "out", "out.png"])
+def test_overwriting_is_asked_for_and_whole(
+    command: Command, make_clip: MakeClip, model_path: Path, output: str
+) -> None:
+    run = ["run", make_clip(), "-m", model_path, "-o", output, "--max-frames", 1]
+    assert command(*run).code == 0
+    refused = command(*run)
+    assert f"{output} exists: give another output or --overwrite" in refused.complaint
+    assert refused.code == 2
+    assert command(*run, "--overwrite").code == 0
+    assert [path.name for path in Path.cwd().iterdir()] == [output]
+
+
+def test_the_selection_reaches_the_source(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    selection = ["--start", 0.2, "--end", 0.8, "--stride", 4, "--max-frames", 3]
+    ended = command("run", make_clip(), "-m", model_path, "-o", "out", *selection, "--json")
+    assert ended.document["frames"] == 3
+    index = json.loads(Path("out/depth.json").read_text())
+    assert [frame["index"] for frame in index["frames"]] == [5, 9, 13]
+    assert [frame["time_s"] for frame in index["frames"]] == pytest.approx([0.2, 0.36, 0.52])
+
+
+@pytest.mark.parametrize("batch", [2, 7, 64])
+def test_a_batch_changes_no_number(
+    command: Command, make_clip: MakeClip, model_path: Path, batch: int
+) -> None:
+    for name, size in (("one.npz", 1), ("many.npz", batch)):
+        ended = command("run", make_clip(), "-m", model_path, "-o", name, "--batch", size)
+        assert ended.code == 0
+    pairs = zip(read_depth("one.npz"), read_depth("many.npz"), strict=True)
+    for one, many in pairs:
+        np.testing.assert_array_equal(one.values, many.values)
+
+
+def test_clamped_values_are_counted_and_said(
+    command: Command, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    from depthrt.spec import ModelSpec
+    from models import build_model, build_spec
+
+    spec = ModelSpec("metric", "depth", build_spec().input, unit="m", valid_range=(0.1, 20.0))
+    model = build_model(tmp_path / "metric.onnx", spec=spec)
+    ended = command("run", make_clip(frames=3), "-m", model, "-o", "out.mkv", "--json")
+    clamped = ended.document["clamped"]
+    assert clamped > 0
+    assert ended.complaint == f"{clamped} depth values lay outside the 16-bit range: use .npz"
+    assert ended.code == 0
+
+
+def test_an_image_becomes_an_image_and_a_folder_a_video(command: Command, model_path: Path) -> None:
+    folder = Path("frames")
+    folder.mkdir()
+    for number in (1, 2, 10):
+        image = np.full((20 + number, 30, 3), 20 * number, np.uint8)
+        cv2.imwrite(str(folder / f"f{number}.png"), image)
+    assert command("run", folder / "f2.png", "-m", model_path).code == 0
+    assert pictures(Path("f2_depth.png"))[0].shape == (22, 30, 3)
+    assert command("run", "frames", "-m", model_path).code == 0
+    assert len(probe(Path("frames_depth.mp4")).times_s) == 3
+    (folder / "f2.png").write_bytes(b"x")
+    ended = command("run", "frames/*.png", "-m", model_path, "-o", "out.mp4")
+    assert "1 frame missing, frames/f2.png is no image" in ended.complaint
+    assert ended.code == 1
+    assert len(probe(Path("out.mp4")).times_s) == 2
+
+
+def test_info_reads_the_contract_back(command: Command, model_path: Path) -> None:
+    ended = command("info", model_path, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.document["spec"]["kind"] == "inverse_depth"
+    assert ended.document["bound_provider"] == "cpu"
+    text = command("info", model_path)
+    assert "kind" in text.out
+    assert "inverse_depth" in text.out
+
+
+def test_without_a_command_it_shows_its_help(command: Command) -> None:
+    for arguments in ([], ["--help"]):
+        ended = command(*arguments)
+        assert "Usage: " in ended.out
+        assert "130 interrupted" in ended.out
+        assert ended.err == ""
+    assert command("--version").out.startswith("depthrt ")
+
+
+def test_a_missing_system_library_of_opencv_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("depthrt.jobs.run.execute", missing)
+    ended = command("run", "demo")
+    assert ended.code == 1
+    assert "OpenCV lacks a system library (libGL.so.1" in ended.complaint
