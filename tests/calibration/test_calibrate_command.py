@@ -20,6 +20,7 @@ from depthrt.sources.open import open_source
 from depthrt_calibration import collect as collecting
 from depthrt_calibration import scan as scanning
 from depthrt_calibration.store import pixel_hash
+from servers import served
 
 SIZE = (72, 128)
 
@@ -326,3 +327,18 @@ def test_sources_in_the_folder_to_be_replaced_survive(
     done = command("calibrate", source, clip, "-o", "f", "--count", 8, "--overwrite")
     assert "f holds the source" in done.complaint
     assert digest(Path("f")) == before
+
+
+def test_calibration_json_holds_no_password(command: Command, clip: Path, tmp_path: Path) -> None:
+    """Two cameras that differ in what is hidden alone are still two."""
+    out = tmp_path / "frames"
+    with served(clip.parent, "me:p@ss@") as address:
+        cameras = [f"{address}/{clip.name}?token={word}" for word in ("s3cret", "s3cret2")]
+        done = command("calibrate", *cameras, "-o", out, "--limit", 200, "--json")
+    assert (done.code, done.err) == (0, "")
+    shown = f"{address.replace('me:p@ss@', '')}/{clip.name}?token=***"
+    index = json.loads((out / "calibration.json").read_text())
+    assert index["sources"] == [shown, f"{shown} (2)"]
+    assert {frame["source"] for frame in index["frames"]} <= set(index["sources"])
+    told = done.out + json.dumps(index)
+    assert [secret for secret in ("me:", "p@ss", "ss@", "s3cret") if secret in told] == []

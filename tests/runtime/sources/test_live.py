@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,7 +33,7 @@ from depthrt.sources.base import Losses
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.live.live_source import LiveSource, Taken
 from models import build_slow_model, expected_depth
-from servers import SIZE, HttpVideo, RtspVideo, free_port
+from servers import SIZE, HttpVideo, RtspVideo, free_port, served
 
 MakeClip = Callable[..., Path]
 
@@ -75,24 +72,9 @@ def test_http_streams_are_live_and_real(http: HttpVideo, model: DepthModel, path
     assert stats.latency.count == 8
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a web server of a folder, with a user and a password in it."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://user:s3cret@127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
 def test_a_file_over_http_is_a_recording(make_clip: MakeClip) -> None:
     clip = make_clip()
-    with served(clip.parent) as address:
+    with served(clip.parent, "user:s3cret@") as address:
         source = open_source(f"{address}/{clip.name}")
         assert not source.info.live
         assert len(list(source.frames())) == 25
@@ -106,7 +88,7 @@ def test_a_file_over_http_keeps_its_sound_and_its_password(
     shutil.copy(clip, tmp_path / "served" / "clip.mp4")
     (tmp_path / "served" / "not.mp4").write_text("no video")
     lines, target = tmp_path / "lines.jsonl", tmp_path / "out.mp4"
-    with served(tmp_path / "served") as address:
+    with served(tmp_path / "served", "user:s3cret@") as address:
         url = f"{address}/clip.mp4"
         ended = command("run", url, "-m", model_path, "-o", target, "--jsonl", lines, "--json")
         assert (ended.code, ended.err) == (0, "")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -20,6 +18,7 @@ from commands import Command
 from depthrt import DepthModel, SourceError, open_source, read_depth, stream_many, to_rgb
 from depthrt.jobs.run import Job, execute
 from depthrt.sinks.video.audio import Sound
+from servers import served
 
 MakeClip = Callable[..., Path]
 
@@ -134,15 +133,8 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     folder = tmp_path / "web"
     folder.mkdir()
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with served(folder) as address:
+        yield folder, address
 
 
 def test_hls_over_http_is_read(other: Path, web: tuple[Path, str]) -> None:

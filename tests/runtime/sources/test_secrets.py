@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import threading
 import traceback
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -19,7 +17,7 @@ from depthrt import DepthModel, SourceError, open_source, stream_many
 from depthrt.jobs.run import stem_of
 from depthrt.jobs.run_many import plan
 from depthrt.sources.display_name import shown_names, shown_source, without_secrets
-from servers import HttpVideo, free_port
+from servers import HttpVideo, free_port, served
 
 MakeClip = Callable[..., Path]
 
@@ -213,33 +211,24 @@ def _page(port: int) -> str:
 
 
 @pytest.fixture
-def served(make_clip: MakeClip, tmp_path: Path) -> Iterator[str]:
+def address(make_clip: MakeClip, tmp_path: Path) -> Iterator[str]:
     """A clip on a web server that lets anybody in, whatever the query says."""
     folder = tmp_path / "served"
     folder.mkdir()
-    (folder / "clip.mp4").write_bytes(make_clip(frames=60, event_s=1.0).read_bytes())
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        port = server.server_address[1]
-        yield f"http://admin:p@ssw0rd@127.0.0.1:{port}/clip.mp4?token=t0ken"
-        server.shutdown()
+    (folder / "clip.mp4").write_bytes(make_clip().read_bytes())
+    with served(folder, "admin:p@ssw0rd@") as server:
+        yield f"{server}/clip.mp4?token=t0ken"
 
 
 def test_default_names_hold_no_secret(
     command: Command,
-    served: str,
+    address: str,
     model_path: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ended = command("run", served, "-m", model_path, "--json")
+    ended = command("run", address, "-m", model_path, "--json")
     assert (ended.code, ended.err) == (0, "")
     (video,) = tmp_path.glob("*.mp4")
     told = ended.out + video.name
