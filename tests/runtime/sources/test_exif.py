@@ -79,6 +79,19 @@ def test_a_mirror_that_comes_in_the_middle_is_seen(tmp_path: Path) -> None:
     assert np.abs(first - second).mean() > 20
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_without_a_readable_matrix_the_rotation_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
+    """As where a kind of side data that PyAV cannot name comes before the matrix."""
+    monkeypatch.setattr("depthrt.sources.orientation._matrices", lambda decoded: iter(()))
+    content = jpeg(0, orientation)
+    (frame,) = open_source(as_mjpeg(tmp_path / "clip.mjpeg", [content])).frames()
+    image, wanted = to_rgb(frame.image), as_opencv_shows(content)
+    assert image.shape == wanted.shape
+    assert np.abs(image.astype(int) - wanted).mean() < 1
+
+
 @pytest.mark.parametrize("orientation", [1, 2, 6])
 def test_an_avif_photo_with_exif_is_read(tmp_path: Path, orientation: int) -> None:
     pillow = pytest.importorskip("PIL.Image")
