@@ -189,7 +189,7 @@ def evaluate(
     from depthrt_benchmarks.evaluation.report.table import show
     from depthrt_calibration import tracking
 
-    gate = check_gate(max_abs_rel, min_images, datasets)
+    gate = check_gate(max_abs_rel, min_images, datasets, max_images)
     check_targets(
         {"--output": output, "--csv": table, "--report": report},
         overwrite=overwrite,

@@ -28,6 +28,7 @@ from depthrt_benchmarks.evaluation.findings import TURNED_SHARE, turned
 from depthrt_benchmarks.evaluation.measure.clip import is_clip
 from depthrt_benchmarks.evaluation.measure.measure import Row
 from depthrt_benchmarks.evaluation.measure.run import Evaluation, NothingMeasuredError
+from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 
 ALL_IMAGES = "100%"
 
@@ -143,17 +144,20 @@ class Verdict:
             raise AccuracyGateError("; ".join(self.failures))
 
 
-def check_gate(most: float | None, least: str | None, datasets: Sequence[str]) -> Gate | None:
+def check_gate(
+    most: float | None, least: str | None, datasets: Sequence[str], max_images: int | None = None
+) -> Gate | None:
     """The gate that was asked for, one that could not fail refused; None where none was.
 
     Args:
         most: ``--max-abs-rel``.
         least: ``--min-images``.
         datasets: what is to be measured.
+        max_images: ``--max-images``.
 
     Raises:
-        UsageError: it is no number above 0, no number of images, or no labelled set is to be
-            measured.
+        UsageError: it is no number above 0, no number of images, one that could never be met, or
+            no labelled set is to be measured.
     """
     if most is None:
         if least is not None:
@@ -166,7 +170,27 @@ def check_gate(most: float | None, least: str | None, datasets: Sequence[str]) -
             "--max-abs-rel needs a labelled set: a clip has no true depth, so no AbsRel would be "
             "measured"
         )
-    return Gate(most, Need.parse(ALL_IMAGES if least is None else least))
+    need = Need.parse(ALL_IMAGES if least is None else least)
+    if max_images is not None and need.count > max_images:
+        raise UsageError(
+            f"--min-images {least} is more than the {max_images} that --max-images leaves"
+        )
+    return Gate(most, need)
+
+
+def check_range(gate: Gate, dataset: str, protocol: Protocol) -> None:
+    """Refuse a gate that no prediction could fail, since it is clamped to a narrow range.
+
+    Raises:
+        UsageError: the largest AbsRel inside the range is allowed.
+    """
+    worst = protocol.max_depth_m / protocol.min_depth_m - 1
+    if gate.max_abs_rel >= worst:
+        raise UsageError(
+            f"--max-abs-rel {gate.max_abs_rel:g} could not fail on {dataset}: depth is judged and "
+            f"clamped between {protocol.min_depth_m:g} and {protocol.max_depth_m:g} m, where "
+            f"AbsRel is at most {worst:.3g}"
+        )
 
 
 def judge(gate: Gate, evaluations: Iterable[Evaluation], left_out: Iterable[str]) -> Verdict:

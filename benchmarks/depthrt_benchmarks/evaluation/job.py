@@ -19,7 +19,7 @@ from depthrt_benchmarks.evaluation.datasets import (
 )
 from depthrt_benchmarks.evaluation.document import Comparison, read_table
 from depthrt_benchmarks.evaluation.findings import findings
-from depthrt_benchmarks.evaluation.gate import Gate, Verdict, judge
+from depthrt_benchmarks.evaluation.gate import Gate, Verdict, check_range, judge
 from depthrt_benchmarks.evaluation.measure.clip import ClipEvaluation, evaluate_clip, is_clip
 from depthrt_benchmarks.evaluation.measure.journal import Journal, journal_key
 from depthrt_benchmarks.evaluation.measure.run import Evaluation, Progress, Task, evaluate, limit
@@ -188,6 +188,8 @@ def _one(
     whole: int,
 ) -> Evaluation:
     protocol = choose(model.spec, dataset.customs, job.choices)
+    if job.gate is not None:
+        check_range(job.gate, dataset.name, protocol)
     task = Task(model, label, protocol, job.video)
     place = str(dataset.place.resolve())
     extent = [f"video {job.video}", dataset.layout, repr(job.reading), dataset.name, place]

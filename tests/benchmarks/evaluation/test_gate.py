@@ -292,6 +292,33 @@ def test_counts_that_are_none(
     assert "--min-images" in done.complaint
 
 
+def test_a_count_that_cannot_be_met(command: Command, model_path: Path, tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "desk", 4)
+    done = command("eval", model_path, folder, *PASSES, "--min-images", 3, "--max-images", 2)
+    assert (done.code, done.out) == (2, "")
+    assert "--min-images 3 is more than the 2 that --max-images leaves" in done.complaint
+
+
+def test_a_range_in_which_nothing_could_fail(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "desk", 2)
+    narrow = ("--min-depth", 1.0, "--max-depth", 1.2)
+    done = command("eval", model_path, folder, *PASSES, *narrow)
+    assert (done.code, done.out) == (2, "")
+    assert "could not fail on desk: depth is judged and clamped between 1 and 1.2 m" in (
+        done.complaint
+    )
+    assert command("eval", model_path, folder, "--max-abs-rel", 0.19, *narrow).code == 0
+
+
+def test_the_page_says_the_verdict(command: Command, model_path: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    folder = broken_set(tmp_path / "desk", "depth cut off", 3, 1)
+    assert command("eval", model_path, folder, *PASSES, "--report", page).code == 3
+    assert "gate failed: tiny float32 on desk: 2 of 3 images could be judged" in page.read_text()
+
+
 def test_a_count_without_a_gate(command: Command, model_path: Path, tmp_path: Path) -> None:
     done = command("eval", model_path, write_set(tmp_path / "desk", 1), "--min-images", 1)
     assert (done.code, done.out) == (2, "")

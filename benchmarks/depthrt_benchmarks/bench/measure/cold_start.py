@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import InferenceError
+from depthrt.files.json_file import parse_json
 
 _RUNS = 5
 _FRESH = "depthrt_benchmarks.bench.measure.cold_start"
@@ -43,7 +44,10 @@ def _start(model: Path, provider: str, threads: int) -> dict[str, float]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InferenceError(f"{model.name} failed in a process of its own: {reason}")
-    row: dict[str, Any] = json.loads(done.stdout)
+    try:
+        row: dict[str, Any] = parse_json(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise InferenceError(f"{model.name} gave no figures in a process of its own") from error
     row["first_depth_ms"] = 1e3 * (row.pop("first_depth_s") - begin_s)
     return row
 

@@ -28,10 +28,12 @@ def render(outcome: Outcome) -> str:
     names = [escape(model["model"]) for model in outcome.models]
     sets = dict.fromkeys(found.dataset for found in outcome.evaluations)
     warnings = "".join(f"<li>{escape(line)}</li>" for line in outcome.warnings())
+    verdict = [] if outcome.verdict is None else outcome.verdict.lines()
     parts = {
         "title": ", ".join(names),
         "contents": "".join(f'<a href="#{_anchor(s)}">{escape(s)}</a>' for s in sets),
-        "warnings": f'<div class="card warn"><ul>{warnings}</ul></div>' if warnings else "",
+        "warnings": "".join(f'<p class="lead">{escape(line)}.</p>' for line in verdict)
+        + (f'<div class="card warn"><ul>{warnings}</ul></div>' if warnings else ""),
         "sets": "".join(_set(outcome, dataset) for dataset in sets),
         "clips": _clips(outcome),
         "interval": escape(INTERVAL),
