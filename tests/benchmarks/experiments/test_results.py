@@ -9,7 +9,7 @@ import pytest
 
 from experiments.readme.markdown import END, START, put_into, table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = {
     "machine": {"processor": "P", "cores": 2, "system": "Linux"},

@@ -25,7 +25,7 @@ def installed_as(monkeypatch: pytest.MonkeyPatch, wheel: str) -> None:
             return "1.99"
         return real(name)
 
-    for module in ("environment", "evaluation.journal"):
+    for module in ("common.environment", "evaluation.measure.journal"):
         monkeypatch.setattr(f"depthrt_benchmarks.{module}.version", version)
 
 
