@@ -100,7 +100,7 @@ def export(
         bool,
         typer.Option(
             "--trust-code",
-            help="Let a model or checkpoint run the code that it holds.",
+            help="Let a file run the code that it holds.",
             rich_help_panel=_CHECKPOINT,
         ),
     ] = False,

@@ -90,7 +90,7 @@ class FrameReader:
         pictures: bool,
     ) -> None:
         self._stream, self._choose_model, self._pictures = stream, choose_model, pictures
-        self._thinning = Thinning(max_rate if stream.live else None)
+        self._thinning = Thinning(max_rate) if stream.live and max_rate is not None else None
 
     def next(self) -> PreparedFrame | None:
         """The next frame that is wanted; None after the last.
@@ -108,7 +108,7 @@ class FrameReader:
             stream.stats.add("wait" if stream.live else "decode", read_s - start_s)
             if frame is None:
                 return None
-            if self._thinning.wants(frame.time_s):
+            if self._thinning is None or self._thinning.wants(frame.time_s):
                 item = self._prepared(frame)
                 stream.stats.add("prepare", time.perf_counter() - read_s)
                 return item

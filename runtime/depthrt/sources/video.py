@@ -110,8 +110,9 @@ class VideoSource:
 
     def frames(self) -> Iterator[Frame]:
         """The selected frames, in order; closing the iterator closes the file."""
+        selection = self.info.selection
         with closing(self._frames):
-            yield from select(self._all(), self.info.selection)
+            yield from self._all() if selection.is_whole else select(self._all(), selection)
 
     def _all(self) -> Iterator[Frame]:
         if self._first is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from depthrt.errors import SourceError
+from depthrt.pipeline.prefetch import Prefetch
+from depthrt.sources.blocking_calls import call
 from depthrt.sources.containers import open_input
-from depthrt.sources.display_name import shown_source
+from depthrt.sources.display_name import is_there, shown_source
 
 if TYPE_CHECKING:
     from av import Packet
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 # What an MP4 may hold and browsers can mostly play; anything else becomes AAC.
 _COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}
+T = TypeVar("T")
+_AHEAD = 64  # packets of a server that wait to be written
 _CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
 
 
@@ -25,7 +30,8 @@ class Sound:
     """The first sound track of a file or URL as packets of an output, from ``origin_s`` on.
 
     Packets are copied where MP4 can hold the codec and transcoded to AAC where not. Sound that
-    cannot be read or decoded is left out: the picture matters more.
+    cannot be read or decoded is left out: the picture matters more. A server's is read in a thread
+    of its own, so that Ctrl-C is heard when the server stalls.
     """
 
     def __init__(self, url: str, output: OutputContainer, origin_s: Fraction) -> None:
@@ -35,8 +41,9 @@ class Sound:
         self._packets: Iterator[Packet[Any]] = iter(())
         self._waiting: Packet[Any] | None = None
         self._input: InputContainer | None = None
+        self._remote = "://" in url and not is_there(url)
         try:
-            source = self._input = open_input(url, shown_source(url))
+            source = self._input = self._opened(url)
         except SourceError:
             return  # gone since, or a server that gives it only once
         track = next(iter(source.streams.audio), None)
@@ -49,15 +56,17 @@ class Sound:
                 source.seek(target, stream=track, backward=True)
             except av.error.FFmpegError:
                 pass  # what comes before is skipped packet by packet
+        readable = _readable(source, track)
         if track.codec_context.codec.canonical_name in _COPIED:
             self._target: AudioStream = output.add_stream_from_template(track)
-            self._packets = self._copied(source, track, offset)
+            self._packets = self._copied(self._fetched(readable), track, offset)
         else:
             rates = av.codec.Codec("aac", "w").audio_rates or [48000]
             wanted = track.codec_context.sample_rate
             rate = min(rates, key=lambda rate: (abs(rate - wanted), rate))
             self._target = output.add_stream("aac", rate=rate)
-            self._packets = self._transcoded(source, track, offset)
+            decoded = self._fetched(_decoded(readable, track))
+            self._packets = self._transcoded(decoded, offset)
 
     def until(self, time_s: Fraction | None) -> Iterator[Packet[Any]]:
         """The packets that come next and begin before this output time; None means all."""
@@ -71,18 +80,39 @@ class Sound:
                 return
             yield packet
 
+    def _opened(self, url: str) -> InputContainer:
+        if not self._remote:
+            return open_input(url, shown_source(url))
+        return call(lambda: open_input(url, shown_source(url)), lambda opened: opened.close())
+
+    def _fetched(self, items: Iterator[T]) -> Generator[T, None, None]:
+        """A server's items, read ahead from the first one on; a file's as they come."""
+        if not self._remote or self._input is None:
+            yield from items
+            return
+        source, self._input = self._input, None  # the thread closes it when the server lets it go
+        with Prefetch(_closing(items, source), _AHEAD, name="sound") as fetched:
+            yield from fetched
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a track that can be read."""
+        return hasattr(self, "_target")
+
     def close(self) -> None:
         """Close the file that the sound comes from."""
+        if isinstance(self._packets, Generator):
+            self._packets.close()
         if self._input is not None:
             self._input.close()
 
     def _copied(
-        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+        self, packets: Iterator[Packet[Any]], track: AudioStream, offset_s: Fraction
     ) -> Iterator[Packet[Any]]:
         shift = round(offset_s / (track.time_base or Fraction(1, 48000)))
         last: int | None = None
         end = 0
-        for packet in _readable(source, track):
+        for packet in packets:
             if packet.pts is None or packet.dts is None:
                 continue
             if self._origin_s and last is None and packet.pts < shift:
@@ -96,14 +126,14 @@ class Sound:
             yield packet
 
     def _transcoded(
-        self, source: InputContainer, track: AudioStream, offset_s: Fraction
+        self, frames: Iterator[AudioFrame], offset_s: Fraction
     ) -> Iterator[Packet[Any]]:
         import av
 
         context = self._target.codec_context
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=context.sample_rate)
         end_s = -offset_s
-        for decoded in _decoded(source, track):
+        for decoded in frames:
             if decoded.pts is None or decoded.time_base is None:
                 continue
             time_s = decoded.pts * decoded.time_base - offset_s
@@ -125,14 +155,20 @@ def _begin_s(packet: Packet[Any]) -> Fraction:
     return packet.dts * packet.time_base
 
 
-def _decoded(container: InputContainer, track: AudioStream) -> Iterator[AudioFrame]:
+def _decoded(readable: Iterator[Packet[Any]], track: AudioStream) -> Iterator[AudioFrame]:
     import av
 
-    for packet in _readable(container, track):
+    for packet in readable:
         try:
             yield from track.decode(packet)
         except av.error.FFmpegError:
             continue
+
+
+def _closing(items: Iterator[T], container: InputContainer) -> Generator[T, None, None]:
+    """The items; the container is closed behind them, in the thread that reads them."""
+    with closing(container):
+        yield from items
 
 
 def _readable(container: InputContainer, track: AudioStream) -> Iterator[Packet[Any]]:

@@ -157,7 +157,10 @@ class Mp4Sink:
         context.color_range = _FULL_RANGE if self._canvas.full_range else _LIMITED_RANGE
         self._stream: VideoStream = stream
         url = self._info.sound
-        self._sound = Sound(url, container, origin_s) if url is not None else None
+        sound = Sound(url, container, origin_s) if url is not None else None
+        self._sound = sound if sound is not None and sound.is_there else None
+        if sound is not None and self._sound is None:
+            sound.close()
         begin(container)
         self._container = container
         return container
