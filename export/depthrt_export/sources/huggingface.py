@@ -153,12 +153,15 @@ def _load_processor(source: str) -> dict[str, Any]:
     """
     library = _transformers()
     try:
-        processor = library.AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
-        return {name: getattr(processor, name, None) for name in PROCESSOR_SETTINGS}
-    except (ImportError, ValueError):
-        settings: dict[str, Any] = library.ImageProcessingMixin.get_image_processor_dict(source)[0]
-        return settings
-    except OSError as error:
+        try:
+            processor = library.AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
+            return {name: getattr(processor, name, None) for name in PROCESSOR_SETTINGS}
+        except (ImportError, ValueError):
+            settings: dict[str, Any] = library.ImageProcessingMixin.get_image_processor_dict(
+                source
+            )[0]
+            return settings
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{source} has no readable preprocessor_config.json, which says how pictures are "
             "prepared: take it from where the model was published"

@@ -234,3 +234,11 @@ def test_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_checkpoint_beside_a_folder_is_refused(folder: Path) -> None:
     assert "--checkpoint" in str(refusal(folder, SourceOptions(checkpoint=Path("x.pt"))))
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "{" * 10, "[1, 2]", '"text"', '{"image_mean": ' + "[" * 100_000]
+)
+def test_a_hostile_processor_is_one_sentence(copy: Path, content: str) -> None:
+    (copy / "preprocessor_config.json").write_text(content)
+    assert "preprocessor_config.json" in str(refusal(copy))
