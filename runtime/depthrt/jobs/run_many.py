@@ -160,7 +160,7 @@ def _execute(
     job: Job, sources: Sequence[str], outputs: Sequence[Path | None], tell: Callable[[str], None]
 ) -> Totals:
     named = open_many(sources, job.selection, job.limits)
-    opened = {name: source for name, source in named if not isinstance(source, Exception)}
+    opened = {name: source for name, source in named if not isinstance(source, BaseException)}
     if not opened:
         raise SourceError("; ".join(_sentence(name, error) for name, error in named))
     infos = [source.info for source in opened.values()]
@@ -171,7 +171,7 @@ def _execute(
     outlets: dict[str, Outlet] = {}
     summaries: dict[str, Summary] = {}
     for (name, source), output in zip(named, outputs, strict=True):
-        if isinstance(source, Exception):
+        if isinstance(source, BaseException):
             said = _sentence(name, source)
             tell(said)
             summaries[name] = _not_opened(name, said, model)

@@ -21,7 +21,8 @@ How it ends, whoever ends it (``close``, an error, Ctrl-C, a finaliser, the inte
    flag and wakes the threads if it gets the lock at once; no thread waits longer than a second
    without a look at the flag.
 5. At the interpreter's exit all schedulers are cancelled and waited for, as threads inside
-   onnxruntime would abort the process when it goes.
+   onnxruntime would abort the process when it goes. One that is begun after that has no threads:
+   the consumer does everything.
 6. A child of ``fork`` has none of the threads: there a scheduler gives an error and ends silently.
 """
 
@@ -99,6 +100,7 @@ class Scheduler:
         }
         self._abort = Abort()
         self._process = os.getpid()
+        self._alone = False  # the consumer does everything, as no thread can be waited for any more
         self._threads: list[threading.Thread] = []
         self._over = self._closed = False
         self._close_by_s: float | None = None  # when the threads have been waited for long enough
@@ -132,7 +134,7 @@ class Scheduler:
         """
         if self._process != os.getpid():
             raise UsageError("this stream belongs to the process that was forked: open it here")
-        if not self._threads and not self._over:
+        if not (self._threads or self._alone or self._over):
             self._start()
         try:
             while True:
@@ -218,7 +220,16 @@ class Scheduler:
         return self._jobs > 0 and self._process == os.getpid()
 
     def _start(self) -> None:
-        """Start the threads: one for each source that may block, and the workers."""
+        """Start the threads: one for each source that may block, and the workers.
+
+        Raises:
+            UsageError: the interpreter is exiting, and a source may block.
+        """
+        if not threading.main_thread().is_alive():
+            if self._live or any(s.source.info.blocks for s in self._streams.values()):
+                raise UsageError("the interpreter is exiting: no more streams can be read")
+            self._alone = True
+            return
         end_at_exit(self)
         with self._changed:
             if not self._threads and not self._over:
@@ -279,7 +290,8 @@ class Scheduler:
             return None
         self._pass_on_ends()
         job = self._postprocess_job() or self._read_job(needed=True)
-        if job is None and not (by_consumer and (self._infer_s or 1.0) > _LEND_S):
+        leaves_it = by_consumer and not self._alone and (self._infer_s or 1.0) > _LEND_S
+        if job is None and not leaves_it:
             job = self._infer_job()
         return job or self._read_job(needed=False)
 
@@ -419,7 +431,7 @@ class Scheduler:
     def _replace_consumer(self) -> None:
         """Start a worker for the consumer, which does not run long inferences."""
         workers = sum(thread.name.startswith("depthrt-work-") for thread in self._threads)
-        if workers < self._parallel and not self._over:
+        if workers < self._parallel and not (self._over or self._alone):
             self._add_thread(self._work, f"work-{workers + 1}")
 
     def _postprocess(self, batch: Batch) -> None:

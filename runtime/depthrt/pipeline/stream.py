@@ -194,7 +194,7 @@ def stream_many(
     failures: list[End] = []
     kept = {} if stats is None else stats
     for name, opened in open_many(sources, selection, options.limits):
-        if isinstance(opened, Exception):
+        if isinstance(opened, BaseException):
             failures.append(End(name, opened))
         else:
             states.append(StreamState(name, opened, kept.setdefault(name, Stats())))

@@ -23,7 +23,7 @@ def open_many(
     sources: Sequence[SourceLike] | Mapping[str, SourceLike],
     selection: Selection | None,
     limits: LiveLimits,
-) -> list[tuple[str, Source | Exception]]:
+) -> list[tuple[str, Source | BaseException]]:
     """Open several sources side by side: each, or the error it gave, under a name of its own.
 
     Sources without a name take their own; names that agree are numbered in the order given.
@@ -32,13 +32,11 @@ def open_many(
     outcomes = call_all(
         [partial(open_one, source, selection, limits) for _, source in given], close_source
     )
-    named: dict[str, Source | Exception] = {}
+    named: dict[str, Source | BaseException] = {}
     for (name, source), outcome in zip(given, outcomes, strict=True):
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-            raise outcome
         given_text = isinstance(source, (str, Path, int))
         own = shown_source(str(source)) if given_text else "images"
-        own = own if isinstance(outcome, Exception) else outcome.info.name
+        own = own if isinstance(outcome, BaseException) else outcome.info.name
         named[unused(name or own, named)] = outcome
     return list(named.items())
 

@@ -109,6 +109,12 @@ def run_script(text: str, timeout_s: float = 30) -> subprocess.CompletedProcess[
         "for each in kept: next(each)",
         "running = depthrt.start(depthrt.stream('demo'), lambda result: None)",
         "results = depthrt.stream_many(['demo'] * 3); next(results); 1 / 0",
+        "import atexit\n"
+        "def late():\n"
+        "    results = depthrt.stream('demo'); next(results)\n"
+        "    assert sum(1 for _ in results) == 143\n"
+        "atexit.register(late)\n"
+        "results = depthrt.stream('demo'); next(results)",
         "import atexit; results = depthrt.stream('demo'); next(results)\n"
         "atexit.register(lambda: next(results, None))",
         "import time, numpy as np\n"
@@ -121,7 +127,7 @@ def run_script(text: str, timeout_s: float = 30) -> subprocess.CompletedProcess[
         "threading.Thread(target=lambda: [r for r in results], daemon=True).start()\n"
         "import time; time.sleep(0.5)",
     ],
-    ids=["open", "several", "callback", "error", "atexit", "waiting", "daemon"],
+    ids=["open", "several", "callback", "error", "late", "atexit", "waiting", "daemon"],
 )
 def test_a_script_that_ends_with_a_stream_open_ends_well(script: str) -> None:
     begin_s = time.monotonic()
@@ -293,7 +299,7 @@ def test_each_result_has_the_picture_of_its_own_frame(model: DepthModel) -> None
 class Raising:
     """A source that raises, or one whose first picture does."""
 
-    def __init__(self, error: Exception, after: int) -> None:
+    def __init__(self, error: BaseException, after: int) -> None:
         self.info = SourceInfo("raising", (48, 64))
         self.losses = Losses()
         self._error, self._after = error, after
@@ -307,16 +313,22 @@ class Raising:
 class NoImages:
     """An iterable whose first image is an error."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         raise self._error
 
 
-@pytest.mark.parametrize("error", [ValueError("mine"), MemoryError("full"), RuntimeError("x")])
+class Odd(BaseException):
+    """No Exception."""
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("mine"), MemoryError("full"), RuntimeError("x"), Odd("odd")]
+)
 def test_whatever_a_stream_raises_ends_that_stream_alone(
-    model: DepthModel, error: Exception
+    model: DepthModel, error: BaseException
 ) -> None:
     sources = {
         "good": pictures(12),
