@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.common.student_t import widening
+from depthrt.intervals import Interval, widening
 
 Values = NDArray[np.float64]
 
@@ -27,15 +26,6 @@ PERCENTILES = (50, 90, 95, 99)
 _RESAMPLES = 6000
 _CHUNK = 1_000_000  # values at a time while resampling
 _MOST_PAIRS = 32  # of a block; more say nothing that another block would not say better
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimated ratio and where the true one lies with the stated confidence."""
-
-    ratio: float
-    low: float
-    high: float
 
 
 def percentiles(values_ms: Sequence[float]) -> dict[str, float]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.intervals import median_interval
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 
@@ -119,30 +118,16 @@ def compare(
 
 
 def summarise(times_s: list[tuple[float, float]], alpha: float = _ALPHA) -> Paired:
-    """The median of pairs of seconds, and the interval between two of its order statistics.
+    """The median ratio of pairs of seconds, and its interval, which misses it at ``alpha`` at most.
 
-    It misses the true median at most ``alpha`` of the time, by the binomial distribution (Conover,
-    "Practical Nonparametric Statistics", 3rd ed., 3.2); of fewer pairs than that takes, it is from
-    the least to the greatest.
+    Of too few pairs for that the interval is from the least ratio to the greatest.
     """
     values = np.asarray(times_s, np.float64)
-    ratios = np.sort(values[:, 0] / values[:, 1])
-    first = _rank(len(ratios), alpha)
-    low, high = ratios[first], ratios[len(ratios) - 1 - first]
+    found = median_interval((values[:, 0] / values[:, 1]).tolist(), alpha)
     latency, reference = np.median(values, axis=0) * 1e3
-    figures = [float(f"{v:.4g}") for v in (float(np.median(ratios)), low, high, latency, reference)]
+    shown = (found.ratio, found.low, found.high, latency, reference)
+    figures = [float(f"{value:.4g}") for value in shown]
     return Paired(figures[0], figures[1], figures[2], figures[3], figures[4], len(times_s))
-
-
-def _rank(count: int, alpha: float) -> int:
-    """The greatest k of which 2 P(B <= k) <= alpha, B binomial of ``count`` coins; at least 0."""
-    allowed = math.floor(Fraction(alpha) * 2 ** (count - 1))  # exact: no float holds 2 ** count
-    term, total, rank = 1, 1, 0
-    while total <= allowed:
-        term = term * (count - rank) // (rank + 1)
-        rank += 1
-        total += term
-    return max(0, rank - 1)
 
 
 def _sure(now: Paired, share: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 from collections.abc import Iterable, Mapping
@@ -81,15 +80,6 @@ def fit_state(module: nn.Module, state: State, path: Path) -> str:
     if bad:
         raise ModelError(f"checkpoint {path} holds {_listed('non-finite weights', bad)}")
     return prefix
-
-
-def file_sha256(path: Path) -> str:
-    """The hash of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> State:

@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from depthrt.errors import UsageError
+from depthrt.files.file_hash import file_sha256
 from depthrt.spec import InputSpec
 from depthrt_export.options import SourceOptions
-from depthrt_export.sources.checkpoint import file_sha256
 from depthrt_export.sources.network import DepthNetwork, Normalisation
 
 

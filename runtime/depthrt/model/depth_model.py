@@ -154,7 +154,7 @@ class DepthModel:
 
     def sha256(self) -> str:
         """The hash of the model file."""
-        from depthrt.model.tuning_cache import file_sha256
+        from depthrt.files.file_hash import file_sha256
 
         return file_sha256(self.path)
 

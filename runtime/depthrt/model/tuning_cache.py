@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from depthrt.errors import TargetError
-from depthrt.files.atomic_write import write_text
-from depthrt.files.json_file import read_object
+from depthrt.files.json_file import read_object, write_json
 from depthrt.model import cpu
 from depthrt.model.providers import PRECISION_HINTS, PROVIDERS, SessionOptions, short_name
 from depthrt.model.session import import_onnxruntime, usable_cores
@@ -82,19 +81,10 @@ def machine_key() -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def file_sha256(path: Path) -> str:
-    """The hash of a file's content."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def cache_file(model: Path) -> Path:
     """Where the tuning of a model file for this machine is kept."""
+    from depthrt.files.file_hash import file_sha256
+
     return cache_folder() / f"{file_sha256(model)}-{machine_key()}.json"
 
 
@@ -126,11 +116,11 @@ def save(model: Path, tuning: Tuning) -> Path:
     Raises:
         TargetError: the cache folder cannot be written.
     """
-    content = json.dumps({"version": CACHE_VERSION, **tuning.as_dict()}, indent=1)
+    content = {"version": CACHE_VERSION, **tuning.as_dict()}
     try:
         target = cache_file(model)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, content, overwrite=True)
+        write_json(target, content, overwrite=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
         raise _cannot_keep(error) from error
     return target

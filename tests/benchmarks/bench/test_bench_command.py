@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from commands import Command
+from depthrt.files.file_hash import file_sha256
 from depthrt.model.session import usable_cores
-from depthrt.model.tuning_cache import file_sha256
 from depthrt_benchmarks.bench.compare.compare import labels_of
 from depthrt_benchmarks.bench.report.plots import front
 from models import build_model, build_spec

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from commands import Command
+from depthrt.intervals import Interval
 from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare.compare import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
-from depthrt_benchmarks.common.ratio_interval import Interval
 from models import build_model
 
 QUICK = ("--threads", usable_cores(), "--batches", 1, "--duration", 0.05, "--no-fresh", "--clip",

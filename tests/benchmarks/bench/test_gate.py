@@ -16,6 +16,7 @@ import pytest
 import depthrt
 from commands import Command
 from depthrt.errors import InferenceError, LatencyGateError, UsageError
+from depthrt.intervals import Interval
 from depthrt.model.registry import find_model
 from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
@@ -23,7 +24,7 @@ from depthrt_benchmarks.bench.compare.pairs import LOOKS, STATISTICS, Pairs, Rul
 from depthrt_benchmarks.bench.compare.sameness import refuse_two_providers
 from depthrt_benchmarks.bench.measure.runners import Load, Local, Remote
 from depthrt_benchmarks.common import ratio_interval as statistics
-from depthrt_benchmarks.common.ratio_interval import Interval, mean_interval, p90_interval
+from depthrt_benchmarks.common.ratio_interval import mean_interval, p90_interval
 from models import build_model
 from slower import slower
 

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from depthrt.intervals import Interval
 from depthrt_benchmarks.bench.compare.pairs import Rules
 from depthrt_benchmarks.common import ratio_interval as statistics
 from depthrt_benchmarks.common.ratio_interval import (
-    Interval,
     earlier_interval,
     look_times_s,
     percentiles,
     ratio_interval,
 )
-from depthrt_benchmarks.common.student_t import student_t
 
 TRUE = 1.07
 
@@ -122,15 +121,3 @@ def test_looks_are_set_beforehand() -> None:
 def test_percentiles_and_worst() -> None:
     found = percentiles([float(n) for n in range(1, 102)])
     assert found == {"p50": 51, "p90": 91, "p95": 96, "p99": 100, "worst": 101}
-
-
-@pytest.mark.parametrize(
-    ("z", "freedom", "t"),
-    [
-        (1.959964, 1, 12.7062), (1.959964, 2, 4.30265), (1.959964, 5, 2.57058),
-        (2.575829, 9, 3.24984), (1.959964, 20, 2.08596), (1.959964, 120, 1.97993),
-        (1.959964, 5000, 1.96044),
-    ],
-)  # fmt: skip
-def test_student_t_is_that_of_the_tables(z: float, freedom: int, t: float) -> None:
-    assert student_t(z, freedom) == pytest.approx(t, rel=2e-5)

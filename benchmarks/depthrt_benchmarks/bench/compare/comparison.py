@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import LatencyGateError
+from depthrt.intervals import Interval
 from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare.pairs import STATISTICS, Pairs, Rules
 from depthrt_benchmarks.bench.measure.frames import Size
 from depthrt_benchmarks.bench.measure.runners import What
-from depthrt_benchmarks.common.ratio_interval import Interval
 
 _UNSEEN = "what fewer than 1 run in 10 does is seen only where it moves the mean"
 _DIGITS = 5

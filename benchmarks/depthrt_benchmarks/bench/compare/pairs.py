@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from depthrt.errors import InferenceError
+from depthrt.intervals import Interval
 from depthrt_benchmarks.bench.measure.runners import Runner
 from depthrt_benchmarks.common.ratio_interval import (
-    Interval,
     look_times_s,
     mean_interval,
     p90_interval,

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from depthrt.errors import UsageError
+from depthrt.files.file_hash import file_sha256
 from depthrt.files.json_file import is_plain_name, short
 from depthrt.model.registry import find_model
 from depthrt.model.session import usable_cores
-from depthrt.model.tuning_cache import file_sha256
 from depthrt_benchmarks.bench.compare.compare import compare, size_note
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.earlier_json import Earlier, EarlierCell, read_earlier

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt_benchmarks.common.student_t import widening
+from depthrt.intervals import widening
 from depthrt_benchmarks.evaluation.measure.measure import Row
 from depthrt_benchmarks.evaluation.metrics.metrics import METRICS, Metric, bin_name
 
@@ -60,7 +60,7 @@ def bootstrap_mean(values: Sequence[float]) -> Mean:
 
     Images are drawn with replacement, 2000 times, by a generator of fixed seed: equal values give
     equal intervals. The percentile interval of few images is too narrow: its reach to either side
-    is widened by :func:`~depthrt_benchmarks.common.student_t.widening`. One image has no interval
+    is widened by :func:`~depthrt.intervals.widening`. One image has no interval
     but itself. Frames of a video are alike, so that their intervals are too narrow all the same.
     """
     numbers = np.asarray(values, np.float64)
