@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _MATRIX = struct.Struct("=9i")
-_UPRIGHT = (1, 0, 0, 1)
+UPRIGHT = (1, 0, 0, 1)
 # By PyAV's rotation, in degrees counter-clockwise; it says nothing of mirrors.
 _TURNS = {90: (0, -1, 1, 0), -90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1)}
 _HORIZONTALLY, _VERTICALLY = 1, 0  # cv2.flip's codes
@@ -34,13 +34,13 @@ def display_matrix(decoded: VideoFrame) -> tuple[int, int, int, int]:
     """
     data = next(_matrices(decoded), b"")
     if len(data) != _MATRIX.size:
-        return _TURNS.get(decoded.rotation, _UPRIGHT)
+        return _TURNS.get(decoded.rotation, UPRIGHT)
     numbers = _MATRIX.unpack(data)
     a, b, c, d = (
         (number > 0) - (number < 0) for number in (numbers[0], numbers[1], numbers[3], numbers[4])
     )
     quarter_turns = (a and d and not (b or c)) or (b and c and not (a or d))
-    return (a, b, c, d) if quarter_turns else _UPRIGHT
+    return (a, b, c, d) if quarter_turns else UPRIGHT
 
 
 def _matrices(decoded: VideoFrame) -> Iterator[bytes]:
@@ -54,18 +54,16 @@ def _matrices(decoded: VideoFrame) -> Iterator[bytes]:
     from av.sidedata.sidedata import SideDataContainer, Type
 
     container = SideDataContainer.__new__(SideDataContainer)
-    with suppress(ValueError):  # a kind without a name
+    with suppress(Exception):  # a kind without a name
         SideDataContainer.__init__(container, decoded)  # type: ignore[call-arg]  # no stub
     for item in container:
-        with suppress(ValueError):
+        with suppress(Exception):
             if item.type == Type.DISPLAYMATRIX:
                 yield bytes(item)
 
 
 def upright(image: Image, matrix: tuple[int, int, int, int]) -> Image:
     """An image as its display matrix wants it shown."""
-    if matrix == _UPRIGHT:
-        return image
     if isinstance(image, YuvImage):
         y, u, v = (_shown(plane, matrix) for plane in (image.y, image.u, image.v))
         return YuvImage(y, u, v, image.matrix, image.full_range)

@@ -22,7 +22,7 @@ from depthrt.model.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import open_input, reason_of
 from depthrt.sources.display_name import shown_source
-from depthrt.sources.orientation import display_matrix, upright
+from depthrt.sources.orientation import UPRIGHT, display_matrix, upright
 
 if TYPE_CHECKING:
     from av import Packet
@@ -59,7 +59,8 @@ class VideoSource:
         self._url = str(path.absolute()) if there else url
         self._name = path.name if there else shown_source(url)
         self._shown = str(path) if there else self._name
-        self._seeked = self._turned = False
+        self._seeked = False
+        self._orientation = UPRIGHT
         self._delay_s: Fraction | None = None  # of the first picture, where times are of packets
         self._others_end_s = Fraction(0)
         self._container, self._stream = _open(self._url, self._shown)
@@ -90,7 +91,7 @@ class VideoSource:
             live=live,
             path=path if path.is_file() else None,
             sound=None if live else self._url,
-            pixel_aspect=1 / _pixel_aspect(stream) if self._turned else _pixel_aspect(stream),
+            pixel_aspect=_pixel_aspect(stream, self._orientation),
             selection=selection,
             blocks=not path.is_file(),
             owns_pictures=True,
@@ -152,9 +153,11 @@ class VideoSource:
                     time_s = last_s + self._tick_s  # a repeated time stamp, which muxers refuse
                 duration_s = self._duration_s(decoded)
                 last_s, end_s = time_s, time_s + duration_s
-                matrix = display_matrix(decoded)
-                self._turned = not matrix[0]
-                image = upright(self._image(decoded), matrix)
+                image = self._image(decoded)
+                if decoded.key_frame or index is None:  # between key frames nothing is turned
+                    self._orientation = display_matrix(decoded)
+                if self._orientation != UPRIGHT:
+                    image = upright(image, self._orientation)
                 # After a seek the first number is taken from the time, exact at a constant rate.
                 seeked = round(time_s * self._rate) if self._seeked else 0
                 index = seeked if index is None else index + 1
@@ -271,10 +274,12 @@ def _is_told_of_picture(stream: VideoStream) -> bool:
     return bool(stream.duration or _duration_tag(stream))
 
 
-def _pixel_aspect(stream: VideoStream) -> Fraction:
-    """Width over height of a pixel: not 1 in DVD, DV and HDV."""
-    aspect = stream.sample_aspect_ratio
-    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+def _pixel_aspect(stream: VideoStream, matrix: tuple[int, int, int, int]) -> Fraction:
+    """Width over height of a pixel as it is shown: not 1 in DVD, DV and HDV."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    if aspect <= 0:
+        return Fraction(1)
+    return aspect if matrix[0] else 1 / aspect  # a quarter turn has it lie on its side
 
 
 def to_image(decoded: VideoFrame) -> Image:

@@ -14,7 +14,7 @@ import pytest
 import depthrt
 from depthrt.jobs.run import Job, execute
 
-MOST_FILES = 20  # the goal is 13; this number may only fall
+MOST_FILES = 19  # the goal is 13; this number may only fall
 FRAMES = 40
 PACKAGE = Path(depthrt.__file__).parent
 

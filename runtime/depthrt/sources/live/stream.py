@@ -13,7 +13,7 @@ from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.containers import open_input, reason_of
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.live.live_source import LiveSource, Taken
-from depthrt.sources.orientation import display_matrix, upright
+from depthrt.sources.orientation import UPRIGHT, display_matrix, upright
 from depthrt.sources.video import MAX_PIXELS, to_image
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Stream:
 
     def pictures(self, losses: Losses) -> Iterator[Taken]:
         """The pictures from the first whole one on, until the server goes away."""
-        whole = False
+        whole, orientation = False, None
         clocked = self._container.format.name not in _NO_CLOCK
         for decoded, captured_s in self._decode(losses):
             # Before the first key frame a decoder fills in what it does not know.
@@ -104,7 +104,11 @@ class Stream:
             sent_s = None
             if clocked and decoded.pts is not None and decoded.time_base is not None:
                 sent_s = decoded.pts * decoded.time_base
-            image = upright(to_image(decoded), display_matrix(decoded))
+            image = to_image(decoded)
+            if decoded.key_frame or orientation is None:
+                orientation = display_matrix(decoded)
+            if orientation != UPRIGHT:
+                image = upright(image, orientation)
             yield Taken(image, captured_s, sent_s)
 
     def close(self) -> None:
