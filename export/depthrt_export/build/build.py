@@ -120,7 +120,7 @@ def _frames(network: DepthNetwork, options: ExportOptions) -> Chosen:
 
 
 def _rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    from depthrt_export.rewrites import rewrite
+    from depthrt_export.rewrites.rewrite import rewrite
 
     return rewrite(model)
 

@@ -84,6 +84,20 @@ def constant_products(graph: onnx.GraphProto) -> list[str]:
     return [n.name for n in graph.node if n.op_type == "MatMul" and n.input[1] in matrices]
 
 
+def head_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Names of the nodes from the last convolution (or product), itself included, to the output."""
+    makers = _makers(graph)
+    pending, found = [graph.output[0].name], []
+    while pending:
+        node = makers.get(pending.pop())
+        if node is None or node.name in found:
+            continue
+        found.append(node.name)
+        if node.op_type not in WEIGHTED:
+            pending.extend(node.input)
+    return tuple(reversed(found))
+
+
 def has_attention(graph: onnx.GraphProto) -> bool:
     """Whether this is a transformer."""
     return any(node.op_type in ATTENTION for node in graph.node)

@@ -23,10 +23,10 @@ from depthrt.model.session import import_onnxruntime
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
-from depthrt_export.graph.blocks import ATTENTION, constant_products, leading_to
+from depthrt_export.graph.blocks import ATTENTION, constant_products, head_nodes, leading_to
 from depthrt_export.quantise.half import HalfPrecision, to_half
 from depthrt_export.quantise.smooth_quant import smooth
-from depthrt_export.quantise.static_int8 import Int8Recipe, head_nodes, note_weight_bits, quantise
+from depthrt_export.quantise.static_int8 import Int8Recipe, note_weight_bits, quantise
 from depthrt_export.quiet_torch import quiet_quantiser
 
 _HALF_FRAMES = 8

@@ -11,8 +11,7 @@ What the choices rest on (relative RMSE and time measured on a CPU with VNNI):
   onnxruntime's on integers (used up to 1.24) cuts fractions off, which doubles the network's error;
 - the uint8 image IS the quantised input of the first convolution: no Cast, no QuantizeLinear;
 - that convolution and the float head are laid out as onnxruntime runs them fastest
-  (:mod:`depthrt_export.rewrites.stem_space_to_depth`,
-  :mod:`depthrt_export.rewrites.single_channel_head`).
+  (:mod:`depthrt_export.rewrites.int8_layout`).
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from depthrt.errors import UsageError
 from depthrt.model.session import import_onnxruntime
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_calibration.ranges import Ranges
-from depthrt_export.graph.prune import remove_unread
+from depthrt_export.graph.blocks import head_nodes
+from depthrt_export.graph.graph_edit import remove_unread
 from depthrt_export.quantise.openvino_fusion import free_activations, share_joined
-from depthrt_export.rewrites.single_channel_head import lean_tail
-from depthrt_export.rewrites.stem_space_to_depth import stem_on_blocks
+from depthrt_export.rewrites.int8_layout import lay_out_head, lay_out_stem
 
 _OPERATORS = (
     "Add",
@@ -131,12 +130,12 @@ def quantise(
     if entry is not None:
         _read_pixels(result.graph, entry)
     if entry is not None and not recipe.fused:
-        stem_on_blocks(result.graph)
+        lay_out_stem(result.graph)
     _keep_fractions(result.graph)
     if recipe.fused:
         free_activations(result.graph, head)
     else:
-        lean_tail(result)
+        lay_out_head(result)
     note_weight_bits(result, 7 if recipe.reduce_range else 8)
     return Int8Result(result, tuple(name for name in nodes if name in kept), note)
 
@@ -158,20 +157,6 @@ def _has_no_scale(node: onnx.NodeProto, ranges: Ranges) -> bool:
         return True
     known = (ranges[name] for name in (*node.input, *node.output) if name in ranges)
     return not all(math.isfinite(low) and math.isfinite(high) for low, high in known)
-
-
-def head_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Names of the nodes from the last convolution (or product), itself included, to the output."""
-    makers = {name: node for node in graph.node for name in node.output}
-    pending, found = [graph.output[0].name], []
-    while pending:
-        node = makers.get(pending.pop())
-        if node is None or node.name in found:
-            continue
-        found.append(node.name)
-        if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Gemm"):
-            pending.extend(node.input)
-    return tuple(reversed(found))
 
 
 def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:

@@ -1,22 +1,106 @@
-"""Attention written out in small operators becomes one ``com.microsoft.MultiHeadAttention``."""
+"""Attention of torch and transformers: its guards are removed, then one operator computes it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
-from depthrt_export.rewrites.graph_edit import (
+from depthrt_export.graph.graph_edit import (
     Dim,
+    constant,
     dims,
+    everywhere,
     integer,
     ints,
     made_by,
+    only_user,
     replace,
+    rewire,
     same,
+    same_shape,
+    scalar,
     uniform,
 )
+
+# What moves or combines numbers without making an infinite one of finite ones (overflow aside).
+TRANSPARENT = (
+    *("Add", "Sub", "Mul", "Where", "Expand", "Reshape", "Transpose", "Concat", "Slice"),
+    *("Gather", "Unsqueeze", "Squeeze", "Cast", "Identity", "Split", "Tile", "Resize"),
+)
+
+
+def drop_unreachable_nan_guard(model: ir.Model) -> int:
+    """IsNaN and Where behind Softmax removed.
+
+    Matches ``Where(IsNaN(s), 0, s)`` with ``s = Softmax(logits)``, which
+    ``scaled_dot_product_attention`` is exported as, for the sake of masks that forbid every key.
+
+    Exact because Softmax subtracts the row's maximum: of finite logits it gives exponentials of
+    numbers <= 0, at least one of them e^0 = 1, so neither overflow nor 0/0 can occur. Removed only
+    where no infinite constant (a mask's -inf) takes part in the logits. Logits that are not finite
+    by themselves mean that the network has overflowed: there the guard would turn the damage into
+    plausible zeros, and without it the non-finite output is seen.
+    """
+    count = 0
+    for node in list(model.graph):
+        softmax = _guarded_softmax(node)
+        if softmax is not None and _no_infinite_constant(softmax.inputs[0]):
+            rewire(node.outputs[0], softmax.outputs[0])
+            count += 1
+    return count
+
+
+def _guarded_softmax(node: ir.Node) -> ir.Node | None:
+    if node.op_type != "Where" or uniform(node.inputs[1]) != 0:
+        return None
+    guard, softmax = made_by(node.inputs[0], "IsNaN"), made_by(node.inputs[2], "Softmax")
+    return softmax if guard is not None and guard.inputs[0] is node.inputs[2] else None
+
+
+def _no_infinite_constant(value: ir.Value | None) -> bool:
+    """Whether all constants that the value is put together from are finite."""
+    waiting, seen = [value], set[ir.Value | None]()
+    while waiting:
+        current = waiting.pop()
+        if current is None or current in seen:
+            continue
+        seen.add(current)
+        content = constant(current)
+        if content is not None:
+            if content.dtype.kind == "f" and not np.isfinite(content).all():
+                return False
+        elif (node := made_by(current, *TRANSPARENT)) is not None:
+            waiting.extend(node.inputs)
+    return True
+
+
+def drop_neutral_masks(model: ir.Model) -> int:
+    """Additions of zero to attention's logits removed.
+
+    Matches ``Add(scores, mask)`` under a Softmax where the mask is zero everywhere: a constant, or
+    ``Where(condition, zero, other)`` with a condition that is true everywhere, seen through Expand.
+    transformers builds such a mask for encoders that attend to everything; for 518x518 it costs a
+    pass over 1370x1370 numbers for each head and layer.
+
+    Exact because x + 0 = x in floating point (-0 + 0 = 0, which Softmax does not tell apart). The
+    sum must have the shape of the scores, so that nothing was broadcast.
+    """
+    count = 0
+    for node in list(model.graph):
+        logits = made_by(node.inputs[0], "Add") if node.op_type == "Softmax" else None
+        if logits is None:
+            continue
+        for scores, mask in (logits.inputs, reversed(logits.inputs)):
+            total = logits.outputs[0]
+            if scores is not None and everywhere(mask) == 0 and same_shape(scores, total, 4):
+                rewire(total, scores)
+                count += 1
+                break
+    return count
+
 
 MICROSOFT_DOMAIN = "com.microsoft"
 SPLIT_HEADS = (0, 2, 1, 3)  # B,S,H,D -> B,H,S,D, and back
@@ -110,10 +194,10 @@ def _split(value: ir.Value | None, perm: tuple[int, ...]) -> _Heads | None:
 
 def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
     """The B,S,H*D that the heads' results B,H,S,D are put together to, and are used for only."""
-    transpose = _only_user(context, "Transpose")
+    transpose = only_user(context, "Transpose")
     if transpose is None or ints(transpose, "perm") != SPLIT_HEADS:
         return None
-    reshape = _only_user(transpose.outputs[0], "Reshape")
+    reshape = only_user(transpose.outputs[0], "Reshape")
     split = dims(transpose.outputs[0], 4)
     if reshape is None or split is None:
         return None
@@ -121,14 +205,6 @@ def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
     width = values.count * values.depth
     fits = merged is not None and same(merged[1], split[1]) and merged[2] == width
     return reshape.outputs[0] if fits else None
-
-
-def _only_user(value: ir.Value, op_type: str) -> ir.Node | None:
-    users = {use.node for use in value.uses()}
-    if value.is_graph_output() or len(users) != 1:
-        return None
-    (user,) = users
-    return user if user.op_type == op_type and not user.domain else None
 
 
 def _without_bias(logits: ir.Value | None) -> tuple[ir.Value | None, ir.Value | None]:
@@ -147,19 +223,13 @@ def _without_scale(value: ir.Value | None) -> tuple[ir.Value | None, float]:
     scale = 1.0
     while (node := made_by(value, "Mul", "Div")) is not None:
         left, right = node.inputs
-        factor = _scalar(right)
+        factor = scalar(right)
         if factor is None and node.op_type == "Mul":
-            left, factor = right, _scalar(left)
+            left, factor = right, scalar(left)
         if factor is None or factor == 0 or not math.isfinite(factor):
             break
         value, scale = left, scale * (factor if node.op_type == "Mul" else 1 / factor)
     return value, scale
-
-
-def _scalar(value: ir.Value | None) -> float | None:
-    """A constant of one element that broadcasting does not turn into something bigger."""
-    single = value is not None and value.shape is not None and value.shape.rank() <= 1
-    return uniform(value) if single and value is not None and value.shape in ((), (1,)) else None
 
 
 def _split_transposed(value: ir.Value | None) -> tuple[_Heads | None, float]:

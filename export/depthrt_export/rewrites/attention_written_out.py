@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from depthrt_export.graph.graph_edit import new_constant, replace
 from depthrt_export.rewrites.attention import MICROSOFT_DOMAIN, SPLIT_HEADS
-from depthrt_export.rewrites.graph_edit import new_constant, replace
 
 _TRANSPOSED = (0, 2, 3, 1)  # B,T,H,D -> B,H,D,T
 _BIAS = 5  # the input of the operator

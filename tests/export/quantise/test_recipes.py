@@ -16,7 +16,7 @@ from depthrt_calibration.frames import Sample, sample_frames, split
 from depthrt_export.build.build import build
 from depthrt_export.build.convert import int8_recipe
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
-from depthrt_export.graph.blocks import blocks, constant_products
+from depthrt_export.graph.blocks import blocks, constant_products, head_nodes
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.progress import Phases
@@ -29,7 +29,6 @@ from depthrt_export.quantise.recipes import (
     apply,
 )
 from depthrt_export.quantise.smooth_quant import smooth, smoothable
-from depthrt_export.quantise.static_int8 import head_nodes
 from depthrt_export.quantise.targets import (
     DYNAMIC,
     DYNAMIC_CONV,

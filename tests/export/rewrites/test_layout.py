@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from depthrt_export.report.export_report import Report
-from depthrt_export.rewrites.single_channel_head import lean_tail
-from depthrt_export.rewrites.stem_space_to_depth import stem_on_blocks
+from depthrt_export.rewrites.int8_layout import lay_out_head, lay_out_stem
 
 RANDOM = np.random.default_rng(2)
 node = helper.make_node
@@ -69,10 +68,10 @@ def quantised_stem(
      ((5, 5), [2, 2, 2, 2]), ((2, 2), [0, 0, 0, 0]), ((4, 4), [1, 1, 1, 1]),
      ((3, 5), [1, 2, 1, 2]), ((1, 1), [0, 0, 0, 0])],
 )  # fmt: skip
-def test_stem_on_blocks_gives_the_same(kernel: tuple[int, int], pads: list[int]) -> None:
+def test_lay_out_stem_gives_the_same(kernel: tuple[int, int], pads: list[int]) -> None:
     model = quantised_stem(kernel, pads)
     expected = run(model)
-    assert stem_on_blocks(model.graph)
+    assert lay_out_stem(model.graph)
     assert [n.op_type for n in model.graph.node].count("SpaceToDepth") == 1
     result = run(model)
     assert result.shape == expected.shape
@@ -85,7 +84,7 @@ def test_stem_on_blocks_gives_the_same(kernel: tuple[int, int], pads: list[int])
 def test_stem_that_has_no_blocks_stays(stride: int, size: tuple[int, int]) -> None:
     model = quantised_stem((3, 3), [1, 1, 1, 1], stride, size)
     before = model.SerializeToString()
-    assert not stem_on_blocks(model.graph)
+    assert not lay_out_stem(model.graph)
     assert model.SerializeToString() == before
 
 
@@ -105,7 +104,7 @@ def test_resize_of_one_channel_gives_the_same() -> None:
     ]
     model = made(nodes, constants, ["n", 48, 64])
     expected = run(model)
-    assert lean_tail(model) == ["resize"]
+    assert lay_out_head(model) == ["resize"]
     np.testing.assert_allclose(run(model), expected, rtol=1e-5, atol=1e-4)
 
 
@@ -129,7 +128,7 @@ def test_convolution_to_one_channel_gives_the_same(
     ]
     model = made(nodes, constants, ["n", *size], size)
     expected = run(model, size)
-    assert lean_tail(model) == (["conv"] if block else [])
+    assert lay_out_head(model) == (["conv"] if block else [])
     laid = [helper.get_node_attr_value(n, "blocksize") for n in model.graph.node
             if n.op_type == "DepthToSpace"]  # fmt: skip
     assert laid == ([block] if block else [])
@@ -156,7 +155,7 @@ def last_1x1(rows: int, columns: int, **attributes: object) -> onnx.ModelProto:
 def test_product_of_what_was_int8_gives_the_same() -> None:
     model = last_1x1(24, 32)
     expected = run(model)
-    assert lean_tail(model) == ["conv"]
+    assert lay_out_head(model) == ["conv"]
     assert [n.op_type for n in model.graph.node if n.name == "conv"] == ["MatMul"]
     assert [n.op_type for n in model.graph.node][-2:] == ["Add", "Squeeze"]  # to N,1,H,W: fast
     assert "w" not in [i.name for i in model.graph.initializer]
@@ -165,7 +164,7 @@ def test_product_of_what_was_int8_gives_the_same() -> None:
 
 def test_padding_of_a_1x1_convolution_stays() -> None:
     model = last_1x1(26, 34, pads=[1, 1, 1, 1])
-    assert lean_tail(model) == []
+    assert lay_out_head(model) == []
     depth = run(model)
     assert depth.shape == (2, 26, 34)
     assert (depth[:, 0] == 3).all()  # the border sees the bias alone

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import parser
 
-from depthrt_export.rewrites import rewrite
 from depthrt_export.rewrites.attention_written_out import write_out_attention
+from depthrt_export.rewrites.rewrite import rewrite
 
 HEADER = '<ir_version: 9, opset_import: ["": 20]>\n'
 ATTENTION_LINE = "attention -> MultiHeadAttention: 1"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from depthrt_export.graph.export import export_graph
 from depthrt_export.graph.probe import probe
 from depthrt_export.options import SourceOptions
-from depthrt_export.rewrites import rewrite
+from depthrt_export.rewrites.rewrite import rewrite
 from depthrt_export.sources.huggingface import load
 from depthrt_export.sources.network import DepthNetwork
 from experiments.quantisation.depth_families import FAMILIES, save

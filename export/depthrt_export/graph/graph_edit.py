@@ -1,4 +1,7 @@
-"""The few questions that every rewrite asks of a graph, and the one way in which it changes it."""
+"""Questions that every rewrite asks of a graph, and the ways in which it changes one.
+
+``remove_unread`` works on onnx's protobuf graphs, all others on those of onnx_ir.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -74,6 +78,44 @@ def used_once(value: ir.Value) -> bool:
     return len(value.uses()) == 1 and not value.is_graph_output()
 
 
+def only_user(value: ir.Value, op_type: str) -> ir.Node | None:
+    """The one node that reads a value, if it is this standard operator."""
+    users = {use.node for use in value.uses()}
+    if value.is_graph_output() or len(users) != 1:
+        return None
+    (user,) = users
+    return user if user.op_type == op_type and not user.domain else None
+
+
+def same_shape(first: ir.Value, second: ir.Value, rank: int) -> bool:
+    """Whether two values are known to have the same shape, of this rank."""
+    before, after = dims(first, rank), dims(second, rank)
+    if before is None or after is None:
+        return False
+    return all(same(a, b) for a, b in zip(before, after, strict=True))
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """A constant of one element that broadcasting does not turn into something bigger."""
+    single = value is not None and value.shape is not None and value.shape.rank() <= 1
+    return uniform(value) if single and value is not None and value.shape in ((), (1,)) else None
+
+
+def everywhere(value: ir.Value | None) -> float | None:
+    """The one number that a value holds everywhere, whatever its shape, if there is a proof."""
+    number = uniform(value)
+    if number is not None:
+        return number
+    if (expand := made_by(value, "Expand", "Identity", "Unsqueeze", "Reshape")) is not None:
+        return everywhere(expand.inputs[0])
+    if (where := made_by(value, "Where")) is not None:
+        condition, chosen, other = (everywhere(v) for v in where.inputs)
+        if condition is None:
+            return chosen if chosen == other else None
+        return chosen if condition else other
+    return None
+
+
 def new_constant(graph: ir.Graph, name: str, content: Array) -> ir.Value:
     """Put an array among the graph's initializers under a name that is still free."""
     free = name
@@ -105,3 +147,27 @@ def rewire(old: ir.Value, new: ir.Value) -> None:
 def is_close(first: float, second: float) -> bool:
     """Equal to within float32 rounding."""
     return math.isclose(first, second, rel_tol=1e-6)
+
+
+def remove_unread(graph: onnx.GraphProto) -> None:
+    """Drop nodes and initializers that lead nowhere: onnxruntime warns of the latter."""
+    while True:
+        read = _read(graph)
+        idle = [node for node in graph.node if not read & set(node.output)]
+        if not idle:
+            break
+        for node in idle:
+            graph.node.remove(node)
+    for tensor in [i for i in graph.initializer if i.name not in read]:
+        graph.initializer.remove(tensor)
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """Names that the graph gives or its nodes read, in their branches as well."""
+    read = {output.name for output in graph.output}
+    for node in graph.node:
+        read.update(node.input)
+        for attribute in node.attribute:
+            for branch in (attribute.g, *attribute.graphs):
+                read |= _read(branch)
+    return read
