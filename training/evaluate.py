@@ -29,7 +29,7 @@ from depthrt import DepthModel
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.evaluation.metrics.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics.metrics import depth_metrics
-from depthrt_calibration.alignment import fit, solve_space, to_depth_m
+from depthrt_benchmarks.evaluation.protocol.alignment import fit, solve_space, to_depth_m
 from network import NATIVE_SIZE, DepthNet, normalise
 from prepare import RENDERED
 from samples import read_rgb

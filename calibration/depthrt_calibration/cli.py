@@ -40,7 +40,7 @@ def calibrate(
     near-duplicates are left out. The same sources always give the same frames.
     """
     from depthrt_calibration.collect import CollectOptions, collect
-    from depthrt_calibration.store import SHEET
+    from depthrt_calibration.frame_folder import SHEET
 
     options = CollectOptions(count, limit, every, overwrite)
     with _progress() as progress:

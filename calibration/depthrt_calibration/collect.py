@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError, UsageError
 from depthrt.model.preprocess import to_rgb
 from depthrt.sources.display_name import shown_names
-from depthrt_calibration import feature as features
+from depthrt_calibration import image_features as features
+from depthrt_calibration.contact_sheet import contact_sheet, thumbnail
+from depthrt_calibration.diverse_selection import METHOD, choose, nearest_other
+from depthrt_calibration.frame_folder import FORMAT, VERSION, FrameFolder, check_folder, pixel_hash
 from depthrt_calibration.scan import Counts, Seen, scan
-from depthrt_calibration.selection import METHOD, choose, nearest_other
-from depthrt_calibration.sheet import contact_sheet, thumbnail
-from depthrt_calibration.store import FORMAT, VERSION, FrameFolder, check_folder, pixel_hash
 
 FEWEST = 8
 """Below, ranges are an accident of the frames; int8 tools ask for tens to hundreds."""

@@ -17,8 +17,8 @@ from depthrt.sources.display_name import shown_names
 from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec
 from depthrt.temporal.display_range import SceneCuts
-from depthrt_calibration.feature import Feature, emptiness, feature
 from depthrt_calibration.frames import indices
+from depthrt_calibration.image_features import Feature, emptiness, feature
 
 # What features and scene cuts see; the stored frame keeps its size.
 THUMBNAIL = InputSpec(108, 192, interpolation="area")

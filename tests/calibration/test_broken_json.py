@@ -1,4 +1,4 @@
-"""Broken JSON beside frames: a sentence, nothing lost, nothing taken for ours."""
+"""A broken ``calibration.json``: the folder is not ours, and nothing in it is lost."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from depthrt.errors import SourceError, TargetError
-from depthrt.spec import InputSpec
-from depthrt_calibration.labelled import labelled_frames
-from depthrt_calibration.store import check_folder
-from hostile_json import ALL, NO_OBJECT, UNREADABLE, write_unreadable
-from labelled import write_set
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_a_labelled_set_whose_facts_are_broken(tmp_path: Path, kind: str) -> None:
-    folder = write_set(tmp_path / "set", 1)
-    write_unreadable(folder / "dataset.json", kind)
-    with pytest.raises(SourceError, match="does not say depth_unit_m") as caught:
-        labelled_frames(folder, 1, InputSpec(48, 64))
-    assert str(folder) in str(caught.value)
-
-
-@pytest.mark.parametrize("facts", [{"invalid": ["0"]}, {"invalid": [None]}, {"depth_unit_m": True}])
-def test_facts_that_are_no_numbers(tmp_path: Path, facts: dict[str, object]) -> None:
-    with pytest.raises(SourceError, match="does not say depth_unit_m"):
-        labelled_frames(write_set(tmp_path / "set", 1, **facts), 1, InputSpec(48, 64))
+from depthrt.errors import TargetError
+from depthrt_calibration.frame_folder import check_folder
+from hostile_json import NO_OBJECT, UNREADABLE, write_unreadable
 
 
 @pytest.mark.parametrize("kind", [*UNREADABLE, *NO_OBJECT, "a pipe"])

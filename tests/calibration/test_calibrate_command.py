@@ -19,7 +19,7 @@ from depthrt.sources.images import read_image
 from depthrt.sources.open import open_source
 from depthrt_calibration import collect as collecting
 from depthrt_calibration import scan as scanning
-from depthrt_calibration.store import pixel_hash
+from depthrt_calibration.frame_folder import pixel_hash
 from servers import served
 
 SIZE = (72, 128)

@@ -18,7 +18,7 @@ from depthrt import DepthModel, Selection, open_source, prepare
 from depthrt.model import cuda
 from depthrt.model.providers import PROVIDERS
 from depthrt.model.registry import DEMO_CLIP
-from depthrt_calibration.fidelity import fidelity
+from depthrt_export.proof.fidelity import fidelity
 from experiments.pipeline.ceiling import medians
 
 Files: TypeAlias = dict[tuple[str, str], Path]

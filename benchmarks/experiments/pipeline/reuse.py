@@ -24,7 +24,7 @@ from depthrt import DepthModel, Reuse, Stats, open_source, stream, to_rgb
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.temporal.frame_reuse import MAX_AGE_S, THRESHOLD
 from depthrt_benchmarks.common.environment import write_result
-from depthrt_calibration.fidelity import spread
+from depthrt_export.proof.fidelity import spread
 
 THRESHOLDS = (2.0, THRESHOLD, 8.0)
 _FRAMES, _RATE = 250, 25

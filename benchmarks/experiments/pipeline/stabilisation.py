@@ -41,8 +41,8 @@ from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, measure, view
 from depthrt_benchmarks.evaluation.metrics.flicker import ClipFlicker, FlickerMeter
 from depthrt_benchmarks.evaluation.metrics.tae import tae
+from depthrt_benchmarks.evaluation.protocol.alignment import Moments
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Customs, Protocol, choose
-from depthrt_calibration.alignment import Moments
 
 Map = NDArray[np.float32]
 DEMO_DEPTH = DEMO_CLIP.parent / "demo_depth"

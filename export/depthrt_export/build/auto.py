@@ -13,8 +13,8 @@ from depthrt.model.cpu import half_type
 from depthrt.model.providers import AUTO_ORDER
 from depthrt.model.tuning_cache import offered_providers
 from depthrt_calibration.frames import Sample, evenly
-from depthrt_calibration.labelled import Labelled, labelled_frames
-from depthrt_calibration.store import pixel_hash
+from depthrt_export.search.labelled_frames import Labelled, labelled_frames
+from depthrt_calibration.frame_folder import pixel_hash
 from depthrt_export.build.convert import Made, proof_facts, source_name
 from depthrt_export.graph.blocks import has_attention
 from depthrt_export.model_file import works, write_model

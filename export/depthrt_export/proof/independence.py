@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depthrt.errors import UsageError
-from depthrt_calibration.fidelity import spread
 from depthrt_calibration.frames import Sample, evenly
+from depthrt_export.proof.fidelity import spread
 from depthrt_export.sources.network import DepthNetwork
 
 Image: TypeAlias = NDArray[np.uint8]  # 3,h,w

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from depthrt.files.atomic_write import write_text
 from depthrt.render.colormap import colour_table, nearness
 from depthrt.spec import Kind
-from depthrt_calibration.fidelity import spread
+from depthrt_export.proof.fidelity import spread
 from depthrt_export.proof.verify import FrameProof
 from depthrt_export.report.export_report import Report
 from depthrt_export.report.pareto_plot import section

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt.spec import Kind, Unit
-from depthrt_calibration.fidelity import spread
+from depthrt_export.proof.fidelity import spread
 from depthrt_calibration.frames import Sample
-from depthrt_calibration.labelled import Labelled, absolute_relative_error
+from depthrt_export.search.labelled_frames import Labelled, absolute_relative_error
 
 if TYPE_CHECKING:
     import onnxruntime as ort

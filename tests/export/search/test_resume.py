@@ -11,8 +11,8 @@ import pytest
 
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample
-from depthrt_calibration.labelled import labelled_frames
 from depthrt_export.build.auto import _truth
+from depthrt_export.search.labelled_frames import labelled_frames
 from depthrt_export.search.resume import code_hash, search_key
 from labelled import write_set
 from models import SIZE, build_model

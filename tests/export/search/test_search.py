@@ -19,7 +19,7 @@ from onnx import TensorProto
 from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_calibration.labelled import labelled_frames
+from depthrt_export.search.labelled_frames import labelled_frames
 from depthrt_export.build.auto import other_providers
 from depthrt_export.build.build import _packages, build
 from depthrt_export.build.from_onnx import open_float32, pixel_zero

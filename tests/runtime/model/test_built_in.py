@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from depthrt import DepthModel, open_source, stream
 from depthrt.cli import app
 from depthrt.model.registry import DEMO_CLIP, built_in_models, find_model
-from depthrt_calibration.fidelity import disparity_lsq
+from depthrt_export.proof.fidelity import disparity_lsq
 
 DEPTH = DEMO_CLIP.with_name("demo_depth")
 

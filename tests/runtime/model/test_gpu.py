@@ -16,7 +16,7 @@ from depthrt import DepthModel, open_source, read_depth
 from depthrt.jobs import tune as tuning
 from depthrt.model import cuda
 from depthrt.model.providers import SessionOptions
-from depthrt_calibration.fidelity import Map, fidelity
+from depthrt_export.proof.fidelity import Map, fidelity
 
 pytestmark = pytest.mark.gpu
 

@@ -15,10 +15,18 @@ from depthrt_benchmarks.evaluation.datasets.base import Pair
 from depthrt_benchmarks.evaluation.metrics.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics.flicker import Flicker
 from depthrt_benchmarks.evaluation.metrics.metrics import Bin, depth_metrics, range_bins
+from depthrt_benchmarks.evaluation.protocol.alignment import (
+    Align,
+    Fit,
+    Moments,
+    fit,
+    moments,
+    solve_space,
+    to_depth_m,
+)
 from depthrt_benchmarks.evaluation.protocol.crops import crop_mask, cut
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.protocol.resize import resize_to
-from depthrt_calibration.alignment import Align, Fit, Moments, fit, moments, solve_space, to_depth_m
 
 ASPECT_TOLERANCE = 0.02
 _FLAT = 1e-6

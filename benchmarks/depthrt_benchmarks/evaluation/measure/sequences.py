@@ -19,9 +19,9 @@ from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, is_r
 from depthrt_benchmarks.evaluation.measure.predict import predict
 from depthrt_benchmarks.evaluation.measure.reading import read_ahead, with_neighbours
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, reprojection_error
+from depthrt_benchmarks.evaluation.protocol.alignment import Fit, Moments
 from depthrt_benchmarks.evaluation.protocol.crops import corner
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
-from depthrt_calibration.alignment import Fit, Moments
 
 
 @dataclass(frozen=True, eq=False)

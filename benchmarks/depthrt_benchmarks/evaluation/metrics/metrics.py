@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt_calibration.alignment import absolute_relative
-
 Values = NDArray[np.float64]
 BIN_EDGES_M = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
@@ -36,6 +34,11 @@ METRICS = (
     Metric("boundary_f1", "edge F1", True),
 )
 BY_KEY = {metric.key: metric for metric in METRICS}
+
+
+def absolute_relative(depth_m: Values, truth_m: Values) -> float:
+    """AbsRel: mean \\|p - g\\| / g over the pixels (Eigen et al., NeurIPS 2014)."""
+    return float(np.mean(np.abs(depth_m - truth_m) / truth_m))
 
 
 def depth_metrics(depth_m: Values, truth_m: Values) -> dict[str, float]:

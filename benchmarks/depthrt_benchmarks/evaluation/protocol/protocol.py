@@ -8,9 +8,9 @@ from typing import Any
 
 from depthrt.errors import UsageError
 from depthrt.spec import ModelSpec
+from depthrt_benchmarks.evaluation.protocol.alignment import Align
 from depthrt_benchmarks.evaluation.protocol.crops import NO_CROP, check_crop
 from depthrt_benchmarks.evaluation.protocol.resize import Resize
-from depthrt_calibration.alignment import Align
 
 MIN_PIXELS = 10
 

@@ -14,7 +14,7 @@ from depthrt_benchmarks.evaluation.datasets import Dataset, Pair
 from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, view
 from depthrt_benchmarks.evaluation.measure.predict import predict
 from depthrt_benchmarks.evaluation.measure.run import Task
-from depthrt_calibration.alignment import Fit
+from depthrt_benchmarks.evaluation.protocol.alignment import Fit
 
 ERROR_SCALE = 0.5  # the relative error that is drawn brightest
 _WIDTH = 360

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from depthrt_calibration.fidelity import (
+from depthrt_export.proof.fidelity import (
     aligned_delta1,
     disparity_lsq,
     fidelity,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthrt_calibration.alignment import (
+from depthrt_benchmarks.evaluation.metrics.metrics import absolute_relative
+from depthrt_benchmarks.evaluation.protocol.alignment import (
     Fit,
     Moments,
-    absolute_relative,
     fit,
     moments,
     solve_space,

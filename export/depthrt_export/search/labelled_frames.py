@@ -20,13 +20,8 @@ from depthrt.frame import image_size
 from depthrt.model.preprocess import content_size, prepare
 from depthrt.sources.images import read_image
 from depthrt.spec import InputSpec, Kind, Unit
-from depthrt_calibration.alignment import (
-    Align,
-    absolute_relative,
-    fit,
-    solve_space,
-    to_depth_m,
-)
+from depthrt_benchmarks.evaluation.metrics.metrics import absolute_relative
+from depthrt_benchmarks.evaluation.protocol.alignment import Align, fit, solve_space, to_depth_m
 from depthrt_calibration.frames import Sample, evenly, one_size
 
 _FEWEST_PIXELS = 10

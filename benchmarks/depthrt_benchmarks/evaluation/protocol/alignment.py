@@ -136,8 +136,3 @@ def to_depth_m(
         aligned = np.maximum(aligned, _LEAST_DEPTH)
     clamped = np.clip(aligned, min_depth_m, max_depth_m)
     return np.where(np.isnan(clamped), min_depth_m, clamped)
-
-
-def absolute_relative(depth_m: Values, truth_m: Values) -> float:
-    """AbsRel: mean |p - g| / g (Eigen et al., NeurIPS 2014)."""
-    return float(np.mean(np.abs(depth_m - truth_m) / truth_m))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt_calibration.feature import distances
+from depthrt_calibration.image_features import distances
 
 Features = NDArray[np.float32]  # N,F
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depthrt_calibration.feature import NEAR_DUPLICATE, distances, feature
+from depthrt_calibration.frame_folder import pixel_hash
 from depthrt_calibration.frames import Sample
-from depthrt_calibration.store import pixel_hash
+from depthrt_calibration.image_features import NEAR_DUPLICATE, distances, feature
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedFrame:
     """A validation frame that calibration has seen, by the labels of both.
 
     ``distance`` of their features; ``same``: equal pixel by pixel.
@@ -29,7 +29,7 @@ def overlap(
     calibration: Sequence[Sample],
     validation: Sequence[Sample],
     threshold: float = NEAR_DUPLICATE,
-) -> list[Shared]:
+) -> list[SharedFrame]:
     """The validation frames that are in the calibration set too, or as good as.
 
     Pixels are compared by hash, so two samples of one frame are found wherever their files are;
@@ -45,11 +45,11 @@ def overlap(
     for sample in validation:
         same = hashes.get(pixel_hash(sample.pixels))
         if same is not None:
-            found.append(Shared(same, sample.label, 0.0, True))
+            found.append(SharedFrame(same, sample.label, 0.0, True))
             continue
         apart = distances(known, feature(sample.pixels))
         nearest = int(np.argmin(apart))
         if apart[nearest] < threshold:
             label = calibration[nearest].label
-            found.append(Shared(label, sample.label, float(apart[nearest]), False))
+            found.append(SharedFrame(label, sample.label, float(apart[nearest]), False))
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.spec import Kind
-from depthrt_calibration.alignment import Moments
+from depthrt_benchmarks.evaluation.protocol.alignment import Moments
 
 Map = NDArray[np.float32]
 

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from depthrt.errors import UsageError
 from depthrt.sources.base import Selection, SourceInfo
 from depthrt_calibration.collect import CollectOptions
-from depthrt_calibration.feature import NEAR_DUPLICATE, emptiness, feature
-from depthrt_calibration.frames import Sample
-from depthrt_calibration.overlap import Shared, overlap
+from depthrt_calibration.diverse_selection import choose, farthest, nearest_other
+from depthrt_calibration.image_features import NEAR_DUPLICATE, emptiness, feature
 from depthrt_calibration.scan import spans
-from depthrt_calibration.selection import choose, farthest, nearest_other
 
 RANDOM = np.random.default_rng(4)
 
@@ -112,26 +110,6 @@ def test_the_cover_is_within_twice_the_best() -> None:
 def test_distance_to_the_nearest_other() -> None:
     assert nearest_other(points(0, 1, 5)) == [1, 1, 4]
     assert nearest_other(points(7)) == [0]
-
-
-def test_overlap_by_pixels_and_by_looks() -> None:
-    calibration = [Sample(scene(seed), f"cal#{seed}") for seed in range(4)]
-    softened = np.clip(scene(2).astype(int) + 1, 0, 255).astype(np.uint8)
-    validation = [
-        Sample(scene(3).copy(), "val#same"),
-        Sample(softened, "val#recoded"),
-        Sample(scene(9), "val#new"),
-    ]
-    same, recoded = overlap(calibration, validation)
-    assert same == Shared("cal#3", "val#same", 0.0, True)
-    assert (recoded.calibration, recoded.validation, recoded.same) == (
-        "cal#2",
-        "val#recoded",
-        False,
-    )
-    assert 0 < recoded.distance < NEAR_DUPLICATE
-    assert overlap(calibration, validation[2:]) == []
-    assert overlap([], validation) == []
 
 
 def test_long_videos_are_read_in_parts() -> None:
