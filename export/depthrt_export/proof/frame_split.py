@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from depthrt.errors import UsageError
-from depthrt.sources.display_name import shown_source
 from depthrt.spec import InputSpec
-from depthrt_calibration.frames import Sample, sample_frames, split, split_end
 from depthrt_calibration.image_features import emptiness
-from depthrt_export.options import ExportOptions
+from depthrt_calibration.frames import Sample, sample_frames, split, split_end
 from depthrt_export.proof.frame_overlap import SharedFrame, overlap
+from depthrt_export.options import ExportOptions
 
 CALIBRATION_FRAMES = 64
 HELD_OUT_FRAMES = 16
@@ -24,7 +22,7 @@ _STRETCHED = 1.5  # ratio of aspects from which on it is worth a word
 
 
 @dataclass(frozen=True, eq=False)
-class FrameSplit:
+class Chosen:
     """Frames for the ranges, frames that they never saw, and what is to be said of both."""
 
     calibration: list[Sample]
@@ -32,7 +30,7 @@ class FrameSplit:
     notes: tuple[str, ...] = ()
 
 
-def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
+def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
     """Calibration and validation frames: of two sources, or of one that is split.
 
     Thumbnails are left out, and validation frames that are calibration frames too, or
@@ -59,7 +57,7 @@ def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
     unseen, note = _unseen(calibration, held_out)
     small = f"{left_out} frames left out as too small for the input" if left_out else ""
     notes = [small, note, _stretched([*calibration, *held_out], spec)]
-    return FrameSplit(calibration, unseen, tuple(text for text in notes if text))
+    return Chosen(calibration, unseen, tuple(text for text in notes if text))
 
 
 def _parted(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -150,8 +148,3 @@ def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:
     aspects = [s.size[1] / s.size[0] * spec.height / spec.width for s in samples if s.size]
     odd = sum(max(a, 1 / a) > _STRETCHED for a in aspects)
     return f"{odd} of {len(aspects)} frames are of another shape than the input" if odd else ""
-
-
-def source_name(source: str | None) -> str:
-    """The last part alone: a file of others need not know our folders, nor our passwords."""
-    return "the clip of depthrt" if source is None else Path(shown_source(source)).name
