@@ -268,9 +268,13 @@ def _run(
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
     if track is not None:
-        from depthrt_calibration.tracking import check
+        from depthrt_benchmarks.common.report.mlflow_log import check
 
         check(track)
+    if pages:
+        from depthrt_benchmarks.common.report.page import require_libraries
+
+        require_libraries("--report and --front", "export")
     result = build(source, output, said, options, Phases(quiet=as_json))
     try:
         if report is not None:
@@ -278,13 +282,15 @@ def _run(
 
             write_page(result, report, overwrite=options.overwrite)
         if front is not None and result.found is not None:
-            from depthrt_export.report.pareto_plot import write_front
+            from depthrt_export.report.pareto_plot import write_pareto_plot
 
-            write_front(result.found, front, overwrite=options.overwrite)
+            write_pareto_plot(result.found, front, overwrite=options.overwrite)
         if track is not None:
-            from depthrt_export.report.mlflow import track as log
+            from depthrt_benchmarks.common.report.mlflow_log import log
+            from depthrt_export.report.tracked_runs import runs
 
-            log(track, result, tuple(pages))
+            for run in runs(result, tuple(pages)):
+                log(track, run)
     finally:  # the model is in its place, whatever became of the rest
         if as_json:
             typer.echo(json.dumps(result.to_dict()))

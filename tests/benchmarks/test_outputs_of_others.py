@@ -14,10 +14,10 @@ from depthrt.errors import TargetError, UsageError
 from depthrt_benchmarks.bench.compare import history
 from depthrt_benchmarks.bench.report import outputs
 from depthrt_benchmarks.common.environment import write_result
+from depthrt_benchmarks.common.report import mlflow_log
 from depthrt_benchmarks.evaluation.job import Outcome
 from depthrt_benchmarks.evaluation.measure.journal import Journal
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
-from depthrt_calibration import tracking
 from experiments.pipeline import bench_honesty
 from labelled import write_set
 from models import build_model
@@ -195,8 +195,8 @@ def test_a_database_of_others_gets_no_tables(tmp_path: Path) -> None:
         opened.execute("CREATE TABLE letters (text TEXT)")
     before = (tmp_path / "mlflow.db").read_bytes()
     with pytest.raises(TargetError, match=r"mlflow\.db is no database of MLflow"):
-        tracking.check(str(tmp_path))
+        mlflow_log.check(str(tmp_path))
     assert (tmp_path / "mlflow.db").read_bytes() == before
     (tmp_path / "mlflow.db").write_text("no database at all")
     with pytest.raises(TargetError, match="no database of MLflow"):
-        tracking.check(str(tmp_path))
+        mlflow_log.check(str(tmp_path))

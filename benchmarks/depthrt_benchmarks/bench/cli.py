@@ -95,10 +95,11 @@ def run(
     All settings run in turn, so that other load meets all alike. To know whether one model is
     faster than another, use `depthrt bench compare BASE HEAD`.
     """
-    from depthrt.model.registry import DEFAULT_MODEL
+    from depthrt.model.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
     from depthrt_benchmarks.bench.measure.measure import Wanted
-    from depthrt_benchmarks.bench.report import outputs
+    from depthrt_benchmarks.bench.report import outputs, tracked_runs
+    from depthrt_benchmarks.common.report import mlflow_log
 
     wanted = Wanted(
         providers=comma_words(providers, "--providers"),
@@ -111,14 +112,18 @@ def run(
     read = [Path(text) for text in (models or [])] + (accuracy or [])
     outputs.check(markdown, html, overwrite=overwrite, sources=read)
     known = outputs.read_accuracy(accuracy or [])
-    outputs.check_tracking(track)
+    if track is not None:
+        mlflow_log.check(track)
     with live_cells() as listener:
         document = bench(models or [DEFAULT_MODEL], wanted, extras, listener)
     document["accuracy"] = known
     try:
         outputs.write(document, markdown, html, overwrite=overwrite)
         if track is not None:
-            outputs.track_bench(track, document, models or [DEFAULT_MODEL], html or markdown)
+            files = tuple(path for path in (html, markdown) if path is not None)
+            paths = [find_model(text) for text in models or [DEFAULT_MODEL]]
+            for logged in tracked_runs.bench_runs(document, paths, files):
+                mlflow_log.log(track, logged)
     finally:  # what was measured is told, whatever became of the reports
         if as_json:
             typer.echo(json.dumps(document))
@@ -189,11 +194,13 @@ def compare(
     from depthrt_benchmarks.bench.compare.comparison import Setting
     from depthrt_benchmarks.bench.compare.pairs import Rules
     from depthrt_benchmarks.bench.measure.frames import parse_size
-    from depthrt_benchmarks.bench.report import outputs
+    from depthrt_benchmarks.bench.report import outputs, tracked_runs
+    from depthrt_benchmarks.common.report import mlflow_log
 
     read = [Path(text) for text in (base, head, model) if text is not None]
     outputs.check(markdown, None, overwrite=overwrite, sources=read, history=history)
-    outputs.check_tracking(track)
+    if track is not None:
+        mlflow_log.check(track)
     setting = Setting(
         provider,
         threads,
@@ -214,7 +221,8 @@ def compare(
 
             add(history, document)
         if track is not None:
-            outputs.track_comparison(track, document, markdown)
+            files = () if markdown is None else (markdown,)
+            mlflow_log.log(track, tracked_runs.comparison_run(document, files))
     finally:
         said = json.dumps(document) if as_json else "\n".join(outputs.comparison_lines(result))
         typer.echo(said)

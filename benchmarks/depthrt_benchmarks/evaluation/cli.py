@@ -180,6 +180,8 @@ def evaluate(
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
     """
     from depthrt_benchmarks.common.output_files import check_targets
+    from depthrt_benchmarks.common.report import mlflow_log
+    from depthrt_benchmarks.common.report.page import require_libraries
     from depthrt_benchmarks.evaluation.datasets import ReadOptions
     from depthrt_benchmarks.evaluation.gate import check_gate, judge_nothing
     from depthrt_benchmarks.evaluation.job import Job, execute
@@ -187,7 +189,6 @@ def evaluate(
     from depthrt_benchmarks.evaluation.protocol.protocol import Choices
     from depthrt_benchmarks.evaluation.report.outputs import whole_document, write_outputs
     from depthrt_benchmarks.evaluation.report.table import show
-    from depthrt_calibration import tracking
 
     gate = check_gate(max_abs_rel, min_images, datasets, max_images)
     check_targets(
@@ -196,8 +197,10 @@ def evaluate(
         sources=[Path(place) for place in (model, *datasets, *(compare or []))],
         read=[Path(place) for place in datasets],
     )
+    if report is not None:
+        require_libraries("--report", "bench")
     if track is not None:
-        tracking.check(track)
+        mlflow_log.check(track)
     choices = Choices(
         None if align is None else align.value,
         crop,
@@ -244,10 +247,11 @@ def evaluate(
     for journal in outcome.journals:
         journal.remove()
     if track is not None:
-        from depthrt_benchmarks.evaluation.report.mlflow import track as log
+        from depthrt_benchmarks.evaluation.report.tracked_runs import runs
 
         files = tuple(path for path in (table, report) if path is not None)
-        log(track, outcome, whole_document(outcome), files)
+        for run in runs(whole_document(outcome), outcome.paths, files):
+            mlflow_log.log(track, run)
     if outcome.verdict is not None:
         outcome.verdict.raise_if_failed()
 

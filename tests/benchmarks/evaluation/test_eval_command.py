@@ -16,10 +16,10 @@ import pytest
 from clips import Clip, write_clip
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
+from depthrt_benchmarks.common.report import mlflow_log
 from depthrt_benchmarks.evaluation.measure import run as running
 from depthrt_benchmarks.evaluation.measure import sequences
 from depthrt_benchmarks.evaluation.measure.journal import journal_folder
-from depthrt_calibration import tracking
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model
 
@@ -307,8 +307,8 @@ def test_what_is_logged(
     command: Command, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow itself is not asked here: it takes half a minute."""
-    runs: list[tuple[str, tracking.Run]] = []
-    monkeypatch.setattr(tracking, "log", lambda target, run: runs.append((target, run)))
+    runs: list[tuple[str, mlflow_log.Run]] = []
+    monkeypatch.setattr(mlflow_log, "log", lambda target, run: runs.append((target, run)))
     folder, page = write_set(tmp_path / "desk", fps=10), tmp_path / "r.html"
     done = command("eval", model_path, folder, "--track", tmp_path, "--report", page, "--json")
     assert done.code == 0, done.err

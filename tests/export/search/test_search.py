@@ -9,6 +9,7 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -19,7 +20,6 @@ from onnx import TensorProto
 from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.search.labelled_frames import labelled_frames
 from depthrt_export.build.auto import other_providers
 from depthrt_export.build.build import _packages, build
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
@@ -29,9 +29,11 @@ from depthrt_export.proof.paired_timing import Paired, Timer
 from depthrt_export.proof.paired_timing import paired as timed_pairs
 from depthrt_export.quantise.recipes import Material
 from depthrt_export.quantise.targets import TARGETS
-from depthrt_export.report.pareto_plot import section, shapes, to_picture, to_svg
+from depthrt_export.report.html import shown_search
+from depthrt_export.report.pareto_plot import write_pareto_plot
 from depthrt_export.search.evaluator import Judge
 from depthrt_export.search.explain import explain, refusal
+from depthrt_export.search.labelled_frames import labelled_frames
 from depthrt_export.search.pareto import Measured, front, pick
 from depthrt_export.search.resume import Journal, search_key
 from depthrt_export.search.search import Found, Limits, Search
@@ -265,15 +267,22 @@ def test_another_machine_is_not_timed(run: Run) -> None:
     assert "arm64 is not this machine" in explain(found)[1]
 
 
-def test_drawings(run: Run) -> None:
+def test_drawings(run: Run, tmp_path: Path) -> None:
     found = run()
-    svg = to_svg(shapes(found))
-    assert svg.count("<circle") >= len(found.front)
-    assert "(picked)" in svg
-    assert to_picture(shapes(found)).std() > 5
-    page = section(found)
-    assert "Error of one block alone in int8" in page
-    assert "blocks.2" in page
+    shown = shown_search(found)
+    assert found.picked is not None
+    for candidate in (*found.front, found.picked):
+        assert candidate.name in shown.plot.svg
+    assert f"{found.picked.name} (picked)" in shown.plot.svg
+    write_pareto_plot(found, tmp_path / "front.png")
+    picture = cv2.imread(str(tmp_path / "front.png"))
+    assert picture is not None
+    assert picture.std() > 5
+    ((recipe, bars),) = shown.sensitivity
+    assert recipe == "int8"
+    assert "blocks.2" in [block for block, _, _ in bars]
+    assert [share for _, _, share in bars] == sorted((s for _, _, s in bars), reverse=True)
+    assert bars[0][2] == 1
 
 
 def test_front_and_pick() -> None:

@@ -167,7 +167,7 @@ def test_importing_the_exporter_leaves_the_environment() -> None:
 import json, os
 import cv2, av, torch, onnx, onnxruntime
 before = dict(os.environ)
-import depthrt_export.build.build, depthrt_calibration.tracking
+import depthrt_export.build.build, depthrt_benchmarks.common.report.mlflow_log
 print(json.dumps(sorted(set(before.items()) ^ set(os.environ.items()))))
 """
     assert in_a_fresh_process(code) == []

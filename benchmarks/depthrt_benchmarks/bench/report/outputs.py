@@ -1,4 +1,4 @@
-"""What the commands print, write and log."""
+"""What the commands print and write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from depthrt.errors import TargetError, UsageError
 from depthrt.files.atomic_write import write_text
 from depthrt.files.json_file import JsonObject, read_object
-from depthrt.model.registry import find_model
 from depthrt_benchmarks.bench.compare.comparison import Comparison
 from depthrt_benchmarks.bench.compare.history import FILES, check_history
 from depthrt_benchmarks.bench.report.report import (
@@ -22,7 +21,7 @@ from depthrt_benchmarks.bench.report.report import (
 )
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.output_files import check_targets
-from depthrt_calibration import tracking
+from depthrt_benchmarks.common.report.page import require_libraries
 
 
 def check(
@@ -41,7 +40,7 @@ def check(
 
     Raises:
         TargetError: a file that exists or cannot be written, or is also another output.
-        UsageError: an HTML page without what draws its plots, a history that is none of ours.
+        UsageError: the libraries of an HTML page are missing, or a history is none of ours.
     """
     check_targets({"--markdown": markdown_file, "--html": html}, overwrite=overwrite,
                   sources=sources)  # fmt: skip
@@ -52,16 +51,7 @@ def check(
         if markdown_file.resolve() in own:
             raise TargetError(f"--markdown {markdown_file} is a file of --history: give another")
     if html is not None:
-        from importlib.util import find_spec
-
-        if find_spec("matplotlib") is None:
-            raise UsageError('--html draws with matplotlib: pip install "depthrt[bench]"')
-
-
-def check_tracking(target: str | None) -> None:
-    """Refuse a place that cannot take runs, before anything is measured."""
-    if target is not None:
-        tracking.check(target)
+        require_libraries("--html", "bench")
 
 
 def read_accuracy(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -167,51 +157,3 @@ def comparison_markdown(document: dict[str, Any]) -> str:
         f"{document['pairs']} pairs, {document['comparison']}, {document['seconds']:.0f} s; "
         f"{document['threads']} threads, batch {document['batch']}. {machine_line(document)}\n"
     )
-
-
-def track_bench(target: str, document: dict[str, Any], texts: Sequence[str],
-                report: Path | None) -> None:  # fmt: skip
-    """Log a bench: one run for each model, so that two models are two runs to compare."""
-    for text, model in zip(texts, document["models"], strict=True):
-        label = model["model"]
-        metrics: dict[str, float] = {}
-        for cell in document["cells"]:
-            if cell["model"] == label:
-                where = f"{cell['bound_provider']}/threads {cell['threads']}/batch {cell['batch']}"
-                where += f"/{'x'.join(map(str, cell['size']))}"
-                for key, value in cell["latency_ms"].items():
-                    metrics[f"{where}/{key}_ms"] = value
-                metrics[f"{where}/throughput_fps"] = cell["throughput_fps"]
-        for part in ("starts", "clips"):
-            for row in document[part]:
-                if row["model"] == label:
-                    numbers = {k: v for k, v in row.items() if k.endswith(("_ms", "_mb", "_fps"))}
-                    where = f"{part}/{row['provider']}/threads {row['threads']}"
-                    metrics |= {f"{where}/{k}": v for k, v in numbers.items()}
-        facts = {k: document[k] for k in ("machine", "versions", "commit", "duration_s")}
-        run = tracking.Run(
-            "bench",
-            label,
-            {**model, **facts},
-            metrics,
-            {"bench.json": document},
-            () if report is None else (report,),
-            find_model(text),
-        )
-        tracking.log(target, run)
-
-
-def track_comparison(target: str, document: dict[str, Any], report: Path | None) -> None:
-    """Log a comparison."""
-    numbers = ("ratio", "low", "high", "seconds", "pairs")
-    facts = ("machine", "versions", "commit", "verdict", "margin", "fail_above", "confidence",
-             "threads", "batch", "what", "base", "head")  # fmt: skip
-    run = tracking.Run(
-        "compare",
-        f"{document['head']['label']} against {document['base']['label']}",
-        {key: document[key] for key in facts},
-        {key: document[key] for key in numbers},
-        {"compare.json": document},
-        () if report is None else (report,),
-    )
-    tracking.log(target, run)

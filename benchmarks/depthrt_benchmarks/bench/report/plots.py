@@ -1,47 +1,35 @@
-"""Plots of a bench document as SVG, drawn by matplotlib (extra ``bench``)."""
+"""Plots of a bench document."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from depthrt_benchmarks.bench.measure.frames import size_text
 from depthrt_benchmarks.bench.report.report import threads_text
+from depthrt_benchmarks.common.report.plot import COLOURS, SOFT, Plot, colours, label, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#bc3754", "#2f7d5b", "#3b6fb6", "#c98a1b", "#7b4fa3", "#5b5866", "#b8602f", "#1f8a99")
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "depthrt",  # the same figures give the same file
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e8e6ec",
-    "axes.edgecolor": "#a09ca9",
-    "legend.frameon": False,
-}
 
+def plots(document: dict[str, Any]) -> list[Plot]:
+    """Latency distribution, throughput by batch and by threads, stages, latency against accuracy.
 
-def plots(document: dict[str, Any]) -> list[str]:
-    """Latency distribution, throughput by batch and by threads, latency against accuracy."""
-    drawn = [_svg(document, _distribution)]
-    if len({cell["batch"] for cell in document["cells"]}) > 1:
-        drawn.append(
-            _svg(document, lambda d, a: _throughput(d, a, "batch", "frames per inference"))
-        )
-    if len({cell["threads"] for cell in document["cells"]}) > 1:
-        drawn.append(_svg(document, lambda d, a: _throughput(d, a, "threads", "threads")))
-    if document["clips"]:
-        drawn.append(_svg(document, _stages))
+    A plot that would show one point alone is left out.
+    """
+    cells = document["cells"]
+    drawn = [plot("Latency", partial(_distribution, document))]
+    for key, unit in (("batch", "frames per inference"), ("threads", "threads")):
+        if len({cell[key] for cell in cells}) > 1:
+            draw = partial(_throughput, document, key, unit)
+            drawn.append(plot(f"Throughput by {key}", draw))
+    if any("frames" in row for row in document["clips"]):
+        drawn.append(plot("A clip, file to file", partial(_stages, document)))
     if accuracy_points(document):
-        drawn.append(_svg(document, _pareto))
+        drawn.append(plot("Latency against accuracy", partial(_pareto, document)))
     return drawn
 
 
@@ -58,7 +46,7 @@ def accuracy_points(document: dict[str, Any]) -> list[tuple[str, float, float]]:
 
 
 def front(points: list[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
-    """Points that no other beats on both latency and error, by latency."""
+    """The points that no other beats in both latency and error, fastest first."""
     best: list[tuple[str, float, float]] = []
     for point in sorted(points, key=lambda p: (p[1], p[2])):
         if not best or point[2] < best[-1][2]:
@@ -67,7 +55,7 @@ def front(points: list[tuple[str, float, float]]) -> list[tuple[str, float, floa
 
 
 def _name(document: dict[str, Any], cell: dict[str, Any]) -> str:
-    """What tells a cell from the others, and no more."""
+    """The model, and of the setting what differs among the cells."""
     cells = document["cells"]
     parts = [cell["model"]]
     if len({c["bound_provider"] for c in cells}) > 1:
@@ -76,56 +64,57 @@ def _name(document: dict[str, Any], cell: dict[str, Any]) -> str:
         parts.append(threads_text(cell["threads"]))
     if len({tuple(c["size"]) for c in cells}) > 1:
         parts.append(size_text(cell["size"]))
-    return ", ".join(parts)
+    return label(", ".join(parts))
 
 
 def _distribution(document: dict[str, Any], axes: Axes) -> None:
     smallest = min(cell["batch"] for cell in document["cells"])
     cells = [cell for cell in document["cells"] if cell["batch"] == smallest]
-    for colour, cell in zip(_colours(len(cells)), cells, strict=True):
+    for colour, cell in zip(colours(len(cells)), cells, strict=True):
         values = np.sort(cell["latencies_ms"])
         share = np.arange(1, len(values) + 1) / len(values) * 100
         axes.step(values, share, where="post", color=colour, label=_name(document, cell))
         axes.plot(cell["latency_ms"]["p50"], 50, "o", color=colour, markersize=4)
     axes.set_xscale("log")
     _plain_ticks(axes, [v for cell in cells for v in cell["latencies_ms"]])
-    axes.set(title="Latency", xlabel=f"ms, batch {smallest}", ylabel="% of runs at most")
+    axes.set(xlabel=f"at most so many ms, batch {smallest}", ylabel="% of runs")
     axes.legend(loc="lower right")
 
 
-def _throughput(document: dict[str, Any], axes: Axes, key: str, label: str) -> None:
+def _throughput(document: dict[str, Any], key: str, unit: str, axes: Axes) -> None:
     series: dict[str, dict[int, float]] = {}
     for cell in document["cells"]:
         name = _name({**document, "cells": [{**c, key: 0} for c in document["cells"]]}, cell)
         rates = series.setdefault(name, {})
         rates[cell[key]] = max(rates.get(cell[key], 0.0), cell["throughput_fps"])
     ticks = sorted({cell[key] for cell in document["cells"]})
-    for colour, (name, rates) in zip(_colours(len(series)), series.items(), strict=True):
+    for colour, (name, rates) in zip(colours(len(series)), series.items(), strict=True):
         at = sorted(rates)
         axes.plot(
             [ticks.index(x) for x in at], [rates[x] for x in at], "o-", color=colour, label=name
         )
     axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
-    axes.set(title=f"Throughput by {key}", xlabel=label, ylabel="frames/s")
+    axes.set(xlabel=unit, ylabel="frames/s")
     axes.set_ylim(bottom=0)
     axes.legend()
 
 
 def _stages(document: dict[str, Any], axes: Axes) -> None:
     rows = [row for row in document["clips"] if "frames" in row]
-    names = [f"{row['model']}\n{row['provider']}, {threads_text(row['threads'])}" for row in rows]
+    names = [
+        label(f"{row['model']}\n{row['provider']}, {threads_text(row['threads'])}") for row in rows
+    ]
     left = np.zeros(len(rows))
     for colour, stage in zip(COLOURS, ("decode", "prepare", "infer", "write"), strict=False):
         widths = np.array([row[f"{stage}_ms"] for row in rows])
         axes.barh(names, widths, 0.5, left=left, color=colour, label=stage)
         left += widths
     ends = [row["end_to_end_ms"] for row in rows]
-    axes.plot(ends, names, "|", color="#1c1b22", markersize=22, label="wall")
-    axes.set(title="A clip, file to file", xlabel="ms a frame at work; stages run side by side")
+    axes.plot(ends, names, "|", color=SOFT, markersize=22, label="wall")
+    axes.set(xlabel="ms per frame that each stage works; stages run side by side")
     axes.set_xlim(right=1.35 * max(*left, *ends))
     axes.margins(y=0.3)
     axes.invert_yaxis()
-    axes.set_axisbelow(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncols=5, fontsize=8,
                 handlelength=1, columnspacing=1)  # fmt: skip
 
@@ -133,19 +122,17 @@ def _stages(document: dict[str, Any], axes: Axes) -> None:
 def _pareto(document: dict[str, Any], axes: Axes) -> None:
     points = accuracy_points(document)
     best = front(points)
-    axes.plot([p[1] for p in best], [p[2] for p in best], "--", color="#a09ca9", zorder=1)
-    for colour, (name, latency, error) in zip(_colours(len(points)), points, strict=True):
+    axes.plot([p[1] for p in best], [p[2] for p in best], "--", color=SOFT, zorder=1)
+    for colour, (name, latency, error) in zip(colours(len(points)), points, strict=True):
         axes.plot(latency, error, "o", color=colour, label=name)
-    axes.set(
-        title="Latency against accuracy", xlabel="ms, median of one inference", ylabel="AbsRel"
-    )
+    axes.set(xlabel="ms, median of one inference", ylabel="AbsRel")
     axes.set_xlim(left=0, right=1.15 * max(p[1] for p in points))
     axes.set_ylim(bottom=0, top=1.2 * max(p[2] for p in points))
     axes.legend()
 
 
 def _plain_ticks(axes: Axes, values: list[float]) -> None:
-    """Numbers as they are said, not as powers of ten."""
+    """Ticks at 1, 2 and 5 times powers of ten, written out."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     low, high = min(values), max(values)
@@ -155,20 +142,3 @@ def _plain_ticks(axes: Axes, values: list[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(0.9 * low, 1.1 * high)
-
-
-def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
-
-
-def _svg(document: dict[str, Any], draw: Callable[[dict[str, Any], Axes], None]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-        draw(document, figure.add_subplot())
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]

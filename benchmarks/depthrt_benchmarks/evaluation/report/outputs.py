@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.files.atomic_write import new_file, write_text
-from depthrt_benchmarks.common.environment import environment, result_text
+from depthrt.files.json_file import write_json
+from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.evaluation.document import document, write_table
 from depthrt_benchmarks.evaluation.job import Outcome
 
@@ -32,7 +33,7 @@ def write_outputs(
         WriteError: one cannot be written; those before it are in their place.
     """
     if output is not None:
-        write_text(output, result_text(_document(outcome)), overwrite=overwrite)
+        write_json(output, whole_document(outcome), overwrite=overwrite)
     if table is not None:
         with new_file(table, overwrite=overwrite) as place:
             write_table(place, outcome.evaluations)

@@ -1,15 +1,15 @@
-"""An image of a set drawn: picture, prediction, truth and where the error is."""
+"""Images of a set as pictures: input, prediction, truth and error."""
 
 from __future__ import annotations
 
-import base64
-from html import escape
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.render.colormap import colour_table
+from depthrt_benchmarks.common.report.picture import Picture, jpeg
 from depthrt_benchmarks.evaluation.datasets import Dataset, Pair
 from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, view
 from depthrt_benchmarks.evaluation.measure.predict import predict
@@ -18,14 +18,22 @@ from depthrt_benchmarks.evaluation.protocol.alignment import Fit
 
 ERROR_SCALE = 0.5  # the relative error that is drawn brightest
 _WIDTH = 360
-_QUALITY = 88
 _UNKNOWN = 118  # grey
 _SPARSE = 0.3  # of the pixels known
 Rgb = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class DrawnImage:
+    """An image of a set: which it is, its figures, and four pictures of it."""
+
+    title: str
+    figures: str
+    pictures: list[Picture]
+
+
 def drawn_rows(rows: list[Row], worst: int) -> list[tuple[str, Row]]:
-    """The rows with the largest AbsRel, then the middle one and the best, each with a word."""
+    """The rows of largest AbsRel, then the median and the best one, each with its rank in words."""
     ordered = sorted((r for r in rows if not r.skipped), key=lambda r: -r.metrics["abs_rel"])
     chosen = [("worst" if i == 0 else f"worst {i + 1}", r) for i, r in enumerate(ordered[:worst])]
     if len(ordered) > 2 * worst:
@@ -33,13 +41,13 @@ def drawn_rows(rows: list[Row], worst: int) -> list[tuple[str, Row]]:
     return chosen
 
 
-def draw(task: Task, dataset: Dataset, rows: list[tuple[str, Row]]) -> str:
-    """HTML figures of these images, measured again one at a time."""
+def draw(task: Task, dataset: Dataset, rows: list[tuple[str, Row]]) -> list[DrawnImage]:
+    """The images of these rows, predicted again one at a time."""
     items = {item.name: item for item in dataset.items}
-    return "".join(_section(task, items[row.name].read(), word, row) for word, row in rows)
+    return [_drawn(task, items[row.name].read(), word, row) for word, row in rows]
 
 
-def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
+def _drawn(task: Task, pair: Pair, word: str, row: Row) -> DrawnImage:
     seen = view(pair, task.protocol)
     output = predict(task.model, seen.image, task.protocol.flip).values
     line = Fit(row.scale, row.shift)
@@ -48,23 +56,20 @@ def _section(task: Task, pair: Pair, word: str, row: Row) -> str:
     error = np.abs(depth_m - truth) / np.where(seen.valid, truth, 1)
     near, far = _shown_range(truth[seen.valid])
     height, width = truth.shape
-    panels = (
-        ("picture", _shrunk(seen.image, (height, width))),
-        (f"prediction, {near:.2g}-{far:.2g} m", _depth_colours(depth_m, near, far, None)),
-        ("truth, same colours; grey: unknown", _depth_colours(truth, near, far, seen.valid)),
-        (
-            f"|error| / truth, brightest: {ERROR_SCALE:g} and more",
-            _error_colours(error, seen.valid),
-        ),
-    )
+    predicted = f"prediction, {near:.2g}-{far:.2g} m"
+    errors = f"|error| / truth, brightest: {ERROR_SCALE:g} and more"
+    pictures = [
+        jpeg(_shrunk(seen.image, (height, width)), "picture"),
+        jpeg(_depth_colours(depth_m, near, far, None), predicted),
+        jpeg(_depth_colours(truth, near, far, seen.valid), "truth, same colours; grey: unknown"),
+        jpeg(_error_colours(error, seen.valid), errors),
+    ]
     figures = row.metrics
     text = (
         f"AbsRel {figures['abs_rel']:.3f}, δ1 {figures['delta1']:.3f}, "
         f"RMSE {figures['rmse']:.3f} m, {row.valid} valid pixels"
     )
-    cells = "".join(_figure(picture, title) for title, picture in panels)
-    head = f"<h4>{escape(word)}: {escape(row.name)} <small>{escape(text)}</small></h4>"
-    return f'<section>{head}<div class="row">{cells}</div></section>'
+    return DrawnImage(f"{word}: {row.name}", text, pictures)
 
 
 def _shown_range(truth: NDArray[np.float64]) -> tuple[float, float]:
@@ -110,14 +115,3 @@ def _shrunk(image: Rgb, size: tuple[int, int]) -> Rgb:
     step = _step(width)
     target = (-(-width // step), -(-height // step))
     return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _figure(picture: Rgb, title: str) -> str:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    ok, content = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), options)
-    data = base64.b64encode(content.tobytes()).decode("ascii") if ok else ""
-    caption = escape(title)
-    return (
-        f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )

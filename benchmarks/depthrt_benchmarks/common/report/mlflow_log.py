@@ -1,4 +1,4 @@
-"""Exports, searches, benchmarks and evaluations as runs of MLflow; nothing is logged unless asked.
+"""Logs runs with MLflow: exports, searches, benchmarks and evaluations, where ``--track`` asks.
 
 ``--track DIR`` keeps them in ``DIR/mlflow.db`` with the files beside it, without any network;
 ``--track URI`` (``http://...``, ``sqlite:///...``) sends them where the URI says. To look at them
@@ -37,13 +37,14 @@ _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")  # what MLflow refuses in names
 
 @dataclass(frozen=True)
 class Run:
-    """What is logged of one command.
+    """One run of MLflow.
 
-    - ``kind``: ``export``, ``search``, ``bench``, ``compare`` or ``eval``: MLflow's experiment is
-      ``depthrt-KIND``, so that alike lies beside alike;
-    - ``parameters``: what was asked for; ``metrics``: what came out, finite numbers alone;
-    - ``documents``: JSON by file name; ``files``: reports; ``model``: a depthrt model file, logged
-      with its spec as signature.
+    - ``kind``: ``export``, ``search``, ``bench``, ``compare`` or ``eval``; MLflow's experiment is
+      ``depthrt-KIND``;
+    - ``parameters``: what was asked for, nested mappings allowed;
+    - ``metrics``: what came out; numbers that are not finite are left out;
+    - ``documents``: JSON by file name; ``files``: reports;
+    - ``model``: a depthrt model file, logged with its spec as signature.
     """
 
     kind: str
@@ -56,7 +57,7 @@ class Run:
 
 
 def check(target: str) -> None:
-    """Make sure, before any work, that runs can be logged there.
+    """Make sure, before any work, that runs can be logged to ``target``, a folder or a URI.
 
     Raises:
         UsageError: MLflow is not installed.
@@ -74,12 +75,12 @@ def check(target: str) -> None:
     if not fine:
         raise TargetError(f"--track {target}: the folder cannot be written")
     database = Path(target) / _DATABASE
-    if database.exists() and not _is_mlflows(database):
+    if database.exists() and not _is_of_mlflow(database):
         raise TargetError(f"--track {target}: {database} is no database of MLflow: give another")
 
 
-def _is_mlflows(database: Path) -> bool:
-    """Whether a file is a database of MLflow; it would add its tables to any other."""
+def _is_of_mlflow(database: Path) -> bool:
+    """Whether a file is a database of MLflow, which would add its tables to any other."""
     import sqlite3
 
     if not database.is_file():
@@ -94,7 +95,7 @@ def _is_mlflows(database: Path) -> bool:
 
 
 def log(target: str, run: Run) -> str:
-    """Log a run; its id.
+    """Log a run and return its id.
 
     Raises:
         WriteError: MLflow cannot be reached or refuses; what the command made is not touched.
@@ -102,7 +103,7 @@ def log(target: str, run: Run) -> str:
     with _one_at_a_time, no_warnings(), _no_telemetry():
         try:
             return _log(target, run)
-        except Exception as error:  # of MLflow, SQLAlchemy, requests, ...: no common base
+        except Exception as error:  # of MLflow, SQLAlchemy, requests: they share no base class
             said = " ".join(str(error).split()) or type(error).__name__
             reason = without_secrets(said, target)[:200]
     # Not chained: MLflow's own error holds the address, and with it the password.
@@ -127,7 +128,7 @@ def _log(target: str, run: Run) -> str:
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as ``outer.inner``; None is left out."""
+    """Nested parameters as ``outer.inner``, without those that are None and without passwords."""
     found: dict[str, Any] = {}
     for key, value in content.items():
         name = _name(f"{prefix}{key}")
@@ -161,7 +162,7 @@ def _name(text: str) -> str:
 
 
 def _log_model(path: Path) -> None:
-    """The model in MLflow's ONNX form; without the onnx package as the file it is."""
+    """Log the model in MLflow's ONNX form, or as a plain file where onnx is not installed."""
     import mlflow
     from mlflow.models.signature import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -183,18 +184,18 @@ def _log_model(path: Path) -> None:
         name="model",
         signature=ModelSignature(inputs=Schema([image]), outputs=Schema([depth])),
         metadata={"depthrt": asdict(spec)},
-        pip_requirements=["onnxruntime"],  # not said, MLflow would load it to find out
+        pip_requirements=["onnxruntime"],  # else MLflow loads the model to find out
     )
 
 
-_one_at_a_time = threading.Lock()  # MLflow has one address for the whole process
+_one_at_a_time = threading.Lock()  # MLflow keeps one address for the whole process
 _no_telemetry = Borrowed(lambda: default_variables({"MLFLOW_DISABLE_TELEMETRY": "true"}))
 _no_log_lines = Borrowed(lambda: loggers_at(logging.ERROR, "mlflow", "alembic"))
 
 
 @contextmanager
 def _tracking_uri(uri: str) -> Iterator[None]:
-    """Have MLflow log there, and then where it did before; it puts that into the environment."""
+    """Send MLflow's logs to ``uri`` for a block; MLflow also keeps it in the environment."""
     import mlflow
 
     before = os.environ.get(_URI_VARIABLE)

@@ -16,8 +16,8 @@ import pytest
 
 from commands import Command
 from depthrt.errors import TargetError, UsageError, WriteError
-from depthrt_calibration import tracking
-from depthrt_calibration.tracking import Run
+from depthrt_benchmarks.common.report import mlflow_log
+from depthrt_benchmarks.common.report.mlflow_log import Run
 from models import build_model, expected_depth
 
 pytest.importorskip("mlflow", reason="needs the extra track")
@@ -43,8 +43,8 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[s
         for n in range(2)
     ]
     target = folder / "tracked"
-    tracking.check(str(target))
-    return target, model, [tracking.log(str(target), run) for run in runs]
+    mlflow_log.check(str(target))
+    return target, model, [mlflow_log.log(str(target), run) for run in runs]
 
 
 def client(target: Path) -> Any:
@@ -123,16 +123,16 @@ def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"depthrt\[track\]"):
-        tracking.check("runs")
+        mlflow_log.check("runs")
 
 
 def test_a_place_that_cannot_be_had_is_said(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(TargetError, match="--track"):
-        tracking.check(str(file / "inside"))
+        mlflow_log.check(str(file / "inside"))
     with pytest.raises(WriteError, match="could not be logged"):
-        tracking.log("nowhere://x", Run("bench", "x"))
+        mlflow_log.log("nowhere://x", Run("bench", "x"))
 
 
 def test_the_command_line_imports_no_mlflow() -> None:
@@ -153,11 +153,11 @@ def test_what_a_host_tracks_elsewhere_goes_on(tmp_path: Path) -> None:
         mlflow.set_tracking_uri(elsewhere)
     state = host_state()
     try:
-        tracking.check(str(tmp_path / "ours"))
-        tracking.log(str(tmp_path / "ours"), Run("bench", "x"))
+        mlflow_log.check(str(tmp_path / "ours"))
+        mlflow_log.log(str(tmp_path / "ours"), Run("bench", "x"))
         assert host_state() == state
         with pytest.raises(WriteError):
-            tracking.log("nowhere://x", Run("bench", "x"))
+            mlflow_log.log("nowhere://x", Run("bench", "x"))
         assert host_state() == state
         assert mlflow.get_tracking_uri() == elsewhere
     finally:
@@ -174,12 +174,14 @@ def host_state() -> tuple[object, ...]:
 def test_a_password_of_a_tracking_server_is_not_told() -> None:
     target = "nowhere://me:s3cret@127.0.0.1:9/x?token=t0ken"
     with pytest.raises(WriteError) as failed:
-        tracking.log(target, Run("bench", "x"))
+        mlflow_log.log(target, Run("bench", "x"))
     told = "".join(traceback.format_exception(failed.value))
     assert str(failed.value).startswith("--track nowhere://127.0.0.1:9/x?token=***: ")
     assert [secret for secret in ("me:", "s3cret", "t0ken") if secret in told] == []
 
 
 def test_parameters_hold_no_password() -> None:
-    parameters = tracking.flat({"frames": {"source": "rtsp://me:s3cret@camera/s"}, "size": [1, 2]})
+    parameters = mlflow_log.flat(
+        {"frames": {"source": "rtsp://me:s3cret@camera/s"}, "size": [1, 2]}
+    )
     assert parameters == {"frames.source": "rtsp://camera/s", "size": [1, 2]}

@@ -1,0 +1,1 @@
+"""What the reports of export, bench and eval share: page, plots, pictures, MLflow."""
