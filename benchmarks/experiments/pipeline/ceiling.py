@@ -40,7 +40,7 @@ from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.run import Job, execute
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.model.session import usable_cores
-from depthrt.pipeline.postprocess import StreamPostprocessor
+from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
 from depthrt_benchmarks.common.environment import write_result
 from experiments.pipeline.one_thread_processes import separate_rate

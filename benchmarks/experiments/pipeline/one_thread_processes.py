@@ -17,7 +17,7 @@ from pathlib import Path
 from depthrt import DepthModel, Stats, open_source, prepare
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.model.session import usable_cores
-from depthrt.pipeline.postprocess import StreamPostprocessor
+from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
 
 

@@ -1,19 +1,23 @@
-"""The frames of one inference: running the network for them, and their results."""
+"""The frames of one inference: running the network for them, and what becomes of its depth."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.depth import Depth
 from depthrt.errors import InferenceError
+from depthrt.frame import Frame, image_size
 from depthrt.model.depth_model import Abort, DepthModel
-from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.pipeline.stream_state import End, PreparedFrame
-from depthrt.result import Result
+from depthrt.result import Result, Stats
+from depthrt.temporal.display_range import RangeTracker, SceneCuts
+from depthrt.temporal.frame_reuse import ReuseGate
+from depthrt.temporal.stabiliser import Stabiliser
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,3 +104,86 @@ class Batch:
             said.__cause__ = error
             return End(item.stream.name, said)
         return End(item.stream.name, error)
+
+
+@dataclass
+class StreamPostprocessor:
+    """Turns the depth maps of one stream into results, in order. It remembers that stream only.
+
+    - ``stabilise``: take the flicker out of the depth;
+    - ``gate``: tells which frames did not change; None: every frame is computed.
+    """
+
+    stats: Stats
+    stabilise: bool = False
+    gate: ReuseGate | None = None
+    cuts: SceneCuts = field(default_factory=SceneCuts)
+    tracker: RangeTracker = field(default_factory=RangeTracker)
+    model: DepthModel | None = None
+    _gated: DepthModel | None = None  # frames are told apart a whole group before they are finished
+    _stabiliser: Stabiliser | None = None
+    _depth: Depth | None = None
+
+    def reset(self) -> None:
+        """Forget the depth of the past."""
+        self.tracker.reset()
+        if self._stabiliser is not None:
+            self._stabiliser.reset()
+
+    def unchanged(self, frame: Frame, pixels: NDArray[np.uint8], model: DepthModel) -> bool:
+        """Whether a frame can do without inference; to be asked in order, once for each frame."""
+        if self.gate is None:
+            return False
+        if self._gated is not model:
+            self.gate.reset()
+            self._gated = model
+        return self.gate.unchanged(pixels, frame.time_s)
+
+    def result(
+        self,
+        frame: Frame,
+        pixels: NDArray[np.uint8],
+        values: NDArray[np.float32] | None,
+        model: DepthModel,
+    ) -> Result:
+        """The result of a frame, prepared as ``pixels`` (3,h,w).
+
+        ``values`` is the network's depth (h,w), written over when stabilised. None stands for a
+        frame that did not change: it gets the depth before it.
+        """
+        if values is None:
+            return self._reuse(frame)
+        if self.model is not model:
+            self._take_over(model)
+        depth = model.depth(values, image_size(frame.image))
+        scene_cut = self.cuts.update(pixels)
+        if scene_cut:
+            self.reset()
+            self.stats.scene_cuts += 1
+        if self._stabiliser is not None:
+            start = time.perf_counter()
+            self._stabiliser.update(depth.values, pixels, out=depth.values)
+            self.stats.add("stabilise", time.perf_counter() - start)
+        if self.gate is not None:  # kept for frames to come, whatever is done to this one's
+            self._depth = replace(depth, values=depth.values.copy())
+        shown = self.tracker.update(depth.values, frame.time_s)
+        self.stats.frames += 1
+        return Result(frame, depth, shown, scene_cut)
+
+    def _reuse(self, frame: Frame) -> Result:
+        if self._depth is None:
+            raise RuntimeError("the first frame of a stream has nothing to reuse")
+        values = self._depth.values.copy()  # each result is its own, to work on in place
+        depth = replace(self._depth, values=values, image_size=image_size(frame.image))
+        self.stats.frames += 1
+        self.stats.reused += 1
+        shown = self.tracker.update(depth.values, frame.time_s)
+        return Result(frame, depth, shown, scene_cut=False, reused=True)
+
+    def _take_over(self, model: DepthModel) -> None:
+        """Another network has another scale and size; colours must not jump for that."""
+        if self.model is not None:
+            self.cuts.reset()
+            self.tracker.change_scale()
+        self.model = model
+        self._stabiliser = Stabiliser.of(model.spec) if self.stabilise else None

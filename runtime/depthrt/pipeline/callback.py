@@ -7,26 +7,21 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from types import TracebackType
 
-from depthrt.pipeline.exit import end_at_exit
 from depthrt.pipeline.stream import Results
+from depthrt.pipeline.threads import ThreadGroup
 from depthrt.result import Result
 
 Callback = Callable[[Result], "bool | None"]
-_CLOSE_S = 0.8  # that the interpreter's exit waits for a callback
 
 
 class Background:
     """A run in a thread of its own; see :func:`start`. Leaving its ``with`` block stops it."""
 
-    is_busy = False  # the pipeline itself says whether it is
-
     def __init__(self, results: Generator[Result, None, None], on_result: Callback) -> None:
         self._results, self._on_result = results, on_result
-        self._stopped = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="depthrt-callback", daemon=True)
-        end_at_exit(self)
-        self._thread.start()
+        self._group = ThreadGroup()
+        self._thread = self._group.start_thread(self._run, "callback")
 
     @property
     def is_running(self) -> bool:
@@ -38,16 +33,14 @@ class Background:
 
         The callback is not called again once it has returned.
         """
-        self._stopped = True
+        self._group.cancel()
         if isinstance(self._results, Results):  # the thread may wait for a source that stalls
             self._results.stop()
-
-    cancel = stop
 
     def close(self) -> None:
         """Stop it, and wait for it a second at most; what it raised is left for :meth:`join`."""
         self.stop()
-        self._wait(_CLOSE_S)
+        self._group.close()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; False when it has not come within ``timeout_s`` seconds.
@@ -88,7 +81,7 @@ class Background:
         try:
             with closing(self._results) as results:
                 for result in results:
-                    if self._stopped or self._on_result(result) is False:
+                    if self._group.over or self._on_result(result) is False:
                         return
         except BaseException as caught:  # it travels to whoever joins
             self._error = caught

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from depthrt.pipeline.model_ladder import Load
+from depthrt.pipeline.options import FramesAhead
 from depthrt.pipeline.stream_state import PreparedFrame, StreamState
 from depthrt.sources.live.live_limits import LiveLimits
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the streams that are open ask for.
-
-    - ``wanted_fps``: frames a second of all, where live ones give no more than they have;
-    - ``dropped``: frames dropped so far;
-    - ``live``: whether all are live.
-    """
-
-    wanted_fps: float
-    dropped: int
-    live: bool
 
 
 class FrameQueue:
     """Waiting frames of several streams. It has no lock: the scheduler's guards it.
 
-    A recording has ``capacity`` frames here at most; a live stream has its newest frame.
+    Args:
+        streams: whose frames wait in ``StreamState.waiting``.
+        ahead: what waits at most; of a live stream the newest frame waits.
+        batch: frames that go into one inference at most.
+        wait_s: how long frames wait for others to fill a batch; None is as long as it takes.
+        limits: what is taken of live streams.
     """
 
-    def __init__(self, streams: Sequence[StreamState], capacity: int, limits: LiveLimits) -> None:
+    def __init__(
+        self,
+        streams: Sequence[StreamState],
+        ahead: FramesAhead,
+        batch: int,
+        wait_s: float | None,
+        limits: LiveLimits,
+    ) -> None:
         self._all = list(streams)
         self._open = deque(streams)  # in the order of their turns
-        self._capacity, self._limits = capacity, limits
+        self._ahead, self._batch = ahead, batch
+        self._wait_s, self._limits = wait_s, limits
+        self._waiting_since_s: float | None = None  # that frames wait for others
+        self._dropped = 0  # when the load was last asked for
 
     @property
     def frames(self) -> int:
@@ -46,9 +49,28 @@ class FrameQueue:
         """Whether no frame waits and none will come."""
         return not self._open
 
-    def has_room(self, stream: StreamState) -> bool:
-        """Whether another frame of a stream may be read."""
-        return stream.live or len(stream.waiting) < self._capacity
+    def may_read(self, stream: StreamState, taken: int) -> bool:
+        """Whether another frame of a stream may be read.
+
+        Args:
+            stream: the stream.
+            taken: frames that left the queue and whose results were not handed over.
+        """
+        if stream.reading or stream.finished or stream.cancelled:
+            return False
+        if stream.live:
+            return True
+        begun = self.frames + sum(other.reading for other in self._all)
+        return len(stream.waiting) < self._ahead.waiting and begun + taken < self._ahead.under_way
+
+    def next_to_read(self, taken: int) -> StreamState | None:
+        """The recording with the fewest frames waiting of those that may be read."""
+        readable = [
+            stream
+            for stream in self._all
+            if not stream.source.info.blocks and self.may_read(stream, taken)
+        ]
+        return min(readable, key=lambda stream: len(stream.waiting), default=None)
 
     def add(self, item: PreparedFrame) -> None:
         """Take a frame; of a live stream it replaces the one that waits."""
@@ -67,10 +89,32 @@ class FrameQueue:
                     return stream
         return None
 
-    def pick(self, most: int) -> list[PreparedFrame]:
+    def take(self) -> list[PreparedFrame]:
+        """The frames of the next inference; none while others may soon fill its batch."""
+        group = self._pick()
+        if not group:
+            return []
+        if len(group) < self._batch and self._may_grow(group):
+            now_s = time.monotonic()
+            self._waiting_since_s = self._waiting_since_s or now_s
+            if self._wait_s is None or now_s < self._waiting_since_s + self._wait_s:
+                return []
+        self._waiting_since_s = None
+        for item in group:
+            item.stream.waiting.popleft()
+        self._open.rotate(-1)  # the next group begins with another stream
+        return group
+
+    def due_in_s(self) -> float:
+        """Seconds until frames no longer wait for others; infinite if none do."""
+        if self._waiting_since_s is None or self._wait_s is None:
+            return math.inf
+        return max(0.0, self._waiting_since_s + self._wait_s - time.monotonic())
+
+    def _pick(self) -> list[PreparedFrame]:
         """What can go into one inference now: one frame of each stream in turn.
 
-        The size and model of the first frame decide. The frames stay here until they are removed.
+        The size and model of the first frame decide.
         """
         streams = [stream for stream in self._open if stream.waiting]
         if not streams:
@@ -78,33 +122,27 @@ class FrameQueue:
         first = streams[0].waiting[0]
         group: list[PreparedFrame] = []
         depth = 0
-        while streams and len(group) < most:
+        while streams and len(group) < self._batch:
             streams = [
                 each
                 for each in streams
                 if len(each.waiting) > depth and each.waiting[depth].fits(first)
             ]
-            group += [stream.waiting[depth] for stream in streams[: most - len(group)]]
+            group += [stream.waiting[depth] for stream in streams[: self._batch - len(group)]]
             depth += 1
         return group
 
-    def may_grow(self, group: Sequence[PreparedFrame]) -> bool:
+    def _may_grow(self, group: Sequence[PreparedFrame]) -> bool:
         """Whether a stream may soon have another frame for this group; live ones give one each."""
         given = {id(item.stream) for item in group}
         return any(
             not stream.finished
             and not stream.cancelled
-            and len(stream.waiting) < (1 if stream.live else self._capacity)
+            and len(stream.waiting) < (1 if stream.live else self._ahead.waiting)
             and not (stream.live and id(stream) in given)
             and all(item.fits(group[0]) for item in stream.waiting)
             for stream in self._open
         )
-
-    def remove(self, group: Sequence[PreparedFrame]) -> None:
-        """Take a group away; the next one begins with another stream."""
-        for item in group:
-            item.stream.waiting.popleft()
-        self._open.rotate(-1)
 
     def drop_old(self) -> None:
         """Drop frames that are older than allowed, and count them."""
@@ -139,4 +177,5 @@ class FrameQueue:
             if not (stream.told or stream.cancelled)
         ]
         dropped = sum(stream.stats.dropped for stream in self._all)
-        return Load(sum(rates), dropped, all(stream.live for stream in self._all))
+        kept_up, self._dropped = dropped == self._dropped, dropped
+        return Load(sum(rates), kept_up and all(stream.live for stream in self._all))

@@ -34,6 +34,18 @@ class Rung:
         return _name(self.model)
 
 
+@dataclass(frozen=True)
+class Load:
+    """What the streams that are open ask for.
+
+    - ``wanted_fps``: frames a second of all, where live ones give no more than they have;
+    - ``starved``: whether the sources give all that they have, so that they are the limit.
+    """
+
+    wanted_fps: float
+    starved: bool
+
+
 class Ladder:
     """Models that one run may switch between, and how it went.
 
@@ -70,26 +82,21 @@ class Ladder:
         return len({rung.model.spec.input for rung in self.rungs}) == 1
 
     def observe(
-        self,
-        model: DepthModel,
-        frames: int,
-        *,
-        busy_s: float,
-        idle_s: float,
-        starved: bool,
-        wanted_fps: float,
+        self, model: DepthModel, frames: int, *, busy_s: float, idle_s: float, load: Load
     ) -> None:
         """Count an inference, and step down or up when it is time; see :class:`RateController`."""
         level = self._levels[id(model)]
         self.frames[level] += frames
+        if not load.wanted_fps:  # these are the last frames of streams that have ended
+            return
         changed = self._controller.observe(
             time.monotonic() - self._start_s,
             level=level,
             frames=frames,
             busy_s=busy_s,
             idle_s=idle_s,
-            starved=starved,
-            wanted_fps=wanted_fps,
+            starved=load.starved,
+            wanted_fps=load.wanted_fps,
         )
         if changed:
             step = self.switches[-1]
@@ -122,6 +129,32 @@ class Ladder:
                 for step in self.switches
             ],
         }
+
+
+class LadderMeter:
+    """Tells a ladder how the inferences of one run go, and how long the network waited for them."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.target_fps = ladder.target_fps
+        self._ladder = ladder
+        self._idle_since_s: float | None = None
+        self._idle_s = 0.0  # since the ladder was told
+
+    def idle(self) -> None:
+        """The network waits for frames."""
+        if self._idle_since_s is None:
+            self._idle_since_s = time.perf_counter()
+
+    def infer(self) -> None:
+        """An inference begins."""
+        if self._idle_since_s is not None:
+            self._idle_s += time.perf_counter() - self._idle_since_s
+            self._idle_since_s = None
+
+    def observe(self, model: DepthModel, frames: int, busy_s: float, load: Load) -> None:
+        """An inference of so many frames took ``busy_s`` seconds."""
+        idle_s, self._idle_s = self._idle_s, 0.0
+        self._ladder.observe(model, frames, busy_s=busy_s, idle_s=idle_s, load=load)
 
 
 def build_ladder(

@@ -19,6 +19,18 @@ _AHEAD_BYTES = 1 << 23  # that their pictures take, beyond the fewest
 
 
 @dataclass(frozen=True)
+class FramesAhead:
+    """How far recordings are read ahead.
+
+    - ``waiting``: frames of one recording that wait for the network at most;
+    - ``under_way``: frames of all that were begun and whose results were not taken, at most.
+    """
+
+    waiting: int
+    under_way: int
+
+
+@dataclass(frozen=True)
 class StreamOptions:
     """What is wanted of a run of streams; see :func:`depthrt.stream` for each field.
 
@@ -45,11 +57,21 @@ class StreamOptions:
             return LIVE_WAIT_S
         return RECORDED_WAIT_S if len(infos) > 1 else None
 
-    def frames_ahead(self, infos: Sequence[SourceInfo]) -> int:
-        """Frames of one recording under way: fewer where they keep large pictures."""
-        largest = max(prod(info.size) for info in infos) * 3 // 2  # bytes, as YUV 4:2:0
-        fitting = _AHEAD_BYTES // max(1, largest) if self.pictures else _MOST_AHEAD
-        return min(max(_FEWEST_AHEAD, fitting), _MOST_AHEAD)
+    def frames_ahead(self, infos: Sequence[SourceInfo], batch: int, parallel: int) -> FramesAhead:
+        """How far recordings are read ahead.
+
+        Args:
+            infos: of the sources.
+            batch: frames that go into one inference at most.
+            parallel: inferences that run at a time.
+        """
+        if len(infos) > 1:
+            waiting = max(2, -(-2 * batch // len(infos)))
+            return FramesAhead(waiting, len(infos) * waiting + parallel * batch)
+        picture_bytes = prod(infos[0].size) * 3 // 2  # as YUV 4:2:0
+        fitting = _AHEAD_BYTES // max(1, picture_bytes) if self.pictures else _MOST_AHEAD
+        ahead = max(2 * batch, min(max(_FEWEST_AHEAD, fitting), _MOST_AHEAD))
+        return FramesAhead(ahead, ahead)
 
 
 def default_batch(model: DepthModel, streams: int, *, live: bool) -> int:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
-from depthrt.pipeline.exit import end_at_exit
+from depthrt.pipeline.threads import LOOK_S, ThreadGroup
 
 T = TypeVar("T")
-_CLOSE_S = 0.8  # that closing waits for the thread
-_LOOK_S = 1.0  # that a thread waits at most without a look at whether it is to end
 
 
 class Prefetch(Iterator[T], Generic[T]):
@@ -25,20 +22,16 @@ class Prefetch(Iterator[T], Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], size: int, *, name: str = "prefetch") -> None:
-        self._shared: _Shared[T] = _Shared(size)
-        self._shared.thread = threading.Thread(
-            target=_produce, args=(items, self._shared), name=f"depthrt-{name}", daemon=True
-        )
-        end_at_exit(self._shared)
-        self._shared.thread.start()
+        self._ready: _ReadyItems[T] = _ReadyItems(size)
+        self._ready.start_thread(partial(_produce, items, self._ready), name)
 
     def __next__(self) -> T:
         """The next item."""
-        return self._shared.take()
+        return self._ready.take()
 
     def close(self) -> None:
         """End it."""
-        self._shared.close()
+        self._ready.close()
 
     def __enter__(self) -> Prefetch[T]:
         return self
@@ -47,51 +40,46 @@ class Prefetch(Iterator[T], Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        self._shared.abandon()
+        self._ready.abandon()
 
 
-class _Shared(Generic[T]):
-    """What the thread and the consumer share; it does not know the consumer, who may be gone."""
-
-    is_busy = False
+class _ReadyItems(ThreadGroup, Generic[T]):
+    """Items that are ready. It does not know who takes them, so that they can be forgotten."""
 
     def __init__(self, size: int) -> None:
-        self.thread: threading.Thread | None = None
-        self.over = False
+        super().__init__()
         self._size = size
-        self._changed = threading.Condition()
         self._items: deque[T] = deque()
         self._finished = False
         self._error: BaseException | None = None
-        self._close_by_s: float | None = None  # when the thread has been waited for long enough
 
     def wait_for_room(self) -> bool:
         """Wait until an item can be added; False once nobody wants more."""
-        with self._changed:
+        with self.changed:
             while len(self._items) >= self._size and not self.over:
-                self._changed.wait(_LOOK_S)
+                self.changed.wait(LOOK_S)
             return not self.over
 
     def put(self, item: T) -> None:
         """Add an item."""
-        with self._changed:
+        with self.changed:
             if not self.over:
                 self._items.append(item)
-                self._changed.notify_all()
+                self.changed.notify_all()
 
-    def finish(self, error: BaseException | None) -> None:
+    def put_end(self, error: BaseException | None) -> None:
         """No more items come, because of the error if there is one."""
-        with self._changed:
+        with self.changed:
             self._finished, self._error = True, error
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def take(self) -> T:
         """The next item."""
-        with self._changed:
+        with self.changed:
             while not (self._items or self._finished or self.over):
-                self._changed.wait(_LOOK_S)
+                self.changed.wait(LOOK_S)
             if self._items and not self.over:
-                self._changed.notify_all()
+                self.changed.notify_all()
                 return self._items.popleft()
             error, self._error = self._error, None
         self.close()
@@ -100,39 +88,22 @@ class _Shared(Generic[T]):
         raise StopIteration
 
     def cancel(self) -> None:
-        """Ask it to end; wait for nobody."""
-        with self._changed:
-            self.over = True
-            self._items.clear()
-            self._changed.notify_all()
-
-    def abandon(self) -> None:
-        """Ask it to end, from a finaliser."""
-        self.over = True
-        if self._changed.acquire(blocking=False):
-            self._changed.notify_all()
-            self._changed.release()
-
-    def close(self) -> None:
-        """End it, and wait for the thread a second at most."""
-        self.cancel()
-        if self._close_by_s is None:
-            self._close_by_s = time.monotonic() + _CLOSE_S
-        if self.thread is not None and self.thread is not threading.current_thread():
-            self.thread.join(max(0.0, self._close_by_s - time.monotonic()))
+        """Ask the thread to end, and forget what is ready."""
+        super().cancel()
+        self._items.clear()
 
 
-def _produce(items: Iterable[T], shared: _Shared[T]) -> None:
+def _produce(items: Iterable[T], ready: _ReadyItems[T]) -> None:
     error: BaseException | None = None
     iterator: Iterator[T] | None = None
     try:
         iterator = iter(items)
-        while shared.wait_for_room():
+        while ready.wait_for_room():
             try:
                 item = next(iterator)
             except StopIteration:
                 break
-            shared.put(item)
+            ready.put(item)
     except BaseException as caught:  # it travels to the consumer, whatever it is
         error = caught
     try:
@@ -140,4 +111,4 @@ def _produce(items: Iterable[T], shared: _Shared[T]) -> None:
             iterator.close()
     except BaseException as caught:
         error = error or caught
-    shared.finish(error)
+    ready.put_end(error)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -69,6 +71,24 @@ class StreamState:
     def live(self) -> bool:
         """Whether frames that are not taken in time are lost."""
         return self.source.info.live
+
+    def ask_to_stop(self) -> None:
+        """Tell a source that waits for a device or a network to give up; wait for nobody."""
+        with suppress(Exception):
+            self.source.stop()
+
+    def close(self, lock: threading.Condition) -> None:
+        """Close the source, once, unless somebody reads it: who reads it closes it then."""
+        with lock:
+            if self.reading or self.closed:
+                return
+            self.closed = True
+            frames, self.frames = self.frames, None
+        with suppress(Exception):  # it has ended, however badly it takes leave
+            if isinstance(frames, Generator):
+                frames.close()
+            else:
+                self.source.close()
 
 
 class FrameReader:

@@ -27,6 +27,7 @@ from depthrt import (
     stream_many,
 )
 from depthrt.pipeline.frame_queue import FrameQueue
+from depthrt.pipeline.options import FramesAhead
 from depthrt.pipeline.stream_state import FrameReader, StreamState
 from depthrt.sources.base import Losses
 from depthrt.spec import InputSpec, ModelSpec
@@ -94,18 +95,18 @@ class Scripted:
 
 
 def queue_of(
-    model: DepthModel, *sources: Scripted, capacity: int = 4
+    *sources: Scripted, batch: int = 4, capacity: int = 4
 ) -> tuple[FrameQueue, list[StreamState]]:
     """A queue whose streams are read by :func:`fill`."""
     states = [StreamState(source.info.name, source, Stats()) for source in sources]
-    return FrameQueue(states, capacity, LiveLimits()), states
+    return FrameQueue(states, FramesAhead(capacity, 100), batch, None, LiveLimits()), states
 
 
 def fill(queue: FrameQueue, states: list[StreamState], model: DepthModel) -> None:
     """Read every stream until it is full or has ended."""
     for state in states:
         reader = FrameReader(state, lambda: model, None, pictures=True)
-        while not state.finished and queue.has_room(state):
+        while queue.may_read(state, 0):
             item = reader.next()
             state.finished = item is None
             if item is not None:
@@ -113,7 +114,7 @@ def fill(queue: FrameQueue, states: list[StreamState], model: DepthModel) -> Non
 
 
 def take_all(
-    queue: FrameQueue, states: list[StreamState], model: DepthModel, most: int
+    queue: FrameQueue, states: list[StreamState], model: DepthModel
 ) -> list[list[tuple[str, int]]]:
     """The groups in which all frames are taken, each with every stream as full as it gets."""
     groups = []
@@ -123,15 +124,14 @@ def take_all(
             pass
         if queue.is_over:
             return groups
-        group = queue.pick(most)
-        assert len(group) == most or not queue.may_grow(group)
-        queue.remove(group)
+        group = queue.take()
+        assert group  # nothing is waited for: every stream is full or has ended
         groups.append([(item.stream.name, item.frame.index) for item in group])
 
 
 def test_streams_take_turns_and_keep_their_order(model: DepthModel) -> None:
     sources = [Scripted(name, pictures(6)) for name in "abc"]
-    groups = take_all(*queue_of(model, *sources), model, 3)
+    groups = take_all(*queue_of(*sources, batch=3), model)
     assert groups[0] == [("a", 0), ("b", 0), ("c", 0)]
     assert groups[1] == [("b", 1), ("c", 1), ("a", 1)]
     given = [item for group in groups for item in group]
@@ -145,7 +145,7 @@ def test_streams_take_turns_and_keep_their_order(model: DepthModel) -> None:
 
 def test_a_short_stream_leaves_its_place_to_the_others(model: DepthModel) -> None:
     sources = Scripted("a", pictures(8)), Scripted("b", pictures(1))
-    groups = take_all(*queue_of(model, *sources), model, 4)
+    groups = take_all(*queue_of(*sources), model)
     assert sorted(groups[0]) == [("a", 0), ("a", 1), ("a", 2), ("b", 0)]
     assert [item for group in groups[1:] for item in group] == [("a", i) for i in range(3, 8)]
     assert [len(group) for group in groups] == [4, 4, 1]
@@ -154,7 +154,7 @@ def test_a_short_stream_leaves_its_place_to_the_others(model: DepthModel) -> Non
 def test_a_group_has_one_network_size(dynamic_model: DepthModel) -> None:
     wide, tall = pictures(4, size=(48, 96)), pictures(4, size=(96, 48))
     sources = [Scripted("w", wide), Scripted("t", tall), Scripted("v", wide)]
-    groups = take_all(*queue_of(dynamic_model, *sources), dynamic_model, 4)
+    groups = take_all(*queue_of(*sources), dynamic_model)
     for group in groups:
         assert len({name == "t" for name, _ in group}) == 1
     assert sum(map(len, groups)) == 12
@@ -175,12 +175,11 @@ def test_a_stalled_recording_holds_the_others_up_only_so_long(model: DepthModel)
 
 def test_a_live_frame_that_waits_is_replaced_by_a_newer_one(model: DepthModel) -> None:
     source = Scripted("live", pictures(9), live=True)
-    queue, (state,) = queue_of(model, source)
+    queue, (state,) = queue_of(source)
     fill(queue, [state], model)
-    group = queue.pick(4)
+    group = queue.take()
     assert [item.frame.index for item in group] == [8]
     assert state.stats.dropped == 8
-    queue.remove(group)
     assert queue.take_ended() is state
     assert queue.is_over
 

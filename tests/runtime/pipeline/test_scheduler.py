@@ -26,10 +26,9 @@ from depthrt import (
     stream,
 )
 from depthrt.model.depth_model import Abort
-from depthrt.pipeline.batch import Batch
+from depthrt.pipeline.batch import Batch, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.options import StreamOptions
-from depthrt.pipeline.postprocess import StreamPostprocessor
 from depthrt.pipeline.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, FrameReader, StreamState
 from depthrt.result import Result
