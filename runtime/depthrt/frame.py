@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from av.video.frame import VideoFrame
+
 Matrix = Literal["bt601", "bt709", "bt2020"]
 
 RgbImage: TypeAlias = NDArray[np.uint8]  # H,W,3, RGB, 0..255
@@ -36,6 +38,19 @@ class YuvImage:
 
 
 Image: TypeAlias = RgbImage | YuvImage
+
+
+def view_planes(decoded: VideoFrame, matrix: Matrix, full_range: bool) -> YuvImage:
+    """A decoder's frame of 8-bit planar YUV as an image that shares its memory."""
+    y, u, v = (plane_view(decoded, number) for number in range(3))
+    return YuvImage(y, u, v, matrix, full_range)
+
+
+def plane_view(decoded: VideoFrame, index: int) -> NDArray[np.uint8]:
+    """A plane of 8-bit samples as an array (h,w) that shares the frame's memory."""
+    plane = decoded.planes[index]
+    samples = np.frombuffer(memoryview(plane), np.uint8)
+    return samples.reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 def without_pixels(image: Image) -> Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, isfinite
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
+from depthrt.sources.reading import Reading
 
 _MOST_DENOMINATOR = 1_000_000
 RECONNECT_S = 60.0  # how long a live source that goes away is tried again
@@ -22,13 +23,15 @@ class Selection:
 
     - ``start_s``, ``end_s``: times in seconds from the source's time 0, start included, end not;
     - ``stride``: every stride-th of them;
-    - ``max_frames``: at most so many.
+    - ``max_frames``: at most so many;
+    - ``reading``: how they are read, where the source leaves a choice.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     stride: int = 1
     max_frames: int | None = None
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         for option, time_s in (("--start", self.start_s), ("--end", self.end_s)):
@@ -54,7 +57,7 @@ class Selection:
     @property
     def is_whole(self) -> bool:
         """Whether nothing was left out on purpose."""
-        return self == Selection()
+        return replace(self, reading=Reading()) == Selection()
 
     def count(self, frames: int, rate: Fraction) -> int:
         """How many frames are to be expected of so many at this rate (1/s)."""
@@ -112,7 +115,8 @@ class SourceInfo:
     - ``blocks``: reading it may wait for a device, a network or somebody's code, so that it is read
       in a thread of its own;
     - ``owns_pictures``: every frame has a picture of its own, that nobody writes to later; else the
-      pipeline copies those it keeps.
+      pipeline copies those it keeps;
+    - ``notes``: what was chosen, assumed or changed, in sentences.
     """
 
     name: str
@@ -127,6 +131,7 @@ class SourceInfo:
     selection: Selection = field(default_factory=Selection)
     blocks: bool = True
     owns_pictures: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def selected_rate(self) -> Fraction:

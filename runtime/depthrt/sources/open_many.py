@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from depthrt.errors import UsageError
 from depthrt.frame import RgbImage
-from depthrt.sources.arrays import ArraysSource
 from depthrt.sources.base import FrameSource, OwnSource, Selection, Source
 from depthrt.sources.blocking_calls import call_all
 from depthrt.sources.display_name import shown_source, unused
+from depthrt.sources.images import ArraysSource
 from depthrt.sources.live.live_limits import LiveLimits
 from depthrt.sources.open import close_source, open_source
 

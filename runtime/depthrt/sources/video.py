@@ -6,40 +6,36 @@ to the network's size without a full-size colour conversion, and fewer CPU milli
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from depthrt.errors import SourceError
-from depthrt.frame import Frame, Image, Matrix, YuvImage
+from depthrt.frame import Frame, Image, view_planes
+from depthrt.frame import plane_view as plane_view  # what encodes a frame fills its planes alike
 from depthrt.model.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import open_input, reason_of
+from depthrt.sources.decode.look import Look, picture
+from depthrt.sources.decode.timing import (
+    announced_s,
+    is_bare,
+    is_told_of_picture,
+    start_s,
+    timing_of,
+)
+from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
-from depthrt.sources.orientation import UPRIGHT, display_matrix, upright
 
 if TYPE_CHECKING:
     from av import Packet
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 _LARGE_PIXELS = 1 << 21
-MAX_PIXELS = 16384 * 16384
-
-_PLANAR_8_BIT = {
-    "yuv420p", "yuvj420p", "yuva420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv411p",
-}  # fmt: skip
-_MATRIX: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
-_FULL_RANGE = 2
 _TOLERATED_SHORTFALL = 2  # odd durations cost a frame or two of what was announced
-_SLACK_S = 1  # by which the other tracks of a file may be longer than its picture
 _CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
 _IN_DECODING_ORDER = ("avi",)  # times of packets, not of pictures: B-frames come out mixed up
 
@@ -59,17 +55,18 @@ class VideoSource:
         self._url = str(path.absolute()) if there else url
         self._name = path.name if there else shown_source(url)
         self._shown = str(path) if there else self._name
+        self.info: SourceInfo
         self._seeked = False
-        self._orientation = UPRIGHT
+        self._look: Look | None = None
         self._delay_s: Fraction | None = None  # of the first picture, where times are of packets
         self._others_end_s = Fraction(0)
-        self._container, self._stream = _open(self._url, self._shown)
+        self._number = selection.reading.video_stream
+        chosen = self._open()
         stream = self._stream
-        self._origin_s = _start_s(self._container)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        self._rate = Fraction(rate)
+        timing = timing_of(self._container, stream, selection.reading.fps)
+        self._rate, self._counted = timing.rate, timing.counted
         self._tick_s = Fraction(stream.time_base or Fraction(1, 90000))
-        self._announced_s = Fraction(0) if live else _announced_s(self._container, stream)
+        self._announced_s = Fraction(0) if live else announced_s(self._container, stream)
         announced = int(stream.frames) or round(self._announced_s * self._rate)
         self._frames = self._read()
         # The first frame is decoded here: a file that gives none is an error now, not later, and
@@ -79,7 +76,7 @@ class VideoSource:
         except BaseException:
             self._container.close()
             raise
-        if self._first is None:
+        if self._first is None or self._look is None:
             self._container.close()
             raise SourceError(f"{self._shown} holds no video frame that can be decoded")
         self.info = SourceInfo(
@@ -91,12 +88,13 @@ class VideoSource:
             live=live,
             path=path if path.is_file() else None,
             sound=None if live else self._url,
-            pixel_aspect=_pixel_aspect(stream, self._orientation),
+            pixel_aspect=_pixel_aspect(stream, self._look.orientation),
             selection=selection,
             blocks=not path.is_file(),
             owns_pictures=True,
+            notes=tuple(filter(None, (chosen, timing.note, self._look.note))),
         )
-        if selection.start_s > 0 and not live:
+        if selection.start_s > 0 and not live and not is_bare(self._container):
             self._restart(selection.begin_s)
             # Not every file finds the key frame before a time: then all is decoded up to it.
             if self._first is None or self._first.time_s > selection.begin_s:
@@ -121,14 +119,34 @@ class VideoSource:
             yield first
         yield from self._frames
 
+    def _open(self) -> str:
+        """Open the file and choose its picture; what was chosen among several, in words."""
+        container = self._container = open_input(self._url, self._shown)
+        try:
+            stream, chosen = choose_video(container, self._shown, self._number)
+        except SourceError:
+            container.close()
+            raise
+        self._stream = stream
+        self._origin_s = start_s(container)
+        # Where a file says only how long all of it is, its sound may tell that nothing is missing.
+        self._heard = [] if is_told_of_picture(stream) else list(container.streams.audio)
+        read_only(container, stream)
+        stream.thread_type = "AUTO"
+        # The other stages want cores too, and on two cores one thread costs 5-8% less CPU a frame;
+        # but pictures larger than 1080p, decoded by one, would hold all of them up.
+        context = stream.codec_context
+        large = context.width * context.height > _LARGE_PIXELS
+        context.thread_count = usable_cores() if large else max(1, usable_cores() // 2)
+        return chosen
+
     def _restart(self, start_s: Fraction | None = None) -> None:
         """Read again, from the key frame before a time or from the very start."""
         import av
 
         self._frames.close()
         self.losses = Losses()
-        self._container, self._stream = _open(self._url, self._shown)
-        self._origin_s = _start_s(self._container)
+        self._open()
         self._seeked = start_s is not None
         self._frames = self._read()
         if start_s is not None:
@@ -153,11 +171,9 @@ class VideoSource:
                     time_s = last_s + self._tick_s  # a repeated time stamp, which muxers refuse
                 duration_s = self._duration_s(decoded)
                 last_s, end_s = time_s, time_s + duration_s
-                image = self._image(decoded)
-                if decoded.key_frame or index is None:  # between key frames nothing is turned
-                    self._orientation = display_matrix(decoded)
-                if self._orientation != UPRIGHT:
-                    image = upright(image, self._orientation)
+                if decoded.key_frame or self._look is None:  # nothing changes between them
+                    self._look = Look.of(decoded, self._stream)
+                image = self._image(decoded, self._look)
                 # After a seek the first number is taken from the time, exact at a constant rate.
                 seeked = round(time_s * self._rate) if self._seeked else 0
                 index = seeked if index is None else index + 1
@@ -169,9 +185,9 @@ class VideoSource:
         finally:
             self._container.close()
 
-    def _image(self, decoded: VideoFrame) -> Image:
+    def _image(self, decoded: VideoFrame, look: Look) -> Image:
         try:
-            return to_image(decoded)
+            return to_image(decoded, look)
         except SourceError as error:
             raise SourceError(f"{self._shown}: {error}") from error
 
@@ -179,7 +195,7 @@ class VideoSource:
         following_s = Fraction(0) if last_s is None else last_s + 1 / self._rate
         by_packets = self._container.format.name in _IN_DECODING_ORDER
         stamp = decoded.dts if by_packets else decoded.pts
-        if stamp is None or decoded.time_base is None:
+        if stamp is None or decoded.time_base is None or self._counted:
             return following_s
         time_s = stamp * decoded.time_base - self._origin_s
         if by_packets:
@@ -191,16 +207,14 @@ class VideoSource:
         return max(Fraction(0), time_s)
 
     def _duration_s(self, decoded: VideoFrame) -> Fraction:
-        if decoded.duration and decoded.time_base is not None:
+        if decoded.duration and decoded.time_base is not None and not self._counted:
             return decoded.duration * decoded.time_base
         return 1 / self._rate
 
     def _decode(self) -> Iterator[VideoFrame]:
         import av
 
-        # Where a file says only how long all of it is, its sound may tell that nothing is missing.
-        others = [] if _is_told_of_picture(self._stream) else self._container.streams.audio
-        packets = self._container.demux(self._stream, *others)
+        packets = self._container.demux(self._stream, *self._heard)
         while True:
             try:
                 packet: Packet[Any] | None = next(packets, None)
@@ -227,101 +241,20 @@ class VideoSource:
             self._others_end_s = max(self._others_end_s, end_s)
 
 
-def _open(url: str, shown: str) -> tuple[InputContainer, VideoStream]:
-    container = open_input(url, shown)
-    if not container.streams.video:
-        container.close()
-        raise SourceError(f"{shown} has no video in it")
-    stream = container.streams.video[0]
-    context = stream.codec_context
-    if context is None or context.width * context.height > MAX_PIXELS:
-        container.close()
-        raise SourceError(f"{shown}: its video codec is unknown here, or its frames are too large")
-    stream.thread_type = "AUTO"
-    # The other stages want cores too, and on two cores one thread costs 5-8% less CPU a frame; but
-    # pictures larger than 1080p, decoded by one, would hold all of them up.
-    large = context.width * context.height > _LARGE_PIXELS
-    context.thread_count = usable_cores() if large else max(1, usable_cores() // 2)
-    return container, stream
-
-
-def _start_s(container: InputContainer) -> Fraction:
-    import av
-
-    return Fraction(container.start_time or 0, av.time_base)
-
-
-def _announced_s(container: InputContainer, stream: VideoStream) -> Fraction:
-    """How long the picture goes on as the file says; 0 when it does not say."""
-    import av
-
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    tag = _duration_tag(stream)
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-    whole_s = Fraction(container.duration or 0, av.time_base)
-    others = len(container.streams) > 1
-    return max(Fraction(0), whole_s - _SLACK_S) if others else whole_s
-
-
-def _duration_tag(stream: VideoStream) -> re.Match[str] | None:
-    """Matroska says how long a track is in a tag, and else only how long the whole file is."""
-    return re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-
-
-def _is_told_of_picture(stream: VideoStream) -> bool:
-    return bool(stream.duration or _duration_tag(stream))
-
-
-def _pixel_aspect(stream: VideoStream, matrix: tuple[int, int, int, int]) -> Fraction:
+def _pixel_aspect(stream: VideoStream, orientation: tuple[int, int, int, int]) -> Fraction:
     """Width over height of a pixel as it is shown: not 1 in DVD, DV and HDV."""
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if aspect <= 0:
         return Fraction(1)
-    return aspect if matrix[0] else 1 / aspect  # a quarter turn has it lie on its side
+    return aspect if orientation[0] else 1 / aspect  # a quarter turn has it lie on its side
 
 
-def to_image(decoded: VideoFrame) -> Image:
-    """A decoded frame as views of its own planes where they are 8-bit planar YUV, else as RGB.
+def to_image(decoded: VideoFrame, look: Look) -> Image:
+    """A decoded frame as it is to be seen: its own planes where they are 8-bit YUV, else RGB.
 
     Raises:
         SourceError: FFmpeg cannot convert its pixel format.
     """
-    import av
-
-    name = decoded.format.name
-    if name not in _PLANAR_8_BIT:
-        try:
-            return _to_rgb(decoded)
-        except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            raise SourceError(
-                f"its pictures of the format {name} cannot be converted ({reason_of(error)})"
-            ) from error
-    y, u, v = (plane_view(decoded, i) for i in range(3))
-    full_range = decoded.color_range == _FULL_RANGE or name.startswith("yuvj")
-    return YuvImage(y, u, v, _matrix(decoded), full_range)
-
-
-def _to_rgb(decoded: VideoFrame) -> NDArray[np.uint8]:
-    """RGB by FFmpeg, which would take BT.601 for all video that is not tagged."""
-    if int(decoded.colorspace) in _MATRIX or not decoded.format.name.startswith(("yuv", "p0")):
-        return np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)
-    from av.video.reformatter import Colorspace
-
-    space = Colorspace.ITU709 if _matrix(decoded) == "bt709" else Colorspace.ITU601
-    reformatted = decoded.reformat(format="rgb24", src_colorspace=space)
-    return np.asarray(reformatted.to_ndarray(), np.uint8)
-
-
-def plane_view(frame: VideoFrame, index: int) -> NDArray[np.uint8]:
-    """A plane of 8-bit samples as an array (h,w) that shares the frame's memory."""
-    plane = frame.planes[index]
-    samples = np.frombuffer(memoryview(plane), np.uint8)
-    return samples.reshape(-1, plane.line_size)[: plane.height, : plane.width]
-
-
-def _matrix(decoded: VideoFrame) -> Matrix:
-    # Untagged video: players take BT.709 for HD and BT.601 below it.
-    hd = decoded.height > 576 or decoded.width >= 1280
-    return _MATRIX.get(int(decoded.colorspace), "bt709" if hd else "bt601")
+    if look.plain and not decoded.interlaced_frame:
+        return view_planes(decoded, look.matrix, look.full_range)
+    return picture(decoded, look)

@@ -84,7 +84,7 @@ def test_without_a_readable_matrix_the_rotation_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
 ) -> None:
     """As where a kind of side data that PyAV cannot name comes before the matrix."""
-    monkeypatch.setattr("depthrt.sources.orientation._matrices", lambda decoded: iter(()))
+    monkeypatch.setattr("depthrt.sources.decode.orientation._matrices", lambda decoded: iter(()))
     content = jpeg(0, orientation)
     (frame,) = open_source(as_mjpeg(tmp_path / "clip.mjpeg", [content])).frames()
     image, wanted = to_rgb(frame.image), as_opencv_shows(content)

@@ -45,6 +45,7 @@ class Camera:
             self._capture.release()
             raise SourceError(f"there is no camera {number}: `depthrt doctor` lists those found")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.notes: list[str] = []
         self.rate = Fraction(rate).limit_denominator(1001) if rate > 0 else _USUAL_RATE
 
     def pictures(self, losses: Losses) -> Iterator[Taken]:

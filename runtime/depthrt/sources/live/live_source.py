@@ -39,9 +39,14 @@ class Taken:
 
 
 class Connection(Protocol):
-    """A camera or server that gives pictures until it goes away."""
+    """A camera or server that gives pictures until it goes away.
+
+    - ``rate``: pictures a second;
+    - ``notes``: what was chosen, assumed or changed, in sentences; whole with the first picture.
+    """
 
     rate: Fraction
+    notes: list[str]
 
     def pictures(self, losses: Losses) -> Iterator[Taken]:
         """The pictures; ends, or raises a SourceError with the reason, when it is gone."""
@@ -93,6 +98,7 @@ class LiveSource:
             live=True,
             selection=selection,
             owns_pictures=True,
+            notes=tuple(self._connection.notes),
         )
 
     def frames(self) -> Iterator[Frame]:

@@ -11,15 +11,15 @@ from depthrt.errors import SourceError
 from depthrt.model.session import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.containers import open_input, reason_of
+from depthrt.sources.decode.look import Look
+from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.live.live_source import LiveSource, Taken
-from depthrt.sources.orientation import UPRIGHT, display_matrix, upright
-from depthrt.sources.video import MAX_PIXELS, to_image
+from depthrt.sources.video import to_image
 
 if TYPE_CHECKING:
     from av import Packet
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 _USUAL_RATE = Fraction(25)
 _MOST_RATE = 1000  # some containers give their time base for a rate
@@ -47,7 +47,7 @@ def open_network(
     """
     return LiveSource(
         shown_source(url),
-        lambda: Stream(url),
+        lambda: Stream(url, selection.reading.video_stream),
         selection,
         reconnect_s=reconnect_s,
         connection=stream,
@@ -61,38 +61,30 @@ class Stream:
         SourceError: it cannot be opened, or has no video.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, number: int | None = None) -> None:
         self._url, self._name = url, shown_source(url)
         self._container = open_input(url, self._name, _OPTIONS)
         try:
-            self._stream = self._video()
+            self._stream, chosen = choose_video(self._container, self._name, number)
         except SourceError:
             self._container.close()
             raise
+        read_only(self._container, self._stream)
+        self._stream.thread_type = "SLICE"  # decoding frames side by side would hold each back
+        self._stream.codec_context.thread_count = max(1, usable_cores() // 2)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.rate = Fraction(rate) if rate and 0 < rate <= _MOST_RATE else _USUAL_RATE
+        self.notes = [chosen] if chosen else []
 
     @property
     def has_an_end(self) -> bool:
         """Whether it says how long it is: then it is a recording."""
         return bool(self._container.duration and self._container.duration > 0)
 
-    def _video(self) -> VideoStream:
-        if not self._container.streams.video:
-            raise SourceError(f"{self._name} has no video in it")
-        stream = self._container.streams.video[0]
-        context = stream.codec_context
-        if context is None or context.width * context.height > MAX_PIXELS:
-            raise SourceError(
-                f"{self._name}: its video codec is unknown here, or its frames are too large"
-            )
-        stream.thread_type = "SLICE"  # decoding frames side by side would hold each back
-        context.thread_count = max(1, usable_cores() // 2)
-        return stream
-
     def pictures(self, losses: Losses) -> Iterator[Taken]:
         """The pictures from the first whole one on, until the server goes away."""
-        whole, orientation = False, None
+        whole = False
+        look: Look | None = None
         clocked = self._container.format.name not in _NO_CLOCK
         for decoded, captured_s in self._decode(losses):
             # Before the first key frame a decoder fills in what it does not know.
@@ -104,12 +96,11 @@ class Stream:
             sent_s = None
             if clocked and decoded.pts is not None and decoded.time_base is not None:
                 sent_s = decoded.pts * decoded.time_base
-            image = to_image(decoded)
-            if decoded.key_frame or orientation is None:
-                orientation = display_matrix(decoded)
-            if orientation != UPRIGHT:
-                image = upright(image, orientation)
-            yield Taken(image, captured_s, sent_s)
+            if decoded.key_frame or look is None:
+                look = Look.of(decoded, self._stream)
+                if look.note and look.note not in self.notes:
+                    self.notes.append(look.note)
+            yield Taken(to_image(decoded, look), captured_s, sent_s)
 
     def close(self) -> None:
         """Hang up."""
