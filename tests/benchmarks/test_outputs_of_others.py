@@ -16,8 +16,8 @@ from depthrt_benchmarks.bench.report import outputs
 from depthrt_benchmarks.common.environment import write_result
 from depthrt_benchmarks.common.report import mlflow_log
 from depthrt_benchmarks.evaluation.job import Outcome
-from depthrt_benchmarks.evaluation.measure.journal import Journal
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
+from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile
 from experiments.pipeline import bench_honesty
 from labelled import write_set
 from models import build_model
@@ -178,13 +178,13 @@ def test_a_journal_that_another_evaluation_writes_to_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    mine, other = Journal.open("k" * 40), Journal.open("k" * 40)
+    mine, other = ResumeFile.open("k" * 40), ResumeFile.open("k" * 40)
     for number, journal in enumerate((mine, other)):
         journal.put(f"image {number}", number)
     mine.remove()
-    assert Journal.open("k" * 40).entries == {"image 0": 0, "image 1": 1}
+    assert ResumeFile.open("k" * 40).entries == {"image 0": 0, "image 1": 1}
     other.remove()
-    assert Journal.open("k" * 40).entries == {}
+    assert ResumeFile.open("k" * 40).entries == {}
 
 
 def test_a_database_of_others_gets_no_tables(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import find_model
 from depthrt.sources.display_name import shown_source
-from depthrt_benchmarks.bench.compare.compare import labels_of
+from depthrt_benchmarks.bench.measure.cells import Cell, Wanted, cells_of, run_in_turn, yardstick
 from depthrt_benchmarks.bench.measure.clip import run_clip
 from depthrt_benchmarks.bench.measure.cold_start import starts
-from depthrt_benchmarks.bench.measure.measure import Cell, Wanted, cells_of, measure, yardstick
 from depthrt_benchmarks.bench.measure.profile import profile
 from depthrt_benchmarks.common.environment import environment
+from depthrt_benchmarks.common.names import labels_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def bench(
     cells = cells_of(labels, paths, wanted)
     standard = yardstick()
     told.cells(cells)
-    measure([standard, *cells], wanted.duration_s, lambda cell: told.cells(cells))
+    run_in_turn([standard, *cells], wanted.duration_s, lambda cell: told.cells(cells))
     document: dict[str, Any] = {
         **environment(),
         "benchmark": "bench",

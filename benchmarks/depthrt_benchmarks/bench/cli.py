@@ -97,7 +97,7 @@ def run(
     """
     from depthrt.model.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
-    from depthrt_benchmarks.bench.measure.measure import Wanted
+    from depthrt_benchmarks.bench.measure.cells import Wanted
     from depthrt_benchmarks.bench.report import outputs, tracked_runs
     from depthrt_benchmarks.common.report import mlflow_log
 
@@ -190,7 +190,7 @@ def compare(
     packages. Slow runs rarer than 1 in 10 are seen only where they move the mean.
     """
     from depthrt.files.atomic_write import write_text
-    from depthrt_benchmarks.bench.compare.command import compare_texts
+    from depthrt_benchmarks.bench.compare.command import compare
     from depthrt_benchmarks.bench.compare.comparison import Setting
     from depthrt_benchmarks.bench.compare.pairs import Rules
     from depthrt_benchmarks.bench.measure.frames import parse_size
@@ -210,7 +210,7 @@ def compare(
     )
     rules = Rules(round(1 - confidence, 9), margin, fail_above, seconds)
     with live_pairs() as progress:
-        result = compare_texts(base, head, model, setting, rules, progress)
+        result = compare(base, head, model, setting, rules, progress)
     document = outputs.comparison_document(result)
     try:
         if markdown is not None:

@@ -182,13 +182,13 @@ def evaluate(
     from depthrt_benchmarks.common.output_files import check_targets
     from depthrt_benchmarks.common.report import mlflow_log
     from depthrt_benchmarks.common.report.page import require_libraries
-    from depthrt_benchmarks.evaluation.datasets import ReadOptions
+    from depthrt_benchmarks.evaluation.datasets.base import ReadOptions
     from depthrt_benchmarks.evaluation.gate import check_gate, judge_nothing
     from depthrt_benchmarks.evaluation.job import Job, execute
-    from depthrt_benchmarks.evaluation.measure.run import NothingMeasuredError
     from depthrt_benchmarks.evaluation.protocol.protocol import Choices
     from depthrt_benchmarks.evaluation.report.outputs import whole_document, write_outputs
     from depthrt_benchmarks.evaluation.report.table import show
+    from depthrt_benchmarks.evaluation.scoring.evaluate import NothingScoredError
 
     gate = check_gate(max_abs_rel, min_images, datasets, max_images)
     check_targets(
@@ -227,7 +227,7 @@ def evaluate(
         with _progress() as progress:
             outcome = execute(job, progress)
             write_outputs(outcome, output, table, report, overwrite=overwrite)
-    except NothingMeasuredError as error:
+    except NothingScoredError as error:
         if gate is None:
             raise
         raise judge_nothing(gate, error) from error

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import SourceError
-from depthrt_benchmarks.evaluation.measure.clip import PROTOCOL as CLIP_PROTOCOL
-from depthrt_benchmarks.evaluation.measure.clip import ClipEvaluation
-from depthrt_benchmarks.evaluation.measure.measure import Row
-from depthrt_benchmarks.evaluation.measure.run import Evaluation
-from depthrt_benchmarks.evaluation.measure.statistics import RESAMPLES, Difference, means, ranges
 from depthrt_benchmarks.evaluation.metrics.metrics import METRICS
 from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
+from depthrt_benchmarks.evaluation.scoring.clip import PROTOCOL as CLIP_PROTOCOL
+from depthrt_benchmarks.evaluation.scoring.clip import ClipEvaluation
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.score import Row
+from depthrt_benchmarks.evaluation.scoring.statistics import RESAMPLES, Difference, means, ranges
 
 _WORST = 5
 _DIGITS = 6
@@ -30,7 +30,7 @@ INTERVAL = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedDifferences:
     """Two models on one set; positive differences: the second's figure is larger."""
 
     dataset: str
@@ -42,7 +42,7 @@ class Comparison:
 
 def evaluation_dict(found: Evaluation) -> dict[str, Any]:
     """One model on one set, without its images."""
-    measured = found.measured
+    measured = found.scored
     worst = sorted(measured, key=lambda row: -row.metrics["abs_rel"])[:_WORST]
     content: dict[str, Any] = {
         "model": found.model,
@@ -109,7 +109,7 @@ def document(
     models: Sequence[dict[str, Any]],
     evaluations: Iterable[Evaluation],
     clips: Iterable[ClipEvaluation],
-    comparisons: Iterable[Comparison],
+    comparisons: Iterable[PairedDifferences],
 ) -> dict[str, Any]:
     """All results of a command."""
     return {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from depthrt.spec import Kind
-from depthrt_benchmarks.evaluation.measure.measure import Row
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
+from depthrt_benchmarks.evaluation.scoring.score import Row
 
 NEAREST_USUAL_M, FARTHEST_USUAL_M = 0.05, 500.0
 TURNED_SHARE = 0.5

@@ -25,10 +25,10 @@ import numpy as np
 
 from depthrt.errors import AccuracyGateError, UsageError
 from depthrt_benchmarks.evaluation.findings import TURNED_SHARE, turned
-from depthrt_benchmarks.evaluation.measure.clip import is_clip
-from depthrt_benchmarks.evaluation.measure.measure import Row
-from depthrt_benchmarks.evaluation.measure.run import Evaluation, NothingMeasuredError
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
+from depthrt_benchmarks.evaluation.scoring.clip import is_clip
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation, NothingScoredError
+from depthrt_benchmarks.evaluation.scoring.score import Row
 
 ALL_IMAGES = "100%"
 
@@ -204,7 +204,7 @@ def judge(gate: Gate, evaluations: Iterable[Evaluation], left_out: Iterable[str]
     return Verdict(gate, tuple(_judge_set(found, gate) for found in evaluations), tuple(left_out))
 
 
-def judge_nothing(gate: Gate, error: NothingMeasuredError) -> AccuracyGateError:
+def judge_nothing(gate: Gate, error: NothingScoredError) -> AccuracyGateError:
     """What becomes of a gate when not one image of a set could be measured."""
     return AccuracyGateError(
         f"0 of {error.images} images could be judged, but {gate.need.of(error.images)} are needed "
@@ -213,7 +213,7 @@ def judge_nothing(gate: Gate, error: NothingMeasuredError) -> AccuracyGateError:
 
 
 def _judge_set(found: Evaluation, gate: Gate) -> SetVerdict:
-    judged = [row for row in found.measured if not row.hollow and not row.non_finite]
+    judged = [row for row in found.scored if not row.hollow and not row.non_finite]
     errors = [row.metrics.get("abs_rel", math.nan) for row in judged]
     abs_rel = float(np.mean(errors)) if errors else None
     needed = gate.need.of(found.images)

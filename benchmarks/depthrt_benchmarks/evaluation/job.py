@@ -11,21 +11,23 @@ from typing import Any
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import (
-    Dataset,
-    ReadOptions,
-    find_sets,
-    open_dataset,
-)
-from depthrt_benchmarks.evaluation.document import Comparison, read_table
+from depthrt_benchmarks.common.names import distinct_names
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import find_sets, open_dataset
+from depthrt_benchmarks.evaluation.document import PairedDifferences, read_table
 from depthrt_benchmarks.evaluation.findings import findings
 from depthrt_benchmarks.evaluation.gate import Gate, Verdict, check_range, judge
-from depthrt_benchmarks.evaluation.measure.clip import ClipEvaluation, evaluate_clip, is_clip
-from depthrt_benchmarks.evaluation.measure.journal import Journal, journal_key
-from depthrt_benchmarks.evaluation.measure.run import Evaluation, Progress, Task, evaluate, limit
-from depthrt_benchmarks.evaluation.measure.statistics import compare
-from depthrt_benchmarks.evaluation.names import distinct_names
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, choose, doubts
+from depthrt_benchmarks.evaluation.scoring.clip import ClipEvaluation, evaluate_clip, is_clip
+from depthrt_benchmarks.evaluation.scoring.evaluate import (
+    Evaluation,
+    Progress,
+    Task,
+    evaluate,
+    limit,
+)
+from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile, resume_key
+from depthrt_benchmarks.evaluation.scoring.statistics import paired_differences
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class Outcome:
     paths: list[Path] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     clips: list[ClipEvaluation] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[PairedDifferences] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
-    journals: list[Journal] = field(default_factory=list)
+    journals: list[ResumeFile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
 
@@ -128,7 +130,7 @@ def execute(job: Job, progress: Progress) -> Outcome:
             for model, label in zip(models, labels, strict=True)
         ]
         others = [e for e in earlier if e.dataset == dataset.name]
-        outcome.comparisons += [_comparison(found[0], other) for other in (*found[1:], *others)]
+        outcome.comparisons += [_differences(found[0], other) for other in (*found[1:], *others)]
     for clip, name in zip(clips, clip_names, strict=True):
         for model, label in zip(models, labels, strict=True):
             measured = evaluate_clip(model, label, clip, job.max_images, progress)
@@ -193,7 +195,7 @@ def _one(
     task = Task(model, label, protocol, job.video)
     place = str(dataset.place.resolve())
     extent = [f"video {job.video}", dataset.layout, repr(job.reading), dataset.name, place]
-    journal = Journal.open(journal_key(model, job.threads, dataset, protocol, extent))
+    journal = ResumeFile.open(resume_key(model, job.threads, dataset, protocol, extent))
     outcome.journals.append(journal)
     if job.fresh:
         journal.remove()
@@ -225,8 +227,8 @@ def _one(
     return found
 
 
-def _comparison(first: Evaluation, second: Evaluation) -> Comparison:
-    differences = compare(first.rows, second.rows)
+def _differences(first: Evaluation, second: Evaluation) -> PairedDifferences:
+    differences = paired_differences(first.rows, second.rows)
     warnings = []
     if first.protocol != second.protocol:
         warnings.append(
@@ -234,15 +236,15 @@ def _comparison(first: Evaluation, second: Evaluation) -> Comparison:
             f"{second.protocol.split(';')[0]}): compare with care"
         )
     images = max((d.images for d in differences), default=0)
-    if images < len(first.measured):
-        warnings.append(f"{images} of {len(first.measured)} images were measured for both")
+    if images < len(first.scored):
+        warnings.append(f"{images} of {len(first.scored)} images were measured for both")
     other = _other_truth(first, second)
     if other:
         warnings.append(
             f"{len(other)} images have other valid pixels (first: {other[0]}): it seems that they "
             "are of two sets"
         )
-    return Comparison(first.dataset, first.model, second.model, differences, warnings)
+    return PairedDifferences(first.dataset, first.model, second.model, differences, warnings)
 
 
 def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
@@ -250,8 +252,8 @@ def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
     ranges = {e.protocol.partition(";")[2] for e in (first, second)}
     if len(ranges) > 1:
         return []
-    valid = {row.name: row.valid for row in second.measured}
-    return [row.name for row in first.measured if valid.get(row.name, row.valid) != row.valid]
+    valid = {row.name: row.valid for row in second.scored}
+    return [row.name for row in first.scored if valid.get(row.name, row.valid) != row.valid]
 
 
 def _labels(models: Sequence[DepthModel]) -> list[str]:

@@ -33,8 +33,8 @@ from depthrt.errors import UsageError
 from depthrt.files.atomic_write import write_text
 from depthrt.files.json_file import read_object
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
-from depthrt_benchmarks.bench.compare.compare import compare
 from depthrt_benchmarks.bench.compare.comparison import Setting, Side
+from depthrt_benchmarks.bench.compare.interleaved import run_interleaved
 from depthrt_benchmarks.bench.compare.pairs import Rules
 from depthrt_benchmarks.common.environment import write_result
 
@@ -73,7 +73,7 @@ def write_network(path: Path, layers: int) -> Path:
 
 def measured(base: Path, head: Path, rules: Rules) -> dict[str, Any]:
     """One comparison in short."""
-    result = compare(Side("base", base), Side("head", head), Setting(), rules)
+    result = run_interleaved(Side("base", base), Side("head", head), Setting(), rules)
     found = result.pairs.interval
     return {
         "verdict": result.verdict,

@@ -36,13 +36,13 @@ from depthrt.frame import RgbImage
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.temporal.display_range import SceneCuts
 from depthrt_benchmarks.common.environment import write_result
-from depthrt_benchmarks.evaluation.datasets import ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair
-from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, measure, view
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.metrics.flicker import ClipFlicker, FlickerMeter
 from depthrt_benchmarks.evaluation.metrics.tae import tae
 from depthrt_benchmarks.evaluation.protocol.alignment import Moments
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Customs, Protocol, choose
+from depthrt_benchmarks.evaluation.scoring.score import Row, aligned_map, score, view
 
 Map = NDArray[np.float32]
 DEMO_DEPTH = DEMO_CLIP.parent / "demo_depth"
@@ -179,7 +179,7 @@ def labelled_figures(
             continue
         kept.append((pair, item, depths))
         for kind in KINDS:
-            rows[kind].append(measure("", seen, depths[kind], model.spec.kind, protocol))
+            rows[kind].append(score("", seen, depths[kind], model.spec.kind, protocol))
     accuracy = {kind: _accuracy(rows[kind]) for kind in KINDS}
     raw, steady = (accuracy[kind] for kind in KINDS)
     return {
@@ -216,7 +216,7 @@ def _whole_sequence(
         maps, errors = [], []
         for pair, _, depths in kept:
             seen = view(pair, protocol)
-            row = measure("", seen, depths[kind], model.spec.kind, protocol, line)
+            row = score("", seen, depths[kind], model.spec.kind, protocol, line)
             if not row.skipped:
                 errors.append(row.metrics["abs_rel"])
             depth_m = aligned_map(depths[kind], seen, model.spec.kind, protocol, line)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from depthrt.model.preprocess import prepare
 from depthrt.model.registry import DATA
 from depthrt.spec import ModelSpec
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.measure.measure import View, measure, view
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Protocol, choose
+from depthrt_benchmarks.evaluation.scoring.score import View, score, view
 
 _TRAINED_ON = ("aims_lab", "tum_fr1_rpy")  # by the built-in model: no measure of it
 
@@ -60,7 +61,7 @@ def abs_rel(depths: Depths, spec: ModelSpec, data: list[Labelled]) -> float:
 
 def _of_set(outputs: NDArray[np.float32], spec: ModelSpec, part: Labelled) -> float:
     rows = [
-        measure(str(number), seen, output, spec.kind, part.protocol)
+        score(str(number), seen, output, spec.kind, part.protocol)
         for number, (seen, output) in enumerate(zip(part.views, outputs, strict=True))
     ]
     return fmean(row.metrics["abs_rel"] for row in rows)

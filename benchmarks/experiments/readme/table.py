@@ -30,9 +30,9 @@ from depthrt.files.atomic_write import write_text
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.measure.frames import network_feed, picture_feed
-from depthrt_benchmarks.bench.measure.runners import Load, Remote
+from depthrt_benchmarks.bench.measure.runners import Remote, Workload
 from depthrt_benchmarks.common.environment import write_result
-from depthrt_benchmarks.evaluation.datasets import Dataset
+from depthrt_benchmarks.evaluation.datasets.base import Dataset
 from experiments.readme.accuracy import abs_rel, labelled, read
 from experiments.readme.markdown import RESULT, put_into, table
 from experiments.readme.networks import Made, make
@@ -147,7 +147,7 @@ def _opened(row: Engine, made: Made, feed: NDArray[np.uint8]) -> Remote:
         "size": [spec.height, spec.width],
         **dict(row.settings),
     }
-    load = Load(file, "cpu", usable_cores(), feed, "frame" if row.frame else "network")
+    load = Workload(file, "cpu", usable_cores(), feed, "frame" if row.frame else "network")
     runner = Remote(load, row.python, row.module, settings)
     try:
         runner.open()

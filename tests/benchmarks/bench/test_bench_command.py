@@ -12,8 +12,8 @@ import pytest
 from commands import Command
 from depthrt.files.file_hash import file_sha256
 from depthrt.model.session import usable_cores
-from depthrt_benchmarks.bench.compare.compare import labels_of
 from depthrt_benchmarks.bench.report.plots import front
+from depthrt_benchmarks.common.names import labels_of
 from models import build_model, build_spec
 
 

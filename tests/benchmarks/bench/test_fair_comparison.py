@@ -12,7 +12,7 @@ import pytest
 from commands import Command
 from depthrt.intervals import Interval
 from depthrt.model.session import usable_cores
-from depthrt_benchmarks.bench.compare.compare import Comparison, Setting, Side
+from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
 from models import build_model
 

@@ -20,9 +20,9 @@ from depthrt.intervals import Interval
 from depthrt.model.registry import find_model
 from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
-from depthrt_benchmarks.bench.compare.pairs import LOOKS, STATISTICS, Pairs, Rules, compare_in_turn
+from depthrt_benchmarks.bench.compare.pairs import LOOKS, STATISTICS, Pairs, Rules, time_in_turn
 from depthrt_benchmarks.bench.compare.sameness import refuse_two_providers
-from depthrt_benchmarks.bench.measure.runners import Load, Local, Remote
+from depthrt_benchmarks.bench.measure.runners import Local, Remote, Workload
 from depthrt_benchmarks.common import ratio_interval as statistics
 from depthrt_benchmarks.common.ratio_interval import mean_interval, p90_interval
 from models import build_model
@@ -188,7 +188,7 @@ def test_times_that_are_none(wrong: tuple[float, ...], is_head: bool) -> None:
     sides = [Says(1.0), Says(*wrong)]
     base, head = sides if is_head else reversed(sides)
     with pytest.raises(InferenceError, match="which are no times"):
-        compare_in_turn(base, head, Rules(limit_s=0.1))
+        time_in_turn(base, head, Rules(limit_s=0.1))
 
 
 # Through the command line.
@@ -292,7 +292,7 @@ def test_a_worker_that_talks_nonsense(tmp_path: Path, answer: str, says: str) ->
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\nread line\ncat {tmp_path}/answer\nread line\n")
     python.chmod(0o755)
-    runner = Remote(Load(tmp_path, "cpu", 1, np.zeros((1, 3, 8, 8), np.uint8)), python)
+    runner = Remote(Workload(tmp_path, "cpu", 1, np.zeros((1, 3, 8, 8), np.uint8)), python)
     try:
         with pytest.raises(InferenceError, match=says):
             runner.run()
@@ -343,8 +343,8 @@ def test_a_model_that_is_the_built_in_one_is_no_other(command: Command, tmp_path
 
 
 def test_local_runner_needs_no_environment(model: Path) -> None:
-    runner = Local(Load(model, "cpu", 1, np.zeros((1, 3, 48, 64), np.uint8)))
+    runner = Local(Workload(model, "cpu", 1, np.zeros((1, 3, 48, 64), np.uint8)))
     runner.open()
     assert all(ms > 0 for ms in runner.run(3))
     with pytest.raises(UsageError):
-        Remote(Load(model, "cpu", 1, np.zeros((1, 3, 48, 64), np.uint8)), model.parent / "none")
+        Remote(Workload(model, "cpu", 1, np.zeros((1, 3, 48, 64), np.uint8)), model.parent / "none")

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from depthrt_benchmarks.bench.compare.pairs import FEWEST_BLOCKS, Rules, compare_in_turn
+from depthrt_benchmarks.bench.compare.pairs import FEWEST_BLOCKS, Rules, time_in_turn
 
 
 class Known:
@@ -45,7 +45,7 @@ class Noisy(Known):
 def test_the_verdict_follows_the_times(head_ms: float, verdict: str) -> None:
     log: list[str] = []
     rules = Rules(limit_s=0.2)
-    pairs = compare_in_turn(Known("b", 10.0, log), Known("h", head_ms, log), rules)
+    pairs = time_in_turn(Known("b", 10.0, log), Known("h", head_ms, log), rules)
     assert rules.verdict(pairs.interval) == verdict
     assert pairs.sure
     assert pairs.interval.ratio == pytest.approx(head_ms / 10)
@@ -54,7 +54,7 @@ def test_the_verdict_follows_the_times(head_ms: float, verdict: str) -> None:
 
 def test_runs_alternate_and_the_first_changes_with_every_block() -> None:
     log: list[str] = []
-    compare_in_turn(Known("b", 10.0, log), Known("h", 10.0, log), Rules(limit_s=0.05))
+    time_in_turn(Known("b", 10.0, log), Known("h", 10.0, log), Rules(limit_s=0.05))
     text = " ".join(log)
     blocks = text.split("open b open h")[1:], text.split("open h open b")[1:]
     assert all(blocks)
@@ -69,7 +69,7 @@ def test_runs_alternate_and_the_first_changes_with_every_block() -> None:
 
 def test_it_goes_on_to_the_limit_when_it_cannot_tell() -> None:
     base, head = Noisy("b", 10.0, []), Noisy("h", 10.5, [])  # just at the limit
-    pairs = compare_in_turn(base, head, Rules(limit_s=0.4, fail_above=1.05))
+    pairs = time_in_turn(base, head, Rules(limit_s=0.4, fail_above=1.05))
     assert pairs.seconds >= 0.4
     assert not pairs.sure
 
@@ -83,5 +83,5 @@ def test_an_error_closes_both_sides() -> None:
 
     broken.run = fail  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="lost"):
-        compare_in_turn(Known("b", 1.0, log), broken, Rules(limit_s=0.1))
+        time_in_turn(Known("b", 1.0, log), broken, Rules(limit_s=0.1))
     assert log[-2:] == ["close b", "close h"]

@@ -11,10 +11,11 @@ import pytest
 
 from commands import Command
 from depthrt.errors import SourceError
-from depthrt_benchmarks.evaluation.datasets import ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.datasets.base import ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.document import read_table
-from depthrt_benchmarks.evaluation.measure import run as running
-from depthrt_benchmarks.evaluation.measure.journal import journal_folder
+from depthrt_benchmarks.evaluation.scoring import evaluate as running
+from depthrt_benchmarks.evaluation.scoring.resume_file import resume_folder
 from hostile_json import ALL, NO_OBJECT, UNREADABLE, write_unreadable
 from labelled import grey_picture, write_picture, write_set
 
@@ -103,17 +104,17 @@ def test_a_broken_journal_is_measured_again(
 ) -> None:
     folder = write_set(tmp_path / "desk", 2)
     whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    measure = running.measure
+    score = running.score
 
     def stopping(name: str, *rest: object) -> object:
         if name == "000001":
             raise KeyboardInterrupt
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", stopping)
+    monkeypatch.setattr(running, "score", stopping)
     assert command("eval", model_path, folder).code == 130
-    monkeypatch.setattr(running, "measure", measure)
-    (journal,) = journal_folder().glob("*.jsonl")
+    monkeypatch.setattr(running, "score", score)
+    (journal,) = resume_folder().glob("*.jsonl")
     journal.write_bytes(JOURNALS[kind])
     done = command("eval", model_path, folder, "--json")
     assert done.code == 0, done.err
@@ -143,17 +144,17 @@ def test_a_row_that_is_none_is_measured_again(
 ) -> None:
     folder = write_set(tmp_path / "desk", 2, wrong=0.2)
     whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    measure = running.measure
+    score = running.score
 
     def stopping(name: str, *rest: object) -> object:
         if name == "000001":
             raise KeyboardInterrupt
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", stopping)
+    monkeypatch.setattr(running, "score", stopping)
     assert command("eval", model_path, folder).code == 130
-    monkeypatch.setattr(running, "measure", measure)
-    (journal,) = journal_folder().glob("*.jsonl")
+    monkeypatch.setattr(running, "score", score)
+    (journal,) = resume_folder().glob("*.jsonl")
     name, row = json.loads(journal.read_text())
     journal.write_text(json.dumps([name, {**row, **change}]) + "\n")
     done = command("eval", model_path, folder, "--json")

@@ -17,9 +17,9 @@ from clips import Clip, write_clip
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.common.report import mlflow_log
-from depthrt_benchmarks.evaluation.measure import run as running
-from depthrt_benchmarks.evaluation.measure import sequences
-from depthrt_benchmarks.evaluation.measure.journal import journal_folder
+from depthrt_benchmarks.evaluation.scoring import evaluate as running
+from depthrt_benchmarks.evaluation.scoring import sequences
+from depthrt_benchmarks.evaluation.scoring.resume_file import resume_folder
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model
 
@@ -39,7 +39,7 @@ def test_a_set_that_the_model_sees_exactly(
     assert found["warnings"] == []
     assert {"machine", "versions", "commit", "interval"} <= done.document.keys()
     assert done.err == ""
-    assert list(journal_folder().glob("*")) == []
+    assert list(resume_folder().glob("*")) == []
 
 
 def test_figures_of_a_known_error(command: Command, model_path: Path, tmp_path: Path) -> None:
@@ -212,20 +212,20 @@ def test_an_interrupted_evaluation_goes_on(
 ) -> None:
     folder = still_sequence(tmp_path / "still", [1.0, 1.1, 1.2, 1.3])
     whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    measure, seen = running.measure, []
+    score, seen = running.score, []
 
     def stopping(name: str, *rest: object) -> object:
         seen.append(name)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", stopping)
+    monkeypatch.setattr(running, "score", stopping)
     done = command("eval", model_path, folder, "--json")
     assert done.code == 130
     assert "it goes on from there" in done.complaint
     assert done.out == ""
-    (journal,) = journal_folder().glob("*.jsonl")
+    (journal,) = resume_folder().glob("*.jsonl")
     assert len(journal.read_text().splitlines()) == 2
     with journal.open("a") as file:
         file.write('["image 000002", {"na')  # the line it was cut off in
@@ -233,7 +233,7 @@ def test_an_interrupted_evaluation_goes_on(
     again = command("eval", model_path, folder, "--json").document["evaluations"]
     assert seen[3 + 3 :] == ["000002", "000003"]
     assert again == whole
-    assert list(journal_folder().glob("*")) == []
+    assert list(resume_folder().glob("*")) == []
 
 
 def test_a_second_pass_that_was_interrupted_goes_on(
@@ -260,11 +260,11 @@ def test_control_c_keeps_what_was_done(model_path: Path, tmp_path: Path) -> None
     folder = write_set(tmp_path / "desk", 400)
     process = spawn("eval", model_path, folder, "--threads", 1)
     end = time.monotonic() + 60
-    while not list(journal_folder().glob("*.jsonl")) and time.monotonic() < end:
+    while not list(resume_folder().glob("*.jsonl")) and time.monotonic() < end:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
     done = outcome(process)
-    (journal,) = journal_folder().glob("*.jsonl")
+    (journal,) = resume_folder().glob("*.jsonl")
     kept = len(journal.read_text().splitlines())
     assert done.code == 130, done.err
     assert done.complaint.startswith("interrupted; what was measured is kept")
@@ -276,15 +276,15 @@ def test_another_protocol_or_file_is_not_resumed(
 ) -> None:
     folder = write_set(tmp_path / "desk", 3)
     calls: list[str] = []
-    measure = running.measure
+    score = running.score
 
     def counting(name: str, *rest: object) -> object:
         calls.append(name)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", counting)
+    monkeypatch.setattr(running, "score", counting)
     assert command("eval", model_path, folder).code == 130
     assert command("eval", model_path, folder, "--max-depth", 3).code == 0
     assert len(calls) == 6
@@ -294,7 +294,7 @@ def test_another_protocol_or_file_is_not_resumed(
 
 
 def test_help_names_every_layout_and_crop(command: Command) -> None:
-    from depthrt_benchmarks.evaluation.datasets import LAYOUTS
+    from depthrt_benchmarks.evaluation.datasets.open import LAYOUTS
     from depthrt_benchmarks.evaluation.protocol.crops import CUT, MASKS
 
     text = command("eval", "--help").out

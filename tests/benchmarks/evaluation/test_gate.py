@@ -18,8 +18,8 @@ from commands import Command
 from depthrt.errors import AccuracyGateError, UsageError
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation.gate import Gate, Need, Verdict, judge
-from depthrt_benchmarks.evaluation.measure.measure import Row
-from depthrt_benchmarks.evaluation.measure.run import Evaluation
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.score import Row
 from labelled import grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model, build_spec
 

@@ -15,8 +15,8 @@ import pytest
 
 from clips import Clip, write_clip
 from commands import Command
-from depthrt_benchmarks.evaluation.measure import run as running
-from depthrt_benchmarks.evaluation.names import distinct_names
+from depthrt_benchmarks.common.names import distinct_names
+from depthrt_benchmarks.evaluation.scoring import evaluate as running
 from labelled import write_set
 
 
@@ -117,13 +117,13 @@ def test_a_set_does_not_go_on_with_what_another_measured(
     for path in second.rglob("*.*"):
         original = first / path.relative_to(second)
         os.utime(path, ns=(original.stat().st_atime_ns, original.stat().st_mtime_ns))
-    measure, calls = running.measure, []
+    score, calls = running.score, []
 
     def counting(name: str, *rest: object) -> object:
         calls.append(name)
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", counting)
+    monkeypatch.setattr(running, "score", counting)
     assert command("eval", model_path, first, second).code == 0
     assert len(calls) == 6
 

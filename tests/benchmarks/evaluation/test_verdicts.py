@@ -12,10 +12,10 @@ import pytest
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation.findings import findings
-from depthrt_benchmarks.evaluation.measure.measure import Row
-from depthrt_benchmarks.evaluation.measure.statistics import bootstrap_mean, compare
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
+from depthrt_benchmarks.evaluation.scoring.score import Row
+from depthrt_benchmarks.evaluation.scoring.statistics import bootstrap_mean, paired_differences
 from labelled import write_set
 from models import SIZE, build_model
 
@@ -32,13 +32,13 @@ def test_no_winner_where_there_is_none(images: int) -> None:
     random, tries = np.random.default_rng(1), 400
     wrong = 0
     for _ in range(tries):
-        (found,) = compare(rows([0.0] * images), rows(list(random.normal(size=images))))
+        (found,) = paired_differences(rows([0.0] * images), rows(list(random.normal(size=images))))
         wrong += found.better != "cannot tell"
     assert wrong <= 0.07 * tries  # 5% and two standard errors
 
 
 def test_one_image_cannot_tell() -> None:
-    (found,) = compare(rows([0.1]), rows([0.2]))
+    (found,) = paired_differences(rows([0.1]), rows([0.2]))
     assert (found.value, found.better) == (pytest.approx(0.1), "cannot tell")
 
 

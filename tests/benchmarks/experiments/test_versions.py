@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from depthrt_benchmarks.common.environment import environment
-from depthrt_benchmarks.evaluation.measure.journal import measuring_versions
+from depthrt_benchmarks.evaluation.scoring.resume_file import measuring_versions
 
 real = importlib.metadata.version
 
@@ -25,7 +25,7 @@ def installed_as(monkeypatch: pytest.MonkeyPatch, wheel: str) -> None:
             return "1.99"
         return real(name)
 
-    for module in ("common.environment", "evaluation.measure.journal"):
+    for module in ("common.environment", "evaluation.scoring.resume_file"):
         monkeypatch.setattr(f"depthrt_benchmarks.{module}.version", version)
 
 

@@ -1,4 +1,4 @@
-"""`depthrt bench compare BASE HEAD`: what its two words mean."""
+"""`depthrt bench compare BASE HEAD`, without its options."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from depthrt.errors import UsageError
-from depthrt_benchmarks.bench.compare.compare import (
-    check_rules,
-    check_setting,
-    compare,
-    parse_sides,
-)
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting
+from depthrt_benchmarks.bench.compare.interleaved import run_interleaved
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
-from depthrt_benchmarks.bench.compare.with_json import compare_with_earlier
+from depthrt_benchmarks.bench.compare.sides import check_rules, check_setting, parse_sides
+from depthrt_benchmarks.bench.compare.with_json import run_against_json
 
 
-def compare_texts(
+def compare(
     base: str,
     head: str,
     model: str | None,
@@ -25,10 +21,18 @@ def compare_texts(
     rules: Rules,
     progress: Callable[[Pairs], None] = lambda pairs: None,
 ) -> Comparison:
-    """What `depthrt bench compare BASE HEAD` does.
+    """Compare two models, a model with an earlier JSON, or two environments.
+
+    Args:
+        base: a model, a JSON of `depthrt bench --json`, or an environment.
+        head: a model, or an environment.
+        model: what two environments run.
+        setting: how both are run.
+        rules: when the comparison is over.
+        progress: told of every block.
 
     Raises:
-        DepthrtError: a side or a setting that cannot be had.
+        DepthrtError: a side or a setting that cannot be used.
     """
     check_rules(rules)
     check_setting(setting)
@@ -37,6 +41,6 @@ def compare_texts(
     if base.endswith(".json"):
         if model is not None:
             raise UsageError("--model goes with two environments; BASE is a JSON here")
-        return compare_with_earlier(Path(base), head, setting, rules, progress)
+        return run_against_json(Path(base), head, setting, rules, progress)
     sides = parse_sides(base, head, model)
-    return compare(sides[0], sides[1], setting, rules, progress)
+    return run_interleaved(sides[0], sides[1], setting, rules, progress)

@@ -121,7 +121,7 @@ class Pairs:
         return [[math.log(head / base) for base, head in block] for block in self.blocks]
 
 
-def compare_in_turn(
+def time_in_turn(
     base: Runner,
     head: Runner,
     rules: Rules,

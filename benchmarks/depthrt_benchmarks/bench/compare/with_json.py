@@ -19,18 +19,18 @@ from depthrt.files.file_hash import file_sha256
 from depthrt.files.json_file import is_plain_name, short
 from depthrt.model.registry import find_model
 from depthrt.model.session import usable_cores
-from depthrt_benchmarks.bench.compare.compare import compare, size_note
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.earlier_json import Earlier, EarlierCell, read_earlier
+from depthrt_benchmarks.bench.compare.interleaved import run_interleaved, size_note
 from depthrt_benchmarks.bench.compare.pairs import FEWEST_BLOCKS, LOOKS, Pairs, Rules
 from depthrt_benchmarks.bench.compare.sameness import refuse_one_side_twice
+from depthrt_benchmarks.bench.measure.cells import Wanted, cells_of, turn, warm_up, yardstick
 from depthrt_benchmarks.bench.measure.frames import size_text
-from depthrt_benchmarks.bench.measure.measure import Wanted, cells_of, turn, warm_up, yardstick
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.ratio_interval import earlier_interval, look_times_s, percentiles
 
 
-def compare_with_earlier(
+def run_against_json(
     path: Path, head: str, setting: Setting, rules: Rules, progress: Callable[[Pairs], None]
 ) -> Comparison:
     """Compare a model with what an earlier JSON says of another, or of itself.
@@ -49,7 +49,7 @@ def compare_with_earlier(
     try:
         if standing is not None:
             base = Side(f"{cell.model} of {path.name}", standing)
-            return compare(base, side, setting, rules, progress)
+            return run_interleaved(base, side, setting, rules, progress)
         _check_alike(earlier)
         return _by_yardstick(earlier, cell, side, setting, rules, progress)
     except UsageError as error:

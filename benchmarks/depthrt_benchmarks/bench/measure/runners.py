@@ -25,7 +25,7 @@ _PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """What is to be run: a model file on a provider, fed with one batch.
 
     - ``what``: the network alone on prepared pixels, or a whole frame from picture to depth;
@@ -43,7 +43,7 @@ class Runner(Protocol):
     """A session that can be opened anew."""
 
     def open(self) -> None:
-        """Load the model, the one of before gone."""
+        """Workload the model, the one of before gone."""
 
     def run(self, runs: int = 1) -> list[float]:
         """Milliseconds of each of so many runs."""
@@ -55,7 +55,7 @@ class Runner(Protocol):
 class Local:
     """A session in this process."""
 
-    def __init__(self, load: Load, model: DepthModel | None = None) -> None:
+    def __init__(self, load: Workload, model: DepthModel | None = None) -> None:
         self._load = load
         self.feed = load.feed
         self._model = model
@@ -63,7 +63,7 @@ class Local:
         self._image = np.ascontiguousarray(load.feed[0].transpose(1, 2, 0))
 
     def open(self) -> None:
-        """Load the model."""
+        """Workload the model."""
         self._model = None
         load = self._load
         self._model = DepthModel.load(load.model, provider=load.provider, threads=load.threads)
@@ -93,7 +93,7 @@ class Remote:
 
     def __init__(
         self,
-        load: Load,
+        load: Workload,
         python: str | Path,
         engine: str = "depthrt",
         settings: Mapping[str, Any] | None = None,
@@ -131,7 +131,7 @@ class Remote:
             ) from error
 
     def open(self) -> None:
-        """Load the model there."""
+        """Workload the model there."""
         self.facts = self._ask(self._order)
         self.bound = str(self.facts.get("bound", ""))
 

@@ -10,7 +10,7 @@ from depthrt_benchmarks.bench.measure.frames import size_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from depthrt_benchmarks.bench.measure.measure import Cell
+    from depthrt_benchmarks.bench.measure.cells import Cell
 
 Row = list[str]
 _CELL_HEAD = ("model", "provider", "threads", "size", "batch", "p50 ms", "p90", "p95", "p99",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from depthrt_benchmarks.common.report.plot import Plot, colours, plot
-from depthrt_benchmarks.evaluation.measure.run import Evaluation
-from depthrt_benchmarks.evaluation.measure.statistics import ranges
 from depthrt_benchmarks.evaluation.metrics.metrics import BIN_EDGES_M, bin_name
 from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.statistics import ranges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def charts(members: Sequence[Evaluation]) -> list[Plot]:
 
 def _distribution(members: Sequence[Evaluation], axes: Axes) -> None:
     """Share of the images (upwards) whose AbsRel is at most that (to the right)."""
-    columns = [np.sort([row.metrics["abs_rel"] for row in e.measured]) for e in members]
+    columns = [np.sort([row.metrics["abs_rel"] for row in e.scored]) for e in members]
     right = max(1.1 * max(float(np.percentile(column, 98)) for column in columns), 1e-3)
     for column, colour in zip(columns, colours(len(columns)), strict=True):
         share = np.arange(len(column) + 1) / len(column) * 100

@@ -9,14 +9,14 @@ from typing import Any
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.report.page import render_page
 from depthrt_benchmarks.common.report.plot import Plot
-from depthrt_benchmarks.evaluation.document import INTERVAL, Comparison, video_dict
+from depthrt_benchmarks.evaluation.document import INTERVAL, PairedDifferences, video_dict
 from depthrt_benchmarks.evaluation.job import Outcome
-from depthrt_benchmarks.evaluation.measure.run import Evaluation
-from depthrt_benchmarks.evaluation.measure.statistics import Mean, means, ranges
 from depthrt_benchmarks.evaluation.metrics.metrics import BY_KEY, METRICS
 from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
 from depthrt_benchmarks.evaluation.report.charts import charts, keys
 from depthrt_benchmarks.evaluation.report.pictures import DrawnImage, draw, drawn_rows
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.statistics import Mean, means, ranges
 
 WORST_DRAWN = 4
 
@@ -86,7 +86,7 @@ def _set(outcome: Outcome, name: str) -> ShownSet:
 
 def _figures(members: Sequence[Evaluation]) -> Table:
     """Every metric that a model has, with its interval, and flicker and TAE of videos."""
-    found = [means(member.measured) for member in members]
+    found = [means(member.scored) for member in members]
     metrics = [m for m in METRICS if any(m.key in own for own in found)]
     videos = [video_dict(member) for member in members]
     head = [
@@ -103,7 +103,7 @@ def _figures(members: Sequence[Evaluation]) -> Table:
 
 
 def _images(found: Evaluation) -> Cell:
-    measured = len(found.measured)
+    measured = len(found.scored)
     skipped = len(found.rows) - measured
     return (str(measured), f"{skipped} skipped") if skipped else str(measured)
 
@@ -131,7 +131,7 @@ def _by_depth(members: Sequence[Evaluation]) -> Table:
     return ("model", "true depth", "of pixels", "images", "AbsRel", "δ1"), rows
 
 
-def _comparison(found: Comparison) -> tuple[str, Sequence[str], list[list[Cell]]]:
+def _comparison(found: PairedDifferences) -> tuple[str, Sequence[str], list[list[Cell]]]:
     better = {"first": f"{found.first} is better", "second": f"{found.second} is better"}
     rows: list[list[Cell]] = [
         [

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from depthrt.render.colormap import colour_table
 from depthrt_benchmarks.common.report.picture import Picture, jpeg
-from depthrt_benchmarks.evaluation.datasets import Dataset, Pair
-from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, view
-from depthrt_benchmarks.evaluation.measure.predict import predict
-from depthrt_benchmarks.evaluation.measure.run import Task
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, Pair
 from depthrt_benchmarks.evaluation.protocol.alignment import Fit
+from depthrt_benchmarks.evaluation.scoring.evaluate import Task
+from depthrt_benchmarks.evaluation.scoring.predict import predict
+from depthrt_benchmarks.evaluation.scoring.score import Row, aligned_map, view
 
 ERROR_SCALE = 0.5  # the relative error that is drawn brightest
 _WIDTH = 360

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from depthrt_benchmarks.evaluation.document import Comparison, video_dict
+from depthrt_benchmarks.evaluation.document import PairedDifferences, video_dict
 from depthrt_benchmarks.evaluation.job import Outcome
-from depthrt_benchmarks.evaluation.measure.run import Evaluation
-from depthrt_benchmarks.evaluation.measure.statistics import Mean, means
 from depthrt_benchmarks.evaluation.metrics.metrics import BY_KEY
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.statistics import Mean, means
 
 _WITH_INTERVAL = ("abs_rel", "delta1")
 _PLAIN = ("rmse", "silog", "boundary_f1")
@@ -63,9 +63,9 @@ def _plain(text: str) -> str:
 
 
 def _cells(found: Evaluation) -> list[str]:
-    figures = means(found.measured)
-    skipped = len(found.rows) - len(found.measured)
-    images = f"{len(found.measured)}" + (f" (-{skipped})" if skipped else "")
+    figures = means(found.scored)
+    skipped = len(found.rows) - len(found.scored)
+    images = f"{len(found.scored)}" + (f" (-{skipped})" if skipped else "")
     return [
         _plain(found.model),
         images,
@@ -86,7 +86,7 @@ def _video_cells(video: dict[str, object]) -> tuple[str, str]:
     )
 
 
-def _sentence(comparison: Comparison) -> str:
+def _sentence(comparison: PairedDifferences) -> str:
     """Which is better, with the interval of the difference, a line a figure."""
     lines = [f"{comparison.second} minus {comparison.first}:"]
     for difference in comparison.differences:

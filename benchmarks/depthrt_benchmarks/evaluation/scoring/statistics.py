@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.intervals import widening
-from depthrt_benchmarks.evaluation.measure.measure import Row
 from depthrt_benchmarks.evaluation.metrics.metrics import METRICS, Metric, bin_name
+from depthrt_benchmarks.evaluation.scoring.score import Row
 
 RESAMPLES = 2000
 _ALPHA = 0.05
@@ -94,7 +94,7 @@ def means(rows: Sequence[Row]) -> dict[str, Mean]:
     return found
 
 
-def compare(first: Sequence[Row], second: Sequence[Row]) -> list[Difference]:
+def paired_differences(first: Sequence[Row], second: Sequence[Row]) -> list[Difference]:
     """Every metric over the images that both models were measured on, paired."""
     others = {row.name: row for row in second if not row.skipped}
     pairs = [(row, others[row.name]) for row in first if not row.skipped and row.name in others]

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.spec import InputSpec, ModelSpec
-from depthrt_benchmarks.evaluation.measure.measure import Row
-from depthrt_benchmarks.evaluation.measure.statistics import bootstrap_mean, compare, ranges
 from depthrt_benchmarks.evaluation.metrics.boundary import THRESHOLDS, boundary_f1
 from depthrt_benchmarks.evaluation.metrics.metrics import depth_metrics, range_bins
 from depthrt_benchmarks.evaluation.protocol.crops import (
@@ -25,6 +23,12 @@ from depthrt_benchmarks.evaluation.protocol.crops import (
 )
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Customs, choose, doubts
 from depthrt_benchmarks.evaluation.protocol.resize import resize_to
+from depthrt_benchmarks.evaluation.scoring.score import Row
+from depthrt_benchmarks.evaluation.scoring.statistics import (
+    bootstrap_mean,
+    paired_differences,
+    ranges,
+)
 
 
 def test_metrics_of_two_pixels() -> None:
@@ -150,12 +154,14 @@ def test_paired_comparison_sees_what_the_images_share() -> None:
         Row(r.name, metrics={"abs_rel": r.metrics["abs_rel"] - 0.01, "delta1": 1 - h})
         for r, h in zip(first, hard, strict=True)
     ]
-    found = {d.metric: d for d in compare(first, [*second[5:], Row("0", skipped="dark")])}
+    found = {
+        d.metric: d for d in paired_differences(first, [*second[5:], Row("0", skipped="dark")])
+    }
     assert found["abs_rel"].images == 45
     assert found["abs_rel"].value == pytest.approx(-0.01)
     assert found["abs_rel"].better == "second"
     assert found["delta1"].better == "cannot tell"
-    assert compare(second, first)[0].better == "first"
+    assert paired_differences(second, first)[0].better == "first"
 
 
 CUSTOMS = Customs(0.5, 20.0, "garg")

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.files.json_file import is_number
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
-from depthrt_benchmarks.evaluation.measure.journal import Journal
-from depthrt_benchmarks.evaluation.measure.measure import Row, aligned_map, is_row, measure, view
-from depthrt_benchmarks.evaluation.measure.predict import predict
-from depthrt_benchmarks.evaluation.measure.reading import read_ahead, with_neighbours
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, reprojection_error
 from depthrt_benchmarks.evaluation.protocol.alignment import Fit, Moments
 from depthrt_benchmarks.evaluation.protocol.crops import corner
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
+from depthrt_benchmarks.evaluation.scoring.predict import predict
+from depthrt_benchmarks.evaluation.scoring.read_ahead import read_ahead, with_neighbours
+from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile
+from depthrt_benchmarks.evaluation.scoring.score import Row, aligned_map, is_row, score, view
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def second_pass(
     dataset: Dataset,
     rows: list[Row],
     again: bool,
-    journal: Journal,
+    journal: ResumeFile,
     progress: Callable[[str, int, int], None],
 ) -> tuple[list[Row], dict[str, float]]:
     """Lay each sequence over its truth as a whole.
@@ -78,7 +78,7 @@ def second_pass(
                 continue
             row = None
             if again:
-                row = measure(item.name, seen, output, model.spec.kind, protocol, line).as_dict()
+                row = score(item.name, seen, output, model.spec.kind, protocol, line).as_dict()
             entry = {"row": row, "errors": errors}
             journal.put(f"sequence {item.name}", entry)
             done += 1

@@ -51,7 +51,7 @@ _DEPTHS = (".npy", ".tiff", ".tif", ".exr", ".raw", ".png")
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipPlanes:
     """The camera's clip planes in metres."""
 
     near_m: float = 0.15
@@ -65,13 +65,13 @@ class Clip:
             )
 
 
-def metres_of_buffer(buffer: NDArray[Any], clip: Clip) -> NDArray[np.float64]:
+def metres_of_buffer(buffer: NDArray[Any], clip: ClipPlanes) -> NDArray[np.float64]:
     """Depth along the optical axis, in metres, of a reversed depth buffer (1 near, 0 far)."""
     d = buffer.astype(np.float64)
     return clip.near_m * clip.far_m / (d * (clip.far_m - clip.near_m) + clip.near_m)
 
 
-def buffer_of_metres(depth_m: NDArray[Any], clip: Clip) -> NDArray[np.float64]:
+def buffer_of_metres(depth_m: NDArray[Any], clip: ClipPlanes) -> NDArray[np.float64]:
     """What the game writes for depth along the optical axis: the inverse of the above."""
     z = depth_m.astype(np.float64)
     return clip.near_m * (clip.far_m - z) / (z * (clip.far_m - clip.near_m))
@@ -127,13 +127,13 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     )
 
 
-def _read(picture: Path, depth: Path, clip: Clip) -> Pair:
+def _read(picture: Path, depth: Path, clip: ClipPlanes) -> Pair:
     image = read_image(picture)
     buffer = _raw(depth, image.shape[:2]) if depth.suffix == ".raw" else read_values(depth)
     return Pair(image, truth_of_buffer(buffer, clip, depth))
 
 
-def truth_of_buffer(buffer: NDArray[Any], clip: Clip, path: Path) -> Truth:
+def truth_of_buffer(buffer: NDArray[Any], clip: ClipPlanes, path: Path) -> Truth:
     """Metres (float32), 0 for sky.
 
     Raises:
@@ -170,14 +170,14 @@ def _camera_facts(path: Path) -> JsonObject:
     return read_object(path)
 
 
-def _clip(facts: JsonObject, name: str, options: ReadOptions) -> Clip:
+def _clip(facts: JsonObject, name: str, options: ReadOptions) -> ClipPlanes:
     said = [facts]
     if "frames" in facts.content:
         frames = facts.object("frames")
         said = [frames.object(name), facts] if name in frames.content else said
-    return Clip(
-        options.near_m or _plane("near_m", said, Clip.near_m),
-        options.far_m or _plane("far_m", said, Clip.far_m),
+    return ClipPlanes(
+        options.near_m or _plane("near_m", said, ClipPlanes.near_m),
+        options.far_m or _plane("far_m", said, ClipPlanes.far_m),
     )
 
 

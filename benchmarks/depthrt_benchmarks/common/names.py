@@ -1,4 +1,4 @@
-"""Names that tell sets apart in every output."""
+"""Names that tell models and sets apart in every output."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def labels_of(*texts: str) -> list[str]:
+    """Short names of model files: their stems, with as many folders as tell all apart."""
+    labels = _tails([Path(text).with_suffix("") for text in texts])
+    return labels if len(set(labels)) == len(labels) else list(texts)
+
+
 def distinct_names(names: Sequence[str], places: Sequence[Path]) -> list[str]:
-    """Names as they are where each is the only one, else with the folders that tell them apart.
+    """Names, of which those that occur twice get the folders that tell them apart.
 
     Args:
-        names: of the sets; one that is its folder's name gets the folders above before it, one
-            of a benchmark ("ETH3D") its folder in brackets.
-        places: where the sets lie; two of one name and one place are numbered.
+        names: of the sets. A name that is its folder's gets the folders above it in front, any
+            other ("ETH3D") gets its folder in brackets.
+        places: where the sets lie. Two of the same name and place get numbers.
     """
     counts = Counter(names)
     result = list(names)
@@ -26,7 +32,7 @@ def distinct_names(names: Sequence[str], places: Sequence[Path]) -> list[str]:
 
 
 def _tails(places: Sequence[Path]) -> list[str]:
-    """The last parts of paths, as few as tell different ones apart."""
+    """The last parts of each path: as many as tell different paths apart."""
     different = len(set(places))
     for count in range(1, max(len(place.parts) for place in places) + 1):
         tails = ["/".join(place.parts[-count:]) for place in places]
@@ -36,7 +42,7 @@ def _tails(places: Sequence[Path]) -> list[str]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """Each name once: those that stand there again get a number."""
+    """Names, of which repetitions get a number."""
     seen: Counter[str] = Counter()
     result = []
     for name in names:

@@ -11,7 +11,8 @@ import pytest
 
 from commands import Command
 from depthrt.errors import SourceError, UsageError
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
 from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE

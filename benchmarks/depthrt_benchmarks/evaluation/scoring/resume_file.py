@@ -24,18 +24,18 @@ from depthrt.files.json_file import parse_json
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.session import import_onnxruntime
 from depthrt.model.tuning_cache import cache_folder
-from depthrt_benchmarks.evaluation.datasets import Dataset
+from depthrt_benchmarks.evaluation.datasets.base import Dataset
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 
 _SCHEMA = 3
 
 
-def journal_folder() -> Path:
+def resume_folder() -> Path:
     """``eval`` beside the folder of tunings."""
     return cache_folder().with_name("eval")
 
 
-def journal_key(
+def resume_key(
     model: DepthModel, threads: int | None, dataset: Dataset, protocol: Protocol, parts: list[str]
 ) -> str:
     """The hash of model, provider, threads, files (name, size, time), protocol and versions.
@@ -89,7 +89,7 @@ def _version(name: str) -> str:
 
 
 @dataclass
-class Journal:
+class ResumeFile:
     """Entries by name, appended to a file of JSON lines; without a ``path`` in memory only."""
 
     path: Path | None
@@ -97,9 +97,9 @@ class Journal:
     _file: TextIO | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, key: str) -> Journal:
+    def open(cls, key: str) -> ResumeFile:
         """Go on with what is there; a last line that was cut off is dropped."""
-        path = journal_folder() / f"{key[:32]}.jsonl"
+        path = resume_folder() / f"{key[:32]}.jsonl"
         entries: dict[str, Any] = {}
         if path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

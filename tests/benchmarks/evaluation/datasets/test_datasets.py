@@ -11,7 +11,8 @@ import scipy.io
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from labelled import write_picture, write_png16, write_set
 
 RANDOM = np.random.default_rng(6)

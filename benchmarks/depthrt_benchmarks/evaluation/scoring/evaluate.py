@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import RgbImage
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, Item, Pair
-from depthrt_benchmarks.evaluation.measure.journal import Journal
-from depthrt_benchmarks.evaluation.measure.measure import Row, View, is_row, measure, view
-from depthrt_benchmarks.evaluation.measure.predict import Prediction, predict
-from depthrt_benchmarks.evaluation.measure.reading import read_ahead, with_neighbours
-from depthrt_benchmarks.evaluation.measure.sequences import has_poses, second_pass
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, Item, Pair
 from depthrt_benchmarks.evaluation.metrics.flicker import Flicker, pair_flicker
 from depthrt_benchmarks.evaluation.metrics.motion import correspondence
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
+from depthrt_benchmarks.evaluation.scoring.predict import Prediction, predict
+from depthrt_benchmarks.evaluation.scoring.read_ahead import read_ahead, with_neighbours
+from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile
+from depthrt_benchmarks.evaluation.scoring.score import Row, View, is_row, score, view
+from depthrt_benchmarks.evaluation.scoring.sequences import has_poses, second_pass
 
 Progress = Callable[[str, int, int], None]
 SEQUENCE_ALIGN = "sequence-disparity-lsq"
 
 
-class NothingMeasuredError(SourceError):
+class NothingScoredError(SourceError):
     """A set of which not one image could be measured; ``images``: how many it has."""
 
     def __init__(self, message: str, images: int) -> None:
@@ -56,7 +56,7 @@ class Evaluation:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def measured(self) -> list[Row]:
+    def scored(self) -> list[Row]:
         """The rows that have figures."""
         return [row for row in self.rows if not row.skipped]
 
@@ -89,11 +89,11 @@ def limit(dataset: Dataset, most: int | None) -> Dataset:
     return replace(dataset, items=[items[i] for i in places])
 
 
-def evaluate(task: Task, dataset: Dataset, journal: Journal, progress: Progress) -> Evaluation:
+def evaluate(task: Task, dataset: Dataset, journal: ResumeFile, progress: Progress) -> Evaluation:
     """Measure every item; what is in the journal is not measured again.
 
     Raises:
-        NothingMeasuredError: not one image could be measured.
+        NothingScoredError: not one image could be measured.
         UsageError: an alignment over sequences, and the set is none.
     """
     protocol = task.protocol
@@ -107,7 +107,7 @@ def evaluate(task: Task, dataset: Dataset, journal: Journal, progress: Progress)
     rows = _first_pass(task, dataset, journal, progress)
     if all(row.skipped for row in rows):
         why = _nothing_measured(dataset.name, protocol, rows)
-        raise NothingMeasuredError(why, len(rows) + dataset.left_out)
+        raise NothingScoredError(why, len(rows) + dataset.left_out)
     tae: dict[str, float] = {}
     again = protocol.align == SEQUENCE_ALIGN
     if again or (task.video and has_poses(dataset)):
@@ -123,7 +123,7 @@ def evaluate(task: Task, dataset: Dataset, journal: Journal, progress: Progress)
     )
 
 
-def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progress) -> list[Row]:
+def _first_pass(task: Task, dataset: Dataset, journal: ResumeFile, progress: Progress) -> list[Row]:
     items = list(dataset.items)
     known = [f"image {item.name}" in journal.entries for item in items]
     # Flicker needs the frame before, also where that one was measured by an earlier run.
@@ -142,7 +142,7 @@ def _first_pass(task: Task, dataset: Dataset, journal: Journal, progress: Progre
                 if key not in journal.entries:
                     given, kind = frame.given, task.model.spec.kind
                     row = replace(
-                        measure(item.name, seen, given.values, kind, task.protocol),
+                        score(item.name, seen, given.values, kind, task.protocol),
                         sequence=item.sequence,
                         flicker=_flicker(earlier, frame) if task.video else None,
                         outputs=given.outputs,

@@ -140,7 +140,7 @@ def _space(
     return solve_space(resize_to(output, (height, width), protocol.resize), kind, protocol.align)
 
 
-def measure(
+def score(
     name: str,
     seen: View,
     output: NDArray[np.float32],

@@ -11,8 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
-from depthrt_benchmarks.evaluation.datasets.gta import Clip, buffer_of_metres, metres_of_buffer
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.layouts.gta import (
+    ClipPlanes,
+    buffer_of_metres,
+    metres_of_buffer,
+)
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from labelled import write_png16
 
 SIZE = (6, 8)
@@ -43,7 +48,7 @@ def test_the_formula_is_the_cameras(near_m: float, far_m: float) -> None:
     assert buffer[0] == pytest.approx(1)  # near is 1
     assert buffer[-1] == pytest.approx(0, abs=1e-12)  # far is 0
     assert (np.diff(buffer) < 0).all()
-    clip = Clip(near_m, far_m)
+    clip = ClipPlanes(near_m, far_m)
     np.testing.assert_allclose(metres_of_buffer(buffer, clip), depth_m, rtol=1e-9)
     np.testing.assert_allclose(buffer_of_metres(depth_m, clip), buffer, atol=1e-12)
 

@@ -14,10 +14,9 @@ import numpy as np
 from depthrt.errors import ProviderError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import find_model
-from depthrt.model.session import usable_cores
-from depthrt.model.tuning_cache import offered_providers
+from depthrt.model.session import offered_providers, usable_cores
 from depthrt_benchmarks.bench.measure.frames import Size, network_feed
-from depthrt_benchmarks.bench.measure.runners import Load, Local
+from depthrt_benchmarks.bench.measure.runners import Local, Workload
 from depthrt_benchmarks.common.ratio_interval import percentiles
 
 _LONGEST_TURN_S = 0.2
@@ -87,11 +86,11 @@ def cells_of(labels: Sequence[str], models: Sequence[Path], wanted: Wanted) -> l
     Raises:
         DepthrtError: a model, provider, size or batch that cannot be had.
     """
-    check(wanted)
+    check_wanted(wanted)
     threads = wanted.threads or (usable_cores(),)
     found: list[Cell] = []
     for label, path in zip(labels, models, strict=True):
-        for provider in resolved(wanted.providers):
+        for provider in resolve_providers(wanted.providers):
             for count in threads:
                 model = DepthModel.load(path, provider=provider, threads=count)
                 for size in wanted.sizes or ((model.spec.input.height, model.spec.input.width),):
@@ -99,9 +98,9 @@ def cells_of(labels: Sequence[str], models: Sequence[Path], wanted: Wanted) -> l
                         feed = network_feed(model, batch, size)
                         # Of its own: on a GPU a model fills its runs up to the largest so far.
                         own = DepthModel(
-                            model.session, model.spec, model.path, model.tuned, model.parallel
+                            model.session, model.spec, model.path, model.tuned, model.options
                         )
-                        runner = Local(Load(path, provider, count, feed), own)
+                        runner = Local(Workload(path, provider, count, feed), own)
                         found.append(Cell(label, own, provider, count, batch, size, runner))
     return found
 
@@ -116,17 +115,17 @@ def yardstick() -> Cell:
     path = find_model(None)
     model = DepthModel.load(path, provider="cpu", threads=usable_cores())
     feed = network_feed(model, 1, None)
-    runner = Local(Load(path, "cpu", usable_cores(), feed), model)
+    runner = Local(Workload(path, "cpu", usable_cores(), feed), model)
     size = (model.spec.input.height, model.spec.input.width)
     return Cell("yardstick", model, "cpu", usable_cores(), 1, size, runner)
 
 
-def measure(
+def run_in_turn(
     cells: Sequence[Cell], duration_s: float, progress: Callable[[Cell], None] = lambda cell: None
 ) -> None:
     """Run all cells in turn, a fraction of a second each, until each has run for ``duration_s``.
 
-    Load from elsewhere so meets all alike. Threads spin during a run only, so that none of them
+    Workload from elsewhere so meets all alike. Threads spin during a run only, so that none of them
     runs into another cell's turn.
     """
     for cell in cells:
@@ -162,7 +161,7 @@ def _wanting(cell: Cell, duration_s: float) -> bool:
     return len(cell.blocks_ms) < _FEWEST_TURNS or sum(cell.taken_ms) < 1e3 * duration_s
 
 
-def check(wanted: Wanted) -> None:
+def check_wanted(wanted: Wanted) -> None:
     """Refuse numbers that mean nothing.
 
     Raises:
@@ -175,7 +174,7 @@ def check(wanted: Wanted) -> None:
             raise UsageError(f"{name} {min(values)} is less than 1")
 
 
-def resolved(providers: Sequence[str]) -> list[str]:
+def resolve_providers(providers: Sequence[str]) -> list[str]:
     """Short names, ``all`` replaced by those that work here.
 
     Raises:

@@ -15,13 +15,14 @@ import scipy.io
 from commands import Command
 from depthrt.errors import SourceError
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.evaluation.datasets import Dataset, ReadOptions, open_datasets
+from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
+from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.job import Job, execute, quiet
-from depthrt_benchmarks.evaluation.measure import run as running
-from depthrt_benchmarks.evaluation.measure import sequences
-from depthrt_benchmarks.evaluation.measure.journal import journal_key
-from depthrt_benchmarks.evaluation.measure.predict import Prediction
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Protocol
+from depthrt_benchmarks.evaluation.scoring import evaluate as running
+from depthrt_benchmarks.evaluation.scoring import sequences
+from depthrt_benchmarks.evaluation.scoring.predict import Prediction
+from depthrt_benchmarks.evaluation.scoring.resume_file import resume_key
 from labelled import grey_picture, write_picture, write_png16, write_set
 from models import SIZE
 
@@ -97,7 +98,7 @@ def test_a_side_file_that_changes_is_another_measurement(
     model = DepthModel.load(model_path, provider="cpu", threads=1)
 
     def key() -> str:
-        return journal_key(model, 1, only(folder), PROTOCOL, [])
+        return resume_key(model, 1, only(folder), PROTOCOL, [])
 
     keys = [key()]
     place = folder / file
@@ -119,15 +120,15 @@ def test_figures_of_another_unit_are_not_mixed(
     command: Command, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_set(tmp_path / "desk", 4)
-    measure, calls = running.measure, []
+    score, calls = running.score, []
 
     def stopping(name: str, *rest: object) -> object:
         calls.append(name)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return measure(name, *rest)  # type: ignore[arg-type]
+        return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "measure", stopping)
+    monkeypatch.setattr(running, "score", stopping)
     assert command("eval", model_path, folder).code == 130
     facts = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**facts, "depth_unit_m": 2e-4}))

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 
 from depthrt.errors import SourceError
 from depthrt.pipeline.prefetch import Prefetch
-from depthrt_benchmarks.evaluation.datasets import Item, Pair
+from depthrt_benchmarks.evaluation.datasets.base import Item, Pair
 
 _AHEAD = 4  # pairs that are decoded while the network works
 

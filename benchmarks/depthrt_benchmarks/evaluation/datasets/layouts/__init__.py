@@ -1,0 +1,1 @@
+"""One module for each layout in which labelled sets are published."""
