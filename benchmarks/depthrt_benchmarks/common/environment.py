@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import ProviderError
-from depthrt.files.atomic_write import write_text
+from depthrt.files.json_file import write_json
 from depthrt.model import cpu
 from depthrt.model.session import import_onnxruntime, usable_cores
 
@@ -53,12 +52,7 @@ def write_result(path: Path, content: dict[str, Any]) -> None:
         WriteError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, result_text(content), overwrite=True)
-
-
-def result_text(content: dict[str, Any]) -> str:
-    """A result with its environment as JSON."""
-    return json.dumps({**environment(), **content}, indent=1) + "\n"
+    write_json(path, {**environment(), **content}, overwrite=True)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Files that are written whole, and read with a sentence for whatever is wrong with them."""
+"""Files written whole or not at all, and read with one sentence for whatever is wrong."""

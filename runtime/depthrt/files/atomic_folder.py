@@ -1,8 +1,8 @@
-"""Folders written beside their place under a fresh name, then renamed into it.
+"""Folders written beside their target under a fresh name, then renamed to it.
 
 ``out`` is called ``out.partial-3fa2c1`` while it is made, as files are in
-:mod:`depthrt.files.atomic_write`. Where a disk is mounted at the target, it is made in there, and
-its files are moved up.
+:mod:`depthrt.files.atomic_write`. A target where a disk is mounted cannot be renamed: the folder is
+made inside it, and its files are then moved up.
 """
 
 from __future__ import annotations
@@ -14,14 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import TargetError, WriteError
-from depthrt.files.atomic_write import (
-    came_meanwhile,
-    create_fresh,
-    not_renamed,
-    real_target,
-    rename_new,
-)
+from depthrt.files.atomic_write import Draft, create_fresh, rename_new
 from depthrt.files.folder_index import (
     FolderKind,
     Stamps,
@@ -32,51 +25,51 @@ from depthrt.files.folder_index import (
 )
 
 
-class FolderDraft:
-    """A folder while it is made: beside its target, or in it where a disk is mounted there.
+class FolderDraft(Draft):
+    """A folder while it is made. An empty folder at the target is replaced.
 
     Args:
-        target: where it belongs; of a symbolic link, what it points to. An empty folder that stands
-            there already is replaced.
+        target: where it belongs. Where that is a symbolic link, what it points to is written.
         kind: what is written.
-        replaces: what may be replaced where ``overwrite`` is true.
-        overwrite: a folder of ours that stands there may be replaced.
+        replaces: the kinds of folders that ``overwrite`` may replace.
+        overwrite: a folder at the target that depthrt wrote may be replaced.
 
     Raises:
-        TargetError: a symbolic link that leads in a circle, or a folder that is not ours.
+        TargetError: a symbolic link that leads in a circle, or a folder that may not be replaced.
     """
 
     def __init__(
         self, target: Path, kind: FolderKind, replaces: Sequence[FolderKind], *, overwrite: bool
     ) -> None:
-        self._named, self._target, self._overwrite = target, real_target(target), overwrite
+        super().__init__(target, overwrite=overwrite)
         self._kind, self._replaces = kind, replaces
-        self._mounted = self._target.is_mount()
-        self._path: Path | None = None
-        self._aside: Path | None = None
-        self._files: dict[str, str] = {}
-        self._before: tuple[int, Stamps] | None = None
+        self._is_mount = self._target.is_mount()
+        self._files: dict[str, str] = {}  # what was written: name to fingerprint
+        self._inode_before: int | None = None
+        self._entries_before: Stamps = {}
         if self._target.is_dir():
-            entries = own_entries(self._target, replaces) if overwrite else entries_of(self._target)
-            self._before = self._target.stat().st_ino, entries
+            self._inode_before = self._target.stat().st_ino
+            self._entries_before = (
+                own_entries(self._target, replaces) if overwrite else entries_of(self._target)
+            )
 
     @property
     def path(self) -> Path:
-        """Where it is made; the target's own name until it is begun, and once it is in place."""
+        """Where it is made; before :meth:`create` and after :meth:`place` the target."""
         return self._path or self._named
 
     def create(self) -> None:
-        """Create the folder, with nothing in it but the folders of its kind.
+        """Create the folder with the inner folders of its kind.
 
         Raises:
             OSError: it cannot be created.
         """
-        self._path = create_fresh(self._target, "partial", folder=True, inside=self._mounted)
+        self._path = create_fresh(self._target, "partial", folder=True, inside=self._is_mount)
         for name in self._kind.folders:
             (self._path / name).mkdir()
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file; one that cannot be written as a whole is removed.
+        """Write a file; where that fails, nothing of it stays.
 
         Raises:
             FileExistsError: a file of that name is there.
@@ -97,7 +90,7 @@ class FolderDraft:
         (self.path / name).unlink()
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file that was written another name, which none has."""
+        """Give a file that was written a name that no other has."""
         rename_new(self.path / old, self.path / new)
         self._files[new] = self._files.pop(old)
 
@@ -110,31 +103,8 @@ class FolderDraft:
         files = {name: mark for name, mark in self._files.items() if name != self._kind.index}
         self.write(self._kind.index, seal(content, self._kind, files))
 
-    def place(self) -> Path:
-        """Rename the finished folder to its target, and give the target.
-
-        Raises:
-            TargetError: something came there meanwhile that may not be replaced.
-            WriteError: it cannot be renamed. In both cases it stays where it is, which is said.
-        """
-        path = self._path
-        if path is None:
-            raise WriteError(f"nothing was written for {self._named}")
-        try:
-            if self._mounted:
-                self._move_up(path)
-            else:
-                self._rename(path)
-        except (FileExistsError, NotADirectoryError, TargetError) as error:
-            also = f"; what stood there before is in {self._aside}" if self._aside else ""
-            raise TargetError(came_meanwhile(self._named, path) + also) from error
-        except OSError as error:
-            raise not_renamed(path, self._named, error) from error
-        self._path = None
-        return self._named
-
     def kept(self) -> Path | None:
-        """Where the unfinished folder is; an empty one is removed."""
+        """Where the unfinished folder is. An empty one is removed: None."""
         path = self._path
         if path is None or not path.is_dir():
             return None
@@ -152,28 +122,31 @@ class FolderDraft:
             _remove(path, [*self._files, *(f"{name}/" for name in self._kind.folders)])
 
     def _rename(self, path: Path) -> None:
+        if self._is_mount:
+            self._move_up(path)
+            return
         try:
-            self._target.mkdir()  # where nothing is, nothing can come any more
+            self._target.mkdir()  # reserves the name
         except FileExistsError:
             if self._was_empty_before():
-                _onto_empty(path, self._target)
+                _rename_onto_empty(path, self._target)
             elif self._overwrite:
                 self._replace(path)
             else:
                 raise
             return
         try:
-            _onto_empty(path, self._target)
+            _rename_onto_empty(path, self._target)
         except BaseException:
             with suppress(OSError):
                 self._target.rmdir()
             raise
 
     def _was_empty_before(self) -> bool:
-        return self._before == (self._target.lstat().st_ino, {})
+        return not self._entries_before and self._inode_before == self._target.lstat().st_ino
 
     def _replace(self, path: Path) -> None:
-        """Move the old folder aside, look into it once more, and remove it at the very end."""
+        """Move the old folder aside, check it once more, and remove it last."""
         if not stat.S_ISDIR(self._target.lstat().st_mode):
             raise FileExistsError
         aside = create_fresh(self._target, "replaced", folder=True)
@@ -181,24 +154,24 @@ class FolderDraft:
             self._target.replace(aside)
             old = self._own(aside)
             self._target.mkdir()
-            _onto_empty(path, self._target)
+            _rename_onto_empty(path, self._target)
         except BaseException:
             self._restore(aside)
             raise
         _remove(aside, old)
 
     def _restore(self, aside: Path) -> None:
-        """Put the old folder back if it was moved; where another came meanwhile, note its name."""
+        """Put the old folder back if it was moved; where that fails, remember where it is."""
         try:
             aside.rmdir()
         except OSError:  # it holds what stood at the target
             try:
-                _onto_empty(aside, self._target)
+                _rename_onto_empty(aside, self._target)
             except OSError:
                 self._aside = aside
 
     def _move_up(self, path: Path) -> None:
-        """Within a disk mounted at the target; the index, which lists all others, comes last."""
+        """Move the files up to the mounted target; the index, which lists the others, is last."""
         old = self._own(self._target, skip=f"{path.name}/")
         if old and not self._overwrite:
             raise FileExistsError
@@ -212,17 +185,24 @@ class FolderDraft:
         _remove(path, [f"{name}/" for name in self._kind.folders])
 
     def _own(self, folder: Path, skip: str = "") -> Stamps:
-        """The entries of a folder that may be replaced: those looked at before, or all ours."""
-        known = {} if self._before is None else self._before[1]
-        now = entries_of(folder, {n.rstrip("/") for n in known if n.endswith("/")})
+        """The entries of a folder that may be replaced: as they were before, or all depthrt's."""
+        before = self._entries_before
+        now = entries_of(folder, {name.rstrip("/") for name in before if name.endswith("/")})
         now.pop(skip, None)
-        return now if now == known or not now else own_entries(folder, self._replaces)
+        return now if now == before or not now else own_entries(folder, self._replaces)
 
 
-def _onto_empty(path: Path, target: Path) -> None:
-    """Rename a folder to an empty one; the system refuses where something is in it."""
+def _rename_onto_empty(path: Path, target: Path) -> None:
+    """Rename a folder onto an empty one.
+
+    Raises:
+        FileExistsError: the target is not empty, or no folder.
+        OSError: it cannot be renamed.
+    """
     try:
         path.rename(target)
+    except NotADirectoryError as error:
+        raise FileExistsError from error
     except OSError as error:
         if os.listdir(target):  # noqa: PTH208
             raise FileExistsError from error
@@ -230,7 +210,7 @@ def _onto_empty(path: Path, target: Path) -> None:
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:
-    """Remove entries of a folder, then the folder itself; what else is in it stays."""
+    """Remove entries of a folder, then the folder itself unless something else is in it."""
     for name in sorted(names, key=lambda name: name.endswith("/")):
         with suppress(OSError):
             path = folder / name

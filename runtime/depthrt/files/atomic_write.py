@@ -1,8 +1,8 @@
-"""Files written beside their place under a fresh name, then renamed into it.
+"""Files written beside their target under a fresh name, then renamed to it.
 
-While it is made, ``out.mp4`` is called ``out.partial-3fa2c1.mp4``: created exclusively, so that the
-name is nobody else's. Nothing is removed that was not made here. What came into the target's place
-meanwhile is never replaced, unless overwriting was asked for; the finished file then stays beside
+While it is made, ``out.mp4`` is called ``out.partial-3fa2c1.mp4``. It is created exclusively, so
+that no other file has the name, and nothing that was not made here is removed. What came to the
+target meanwhile is not replaced unless ``overwrite`` was given: the finished file then stays beside
 it, and the error names it. :mod:`depthrt.files.atomic_folder` does the same for folders.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ _LONGEST_NAME = 255  # bytes, of the usual file systems
 
 
 def real_target(target: Path) -> Path:
-    """Where a target is written: a symbolic link stays, and what it points to is written.
+    """The path to write for a target: what it points to where it is a symbolic link.
 
     Raises:
         TargetError: a link that leads in a circle.
@@ -36,11 +37,11 @@ def real_target(target: Path) -> Path:
 
 
 def create_fresh(target: Path, word: str, *, folder: bool = False, inside: bool = False) -> Path:
-    """Create an empty file or folder under a name that nobody else has.
+    """Create an empty file or folder under a name that nothing else has.
 
     Args:
-        target: what it is for; the name begins like its name and ends with its suffix.
-        word: what the name says of it.
+        target: the output it is for; the new name begins like its name and has its suffix.
+        word: the part of the new name that says what it is: ``partial``, ``replaced``.
         folder: create a folder, not a file.
         inside: create it in the folder ``target``, not beside it.
 
@@ -68,14 +69,14 @@ def rename_new(path: Path, target: Path) -> None:
     """Rename a file to a name that nothing has.
 
     Raises:
-        FileExistsError: something has it; looking and renaming are one step.
+        FileExistsError: something has it. Checking and renaming are one step of the system.
         OSError: it cannot be renamed.
     """
     try:
         os.link(path, target, follow_symlinks=False)
     except (FileExistsError, FileNotFoundError):
         raise
-    except OSError:  # a file system without hard links: an empty file holds the place first
+    except OSError:  # a file system without hard links: an empty file reserves the name
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         held = _identity(target)
         try:
@@ -90,12 +91,12 @@ def rename_new(path: Path, target: Path) -> None:
         path.unlink()
 
 
-class FileDraft:
-    """A file while it is made.
+class Draft(ABC):
+    """An output while it is made, beside its target; a file and a folder are placed alike.
 
     Args:
-        target: where it belongs; of a symbolic link, what it points to.
-        overwrite: a file that stands there may be replaced.
+        target: where it belongs. Where that is a symbolic link, what it points to is written.
+        overwrite: what depthrt wrote there before may be replaced.
 
     Raises:
         TargetError: a symbolic link that leads in a circle.
@@ -104,10 +105,51 @@ class FileDraft:
     def __init__(self, target: Path, *, overwrite: bool) -> None:
         self._named, self._target, self._overwrite = target, real_target(target), overwrite
         self._path: Path | None = None
+        self._aside: Path | None = None  # what stood at the target and could not go back
+
+    def place(self) -> Path:
+        """Rename the finished output to its target, and give the target.
+
+        Raises:
+            TargetError: something came to the target meanwhile that may not be replaced.
+            WriteError: it cannot be renamed. Either error names where the output stays.
+        """
+        path = self._path
+        if path is None:
+            raise WriteError(f"nothing was written for {self._named}")
+        try:
+            self._rename(path)
+        except (FileExistsError, TargetError) as error:
+            also = f"; what stood there before is in {self._aside}" if self._aside else ""
+            raise TargetError(
+                f"{self._named} was made or changed by somebody else meanwhile and is left as it "
+                f"is: the finished output is in {path}{also}"
+            ) from error
+        except OSError as error:
+            reason = error.strerror or error
+            raise WriteError(f"{path} could not be renamed to {self._named} ({reason})") from error
+        self._path = None
+        return self._named
+
+    @abstractmethod
+    def _rename(self, path: Path) -> None:
+        """Rename ``path`` to the target.
+
+        Raises:
+            FileExistsError, TargetError: something is there that may not be replaced.
+            OSError: it cannot be renamed.
+        """
+
+
+class FileDraft(Draft):
+    """A file while it is made; ``overwrite`` replaces any regular file. See :class:`Draft`."""
+
+    def __init__(self, target: Path, *, overwrite: bool) -> None:
+        super().__init__(target, overwrite=overwrite)
         self._identity: tuple[int, int] | None = None
 
     def create(self) -> Path:
-        """Create the empty file and say where it is.
+        """Create the empty file and give its path.
 
         Raises:
             OSError: it cannot be created.
@@ -116,30 +158,8 @@ class FileDraft:
         self._identity = _identity(path)
         return path
 
-    def place(self) -> Path:
-        """Rename the finished file to its target, and give the target.
-
-        Raises:
-            TargetError: something came there meanwhile that may not be replaced.
-            WriteError: it cannot be renamed. In both cases it stays where it is, which is said.
-        """
-        path = self._path
-        if path is None:
-            raise WriteError(f"nothing was written for {self._named}")
-        try:
-            if self._overwrite:
-                self._replace(path)
-            else:
-                rename_new(path, self._target)
-        except FileExistsError as error:
-            raise TargetError(came_meanwhile(self._named, path)) from error
-        except OSError as error:
-            raise not_renamed(path, self._named, error) from error
-        self._path = None
-        return self._named
-
     def kept(self) -> Path | None:
-        """Where the unfinished file is; one that nothing was written to is removed."""
+        """Where the unfinished file is. One that nothing was written to is removed: None."""
         path = self._path
         try:
             if path is not None and path.stat().st_size:
@@ -150,7 +170,7 @@ class FileDraft:
         return None
 
     def discard(self) -> None:
-        """Remove the file, unless it is in its place or another took its name."""
+        """Remove the file, unless it is in its place or its name is another file's now."""
         path, self._path = self._path, None
         if path is None:
             return
@@ -158,7 +178,10 @@ class FileDraft:
             if _identity(path) == self._identity:
                 path.unlink()
 
-    def _replace(self, path: Path) -> None:
+    def _rename(self, path: Path) -> None:
+        if not self._overwrite:
+            rename_new(path, self._target)
+            return
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(self._target.lstat().st_mode):
                 raise FileExistsError
@@ -167,10 +190,10 @@ class FileDraft:
 
 @contextmanager
 def new_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A fresh file for the block to write, put in its place after it; an error leaves nothing.
+    """Give the block a fresh file to write, and rename it to its target; an error removes it.
 
     Raises:
-        TargetError: something came to the target meanwhile; the finished file stays beside it.
+        TargetError: something came to the target meanwhile. The finished file stays beside it.
         WriteError: the file cannot be written.
     """
     draft = FileDraft(target, overwrite=overwrite)
@@ -186,33 +209,20 @@ def new_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str, *, overwrite: bool, errors: str = "strict") -> None:
-    """Write a text in UTF-8 to its place, as a whole or not at all.
+    """Write a text in UTF-8, whole or not at all.
 
     Args:
         target: the file.
         text: its content.
         overwrite: a file that stands there may be replaced.
-        errors: what becomes of what UTF-8 cannot say, as in ``str.encode``.
+        errors: what to do with characters that UTF-8 cannot encode, as in ``str.encode``.
 
     Raises:
-        TargetError: something came there meanwhile; the text stays beside it, which is said.
+        TargetError: something came to the target meanwhile. The text stays beside it.
         WriteError: it cannot be written.
     """
     with new_file(target, overwrite=overwrite) as place:
         place.write_text(text, encoding="utf-8", errors=errors)
-
-
-def came_meanwhile(target: Path, path: Path) -> str:
-    """The sentence for a target that something came to while its output was made."""
-    return (
-        f"{target} was made or changed by somebody else meanwhile and is left as it is: the "
-        f"finished output is in {path}"
-    )
-
-
-def not_renamed(path: Path, target: Path, error: OSError) -> WriteError:
-    """The error for what cannot be put in its place."""
-    return WriteError(f"{path} could not be renamed to {target} ({error.strerror or error})")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""Which files in a folder depthrt wrote itself, and so may replace.
+"""Which folders depthrt wrote itself, and so may replace.
 
 A folder that depthrt wrote holds an index (``depth.json``) with the size and CRC-32 of every file
-and a checksum of its own. A name alone proves nothing: where anything else is in the folder, or
-anything was changed, nothing in it is replaced.
+and a checksum of the index. Names prove nothing: where the folder holds anything else, or anything
+was changed, nothing in it is replaced.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from depthrt.files.json_file import read_object
 _CHUNK_BYTES = 1 << 20
 
 Stamps = dict[str, tuple[int, ...]]
-"""Of every entry of a folder: mode, inode, size, and times in nanoseconds; folders end in /."""
+"""By entry of a folder: mode, inode, size, times in ns. Names of folders end in ``/``."""
 
 
 @dataclass(frozen=True)
 class FolderKind:
-    """A form of folder that depthrt writes.
+    """A kind of folder that depthrt writes.
 
-    - ``index``: the file that lists all others;
-    - ``form``: what the index says under ``format``;
-    - ``names``: what names of the other files look like, a regular expression;
-    - ``folders``: the folders in it that files may lie in.
+    - ``index``: name of the file that lists all others;
+    - ``form``: the entry ``format`` of the index;
+    - ``names``: regular expression that the names of all other files match;
+    - ``folders``: its inner folders.
     """
 
     index: str
@@ -48,13 +48,13 @@ def fingerprint(content: bytes) -> str:
 
 
 def seal(content: Mapping[str, Any], kind: FolderKind, files: Mapping[str, str]) -> bytes:
-    """An index as JSON, with the fingerprints of all files and a checksum of its own."""
+    """An index as JSON, with the fingerprints of all files and its own checksum."""
     whole = {**content, "format": kind.form, "files": dict(files)}
     return _lines({**whole, "checksum": _checksum(whole)}).encode()
 
 
 def _lines(content: Mapping[str, Any]) -> str:
-    """JSON with a line for each member and item; the ``indent`` of json takes far longer."""
+    """JSON with a line for each entry and item; ``indent`` of :mod:`json` takes far longer."""
     members = []
     for key, value in content.items():
         if isinstance(value, list) and value:
@@ -69,7 +69,7 @@ def _lines(content: Mapping[str, Any]) -> str:
 
 
 def own_entries(folder: Path, kinds: Sequence[FolderKind]) -> Stamps:
-    """The entries of a folder all of which depthrt wrote; none of an empty one.
+    """The entries of a folder that depthrt wrote all of, or that is empty.
 
     Raises:
         TargetError: it holds something else, or something was changed since.
@@ -88,7 +88,7 @@ def own_entries(folder: Path, kinds: Sequence[FolderKind]) -> Stamps:
 
 
 def entries_of(folder: Path, inner: Collection[str] = (), prefix: str = "") -> Stamps:
-    """What is in a folder and in its ``inner`` folders; links are not followed."""
+    """The entries of a folder and of its ``inner`` folders; links are not followed."""
     found: Stamps = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -105,10 +105,10 @@ def entries_of(folder: Path, inner: Collection[str] = (), prefix: str = "") -> S
 
 
 def _read_index(folder: Path, kind: FolderKind) -> dict[str, str]:
-    """The fingerprints that an index lists; empty ones of itself and of folders.
+    """The fingerprints that an index lists, empty for the index itself and for folders.
 
     Raises:
-        TargetError: it is no index of ours, or not as it was written.
+        TargetError: it is no index of depthrt's, or it was changed.
     """
     path = folder / kind.index
     if path.is_symlink():
@@ -126,7 +126,7 @@ def _read_index(folder: Path, kind: FolderKind) -> dict[str, str]:
 
 
 def _are_marks(files: object, kind: FolderKind) -> bool:
-    """Whether what an index lists are fingerprints, by names that files of its kind have."""
+    """Whether ``files`` maps names that this kind of folder has to fingerprints."""
     return isinstance(files, dict) and all(
         re.fullmatch(kind.names, name) and isinstance(mark, str) and mark
         for name, mark in files.items()

@@ -1,8 +1,8 @@
-"""JSON that anybody may have written, read so that whatever is wrong with it is one sentence.
+"""JSON files: written whole, and read so that whatever is wrong with one is a sentence.
 
 Everything in depthrt that reads a JSON file or text goes through this module. Python's own reader
-fails on hostile input in ways that callers forget: nesting raises RecursionError, ``NaN`` and
-``1e999`` come through as numbers, the last of two equal keys wins, a pipe blocks for ever.
+fails on hostile input in ways that callers forget: deep nesting raises RecursionError, ``NaN`` and
+``1e999`` pass as numbers, the last of two equal keys wins, a pipe blocks for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import DepthrtError, SourceError
+from depthrt.files.atomic_write import write_text
 
 MOST_BYTES = 1 << 29  # of a file: depth.json of two days at 30 frames a second
 MOST_DEEP = 100  # lists and objects inside one another
@@ -24,13 +25,28 @@ _MOST_DIGITS = 1000  # of a whole number: Python itself stops at 4300
 _SHOWN = 80  # characters of a wrong value
 
 
+def write_json(target: Path, content: Any, *, overwrite: bool) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Args:
+        target: the file.
+        content: what it holds.
+        overwrite: a file that stands there may be replaced.
+
+    Raises:
+        TargetError: something came to the target meanwhile. The new file stays beside it.
+        WriteError: it cannot be written.
+    """
+    write_text(target, json.dumps(content, indent=1) + "\n", overwrite=overwrite)
+
+
 def parse_json(text: str) -> Any:
     """The content of a JSON text.
 
     Raises:
-        ValueError: no JSON; nested more than 100 deep; a key twice in one object; NaN, infinity, a
-            float that is infinite or a whole number of more than 1000 digits. What it says fits
-            into a sentence.
+        ValueError: not JSON; nested more than 100 deep; a key twice in one object; NaN, infinity, a
+            number that overflows a float, or a whole number of more than 1000 digits. The message
+            fits into a sentence.
     """
     try:
         content = json.loads(
@@ -63,7 +79,7 @@ def read_json(path: Path, error: type[DepthrtError] = SourceError) -> Any:
 
 
 def read_object(path: Path, error: type[DepthrtError] = SourceError) -> JsonObject:
-    """The same for a file that holds an object.
+    """The object that a JSON file holds.
 
     Raises:
         DepthrtError: of the class ``error``: as :func:`read_json`, or no object.
@@ -76,10 +92,10 @@ def read_object(path: Path, error: type[DepthrtError] = SourceError) -> JsonObje
 
 @dataclass(frozen=True)
 class JsonObject:
-    """An object from a JSON text, whose entries are checked when they are asked for.
+    """A JSON object whose entries are checked when they are read.
 
-    Every method raises ``error`` with a sentence that begins with ``where`` (the file, or the file
-    and the place in it) when the entry is missing or of another type or range.
+    Every method raises ``error`` when the entry is missing or has another type or range. The
+    sentence begins with ``where``: the file, or the file and the place in it.
     """
 
     content: Mapping[str, Any]
@@ -87,7 +103,7 @@ class JsonObject:
     error: type[DepthrtError] = SourceError
 
     def value(self, key: str) -> Any:
-        """Whatever is there."""
+        """The entry, of any type."""
         if key not in self.content:
             raise self.error(f'{self.where} lacks "{key}"')
         return self.content[key]
@@ -114,7 +130,7 @@ class JsonObject:
         raise self.wrong(key, "a text")
 
     def one_of(self, key: str, allowed: Sequence[str | None]) -> Any:
-        """One of these; None is JSON's null, or no such key."""
+        """One of the ``allowed`` values; None means null or a missing key."""
         value = self.content.get(key) if None in allowed else self.value(key)
         if any(type(value) is type(each) and value == each for each in allowed):
             return value
@@ -146,7 +162,7 @@ class JsonObject:
         raise self.wrong(key, "a list of objects")
 
     def wrong(self, key: str, wanted: str) -> DepthrtError:
-        """The error for an entry that is something else than what is wanted."""
+        """The error for an entry that is not what is ``wanted``."""
         return self.error(f'{self.where} says "{key}": {short(self.value(key))}: give {wanted}')
 
 
@@ -161,18 +177,18 @@ def is_number(value: object) -> bool:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name means a file in the folder itself, and nothing outside it."""
+    """Whether a name is that of a file in the folder itself: no path, no ``..``."""
     return name not in ("", ".", "..") and not any(c in "/\\\0" for c in name)
 
 
 def short(value: object) -> str:
-    """A value as JSON, cut to what fits into a sentence."""
+    """A value as JSON, cut to fit into a sentence."""
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def reason(error: Exception) -> str:
-    """What an error of reading says, without the file's name that stands before it."""
+    """What an error of reading says, without the file's name."""
     return str(getattr(error, "strerror", None) or error)
 
 

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import DepthrtError, UsageError, WriteError
-from depthrt.files.atomic_write import write_text
-from depthrt.files.json_file import read_json
+from depthrt.files.json_file import read_json, write_json
 
 FILES = ("history.json", "benchmark.json")
 _KEPT = 1000
@@ -52,8 +50,8 @@ def add(folder: Path, document: dict[str, Any]) -> None:
             check_history(folder)
             entries = _read(place, _is_comparison)
             entries.append({"time": stamp, "revision": revision, **document})
-            write_text(place, _text(entries[-_KEPT:]), overwrite=True)
-            write_text(newest, _text(custom_smaller_is_better(document)), overwrite=True)
+            write_json(place, entries[-_KEPT:], overwrite=True)
+            write_json(newest, custom_smaller_is_better(document), overwrite=True)
     except DepthrtError:
         raise
     except OSError as error:
@@ -70,10 +68,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(number)
-
-
-def _text(content: list[dict[str, Any]]) -> str:
-    return json.dumps(content, indent=1) + "\n"
 
 
 def custom_smaller_is_better(document: dict[str, Any]) -> list[dict[str, Any]]:
