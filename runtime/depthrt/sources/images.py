@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 
 import cv2
@@ -16,11 +16,14 @@ from depthrt.frame import Frame, Image, RgbImage, image_size
 from depthrt.model.preprocess import check_image
 from depthrt.process_state import Borrowed, Undo
 from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
+from depthrt.sources.reading import UNUSED_FPS, UNUSED_VIDEO_STREAM
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 }  # fmt: skip
 # libpng would print of a torn file. Some programs leave bytes of their own behind the end.
+_HEAD_BYTES = 1 << 16
+_WEBP_ANIMATED = 2  # in the flags of an extended WebP file
 _PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
 
@@ -75,6 +78,33 @@ def natural_order(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p]
 
 
+def is_animation(path: Path) -> bool:
+    """Whether a PNG or WebP file holds several pictures that are shown one after the other."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_PNG_BEGIN):
+        return b"acTL" in head.partition(b"IDAT")[0]
+    return head[8:16] == b"WEBPVP8X" and bool(head[20:21] and head[20] & _WEBP_ANIMATED)
+
+
+def _pages_note(path: Path) -> str:
+    """What is left out of a file of several pages, in words; else empty."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return ""
+    with quiet_opencv():
+        pages = cv2.imcount(str(path))
+    return f"its first page of {pages} is taken" if pages > 1 else ""
+
+
+def _rate_of(selection: Selection, *, single: bool) -> tuple[Fraction, str]:
+    """The rate at which images are played in 1/s, and a note where it is assumed."""
+    fps = selection.reading.fps
+    if fps is not None:
+        return Fraction(str(fps)), ""
+    note = f"images have no times: {float(IMAGES_PER_S):g}/s is assumed; --source-fps sets it"
+    return IMAGES_PER_S, "" if single else note
+
+
 class ImagesSource:
     """The images of a list of files, one frame each; a single image is a list of one."""
 
@@ -83,15 +113,20 @@ class ImagesSource:
         self.losses = Losses()
         first = self._first_readable()
         single = len(self._paths) == 1
+        self._rate, note = _rate_of(selection, single=single)
+        pages = _pages_note(self._paths[0]) if single else ""
+        numbered = selection.reading.video_stream is not None
+        notes = [note, pages, UNUSED_VIDEO_STREAM if numbered else ""]
         self.info = SourceInfo(
             name=name or self._paths[0].name,
             size=(first.shape[0], first.shape[1]),
-            rate=None if single else IMAGES_PER_S,
-            time_base_s=1 / IMAGES_PER_S,
-            frame_count=selection.count(len(self._paths), IMAGES_PER_S),
+            rate=None if single else self._rate,
+            time_base_s=1 / self._rate,
+            frame_count=selection.count(len(self._paths), self._rate),
             selection=selection,
             blocks=False,
             owns_pictures=True,
+            notes=tuple(filter(None, notes)),
         )
 
     def _first_readable(self) -> RgbImage:
@@ -122,7 +157,58 @@ class ImagesSource:
                 self.losses.missing_frames += 1
                 self.losses.first_missing = self.losses.first_missing or str(error)
                 continue
-            yield Frame(image, index, index / IMAGES_PER_S, path.name)
+            yield Frame(image, index, index / self._rate, path.name)
+
+
+class AnimationSource:
+    """The pictures of an animated WebP file, which FFmpeg does not decode, with their times.
+
+    Raises:
+        SourceError: it cannot be decoded, or not by this OpenCV.
+    """
+
+    def __init__(self, path: Path, selection: Selection) -> None:
+        self.losses = Losses()
+        if not hasattr(cv2, "imreadanimation"):
+            raise SourceError(f"{path} is an animation: reading it needs OpenCV 4.11 or later")
+        with quiet_opencv():
+            found, animation = cv2.imreadanimation(str(path))
+        if not found or not animation.frames:
+            raise SourceError(f"{path} is no animation that can be decoded")
+        self._pictures = [np.asarray(picture, np.uint8) for picture in animation.frames]
+        shown_s = [Fraction(max(1, int(ms)), 1000) for ms in animation.durations]
+        self._times_s = list(accumulate(shown_s, initial=Fraction(0)))
+        self._shown_s = shown_s
+        rate = len(self._pictures) / self._times_s[-1]
+        note = "" if selection.reading.fps is None else UNUSED_FPS
+        self.info = SourceInfo(
+            name=path.name,
+            size=image_size(self._pictures[0]),
+            rate=rate,
+            time_base_s=Fraction(1, 1000),
+            frame_count=selection.count(len(self._pictures), rate),
+            path=path,
+            selection=selection,
+            blocks=False,
+            owns_pictures=True,
+            notes=(note,) if note else (),
+        )
+
+    def stop(self) -> None:
+        """It is read already."""
+
+    def close(self) -> None:
+        """No file stays open."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The selected pictures, in order."""
+        yield from select(self._read(), self.info.selection)
+
+    def _read(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self._pictures):
+            image = np.asarray(cv2.cvtColor(picture[..., :3], cv2.COLOR_BGR2RGB), np.uint8)
+            time_s, shown_s = self._times_s[index], self._shown_s[index]
+            yield Frame(image, index, time_s, self.info.name, shown_s)
 
 
 class ArraysSource:
@@ -144,11 +230,12 @@ class ArraysSource:
             raise SourceError("the iterable holds no image") from error
         check_image(first)
         self._images = chain([first], iterator)
+        self._rate, _ = _rate_of(selection, single=True)
         self.info = SourceInfo(
             name="images",
             size=image_size(first),
-            rate=IMAGES_PER_S,
-            time_base_s=1 / IMAGES_PER_S,
+            rate=self._rate,
+            time_base_s=1 / self._rate,
             selection=selection,
         )
 
@@ -170,4 +257,4 @@ class ArraysSource:
     def _numbered(self) -> Iterator[Frame]:
         for index, image in enumerate(self._images):
             check_image(image)
-            yield Frame(image, index, index / IMAGES_PER_S, self.info.name)
+            yield Frame(image, index, index / self._rate, self.info.name)

@@ -13,7 +13,14 @@ from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceI
 from depthrt.sources.blocking_calls import call
 from depthrt.sources.containers import reason_of
 from depthrt.sources.display_name import is_there, shown_names, shown_source
-from depthrt.sources.images import IMAGE_SUFFIXES, ImagesSource, natural_order, read_image
+from depthrt.sources.images import (
+    IMAGE_SUFFIXES,
+    AnimationSource,
+    ImagesSource,
+    is_animation,
+    natural_order,
+    read_image,
+)
 from depthrt.sources.video import VideoSource
 
 __all__ = [
@@ -45,9 +52,10 @@ def open_source(
     *,
     reconnect_s: float = RECONNECT_S,
 ) -> Source:
-    """Open a video file, image, directory of images, glob, camera number, URL, or ``demo``.
+    """Open a video, image, directory of images, glob, camera, URL, or ``demo``.
 
-    Cameras and network streams are live; what comes over HTTP is so unless it says how long it is.
+    A camera is its number or its device file (``/dev/video0``, ``/dev/v4l/by-id/...``). Cameras and
+    network streams are live; what comes over HTTP is so unless it says how long it is.
 
     Args:
         source: what is to be opened.
@@ -70,11 +78,10 @@ def open_source(
 
 
 def _open(text: str, selection: Selection, reconnect_s: float) -> Source:
-    if text.isdecimal():
+    if is_camera(text):
         from depthrt.sources.live.camera import open_camera
 
-        number = int(text)
-        return call(lambda: open_camera(number, selection, reconnect_s=reconnect_s), close_source)
+        return call(lambda: open_camera(text, selection, reconnect_s=reconnect_s), close_source)
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in _URL_SCHEMES:
         return call(lambda: _url(text, selection, reconnect_s), close_source)
@@ -101,6 +108,13 @@ def _shown(text: str) -> str:
     return shown_source(text)[:_MOST_SHOWN]
 
 
+def is_camera(text: str) -> bool:
+    """Whether a source is a camera's number or its device file, as /dev/video0."""
+    return text.isdecimal() or (
+        "://" not in text and is_there(text) and Path(text).is_char_device()
+    )
+
+
 def close_source(source: Source) -> None:
     """Close a source whose frames nobody wants."""
     source.close()
@@ -109,7 +123,7 @@ def close_source(source: Source) -> None:
 def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
     from depthrt.sources.live.stream import Stream, open_network
 
-    stream = Stream(url)
+    stream = Stream(url, selection.reading.video_stream)
     if stream.has_an_end and url.split("://", 1)[0].lower() not in _LIVE_SCHEMES:
         stream.close()
         return VideoSource(url, selection)
@@ -137,6 +151,11 @@ def _file(path: Path, selection: Selection) -> Source:
         raise SourceError(f"{path} is no regular file")
     if path.stat().st_size == 0:
         raise SourceError(f"{path} is empty")
+    if path.suffix.lower() in IMAGE_SUFFIXES and is_animation(path):
+        animated_png = path.suffix.lower() != ".webp"  # which FFmpeg reads as a video
+        return (
+            VideoSource(str(path), selection) if animated_png else AnimationSource(path, selection)
+        )
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImagesSource([path], selection)
     return VideoSource(str(path), selection)

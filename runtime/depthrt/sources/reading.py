@@ -8,6 +8,9 @@ from math import isfinite
 
 from depthrt.errors import UsageError
 
+UNUSED_FPS = "it has times of its own, so --source-fps is not used"
+UNUSED_VIDEO_STREAM = "it is no video, so --video-stream is not used"
+
 
 @dataclass(frozen=True)
 class CameraFormat:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from depthrt.sources.reading import UNUSED_FPS
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -45,7 +47,7 @@ def timing_of(container: InputContainer, stream: VideoStream, fps: float | None)
     bare = is_bare(container)
     if bare and fps is not None:
         return Timing(Fraction(str(fps)), counted=True)
-    unused = "" if fps is None else "it has times of its own, so --source-fps is not used"
+    unused = "" if fps is None else UNUSED_FPS
     if not bare:
         rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
         return Timing(Fraction(rate), note=unused)

@@ -18,10 +18,12 @@ PQ, HLG = 16, 18  # FFmpeg's numbers (AVCOL_TRC_...) of the transfer functions
 NAMES = {PQ: "HDR10 (PQ)", HLG: "HLG"}
 
 _WHITE = 203.0  # cd/m2
-_KNEE = 0.93  # of the screen's signal
+_KNEE = 0.96  # of the screen's signal
 _GAMMA = 2.4  # of the screen (ITU-R BT.1886)
 _LEVELS = 1 << 14  # of the square root of light, 0..1 is dark to the brightest there is
 _BRIGHTEST = 10_000 / _WHITE
+_LEVELS_PER_ROOT = np.float32((_LEVELS - 1) / _BRIGHTEST**0.5)
+_BAND = 16  # rows at a time, which the processor's cache holds
 # ITU-R BT.2087: linear RGB of BT.2020 to that of BT.709.
 _TO_BT709 = np.array(
     [
@@ -35,12 +37,14 @@ _TO_BT709 = np.array(
 
 def tone_mapped(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     """RGB for a usual screen, uint8 (h,w,3), of RGB in BT.2020 as coded, uint16 (h,w,3)."""
-    light = _light(transfer)[signal]  # relative to white
-    light = np.asarray(cv2.transform(light, _TO_BT709), np.float32)
-    np.maximum(light, 0, out=light)  # colours that BT.709 does not have
-    cv2.sqrt(light, dst=light)
-    light *= (_LEVELS - 1) / np.sqrt(_BRIGHTEST)
-    return _screen()[np.minimum(light, _LEVELS - 1).astype(np.uint16)]
+    out = np.empty(signal.shape, np.uint8)
+    for row in range(0, len(signal), _BAND):
+        band = slice(row, row + _BAND)
+        light = cv2.transform(np.take(_light(transfer), signal[band]), _TO_BT709)
+        light = np.maximum(light, 0)  # below 0 are colours that BT.709 does not have
+        level = np.minimum(cv2.sqrt(light) * _LEVELS_PER_ROOT, _LEVELS - 1)
+        np.take(_screen(), level.astype(np.uint16), out=out[band], mode="clip")
+    return out
 
 
 @cache
