@@ -22,8 +22,9 @@ _NEXT_URL = re.compile(rf"(?<=[/?#=&;|,]){_SCHEME.pattern}")  # inside another o
 _URL_IN_TEXT = re.compile(rf"{_SCHEME.pattern}[^\s'\"<>]+")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
 _AT = re.compile("@|%40")
-_NO_PORT = re.compile(r"(?<=:)(?!\d*$).*")
-_KEY = re.compile(r"([^/\\?#,|:!&;=\s]+)=")
+_KEY = re.compile(r"([^/\\?#,|:!&;=\s]+)[=:]")
+_SURE_HOST = re.compile(r"(localhost|\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.%]+\])(:\d{0,5})?")
+_HIGHEST_PORT = 65535
 _BEFORE_SECRET = re.compile(
     r"(/(?:access_?token|api_?key|auth|key|pass|passwd|password|pwd|secret|session|sig|signature"
     r"|stream_?key|token)/)[^/?#&;]+",
@@ -32,7 +33,7 @@ _BEFORE_SECRET = re.compile(
 
 _SECRET_PARTS = re.compile(
     "user|usr|login|pass|pwd|psw|auth|token|secret|signature|credential|session|cookie|bearer|jwt"
-    "|apikey|key$|keyid|xamz|xgoog|hdn|streamid|accessid"
+    "|apikey|key$|keyid|keypair|xamz|xgoog|hdn|streamid|accessid"
 )
 _SECRET_KEYS = {
     "account", "code", "digest", "hash", "hmac", "md5", "nonce", "otp", "p", "pin", "policy", "pw",
@@ -110,8 +111,15 @@ def _shown_url(url: str) -> str:
     path = _BEFORE_SECRET.sub(rf"\1{HIDDEN}", path)
     path = _WORD.sub(lambda word: HIDDEN if _is_drawn(word[0]) else word[0], path)
     if not host.startswith("["):
-        host = _NO_PORT.sub(HIDDEN, host, count=1)  # of a user and password without an @
+        host = _without_password(host)
     return begin + host + path
+
+
+def _without_password(host: str) -> str:
+    """A host and its port; what is no port is the password of a user, of a URL without an @."""
+    name, colon, port = host.partition(":")
+    is_port = not port or (port.isdecimal() and int(port) <= _HIGHEST_PORT)
+    return host if is_port else f"{name}{colon}{HIDDEN}"
 
 
 def _authority(rest: str) -> str:
@@ -128,6 +136,8 @@ def _end_of_user(rest: str) -> int:
     authority = _authority(rest)
     inside = [found.end() for found in _AT.finditer(authority)]
     last = rest.rfind("@")
+    if not inside and _SURE_HOST.fullmatch(authority):
+        return 0  # no user is called so: an @ behind it is of the path
     if last >= len(authority) and (inside or ":" in rest[:last]):
         return last + 1
     return inside[-1] if inside else 0

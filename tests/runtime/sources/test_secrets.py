@@ -14,8 +14,7 @@ import pytest
 
 from commands import Command, outcome, spawn
 from depthrt import DepthModel, SourceError, open_source, stream_many
-from depthrt.jobs.run import stem_of
-from depthrt.jobs.run_many import plan
+from depthrt.jobs.outputs import plan_outputs, stem_of
 from depthrt.sources.display_name import shown_names, shown_source, without_secrets
 from servers import HttpVideo, free_port, served
 
@@ -37,6 +36,9 @@ SHOWN = {
     "http://üser:päss@höst/strêam": "http://höst/strêam",
     "tcp://admin:x@1.2.3.4:554": "tcp://1.2.3.4:554",
     "udp://@239.0.0.1:1234": "udp://239.0.0.1:1234",
+    "rtsp://admin:1234/56@host/s": "rtsp://host/s",
+    "rtsp://admin:1234?56@host/s": "rtsp://host/s",
+    "rtsp://admin:12345678/s": "rtsp://admin:***/s",  # no port is so high
     # in the path and in the query
     "rtsp://h/user=admin&password=s3cret&channel=1": "rtsp://h/user=***&password=***&channel=1",
     "rtsp://h/user=admin;password=x;channel=1": "rtsp://h/user=***;password=***;channel=1",
@@ -51,6 +53,9 @@ SHOWN = {
     "http://h/v?loginuse=a&loginpas=b&x=1": "http://h/v?loginuse=***&loginpas=***&x=1",
     "http://h/v?access_token=a&api_key=b&sig=c": "http://h/v?access_token=***&api_key=***&sig=***",
     "http://h/v?X-Amz-Signature=a&X-Amz-Date=b": "http://h/v?X-Amz-Signature=***&X-Amz-Date=***",
+    "rtsp://h/cam?user:admin&password:12345&c=1": "rtsp://h/cam?user:***&password:***&c=1",
+    "rtsp://h/user=admin_password=abc_channel=1": "rtsp://h/user=***",
+    "http://h/v?Key-Pair-Id=a&Signature=b&n=1": "http://h/v?Key-Pair-Id=***&Signature=***&n=1",
     "http://h/live#token=abc": "http://h/live#token=***",
     "rtsp://h/token/abc/1": "rtsp://h/token/***/1",
     "srt://h:9?passphrase=abcdefghij&mode=caller": "srt://h:9?passphrase=***&mode=caller",
@@ -77,6 +82,9 @@ PLAIN = (
     "http://h/BigBuckBunny_320x180.mp4",
     "http://[fe80::1]:8080/live.mjpg",
     "https://host/@user/video.mp4",
+    "http://192.168.1.5:8080/a?to=me@home",
+    "http://[fe80::1]:8080/@user",
+    "http://localhost:8080/@user",
     "clips/a@b.mp4",
     "C:\\Users\\me@home\\clip.mp4",
     "clips/*.mp4",
@@ -111,7 +119,7 @@ def test_sources_that_differ_in_secrets_alone_have_names_of_their_own() -> None:
     names = shown_names(cameras)
     assert len(set(names)) == 3
     assert names[3] == names[0]
-    outputs = plan([*cameras[:3], "rtsp://a:b@h/s", "rtsp://c:d@h/s"], Path("out"), None)
+    outputs = plan_outputs([*cameras[:3], "rtsp://a:b@h/s", "rtsp://c:d@h/s"], Path("out"), None)
     assert len(set(outputs)) == 5
     assert [word for word in ("one", "two", "three", "a_b") if word in str(outputs)] == []
 
