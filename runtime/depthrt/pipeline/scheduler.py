@@ -33,8 +33,8 @@ from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.model_ladder import Ladder, LadderMeter
 from depthrt.pipeline.options import StreamOptions, default_batch
-from depthrt.pipeline.stream_state import End, FrameReader, PreparedFrame, StreamState
-from depthrt.pipeline.threads import CLOSE_S, LOOK_S, ThreadGroup
+from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
+from depthrt.pipeline.threads import LOOK_S
 from depthrt.result import Result
 from depthrt.temporal.frame_reuse import ReuseGate
 
@@ -42,7 +42,7 @@ Job = Callable[[], None]
 _LEND_S = 0.25  # inferences that take longer are not run by the consumer: Ctrl-C would wait
 
 
-class Scheduler(ThreadGroup):
+class Scheduler(OpenStreams):
     """Results of several open sources, in order within each, and the end of each.
 
     Args:
@@ -54,8 +54,7 @@ class Scheduler(ThreadGroup):
     def __init__(
         self, streams: Sequence[StreamState], model: DepthModel | Ladder, options: StreamOptions
     ) -> None:
-        super().__init__()
-        self._streams = {stream.name: stream for stream in streams}
+        super().__init__(streams)
         self._meter = LadderMeter(model) if isinstance(model, Ladder) else None
         first = model.model if isinstance(model, Ladder) else model
         infos = [stream.source.info for stream in streams]
@@ -85,7 +84,7 @@ class Scheduler(ThreadGroup):
             for stream in streams
         }
         self._abort = Abort()
-        self._started = self._closed = self._asked_to_stop = False
+        self._started = False
         self._alone = False  # the consumer does everything: no thread can be started any more
         # What follows is guarded by ``changed``.
         self._batches: deque[Batch | End] = deque()  # in order
@@ -93,6 +92,7 @@ class Scheduler(ThreadGroup):
         self._inferring = 0
         self._postprocessing = False
         self._workers = 0
+        self._busy = 0  # jobs under way in threads other than the main one
         self._infer_s: float | None = None  # that the last inference took
         self._failure: BaseException | None = None  # of this mechanism itself
 
@@ -132,50 +132,27 @@ class Scheduler(ThreadGroup):
                     if job is None:
                         self._wait()
                         continue
-                with self.busy():
-                    job()
+                self._do(job)
         except BaseException:  # Ctrl-C in the middle of a job leaves nothing that could go on
             self.cancel()
             raise
 
-    def stop(self, name: str) -> None:
-        """End one stream; results that were made already may still come."""
-        stream = self._streams[name]
-        with self.changed:
-            stream.cancelled = True
-            stream.waiting.clear()
-            self.changed.notify_all()
-        stream.ask_to_stop()
-        stream.close(self.changed)
-
     def cancel(self) -> None:
         """Ask all streams to end, from whatever thread, and wait for nobody."""
-        if self.is_forked:
-            return
+        if not self.is_forked:
+            self._abort.now()
         super().cancel()
-        self._abort.now()
-        with self.changed:
-            for stream in self._streams.values():
-                stream.cancelled = True
-        self._ask_all_to_stop()
 
     def abandon(self) -> None:
         """End it from a finaliser: what may run in any thread, in the middle of anything."""
-        super().abandon()
-        if self.is_forked:
-            return
-        self._abort.now()
-        if not self._threads:
-            for stream in self._streams.values():
-                if not stream.source.info.blocks:
-                    stream.close(self.changed)
-
-    def close(self, wait_s: float = CLOSE_S) -> None:
-        """End all streams and wait for their threads, but not for one that a source holds up."""
-        self._closed = True
-        super().close(wait_s)
         if not self.is_forked:
-            self._close_sources()
+            self._abort.now()
+        super().abandon()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is inside the network or a decoder."""
+        return self._busy > 0 and not self.is_forked
 
     def _start(self) -> None:
         """Start the threads: one for each source that may block, and the workers.
@@ -213,17 +190,27 @@ class Scheduler(ThreadGroup):
             if job is None:
                 break
             try:
-                with self.busy():
-                    job()
+                self._do(job)
             except BaseException as error:  # it travels to the consumer
                 with self.changed:
                     self._failure = self._failure or error
                     self.changed.notify_all()
-        self._ask_all_to_stop()
-        self._close_sources()
+        self.ask_to_stop()
+        self.close_sources()
 
     def _wait(self) -> None:
         self.changed.wait(min(LOOK_S, self._queue.due_in_s()))
+
+    def _do(self, job: Job) -> None:
+        # The main thread is not counted: what exits is that thread, and Ctrl-C may come anywhere.
+        counted = threading.current_thread() is not threading.main_thread()
+        with self.changed:
+            self._busy += counted
+        try:
+            job()
+        finally:
+            with self.changed:
+                self._busy -= counted
 
     def _next_job(self, *, by_consumer: bool = False) -> Job | None:
         """What can be done now; it is marked as begun.
@@ -379,18 +366,6 @@ class Scheduler(ThreadGroup):
             return None
         stream.stats.latency.add(latency_s)
         return replace(event, latency_s=latency_s)
-
-    def _ask_all_to_stop(self) -> None:
-        """Tell sources that wait for a device or a network; once, and without the lock."""
-        with self.changed:
-            asked, self._asked_to_stop = self._asked_to_stop, True
-        if not asked:
-            for stream in self._streams.values():
-                stream.ask_to_stop()
-
-    def _close_sources(self) -> None:
-        for stream in self._streams.values():
-            stream.close(self.changed)
 
 
 def _model_of(model: DepthModel | Ladder) -> DepthModel:

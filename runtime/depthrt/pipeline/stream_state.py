@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from depthrt.frame import Frame, copy_image, without_pixels
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
+from depthrt.pipeline.threads import CLOSE_S, ThreadGroup
 from depthrt.result import Stats
 from depthrt.sources.base import Source
 from depthrt.sources.live.live_limits import Thinning
@@ -89,6 +90,67 @@ class StreamState:
                 frames.close()
             else:
                 self.source.close()
+
+
+class OpenStreams(ThreadGroup):
+    """Streams and the threads that read them; how both end is drawn in its base.
+
+    Args:
+        streams: under names that differ.
+    """
+
+    def __init__(self, streams: Sequence[StreamState]) -> None:
+        super().__init__()
+        self._streams = {stream.name: stream for stream in streams}
+        self._closed = self._asked_to_stop = False
+
+    def stop(self, name: str) -> None:
+        """End one stream; results that were made already may still come."""
+        stream = self._streams[name]
+        with self.changed:
+            stream.cancelled = True
+            stream.waiting.clear()
+            self.changed.notify_all()
+        stream.ask_to_stop()
+        stream.close(self.changed)
+
+    def cancel(self) -> None:
+        """Ask all streams to end, from whatever thread, and wait for nobody."""
+        if self.is_forked:
+            return
+        super().cancel()
+        with self.changed:
+            for stream in self._streams.values():
+                stream.cancelled = True
+        self.ask_to_stop()
+
+    def abandon(self) -> None:
+        """End them from a finaliser; sources that may block are left to the garbage collector."""
+        super().abandon()
+        if not (self._threads or self.is_forked):
+            for stream in self._streams.values():
+                if not stream.source.info.blocks:
+                    stream.close(self.changed)
+
+    def close(self, wait_s: float = CLOSE_S) -> None:
+        """End all streams and wait for their threads, but not for one that a source holds up."""
+        self._closed = True
+        super().close(wait_s)
+        if not self.is_forked:
+            self.close_sources()
+
+    def ask_to_stop(self) -> None:
+        """Tell sources that wait for a device or a network; once, and without the lock."""
+        with self.changed:
+            asked, self._asked_to_stop = self._asked_to_stop, True
+        if not asked:
+            for stream in self._streams.values():
+                stream.ask_to_stop()
+
+    def close_sources(self) -> None:
+        """Close the sources that nobody reads."""
+        for stream in self._streams.values():
+            stream.close(self.changed)
 
 
 class FrameReader:

@@ -19,8 +19,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from weakref import WeakSet
 
 CLOSE_S = 0.8  # that closing waits for threads
@@ -34,26 +33,21 @@ class ThreadGroup:
 
     - ``changed``: the condition that they wait on; its lock is re-entrant and guards what they
       share;
-    - ``over``: whether they are to end.
+    - ``over``: whether they are to end;
+    - ``is_forked``: whether they run in the parent of this process, and not here.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.over = False
+        self.is_forked = False
         self._threads: list[threading.Thread] = []
-        self._process = os.getpid()
-        self._busy = 0
         self._close_by_s: float | None = None  # when the threads have been waited for long enough
-
-    @property
-    def is_forked(self) -> bool:
-        """Whether this is a child of the process that has the threads."""
-        return self._process != os.getpid()
 
     @property
     def is_busy(self) -> bool:
         """Whether a thread is inside native code, which may not be left when the process goes."""
-        return self._busy > 0 and not self.is_forked
+        return False
 
     def start_thread(self, run: Callable[[], None], name: str) -> threading.Thread:
         """Start a thread, unless the group is over; the interpreter's exit ends it from now on."""
@@ -64,18 +58,6 @@ class ThreadGroup:
                 thread.start()
                 self._threads.append(thread)
         return thread
-
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count this thread as one inside native code; not the main thread, which is what exits."""
-        counted = threading.current_thread() is not threading.main_thread()
-        with self.changed:
-            self._busy += counted
-        try:
-            yield
-        finally:
-            with self.changed:
-                self._busy -= counted
 
     def cancel(self) -> None:
         """Ask the threads to end, from whatever thread, and wait for nobody."""
@@ -130,6 +112,8 @@ def _forget_all() -> None:
     """In a child of ``fork``, where none of the threads is."""
     global _lock
     _lock = threading.Lock()  # somebody may have held the other one
+    for group in _open:
+        group.is_forked = True
     _open.clear()
 
 
