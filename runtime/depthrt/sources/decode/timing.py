@@ -36,8 +36,8 @@ class Timing:
 def timing_of(container: InputContainer, stream: VideoStream, fps: float | None) -> Timing:
     """The timing of a stream.
 
-    A bare stream (.h264, .hevc, .mjpeg) has no times. FFmpeg gives its packets 25 a second; the
-    rate that the stream itself may state (H.264: in its SPS) is the guessed one.
+    A bare stream (.h264, .hevc, .mjpeg) has no times, and FFmpeg calls its average rate 25/s. Its
+    decoder knows the rate that the stream itself may state (H.264: in its SPS).
 
     Args:
         container: what was opened.
@@ -51,12 +51,13 @@ def timing_of(container: InputContainer, stream: VideoStream, fps: float | None)
     if not bare:
         rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
         return Timing(Fraction(rate), note=unused)
-    rate = Fraction(stream.guessed_rate or USUAL_RATE)
+    guessed = Fraction(stream.guessed_rate or USUAL_RATE)
     context = stream.codec_context
-    if context is not None and context.framerate:
-        return Timing(rate if 0 < rate <= _MOST_RATE else USUAL_RATE)
-    note = f"it does not say its frame rate: {float(rate):g}/s is assumed; --source-fps sets it"
-    return Timing(rate, note=note)
+    stated = Fraction(context.framerate or 0) if context is not None else Fraction(0)
+    if stated > 0:
+        return Timing(stated if stated <= _MOST_RATE else guessed)
+    note = f"it does not say its frame rate: {float(guessed):g}/s is assumed; --source-fps sets it"
+    return Timing(guessed, note=note)
 
 
 def is_bare(container: InputContainer) -> bool:

@@ -1,0 +1,336 @@
+"""Which of several video streams is the picture: as ffmpeg's own tool chooses."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clips import picture
+from commands import Command
+from depthrt import Selection, SourceError, UsageError, open_source, to_rgb
+from depthrt.sources.reading import Reading
+from servers import served
+
+MakeClip = Callable[..., Path]
+Size = tuple[int, int]  # height and width
+
+SMALL, LARGE = (48, 64), (96, 128)
+_DEFAULT = 1
+
+
+def write_tracks(path: Path, tracks: Sequence[tuple[Size, int]], frames: int = 5) -> Path:
+    """A file of several video streams, each of a size and a disposition."""
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = []
+        for size, disposition in tracks:
+            stream: Any = container.add_stream("libx264", 25, {"preset": "ultrafast"})
+            stream.height, stream.width = size
+            stream.pix_fmt = "yuv420p"
+            stream.disposition = disposition
+            streams.append(stream)
+        for number in range(frames):
+            for stream, (size, _) in zip(streams, tracks, strict=True):
+                frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+def choosing(number: int) -> Selection:
+    return Selection(reading=Reading(video_stream=number))
+
+
+@pytest.mark.parametrize(
+    ("tracks", "chosen"),
+    [
+        ([(SMALL, 0), (LARGE, 0)], 1),
+        ([(LARGE, 0), (SMALL, 0)], 0),
+        ([(LARGE, 0), (SMALL, _DEFAULT)], 1),
+        ([(SMALL, _DEFAULT), (LARGE, _DEFAULT)], 1),
+        ([(SMALL, 0), (SMALL, 0)], 0),
+    ],
+)
+def test_the_default_and_then_the_largest_is_taken_and_said(
+    tmp_path: Path, tracks: list[tuple[Size, int]], chosen: int
+) -> None:
+    path = write_tracks(tmp_path / "clip.mkv", tracks)
+    with av.open(str(path)) as container:
+        assert [int(s.disposition) for s in container.streams.video] == [d for _, d in tracks]
+    source = open_source(path)
+    assert source.info.size == tracks[chosen][0]
+    (note,) = source.info.notes
+    sizes = ", ".join(f"{n}: {w}x{h}" for n, ((h, w), _) in enumerate(tracks))
+    assert note == (f"video stream {chosen} is taken, of {sizes}; --video-stream chooses another")
+    assert [frame.index for frame in source.frames()] == list(range(5))
+
+
+def test_another_stream_can_be_chosen(tmp_path: Path) -> None:
+    path = write_tracks(tmp_path / "clip.mkv", [(SMALL, 0), (LARGE, 0)])
+    source = open_source(path, choosing(0))
+    assert (source.info.size, source.info.notes) == (SMALL, ())
+    source.close()
+    with pytest.raises(SourceError, match=r"no video stream 2: 0: 64x48, 1: 128x96$"):
+        open_source(path, choosing(2))
+    with pytest.raises(UsageError, match="--video-stream -1 is less than 0"):
+        choosing(-1)
+
+
+def test_what_is_no_video_says_that_the_number_is_not_used(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0, SMALL))
+    source = open_source(tmp_path / "a.png", choosing(1))
+    assert source.info.notes == ("it is no video, so --video-stream is not used",)
+
+
+# Covers
+
+
+def jpeg(size: Size) -> bytes:
+    return cv2.imencode(".jpg", picture(0, size))[1].tobytes()
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def full_box(kind: bytes, version: int, *parts: bytes) -> bytes:
+    return box(kind, struct.pack(">I", version << 24), *parts)
+
+
+def with_cover(clip: Path, path: Path) -> Path:
+    """An MP4 with a cover, whose tags come before its track: the cover is stream 0."""
+    data = clip.read_bytes()
+    cover = box(b"covr", box(b"data", struct.pack(">II", 13, 0), jpeg((200, 200))))
+    handler = box(b"hdlr", bytes(8), b"mdirappl", bytes(9))
+    tags = box(b"udta", box(b"meta", bytes(4), handler, box(b"ilst", cover)))
+    begin = data.index(b"moov") - 4
+    (size,) = struct.unpack(">I", data[begin : begin + 4])
+    movie = data[begin : begin + size]
+    head = 8 + struct.unpack(">I", movie[8:12])[0]  # the movie's header box comes first
+    longer = bytearray(box(b"moov", movie[8:head], tags, movie[head:]))
+    if begin < data.index(b"mdat"):
+        offsets = longer.index(b"stco") + 8
+        (count,) = struct.unpack(">I", longer[offsets : offsets + 4])
+        for place in range(offsets + 4, offsets + 4 + 4 * count, 4):
+            (offset,) = struct.unpack(">I", longer[place : place + 4])
+            longer[place : place + 4] = struct.pack(">I", offset + len(tags))
+    path.write_bytes(data[:begin] + longer + data[begin + size :])
+    return path
+
+
+def test_a_cover_is_not_the_picture(
+    make_clip: MakeClip, command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    path = with_cover(make_clip(frames=10), tmp_path / "cover.mp4")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "mjpeg"
+    source = open_source(path)
+    assert (source.info.size, source.info.frame_count) == (SMALL, 10)
+    images = [to_rgb(frame.image).astype(int) for frame in source.frames()]
+    assert [np.abs(image - picture(k, SMALL)).mean() < 3 for k, image in enumerate(images)] == (
+        [True] * 10
+    )
+    assert open_source(path, choosing(0)).info.size == (200, 200)
+    ended = command("run", path, "-m", model_path, "-o", tmp_path / "out.mp4", "--json")
+    assert (ended.code, ended.document["frames"]) == (0, 10)
+
+
+def test_music_with_a_cover_has_no_video(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "song.mp3"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mp3", 44100)
+        for number in range(20):
+            silence = np.zeros((1, 1152 * 2), np.int16)
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 44100, 1152 * number
+            for converted in av.AudioResampler(stream.format, "stereo", 44100).resample(frame):
+                container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    content = b"\0image/jpeg\0\x03\0" + jpeg((200, 200))
+    tag = b"APIC" + struct.pack(">IH", len(content), 0) + content
+    size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    path.write_bytes(b"ID3\x03\0\0" + size + tag + path.read_bytes())
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 1
+    ended = command("run", path, "-m", model_path, "-o", tmp_path / "out.mp4")
+    assert ended.code == 2
+    assert ended.complaint == f"{path} has no video in it, only a cover"
+
+
+# Variants of a network stream
+
+
+def test_the_best_variant_of_a_stream_is_taken(tmp_path: Path) -> None:
+    """The first is the poorest, as often, and the others are not downloaded."""
+    lines = ["#EXTM3U"]
+    for name, (height, width), rate in (("low", SMALL, 100_000), ("high", LARGE, 900_000)):
+        playlist = tmp_path / f"{name}.m3u8"
+        options = {"hls_list_size": "0", "hls_segment_filename": str(tmp_path / f"{name}%d.ts")}
+        with av.open(str(playlist), "w", format="hls", options=options) as container:
+            stream: Any = container.add_stream("libx264", 25, {"preset": "ultrafast"})
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            for number in range(10):
+                image = picture(number, (height, width))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+        lines.append(f"#EXT-X-STREAM-INF:BANDWIDTH={rate},RESOLUTION={width}x{height}")
+        lines.append(playlist.name)
+    (tmp_path / "master.m3u8").write_text("\n".join(lines) + "\n")
+    with served(tmp_path) as address:
+        source = open_source(f"{address}/master.m3u8")
+        assert source.info.size == LARGE
+        (note,) = source.info.notes
+        assert "video stream 1 is taken, of 0: 64x48, 1: 128x96" in note
+        assert len(list(source.frames())) == 10
+        poor = open_source(f"{address}/master.m3u8", choosing(0))
+        assert poor.info.size == SMALL
+        poor.close()
+
+
+# Photos and animations
+
+
+def coded(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
+    """The hvcC box and the one sample of an HEVC picture."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx265", 25, {"x265-params": "log-level=none"})
+        stream.height, stream.width = image.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = file.getvalue()
+    begin = data.index(b"hvcC") - 4
+    (size,) = struct.unpack(">I", data[begin : begin + 4])
+    file.seek(0)
+    with av.open(file) as container:
+        packets = [bytes(packet) for packet in container.demux(container.streams.video[0])]
+    return data[begin : begin + size], b"".join(packets)
+
+
+def heic(tiles: Sequence[NDArray[np.uint8]], columns: int = 1, exif: bytes = b"") -> bytes:
+    """A HEIF photo (ISO 23008-12) of one picture, or of tiles as phones write it."""
+    height, width = tiles[0].shape[:2]
+    rows = len(tiles) // columns
+    items: list[tuple[bytes, bytes]] = []
+    for tile in tiles:
+        setup, sample = coded(tile)
+        items.append((b"hvc1", sample))
+    primary = 1
+    if len(tiles) > 1:
+        sides = struct.pack(">HH", width * columns, height * rows)
+        items.append((b"grid", bytes([0, 0, rows - 1, columns - 1]) + sides))
+        primary = len(items)
+    references = b""
+    if len(tiles) > 1:
+        numbers = [primary, len(tiles), *range(1, len(tiles) + 1)]
+        references += box(b"dimg", struct.pack(f">{len(numbers)}H", *numbers))
+    if exif:
+        items.append((b"Exif", bytes(4) + exif))
+        references += box(b"cdsc", struct.pack(">HHH", len(items), 1, primary))
+    sizes = [(width, height), (width * columns, height * rows)]
+    extents = [full_box(b"ispe", 0, struct.pack(">II", *size)) for size in sizes]
+    kinds = [(number, kind) for number, (kind, _) in enumerate(items, 1)]
+    of_item = {b"hvc1": [1, 2], b"grid": [3]}
+    properties = [(number, of_item[kind]) for number, kind in kinds if kind in of_item]
+
+    def meta(begin: int) -> bytes:
+        places = b""
+        for number, (_, content) in enumerate(items, 1):
+            places += struct.pack(">HHHII", number, 0, 1, begin, len(content))
+            begin += len(content)
+        entries = [full_box(b"infe", 2, struct.pack(">HH", n, 0), k, b"\0") for n, k in kinds]
+        associations = [
+            struct.pack(">HB", number, len(found)) + bytes(0x80 | index for index in found)
+            for number, found in properties
+        ]
+        parts = [
+            full_box(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
+            full_box(b"pitm", 0, struct.pack(">H", primary)),
+            full_box(b"iloc", 0, struct.pack(">BBH", 0x44, 0, len(items)), places),
+            full_box(b"iinf", 0, struct.pack(">H", len(items)), *entries),
+            full_box(b"iref", 0, references),
+            box(
+                b"iprp",
+                box(b"ipco", setup, *extents),
+                full_box(b"ipma", 0, struct.pack(">I", len(properties)), *associations),
+            ),
+        ]
+        return full_box(b"meta", 0, *parts)
+
+    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    begin = len(head) + len(meta(0)) + 8
+    return head + meta(begin) + box(b"mdat", *(content for _, content in items))
+
+
+EXIF = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("exif", [b"", EXIF])
+def test_a_photo_of_one_picture_is_read(tmp_path: Path, exif: bytes) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(heic([picture(3, (96, 128))], exif=exif))
+    (frame,) = open_source(path).frames()
+    assert np.abs(to_rgb(frame.image).astype(int) - picture(3, (96, 128))).mean() < 4
+
+
+def test_a_photo_in_tiles_is_refused(command: Command, model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(heic([picture(k, (64, 96)) for k in range(6)], columns=3))
+    ended = command("run", path, "-m", model_path, "-o", tmp_path / "out.png")
+    assert ended.code == 2
+    assert ended.complaint == (
+        f"{path} is a photo in 6 tiles, which cannot be put together here: convert it to JPEG or "
+        "PNG first"
+    )
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".avif"])
+def test_every_picture_of_an_animation_is_read(tmp_path: Path, suffix: str) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    if suffix == ".webp" and not hasattr(cv2, "imreadanimation"):
+        pytest.skip("this OpenCV reads no animation")
+    if suffix == ".avif" and not pytest.importorskip("PIL.features").check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    path = tmp_path / f"a{suffix}"
+    images = [pillow.fromarray(picture(8 * number, SMALL)) for number in range(5)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=200, loop=0)
+    source = open_source(path)
+    assert (source.info.size, source.info.rate) == (SMALL, 5)
+    frames = list(source.frames())
+    assert [frame.time_s for frame in frames] == [Fraction(number, 5) for number in range(5)]
+    for number, frame in enumerate(frames):
+        wanted = picture(8 * number, SMALL)
+        tolerance = 8 if suffix == ".gif" else 4  # 256 colours
+        assert np.abs(to_rgb(frame.image).astype(int) - wanted).mean() < tolerance
+
+
+def test_a_still_png_and_webp_stay_images(tmp_path: Path) -> None:
+    for suffix in (".png", ".webp"):
+        path = tmp_path / f"a{suffix}"
+        cv2.imwrite(str(path), picture(0, SMALL))
+        source = open_source(path)
+        assert (source.info.rate, source.info.notes) == (None, ())
+
+
+def test_pages_that_are_left_out_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    cv2.imwritemulti(str(path), [picture(number, SMALL) for number in range(3)])
+    source = open_source(path)
+    assert source.info.notes == ("its first page of 3 is taken",)
+    assert len(list(source.frames())) == 1
