@@ -36,7 +36,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depthrt import DepthrtError
+from depthrt.errors import EXIT_INTERRUPTED, DepthrtError
 from depthrt.sinks.base import check_target
 from depthrt_benchmarks.common.environment import environment, write_result
 from experiments.pipeline.before_after_runs import CASES, Bench, Case, Failed, Settings, measure
@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _measure_all(bench, wanted, pythons, settings, options, content)
     except (DepthrtError, Failed, ValueError) as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        print("interrupted: the cases that were done are kept")  # noqa: T201
+        return EXIT_INTERRUPTED
 
 
 def chosen(names: str | None, pythons: Mapping[str, Path]) -> list[Case]:
