@@ -92,7 +92,7 @@ class VideoSource:
             selection=selection,
             blocks=not path.is_file(),
             owns_pictures=True,
-            notes=tuple(filter(None, (chosen, timing.note, self._look.note))),
+            notes=tuple(filter(None, (chosen, timing.note, *self._look.notes))),
         )
         if selection.start_s > 0 and not live and not is_bare(self._container):
             self._restart(selection.begin_s)

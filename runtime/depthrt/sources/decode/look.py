@@ -33,7 +33,8 @@ class Look:
     - ``plain``: 8-bit planes that are shown as they are, unless a frame is interlaced;
     - ``matrix``, ``full_range``: their colour coding;
     - ``orientation``: the display matrix, of :func:`display_matrix`;
-    - ``transfer``: FFmpeg's number of the transfer function.
+    - ``transfer``: FFmpeg's number of the transfer function;
+    - ``interlaced``: the key frame is; the frames after it say so themselves.
     """
 
     plain: bool
@@ -41,6 +42,7 @@ class Look:
     full_range: bool
     orientation: tuple[int, int, int, int]
     transfer: int
+    interlaced: bool
 
     @classmethod
     def of(cls, decoded: VideoFrame, stream: VideoStream) -> Look:
@@ -57,13 +59,16 @@ class Look:
             full_range=decoded.color_range == _FULL_RANGE or name.startswith("yuvj"),
             orientation=orientation,
             transfer=transfer,
+            interlaced=decoded.interlaced_frame,
         )
 
     @property
-    def note(self) -> str:
-        """What is done to pictures that are not as screens show them, in words; else empty."""
+    def notes(self) -> list[str]:
+        """What is done to pictures that are not as screens show them, in sentences."""
         name = NAMES.get(self.transfer)
-        return f"its pictures are {name} and are tone-mapped to the usual range" if name else ""
+        mapped = f"its pictures are {name} and are tone-mapped to the usual range" if name else ""
+        lines = "its pictures are interlaced and are deinterlaced" if self.interlaced else ""
+        return [note for note in (mapped, lines) if note]
 
 
 def picture(decoded: VideoFrame, look: Look) -> Image:

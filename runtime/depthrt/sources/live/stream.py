@@ -98,8 +98,7 @@ class Stream:
                 sent_s = decoded.pts * decoded.time_base
             if decoded.key_frame or look is None:
                 look = Look.of(decoded, self._stream)
-                if look.note and look.note not in self.notes:
-                    self.notes.append(look.note)
+                self.notes += [note for note in look.notes if note not in self.notes]
             yield Taken(to_image(decoded, look), captured_s, sent_s)
 
     def close(self) -> None:

@@ -1,0 +1,118 @@
+"""Pictures of high dynamic range, as a usual screen shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from commands import Command
+from depthrt import open_source, to_rgb
+from depthrt.sources.decode.tone_map import HLG, PQ, tone_mapped
+
+MakeClip = Callable[..., Path]
+
+WIDTH, HEIGHT = 320, 64
+WHITE_CD_M2 = 203.0
+MATRICES = {"bt2020": 9, "bt709": 1}
+
+
+def pq(light_cd_m2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The signal 0..1 of a displayed light (SMPTE ST 2084)."""
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    y = (light_cd_m2 / 10_000) ** m1
+    return np.asarray(((c1 + c2 * y) / (1 + c3 * y)) ** m2)
+
+
+def hlg(light_cd_m2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The signal 0..1 of a displayed grey on a screen of 1000 cd/m2 (ITU-R BT.2100)."""
+    scene = (light_cd_m2 / 1000) ** (1 / 1.2)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    bright = a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)
+
+
+SIGNALS = {PQ: pq, HLG: hlg}
+
+
+def write_hdr(path: Path, luma: NDArray[np.float64], transfer: int, frames: int = 3) -> Path:
+    """A clip of 10 bit whose columns are grey of these signals (w,)."""
+    with av.open(str(path), "w") as container:
+        options = {"x265-params": "log-level=none:crf=4"}
+        stream: Any = container.add_stream("libx265", 25, options)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc = 9, transfer
+        context.colorspace, context.color_range = 9, 1
+        for _ in range(frames):
+            frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p10le")
+            for number, plane in enumerate(frame.planes):
+                values = np.full((plane.height, plane.line_size // 2), 512, np.uint16)
+                if number == 0:
+                    values[:, :WIDTH] = np.rint(64 + 876 * luma)
+                plane.update(values.tobytes())
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_white_is_white_and_grey_as_light_as_it_was(tmp_path: Path, transfer: int) -> None:
+    signal = np.linspace(0, 1, WIDTH)  # of a usual screen, up to its white
+    light = WHITE_CD_M2 * signal**2.4
+    path = write_hdr(tmp_path / "clip.mp4", SIGNALS[transfer](light), transfer)
+    source = open_source(path)
+    (note,) = source.info.notes
+    assert note.endswith("and are tone-mapped to the usual range")
+    for frame in source.frames():
+        row = to_rgb(frame.image)[HEIGHT // 2].astype(float)  # W,3
+        assert row[-1] == pytest.approx([250] * 3, abs=3)
+        below = signal < 0.95
+        assert np.abs(row[below] - 255 * signal[below, None]).max() < 6
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_highlights_stay_apart_and_grow(transfer: int) -> None:
+    light = np.array([203.0, 300, 500, 999])
+    coded = np.rint(65535 * SIGNALS[transfer](light)).astype(np.uint16)
+    shown = tone_mapped(np.repeat(coded[None, :, None], 3, axis=2), transfer)[0, :, 0]
+    assert shown[0] == pytest.approx(250, abs=1)
+    assert list(shown) == sorted(set(shown.tolist()))
+    assert shown[-1] <= 255
+
+
+def test_colours_are_those_of_the_usual_range() -> None:
+    """BT.709's own red, given in BT.2020 (ITU-R BT.2087), comes out as red."""
+    to_bt2020 = np.array(
+        [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]
+    )
+    light = WHITE_CD_M2 * 0.5**2.4 * np.eye(3) @ to_bt2020.T  # red, green, blue at half signal
+    coded = np.rint(65535 * pq(light)).astype(np.uint16)
+    shown = tone_mapped(coded[None], PQ)[0].astype(int)
+    assert np.abs(shown - 127.5 * np.eye(3)).max() < 4
+
+
+def test_the_view_shows_what_the_network_sees(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    signal = np.linspace(0, 1, WIDTH)
+    path = write_hdr(tmp_path / "clip.mp4", pq(WHITE_CD_M2 * signal**2.4), PQ)
+    ended = command(
+        *("run", path, "-m", model_path, "-o", tmp_path / "out.mp4", "--view", "side", "--json")
+    )
+    assert ended.code == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    (seen, *_) = open_source(path).frames()
+    picture = to_rgb(seen.image).astype(int)
+    assert np.abs(shown[:, :WIDTH].astype(int) - picture)[:, 8:-8].mean() < 4
+
+
+def test_pictures_of_ten_bit_without_it_are_left_alone(make_clip: MakeClip) -> None:
+    source = open_source(make_clip(codec="libx264", pix_fmt="yuv420p10le"))
+    assert source.info.notes == ()
