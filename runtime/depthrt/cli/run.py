@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from depthrt.errors import EXIT_INTERRUPTED
+from depthrt.cli.run_options import FormName, ViewName, cloud_options, pipe_format
+from depthrt.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from depthrt.jobs.summary import Summary, Totals
 
 
-class ViewName(str, Enum):
-    """What a view shows."""
-
-    depth = "depth"
-    side = "side"
-    overlay = "overlay"
-
-
-class FormName(str, Enum):
-    """What is written of each of several sources, and what goes to standard output."""
-
-    mp4 = "mp4"
-    mkv = "mkv"
-    npz = "npz"
-    png = "png"
-    ply = "ply"
-    y4m = "y4m"
-    rgb24 = "rgb24"
-    gray16le = "gray16le"
-    grayf32le = "grayf32le"
-
-
 _SELECT, _LOOK, _MACHINE = "Which frames", "How it looks", "How it runs"
-_LIVE, _BESIDES, _POINTS = "Live sources", "Besides", "Point clouds"
+_LIVE, _MORE, _POINTS = "Live sources", "More outputs", "Point clouds"
 
 
 def run(
@@ -55,19 +33,19 @@ def run(
         typer.Option(
             "-o",
             "--output",
-            help=".mp4 to look at; .mkv (16-bit, lossless), .npz (float32) or a folder of 16-bit "
-            "PNG to compute with; .png, .jpg or .ply (points) for one image; - for frames on "
-            "standard output. Default: the source's name with _depth. "
-            "With several sources: the folder for an output of each.",
+            help="To look at: .mp4. To compute with: .mkv (16-bit, lossless), .npz (float32) or a "
+            "folder of 16-bit PNG. Of one image: .png, .jpg or .ply (points). To standard output: "
+            "-. Default: the source's name with _depth. With several sources: the folder for the "
+            "output of each.",
         ),
     ] = None,
     form: Annotated[
         FormName | None,
         typer.Option(
             "--format",
-            help="What is written of each of several sources: mp4 (of single images png), mkv, "
-            "npz, or png or ply for a folder of 16-bit PNG or point clouds; -o is a folder with it "
-            "for one source, too. Of -o -: y4m, or bare rgb24, gray16le or grayf32le.",
+            help="What is written of each of several sources: mp4 (png of a single image), mkv, "
+            "npz, png (a folder of 16-bit PNG) or ply (a folder of point clouds). With it, -o is a "
+            "folder for one source, too. For -o -: y4m, or raw rgb24, gray16le or grayf32le.",
         ),
     ] = None,
     model: Annotated[
@@ -75,23 +53,26 @@ def run(
         typer.Option(
             "-m",
             "--model",
-            help="A depthrt .onnx file or built-in name; with --target-fps several of them, or a "
-            "folder; without, all built-in ones.",
+            help="A depthrt .onnx file or the name of a built-in model. With --target-fps: several "
+            "of them, or a folder; by default all built-in ones.",
         ),
     ] = None,
     start: Annotated[
-        float, typer.Option(help="Seconds to begin at.", rich_help_panel=_SELECT)
+        float, typer.Option(help="Begin at this time in seconds.", rich_help_panel=_SELECT)
     ] = 0.0,
     end: Annotated[
-        float | None, typer.Option(help="Seconds to end before.", rich_help_panel=_SELECT)
+        float | None, typer.Option(help="End before this time in seconds.", rich_help_panel=_SELECT)
     ] = None,
     stride: Annotated[int, typer.Option(help="Every n-th frame.", rich_help_panel=_SELECT)] = 1,
     max_frames: Annotated[
-        int | None, typer.Option(help="At most so many frames.", rich_help_panel=_SELECT)
+        int | None, typer.Option(help="Take this many frames at most.", rich_help_panel=_SELECT)
     ] = None,
     view: Annotated[
         ViewName,
-        typer.Option(help="Depth, picture and depth, or both in one.", rich_help_panel=_LOOK),
+        typer.Option(
+            help="Depth; picture beside depth; or depth over it.",
+            rich_help_panel=_LOOK,
+        ),
     ] = ViewName.depth,
     colormap: Annotated[
         str,
@@ -101,14 +82,15 @@ def run(
         bool | None,
         typer.Option(
             "--stabilise/--no-stabilise",
-            help="Take the flicker out of the depth. Default: in what is to be looked at yes, in "
-            "depth to compute with no.",
+            help="Take the flicker out of the depth. Default: yes if depth is only looked at, no "
+            "if it is written to compute with.",
             show_default=False,
             rich_help_panel=_LOOK,
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Show it in a window (q ends).", rich_help_panel=_LOOK)
+        bool,
+        typer.Option("--show", help="Show it in a window (q ends).", rich_help_panel=_LOOK),
     ] = False,
     provider: Annotated[
         str,
@@ -121,15 +103,16 @@ def run(
     batch: Annotated[
         int | None,
         typer.Option(
-            help="Frames per inference; 1, or what `depthrt tune` found.", rich_help_panel=_MACHINE
+            help="Frames per inference; 1, or what `depthrt tune` chose.",
+            rich_help_panel=_MACHINE,
         ),
     ] = None,
     batch_wait: Annotated[
         float | None,
         typer.Option(
             metavar="MS",
-            help="How long frames wait for others to fill a batch; 5 where a source is live, 500 "
-            "where several are recorded, else as long as it takes.",
+            help="How long frames wait for others to fill a batch. Default: 5 with a live source, "
+            "500 with several recordings, else without limit.",
             min=0,
             max=60_000,
             rich_help_panel=_MACHINE,
@@ -139,8 +122,8 @@ def run(
         bool,
         typer.Option(
             "--reuse",
-            help="For cameras that stand still: while the picture does not change, give the depth "
-            "before it and compute nothing.",
+            help="For cameras that do not move: while the picture does not change, reuse the last "
+            "depth and compute nothing.",
             rich_help_panel=_MACHINE,
         ),
     ] = False,
@@ -148,7 +131,7 @@ def run(
         float | None,
         typer.Option(
             metavar="LEVELS",
-            help="Grey levels of 255 by which a small part of the picture may differ; 4.",
+            help="Grey levels, of 255, by which a small part of the picture may differ; 4.",
             rich_help_panel=_MACHINE,
         ),
     ] = None,
@@ -156,19 +139,19 @@ def run(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Depth older than this is computed again; 2.",
+            help="Compute depth again once it is this old; 2.",
             rich_help_panel=_MACHINE,
         ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Take at most so many frames a second of each.", rich_help_panel=_LIVE),
+        typer.Option(help="Take this many frames a second of each at most.", rich_help_panel=_LIVE),
     ] = None,
     max_latency: Annotated[
         float | None,
         typer.Option(
             metavar="MS",
-            help="Drop frames older than so many milliseconds.",
+            help="Drop frames that are older than this.",
             rich_help_panel=_LIVE,
         ),
     ] = None,
@@ -176,30 +159,30 @@ def run(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="How long one that goes away is tried again; inf for ever.",
+            help="How long a source that goes away is tried again; inf is for ever.",
             rich_help_panel=_LIVE,
         ),
     ] = 60.0,
     jsonl: Annotated[
         Path | None,
         typer.Option(
-            help="A JSON line of every frame into a file, or - for standard output.",
-            rich_help_panel=_BESIDES,
+            help="Write a JSON line for every frame to this file; - is standard output.",
+            rich_help_panel=_MORE,
         ),
     ] = None,
     preview: Annotated[
         str | None,
         typer.Option(
             metavar="[HOST:]PORT",
-            help="A page to look at while it runs; of this machine only unless a host is given.",
-            rich_help_panel=_BESIDES,
+            help="Serve a web page that shows the run; without a host to this machine only.",
+            rich_help_panel=_MORE,
         ),
     ] = None,
     fov: Annotated[
         float | None,
         typer.Option(
             metavar="DEGREES",
-            help="The camera's horizontal angle of view; 60 if not given.",
+            help="The horizontal angle of view of the camera. Default: 60.",
             rich_help_panel=_POINTS,
         ),
     ] = None,
@@ -207,36 +190,36 @@ def run(
         str | None,
         typer.Option(
             metavar="FX,FY,CX,CY",
-            help="The camera in pixels of the source's frames.",
+            help="Focal lengths and optical centre in pixels of the source's frames.",
             rich_help_panel=_POINTS,
         ),
     ] = None,
     near: Annotated[
         float | None,
         typer.Option(
-            help="Distance of what is nearest: relative depth is stretched from --near to --far "
-            "(1 to 10 if not given), metric depth is cut off there.",
+            help="Distance of the nearest point. Relative depth is stretched from --near to --far "
+            "(default: 1 to 10); metric depth is cut off there.",
             rich_help_panel=_POINTS,
         ),
     ] = None,
     far: Annotated[
         float | None,
-        typer.Option(help="Distance of what is farthest.", rich_help_panel=_POINTS),
+        typer.Option(help="Distance of the farthest point.", rich_help_panel=_POINTS),
     ] = None,
     edge: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Leave out points that hang between a near and a far surface, more than this "
-            "share of their distance from both; 0.1 is usual.",
+            help="Leave out points that hang between a near and a far surface: those that are "
+            "farther from both than this share of their distance. 0.1 is usual.",
             rich_help_panel=_POINTS,
         ),
     ] = None,
     target_fps: Annotated[
         float | None,
         typer.Option(
-            help="Hold so many frames a second of each source: step down to faster models, or to "
-            "smaller sizes of one whose size is dynamic, while the machine cannot keep up.",
+            help="Hold this many frames a second of each source: while the machine cannot keep up, "
+            "change to faster models, or to smaller sizes of a model whose size is dynamic.",
             rich_help_panel=_MACHINE,
         ),
     ] = None,
@@ -250,45 +233,33 @@ def run(
     Examples: `depthrt run demo`, `depthrt run clip.mp4 --view side`,
     `depthrt run clip.mp4 -o depth.mkv`, `depthrt run 0 --show`.
 
-    Several at once, batched through one model, an output of each in a folder;
+    Several at once, batched through one model, with an output of each in a folder;
     one that fails does not stop the others: `depthrt run clips/*.mp4 -o out/`,
     `depthrt run 0 rtsp://camera/stream -o out/ --format mkv`.
 
-    Onwards: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`,
+    To other programs: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`,
     `depthrt run 0 --jsonl - | jq .depth`,
     `depthrt run rtsp://camera/stream --preview 8000`,
     `depthrt run photo.jpg -o cloud.ply --fov 70 --near 1 --far 8`.
 
-    Live sources keep the newest frame, so that depth is never late, and count
-    those dropped. One that goes away is tried again. A rate is held with a
-    ladder of models:
+    Of a live source the newest frame is kept, so that depth is never late;
+    frames that are dropped are counted. A source that goes away is tried again.
+    Several models hold a rate:
     `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
-    from depthrt.errors import UsageError
-    from depthrt.jobs.run import Job, execute
-    from depthrt.jobs.run_many import FORMS, execute_many
-    from depthrt.jobs.shared_outputs import Downstream, cloud_options, pipe_format
+    from depthrt.jobs.job import Job
+    from depthrt.jobs.outputs import FORMS
+    from depthrt.jobs.run import execute, execute_many
+    from depthrt.jobs.shared_outputs import SharedOutputs
     from depthrt.sources.base import Selection
     from depthrt.sources.live.live_limits import LiveLimits
     from depthrt.sources.open import split_source
     from depthrt.temporal.frame_reuse import reuse_of
 
-    reused = reuse_of(reuse_threshold, reuse_max_age, wanted=reuse)
-    limits = LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect)
     sources = [part for text in source for part in split_source(text)]
     pipe = pipe_format(output, form.value if form else None, len(sources))
     points = form is FormName.ply
     clouds = points or (output is not None and output.suffix.lower() == ".ply")
-    downstream = Downstream(
-        pipe=pipe,
-        jsonl=jsonl,
-        preview=preview,
-        points=points,
-        cloud=cloud_options(fov, intrinsics, near, far, edge, wanted=clouds),
-    )
-    if as_json and downstream.takes_standard_output:
-        taker = "--jsonl -" if pipe is None else "-o -"
-        raise UsageError(f"--json and {taker} both write to standard output: name a file")
     job = Job(
         source=source[0],
         output=None if pipe else output,
@@ -302,13 +273,19 @@ def run(
         batch=batch,
         wait_s=None if batch_wait is None else batch_wait / 1e3,
         overwrite=overwrite,
-        limits=limits,
-        downstream=downstream,
+        limits=LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect),
+        pipe=pipe,
+        points=points,
+        cloud=cloud_options(fov, intrinsics, near, far, edge, wanted=clouds),
+        shared=SharedOutputs(jsonl, preview),
         ladder=tuple(model or ()),
         target_fps=target_fps,
         stabilise=stabilise,
-        reuse=reused,
+        reuse=reuse_of(reuse_threshold, reuse_max_age, wanted=reuse),
     )
+    if as_json and job.takes_standard_output:
+        taker = "--jsonl -" if pipe is None else "-o -"
+        raise UsageError(f"--json and {taker} both write to standard output: name a file")
     summary: Summary | Totals
     if len(sources) == 1 and (form is None or pipe):
         summary = execute(job, _complain)
@@ -316,7 +293,7 @@ def run(
         written = next((known for known in FORMS if form and known == form.value), None)
         summary = execute_many(job, sources, written, _complain)
     said = json.dumps(summary.as_dict()) if as_json else summary.line()
-    typer.echo(said, err=downstream.takes_standard_output)
+    typer.echo(said, err=job.takes_standard_output)
     for warning in summary.warnings:
         _complain(warning)
     if summary.interrupted:

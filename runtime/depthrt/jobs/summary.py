@@ -1,4 +1,4 @@
-"""What is to be said of a run."""
+"""The summary of a run, as one line and as JSON."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from depthrt.result import Stats
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did with one source; ``stage_ms`` is the busy time of each stage per frame.
+    """What a run did with one source.
 
-    - ``output``: the file or folder; None without one, or when nothing could be written;
-    - ``dropped``, ``late``: frames of a live source for which there was no time, and those among
-      them that were older than ``--max-latency``;
+    - ``output``: the file or folder; None if there is none, or nothing could be written;
+    - ``stage_ms``: how long each stage was busy, per frame;
+    - ``dropped``: frames of a live source for which there was no time;
+    - ``late``: those among them that were older than ``--max-latency``;
     - ``latency_ms``: p50, p95, p99 and worst from capture to result; None for recordings;
     - ``gaps_s``: how long a live source was away, each time;
-    - ``lost``: what the source could not give, in words;
-    - ``assumed``: what nobody said of a point cloud's camera and scale, in words;
-    - ``error``: why this one of several ended early, else empty;
+    - ``lost``: what of the source could not be read, in words; else empty;
+    - ``clamped``, ``assumed``: see :class:`depthrt.sinks.base.SinkWarnings`;
+    - ``error``: why this source, one of several, ended early; else empty;
     - ``stabilised``: whether flicker was taken out of the depth;
-    - ``reused``, ``reused_share``: frames that did not change and were not computed; None when that
-      was not asked for;
-    - ``ladder``: the models that a rate was held with, the share of frames of each, and every
-      switch; None with one model.
+    - ``reused``: frames that had not changed and were not computed; None if that was not asked for;
+    - ``ladder``: the models that held a rate, the share of frames of each, and every switch; None
+      with one model.
     """
 
     source: str
@@ -51,7 +51,7 @@ class Summary:
 
     @property
     def reused_share(self) -> float | None:
-        """Frames that were not computed, of all, 0..1."""
+        """The share of frames that were not computed, 0..1; None if that was not asked for."""
         return _share(self.reused, self.frames)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Summary:
         return " | ".join(parts)
 
     def short_line(self) -> str:
-        """The summary in one line beside those of other streams."""
+        """The summary in one line, shorter: one of several sources."""
         if self.error and not self.frames:
             return f"{self.source}: failed"
         parts = [
@@ -87,7 +87,7 @@ class Summary:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for what did not go as it should."""
+        """Sentences on what did not go well."""
         found = []
         if self.lost:
             found.append(f"{self.source}: {self.lost}; what could be read was processed")
@@ -107,15 +107,17 @@ class Summary:
 
     @property
     def failed(self) -> bool:
-        """Whether not all that was wanted was done."""
+        """Whether something that was wanted was not done."""
         return bool(self.lost or self.error)
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a run did with several sources; the fields are those of :class:`Summary`.
+    """What a run did with several sources; most fields are those of :class:`Summary`.
 
-    ``error``: why what they share, as JSON lines, ended early.
+    - ``streams``: the summary of each source;
+    - ``batch``: frames per inference;
+    - ``error``: why an output that they share, as JSON lines, ended early; else empty.
     """
 
     streams: list[Summary]
@@ -136,27 +138,27 @@ class Totals:
 
     @property
     def reused_share(self) -> float | None:
-        """Frames that were not computed, of all, 0..1."""
+        """The share of frames that were not computed, 0..1; None if that was not asked for."""
         return _share(self.reused, self.frames)
 
     def as_dict(self) -> dict[str, Any]:
-        """The totals as a JSON object, those of each stream in ``streams``."""
+        """The totals as a JSON object; ``streams`` holds the summary of each source."""
         streams = [each.as_dict() for each in self.streams]
         share = {"reused_share": self.reused_share}
         return {**asdict(self), "streams": streams, **share, "failed": self.failures}
 
     @property
     def failures(self) -> int:
-        """How many streams failed."""
+        """How many sources failed."""
         return sum(bool(each.error) for each in self.streams)
 
     @property
     def failed(self) -> bool:
-        """Whether not all that was wanted was done."""
+        """Whether something that was wanted was not done."""
         return bool(self.error) or any(each.failed for each in self.streams)
 
     def line(self) -> str:
-        """A line for each stream and one for all."""
+        """A line for each source, and one for all."""
         stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in self.stage_ms.items())
         failed = f", {self.failures} failed" if self.failures else ""
         parts = [
@@ -171,7 +173,7 @@ class Totals:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for what did not go as it should; errors are said when they happen."""
+        """Sentences on what did not go well, except errors: those were told when they happened."""
         found = []
         for each in self.streams:
             for said in each.warnings:
@@ -180,8 +182,9 @@ class Totals:
 
 
 def stage_ms(stats: Stats) -> dict[str, float]:
-    """Busy milliseconds of each stage per frame."""
-    return {k: 1e3 * s / max(1, stats.frames) for k, s in stats.busy_s.items()}
+    """How long each stage was busy, in milliseconds per frame."""
+    frames = max(1, stats.frames)
+    return {stage: 1e3 * busy_s / frames for stage, busy_s in stats.busy_s.items()}
 
 
 def _rate(frames: int, seconds: float, rate_fps: float) -> str:
@@ -190,7 +193,7 @@ def _rate(frames: int, seconds: float, rate_fps: float) -> str:
 
 
 def _models(model: str, ladder: dict[str, Any] | None) -> str:
-    """The model, or the share that each of several had."""
+    """The name of the model, or the share of frames of each of several."""
     if ladder is None:
         return model
     used = [f"{r['share']:.0%} {r['model']}" for r in ladder["rungs"] if r["frames"]]

@@ -1,40 +1,91 @@
-"""What every sink does, and which targets it may write to."""
+"""What every sink has, which targets it may write to, and the error of one that failed."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from depthrt.errors import TargetError
+from depthrt.errors import TargetError, WriteError
 from depthrt.files.atomic_write import real_target
 from depthrt.result import Result
 
+_DISK_IS_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class SinkWarnings:
+    """What whoever uses an output should know of it.
+
+    - ``clamped``: how many depth values lay outside the 16-bit range, and were written as its
+      nearest end;
+    - ``assumed``: what was assumed of a point cloud's camera and scale, as a sentence; else empty.
+    """
+
+    clamped: int = 0
+    assumed: str = ""
+
 
 class Sink(Protocol):
-    """A place for results."""
+    """A place that results are written to: a file, a folder, a pipe, a window, a web page.
 
+    A sink is closed once it takes no more results. A class of sinks that derives from this one and
+    has nothing to warn of need not define ``warnings``.
+    """
+
+    @abstractmethod
     def write(self, result: Result) -> bool:
-        """Take a result; False when no more are wanted (a window that was closed).
+        """Write one result.
+
+        Returns:
+            Whether more results are wanted: no longer after a window was closed, or the reader of
+            a pipe has gone.
 
         Raises:
-            WriteError: the place failed, for instance a full disk.
+            WriteError: it cannot be written, for instance as the disk is full.
         """
 
+    @abstractmethod
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Finish what was written and say where it is; None when there is nothing.
+        """Write the end of the output.
 
-        When ``complete`` it is put in its place, else it stays beside it under a name of its own,
-        as well as it could be finished. ``cut_short``: the source had more to give.
+        Args:
+            complete: rename the output to its target; else it stays beside it, under a name of its
+                own, and is as usable as can be.
+            cut_short: the source had more frames to give.
+
+        Returns:
+            Where the output is; None if there is none.
 
         Raises:
-            TargetError: something came to its place meanwhile that may not be replaced.
-            WriteError: it could not be finished or put in place. In both cases closing it once
-                more, not complete, says where it is.
+            TargetError: something that may not be replaced came to the target meanwhile.
+            WriteError: the end cannot be written, or the output cannot be renamed. After either
+                error, closing once more with ``complete=False`` says where the output is.
         """
+
+    def warnings(self) -> SinkWarnings:
+        """What whoever uses the output should know, so far."""
+        return SinkWarnings()
+
+
+def write_error(name: str | Path, error: Exception) -> WriteError:
+    """The error of an output that cannot be written, with the reason and what to do."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    advice = "choose another output with -o"
+    if is_disk_full(error):
+        advice = "free space or choose another disk"
+    return WriteError(f"writing {Path(name).name} failed ({reason}): {advice}")
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an output cannot be written because there is no room for it."""
+    return getattr(error, "errno", None) in _DISK_IS_FULL
 
 
 def check_target(
@@ -48,15 +99,15 @@ def check_target(
     """Make sure that a file or folder can be written, before any work is done.
 
     Args:
-        target: the file or folder; of a symbolic link, what it points to.
-        overwrite: what stands there may be replaced.
-        sources: files and folders that must survive.
-        read: folders in which every file must survive, however deep.
-        folder: a folder is to be written, and may take the place of one.
+        target: the file or folder; a symbolic link stands for what it points to.
+        overwrite: an existing target may be replaced.
+        sources: files and folders that must not be replaced.
+        read: folders in which no file may be replaced, at whatever depth.
+        folder: the target is a folder, and may replace a folder.
 
     Raises:
-        TargetError: it exists and may not be overwritten, is a source, or its folder is not
-            there or cannot be written.
+        TargetError: the target exists and may not be overwritten, or is a source; or its folder
+            does not exist or cannot be written to.
     """
     try:
         real = real_target(target)
@@ -68,7 +119,7 @@ def check_target(
         place = real if folder and real.is_mount() else real.parent
         if not place.is_dir():
             raise TargetError(f"there is no folder {place} to write {target.name} to")
-        # Trying is the one sure way: permission bits say nothing of a read-only or special place.
+        # Only trying is sure: permission bits say nothing of a read-only or special file system.
         with tempfile.TemporaryFile(dir=place):
             pass
     except TargetError:
@@ -92,7 +143,7 @@ def _check_existing(
 
 
 def _check_sources(target: Path, real: Path, sources: Sequence[Path]) -> None:
-    """Refuse a target whose writing or replacing would take away a source."""
+    """Refuse a target if writing or replacing it would destroy a source."""
     known = set(_identities(sources))
     if not set(_identities([real])).isdisjoint(known):
         raise TargetError(f"{target} is the source itself: choose another output")
@@ -108,8 +159,8 @@ def _check_sources(target: Path, real: Path, sources: Sequence[Path]) -> None:
 
 
 def _identities(paths: Iterable[Path]) -> Iterable[tuple[int, int]]:
-    """Device and inode of those that are there: whatever a file is called, they are the same."""
+    """Device and inode of each path that exists: the same file has the same, by any name."""
     for path in paths:
         with suppress(OSError):
-            facts = path.stat()
-            yield facts.st_dev, facts.st_ino
+            status = path.stat()
+            yield status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""A folder with a file for each frame and an index that says what they are."""
+"""A folder with one file for each frame, and an index of them."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from depthrt.files.atomic_folder import FolderDraft
 from depthrt.files.folder_index import FolderKind
 from depthrt.frame import Frame
 from depthrt.interrupts import held
-from depthrt.sinks.video.container import is_full, write_error
+from depthrt.sinks.base import is_disk_full, write_error
 
 INDEX_FILE = "depth.json"
 POINTS_FILE = "points.json"
 DEPTH_FOLDER = FolderKind(INDEX_FILE, "depthrt depth frames", r"[0-9]{6,}\.png")
 POINTS_FOLDER = FolderKind(POINTS_FILE, "depthrt point clouds", r"[0-9]{6,}\.ply")
 FOLDERS = (DEPTH_FOLDER, POINTS_FOLDER)
-"""What ``depthrt run`` writes, and may replace."""
+"""The kinds that ``depthrt run`` writes and may replace."""
 
 
 class FrameFolder:
-    """Written beside its place; a full disk leaves whole files and an index of them.
+    """A folder that is written beside its target; a full disk leaves whole files and their index.
 
-    The index is JSON with what is said of all, and each file's name, index and time.
+    The index is a JSON object: what holds for all frames, and name, index and time of each file.
     """
 
     def __init__(self, target: Path, kind: FolderKind, *, overwrite: bool) -> None:
         self._draft = FolderDraft(target, kind, FOLDERS, overwrite=overwrite)
         self._frames: list[dict[str, Any]] = []
-        self.is_begun = self._is_finished = False
+        self.is_begun = self._has_index = False
 
     def add(self, frame: Frame, suffix: str, content: bytes) -> None:
-        """Write the file of a frame, named after its index.
+        """Write the file of a frame, named after the frame's index.
 
         Raises:
             WriteError: the disk is full, or the folder cannot be made.
@@ -49,21 +49,28 @@ class FrameFolder:
             self._frames.append(about)
 
     def close(self, about: dict[str, Any], *, complete: bool) -> Path | None:
-        """Write the index and, when complete, put the folder in its place; None without a file.
+        """Write the index and, when complete, rename the folder to its target.
+
+        Args:
+            about: what the index says of all frames.
+            complete: else the folder stays beside its target.
+
+        Returns:
+            Where the folder is; None if no file was written.
 
         Raises:
-            TargetError: something came to its place meanwhile.
-            WriteError: that failed.
+            TargetError: something came to the target meanwhile.
+            WriteError: the index cannot be written, or the folder cannot be renamed.
         """
-        while self._frames and not self._is_finished:
+        while self._frames and not self._has_index:
             try:
                 self._draft.finish({**about, "frames": self._frames})
-                self._is_finished = True
+                self._has_index = True
             except OSError as error:
                 if complete:
                     raise write_error(self._draft.path, error) from error
-                if not is_full(error):
+                if not is_disk_full(error):
                     break
-                # The last file makes room for what the others mean.
+                # The last file makes room for the index of the others.
                 self._draft.remove(self._frames.pop()["file"])
-        return self._draft.place() if complete and self._is_finished else self._draft.kept()
+        return self._draft.place() if complete and self._has_index else self._draft.kept()

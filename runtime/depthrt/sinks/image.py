@@ -1,4 +1,4 @@
-"""Views of single frames: an image file, a window."""
+"""Views of single frames: an image file, or a window."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from depthrt.model.preprocess import rgb_matrix
 from depthrt.process_state import Borrowed, default_variables
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
-from depthrt.sinks.video.container import write_error
+from depthrt.sinks.base import Sink, write_error
 from depthrt.sources.images import quiet_opencv
 
 _ESCAPE, _QUIT = 27, ord("q")
 
 
 def draw(result: Result, view: View, colormap: str) -> NDArray[np.uint8]:
-    """A result's view as a BGR picture (H,W,3), as OpenCV shows and saves it."""
+    """A view of a result as a BGR picture (H,W,3), as OpenCV shows and saves it."""
     canvas = Canvas.of(result.frame.image, view, colormap)
     height, width = canvas.size
     y = np.empty((height, width), np.uint8)
@@ -36,7 +36,7 @@ def draw(result: Result, view: View, colormap: str) -> NDArray[np.uint8]:
 
 
 def to_bgr(planes: Planes, canvas: Canvas) -> NDArray[np.uint8]:
-    """Planes of a canvas as a BGR picture (H,W,3)."""
+    """Convert the YUV planes of a canvas to a BGR picture (H,W,3)."""
     y, u, v = planes
     size = (y.shape[1], y.shape[0])
     chroma = [np.asarray(cv2.resize(plane, size), np.uint8) for plane in (u, v)]
@@ -44,7 +44,7 @@ def to_bgr(planes: Planes, canvas: Canvas) -> NDArray[np.uint8]:
     return np.asarray(cv2.transform(cv2.merge([y, *chroma]), matrix), np.uint8)
 
 
-class ImageSink:
+class ImageSink(Sink):
     """The view of a single image as an image file."""
 
     def __init__(self, target: Path, view: View, colormap: str, *, overwrite: bool = False) -> None:
@@ -70,7 +70,7 @@ class ImageSink:
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Put the file in its place."""
+        """Rename the file to its target, when complete."""
         if not self._written:
             self._draft.discard()
             return None
@@ -85,14 +85,18 @@ class ImageSink:
         return content.tobytes()
 
 
-# OpenCV's Qt complains of fonts that its wheel does not bring; it asks once, at its first window.
+# Qt in OpenCV's wheel warns of fonts that the wheel lacks. It reads this at its first window.
 _quiet_qt = Borrowed(lambda: default_variables({"QT_LOGGING_RULES": "default.warning=false"}))
 
 
-class WindowSink:
-    """The view in a window; q, Escape or closing it ends the run.
+class WindowSink(Sink):
+    """The view in a window; the keys q and Escape, or closing it, end the run.
 
-    ``paced`` shows a recording no faster than it was taken.
+    Args:
+        title: of the window.
+        view: what is shown.
+        colormap: the colours of depth.
+        paced: show a recording no faster than it was recorded.
 
     Raises:
         UsageError: there is no display.

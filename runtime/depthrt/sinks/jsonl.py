@@ -1,4 +1,4 @@
-"""What is known of every frame, as JSON lines."""
+"""One JSON line for each frame: time, latency, range and distribution of its depth."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 from depthrt.errors import DepthrtError, TargetError
 from depthrt.files.atomic_write import FileDraft, real_target
 from depthrt.result import Result
-from depthrt.sinks.video.container import write_error
+from depthrt.sinks.base import Sink, write_error
 
 _PERCENTILES = (5, 50, 95)
 
 
 def record(result: Result, dropped: int) -> dict[str, Any]:
-    """A frame's line: JSON of numbers, names, None and booleans.
+    """The JSON object of a frame.
 
-    - ``stream``, ``index``, ``time_s``: which frame;
-    - ``latency_ms``: from its capture to its result, of live sources, else None;
-    - ``kind``, ``unit``: what the numbers below mean;
-    - ``range``: low and high value to colour it by, smoothed over time;
+    - ``stream``, ``index``, ``time_s``: which frame it is;
+    - ``latency_ms``: from capture to result for a live source, else None;
+    - ``kind``, ``unit``: what the depth values mean;
+    - ``range``: the low and the high value to colour by, smoothed over time;
     - ``depth``: smallest, 5th, 50th and 95th percentile, and largest value of the depth map;
-    - ``scene_cut``, ``reused``: whether a scene begins, and whether the depth is a former frame's;
-    - ``dropped``: frames of this stream that were dropped so far.
+    - ``scene_cut``: whether a new scene begins with it;
+    - ``reused``: whether the depth is that of an earlier frame;
+    - ``dropped``: how many frames of this stream were dropped so far.
     """
     frame, depth = result.frame, result.depth
     return {
@@ -47,16 +48,16 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
     }
 
 
-class JsonlSink:
-    """One JSON line a frame, there for a reader as soon as the frame is done.
+class JsonlSink(Sink):
+    """One JSON line for each frame, which can be read as soon as the frame is done.
 
-    A file is put in its place empty, at the first line: it is whole after every line and can be
-    followed while it grows. A disk that fills up in the middle of a line leaves those before it.
+    A file is made at its target with the first line, and can be followed while it grows. If the
+    disk becomes full in the middle of a line, the lines before it stay.
 
     Args:
         target: a file, a named pipe, a device such as ``/dev/stderr``, or None: standard output.
-        dropped: how many frames of a stream were dropped so far, asked for every line.
-        overwrite: a file that stands at the target may be replaced.
+        dropped: gives how many frames of a stream were dropped so far; called for every line.
+        overwrite: an existing target may be replaced.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class JsonlSink:
         self._written = 0
 
     def write(self, result: Result) -> bool:
-        """Write one line; False when nobody reads any more."""
+        """Write one line; False once the reader of a pipe has gone."""
         line = json.dumps(record(result, self._dropped(result.frame.stream)), allow_nan=False)
         try:
             if self._file is None:
@@ -105,10 +106,10 @@ class JsonlSink:
 
 
 def _open(target: Path | None, *, overwrite: bool) -> int:
-    """A descriptor to write lines to.
+    """Open the target for writing; gives a file descriptor.
 
     Raises:
-        TargetError: a file came to the target meanwhile.
+        TargetError: something came to the target meanwhile.
         OSError: it cannot be opened.
     """
     if target is None:
@@ -131,7 +132,7 @@ def _open(target: Path | None, *, overwrite: bool) -> int:
 
 
 def _distribution(values: NDArray[np.float32]) -> dict[str, float]:
-    step = max(1, min(values.shape) // 48)  # the display range looks at as many
+    step = max(1, min(values.shape) // 48)  # as many values as the display range is computed from
     sample = np.percentile(values[::step, ::step], _PERCENTILES)
     middle = {
         f"p{share}": _significant(value) for share, value in zip(_PERCENTILES, sample, strict=True)

@@ -1,4 +1,4 @@
-"""Where depth goes: videos to look at, raw depth to compute with, pictures, a window."""
+"""Opening an output by its extension, and refusing one that cannot be written."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from depthrt.files.folder_index import own_entries
 from depthrt.render.point_cloud import CloudOptions
 from depthrt.render.views import View
 from depthrt.sinks.base import Sink, check_target
-from depthrt.sinks.depth.depth_files import MkvSink, PngFolderSink
 from depthrt.sinks.depth.npz import NpzSink
+from depthrt.sinks.depth.png_folder import PngFolderSink
 from depthrt.sinks.frame_folder import FOLDERS
-from depthrt.sinks.image import ImageSink, WindowSink
+from depthrt.sinks.image import ImageSink
 from depthrt.sinks.ply import PlyFolderSink, PlySink
+from depthrt.sinks.video.mkv import MkvSink
 from depthrt.sinks.video.mp4 import Mp4Sink
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
-
-__all__ = ["Sink", "WindowSink", "check_output", "open_sink"]
 
 _PICTURES = (".png", ".jpg", ".jpeg")
 _POINTS = ".ply"
@@ -34,24 +33,24 @@ def check_output(target: Path, *, overwrite: bool, sources: Sequence[Path] = ())
     """Refuse an output that cannot be written, before any work is done.
 
     Raises:
-        TargetError: it exists, is one of the ``sources``, or cannot be written.
-        UsageError: an extension that depthrt does not write.
+        TargetError: it exists, is one of ``sources``, or cannot be written.
+        UsageError: depthrt does not write files with this extension.
     """
     if not target.name or target.name == "..":
         raise UsageError(f"{target} is no name for an output: -o takes {_FORMS}")
     if target.suffix.lower() not in (".mp4", ".mkv", ".npz", _POINTS, "", *_PICTURES):
         raise UsageError(f"cannot write {target.suffix} files: -o takes {_FORMS}")
     try:
-        overwrite = _check_form(target, real_target(target)) or overwrite
+        overwrite = _is_empty_folder(target, real_target(target)) or overwrite
     except TargetError:
         raise
-    except OSError as error:  # a folder that may not be read, a name longer than names can be
+    except OSError as error:  # a folder that may not be read, a name that is too long
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
     check_target(target, overwrite=overwrite, sources=sources, folder=not target.suffix)
 
 
-def _check_form(target: Path, real: Path) -> bool:
-    """Whether what stands in the target's place is an empty folder, which may be replaced."""
+def _is_empty_folder(target: Path, real: Path) -> bool:
+    """Whether the target is an existing empty folder, which may always be replaced."""
     if not real.is_dir():
         if not target.suffix and real.exists():
             raise TargetError(f"{target} is a file, but a name without an ending means a folder")
@@ -72,21 +71,21 @@ def open_sink(
     points: bool = False,
     overwrite: bool = False,
 ) -> Sink:
-    """The sink for an output by its extension; a name without one is a folder of PNG files.
+    """The sink of an output by its extension; a name without one is a folder of PNG files.
 
     Args:
-        target: where it goes.
-        info: what is known of the source.
-        spec: what is known of the model.
+        target: the file or folder to write.
+        info: of the source.
+        spec: of the model.
         view: what pictures show.
-        colormap: how they show it.
-        cloud: how points are made.
+        colormap: the colours of depth in pictures.
+        cloud: how points are computed.
         points: a folder holds point clouds, not PNG.
-        overwrite: what stands at the target may be replaced.
+        overwrite: an existing target may be replaced.
 
     Raises:
-        TargetError: a folder that stands at the target is not one that depthrt wrote.
-        UsageError: one picture for a source of several frames.
+        TargetError: the target is a folder that depthrt has not written.
+        UsageError: the target holds one frame, and the source has several.
     """
     suffix = target.suffix.lower()
     if suffix == ".mp4":

@@ -1,4 +1,4 @@
-"""Frames on standard output, for FFmpeg and whatever else reads video from a pipe."""
+"""Frames on standard output, for FFmpeg and other programs that read video from a pipe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
+from depthrt.sinks.base import Sink, SinkWarnings, write_error
 from depthrt.sinks.depth.codes import DepthCodes
 from depthrt.sinks.image import to_bgr
-from depthrt.sinks.video.container import write_error
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
 
@@ -28,16 +28,16 @@ STANDARD_OUTPUT = "standard output"
 _STDOUT = 1
 
 
-class PipeSink:
-    """Frames one after the other on standard output; a reader that goes away ends the run.
+class PipeSink(Sink):
+    """Frames in a row on standard output; the run ends when the reader goes away.
 
-    - ``y4m``: the view as YUV4MPEG2, which says its own size and rate;
-    - ``rgb24``: the view as bare pixels;
-    - ``gray16le``: 16-bit codes of the depth at the network's size, bare;
-    - ``grayf32le``: float32 depth exactly as the model gave it, bare.
+    - ``y4m``: the view as YUV4MPEG2, which states its size and rate;
+    - ``rgb24``: the view as raw pixels, without a header;
+    - ``gray16le``: raw 16-bit codes of the depth, at the network's size;
+    - ``grayf32le``: raw float32 depth exactly as the model gave it.
 
-    A frame goes out as soon as it is there and keeps no time of its own: a variable rate becomes
-    the mean one. Y4M has no field for the colour matrix either; it is the source's.
+    A frame is written as soon as it is ready, without a time stamp: a variable frame rate becomes
+    its mean. Y4M has no field for the colour matrix either; it is that of the source.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class PipeSink:
         self._canvas: Canvas | None = None
         self._codes: DepthCodes | None = None
         self._shape: tuple[int, ...] | None = None
-        self.clamped = 0
+        self._clamped = 0
 
     def write(self, result: Result) -> bool:
-        """Write one frame; False when nobody reads any more."""
+        """Write one frame; False once the reader has gone."""
         try:
             for part in self._parts(result):
                 _write_all(part)
@@ -64,8 +64,12 @@ class PipeSink:
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Nothing is left to do: every frame is out already."""
+        """Do nothing: every frame was written already."""
         return None
+
+    def warnings(self) -> SinkWarnings:
+        """How many values the codes could not hold."""
+        return SinkWarnings(clamped=self._clamped)
 
     def _parts(self, result: Result) -> Iterator[bytes | memoryview]:
         if self._form in ("gray16le", "grayf32le"):
@@ -102,7 +106,7 @@ class PipeSink:
         if self._form == "grayf32le" or codes is None:
             return np.ascontiguousarray(values, "<f4").data
         numbers, clamped = codes.encode(values)
-        self.clamped += clamped
+        self._clamped += clamped
         return np.ascontiguousarray(numbers, "<u2").data
 
     def _meaning(self, codes: DepthCodes) -> str:
@@ -112,7 +116,7 @@ class PipeSink:
         return f"; {what} = {codes.offset!r} + {codes.step!r} * code, code 0 is invalid"
 
     def _announce(self, size: tuple[int, ...], meaning: str) -> None:
-        """Bare frames do not say what they are: standard error does."""
+        """Say on standard error what raw frames are, as they do not say it themselves."""
         sys.stderr.write(
             f"depthrt: {STANDARD_OUTPUT} is for ffmpeg -f rawvideo -pixel_format {self._form} "
             f"-video_size {size[1]}x{size[0]} -framerate {self._info.selected_rate} -i -{meaning}\n"
@@ -120,13 +124,16 @@ class PipeSink:
 
 
 def check_standard_output(*, frames: bool = True) -> None:
-    """Refuse a standard output that cannot take frames, or lines.
+    """Refuse a standard output that cannot be written to.
+
+    Args:
+        frames: frames are to be written, which a terminal cannot show; else lines of text.
 
     Raises:
-        UsageError: it is a terminal, which shows no frames.
+        UsageError: it is a terminal, and frames are to be written.
         TargetError: it is closed.
     """
-    if sys.stdout is None:  # any file may have its number by now
+    if sys.stdout is None:  # another file may have its descriptor by now
         raise TargetError(f"{STANDARD_OUTPUT} is closed, and that is where to write")
     if frames and os.isatty(_STDOUT):
         raise UsageError(
@@ -136,7 +143,7 @@ def check_standard_output(*, frames: bool = True) -> None:
 
 
 def y4m_head(canvas: Canvas, rate: Fraction, pixel_aspect: Fraction = Fraction(1)) -> bytes:
-    """The head of a YUV4MPEG2 stream (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's."""
+    """The header of a YUV4MPEG2 stream (mjpegtools, yuv4mpeg(5)); XCOLORRANGE is FFmpeg's."""
     height, width = canvas.size
     colours = "420jpeg XCOLORRANGE=FULL" if canvas.full_range else "420mpeg2 XCOLORRANGE=LIMITED"
     frames = f"F{rate.numerator}:{rate.denominator}"
@@ -158,7 +165,7 @@ def _planes(result: Result, canvas: Canvas) -> Planes:
 
 
 def _write_all(content: bytes | memoryview) -> None:
-    """Write straight to the descriptor: nothing stays in a buffer when the reader goes away."""
+    """Write to the descriptor itself: no buffer is left to flush when the reader goes away."""
     left = memoryview(content).cast("B")
     while left:
         left = left[os.write(_STDOUT, left) :]

@@ -1,4 +1,4 @@
-"""Point clouds as files: one PLY, or a folder of them."""
+"""Point clouds: one PLY file, or a folder of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from depthrt.files.atomic_write import FileDraft
 from depthrt.interrupts import held
 from depthrt.render.point_cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.result import Result
+from depthrt.sinks.base import Sink, SinkWarnings, write_error
 from depthrt.sinks.frame_folder import POINTS_FOLDER, FrameFolder
-from depthrt.sinks.video.container import write_error
 
 
 def ply_of(result: Result, options: CloudOptions) -> bytes:
@@ -21,14 +21,14 @@ def ply_of(result: Result, options: CloudOptions) -> bytes:
     return cloud.to_ply(("made by depthrt", *describe_cloud(depth, options), place))
 
 
-class PlySink:
-    """The points of a single image as a PLY file; ``assumed`` says what nobody said."""
+class PlySink(Sink):
+    """The points of a single image as a PLY file."""
 
     def __init__(self, target: Path, options: CloudOptions, *, overwrite: bool = False) -> None:
         self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._options = options
         self._written = False
-        self.assumed = ""
+        self._assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write the file; a second frame is an error."""
@@ -45,37 +45,42 @@ class PlySink:
                 self._draft.discard()
                 raise write_error(self._target, error) from error
             self._written = True
-        self.assumed = self._options.assumed(metric=result.depth.unit == "m")
+        self._assumed = self._options.assumed(metric=result.depth.unit == "m")
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Put the file in its place."""
+        """Rename the file to its target, when complete."""
         if not self._written:
             self._draft.discard()
             return None
         return self._draft.place() if complete else self._draft.kept()
 
+    def warnings(self) -> SinkWarnings:
+        """What was assumed of camera and scale."""
+        return SinkWarnings(assumed=self._assumed)
 
-class PlyFolderSink:
-    """One PLY a frame, with ``points.json`` beside them: files and times.
 
-    ``assumed`` says what nobody said.
-    """
+class PlyFolderSink(Sink):
+    """One PLY file for each frame, and ``points.json``: files and times."""
 
     def __init__(self, target: Path, options: CloudOptions, *, overwrite: bool = False) -> None:
         self._folder = FrameFolder(target, POINTS_FOLDER, overwrite=overwrite)
         self._options = options
         self._about: list[str] = []
-        self.assumed = ""
+        self._assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write one file."""
         if not self._folder.is_begun:
             self._about = list(describe_cloud(result.depth, self._options))
-            self.assumed = self._options.assumed(metric=result.depth.unit == "m")
+            self._assumed = self._options.assumed(metric=result.depth.unit == "m")
         self._folder.add(result.frame, ".ply", ply_of(result, self._options))
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Write ``points.json`` and put the folder in its place."""
+        """Write ``points.json`` and, when complete, rename the folder to its target."""
         return self._folder.close({"about": self._about}, complete=complete)
+
+    def warnings(self) -> SinkWarnings:
+        """What was assumed of camera and scale."""
+        return SinkWarnings(assumed=self._assumed)

@@ -1,4 +1,4 @@
-"""Depth read back from what ``depthrt run`` wrote."""
+"""Reading depth back from what ``depthrt run`` has written."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _ONE_LISTENER = threading.Lock()
-_WRONG_CHECKSUM = "slice CRC mismatch"  # what FFmpeg's FFV1 decoder says of it
-_SLACK = 2  # steps between maps by which the file's duration may be off
-# What numpy, zlib and FFmpeg raise for a file that is something else, was cut off or lies about its
-# size; RuntimeError is zipfile's word for a packing or a password that it does not know.
+_WRONG_CHECKSUM = "slice CRC mismatch"  # in the log of FFmpeg's FFV1 decoder
+_SLACK = 2  # frame intervals by which the stated duration may be wrong
+# What numpy, zlib and FFmpeg raise for a file that is something else, is cut off, or states a wrong
+# size. zipfile raises RuntimeError for a compression that it does not know, or for a password.
 _BROKEN = (
     OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, MemoryError,
     zipfile.BadZipFile, zlib.error,
@@ -50,19 +50,20 @@ class Recorded:
 
 
 def read_depth(path: str | Path) -> Iterator[Recorded]:
-    """The depth maps of a ``.mkv``, ``.npz`` or PNG folder that ``depthrt run`` wrote, in order.
+    """The depth maps of a ``.mkv``, ``.npz`` or PNG folder of ``depthrt run``, in order.
 
-    Values of ``.npz`` are exactly the model's; 16-bit ones are off by at most half their step.
+    Values of an ``.npz`` are exactly those of the model; 16-bit values are off by half their step
+    at most.
 
     Raises:
-        SourceError: missing, or not written by depthrt; later, after the maps before it, where it
-            is damaged or cut off.
+        SourceError: it is missing, or not written by depthrt; later, after the maps before that, if
+            it is damaged or cut off.
     """
     path = Path(path)
     try:
         if path.is_dir():
             return _read_folder(path)
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ValueError("it is no regular file")
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
@@ -73,7 +74,7 @@ def read_depth(path: str | Path) -> Iterator[Recorded]:
 
 
 def _read_npz(path: Path) -> Iterator[Recorded]:
-    # numpy leaves a file that it opened itself open when it is no archive.
+    # If it is no archive, numpy would leave a file open that it had opened itself.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         depth, times = archive["depth"], archive["time_s"]
         meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")}, path)
@@ -99,7 +100,7 @@ def _read_folder(path: Path) -> Iterator[Recorded]:
 
 
 def _file_in(folder: Path, entry: JsonObject) -> Path:
-    """The file of an index's entry, which lies in the folder itself."""
+    """The path of an entry of the index; it must be in the folder itself."""
     name = entry.text("file")
     if not is_plain_name(name):
         raise entry.wrong("file", "the name of a file in this folder")
@@ -108,7 +109,7 @@ def _file_in(folder: Path, entry: JsonObject) -> Path:
 
 def _read_png(file: Path) -> NDArray[np.uint16]:
     image = None
-    if file.is_file():  # a pipe would be waited for
+    if file.is_file():  # reading a pipe would block
         try:
             image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:  # more pixels than OpenCV decodes
@@ -158,13 +159,16 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
 
 
 def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
-    """The next frame, None at the end; one whose checksum is wrong is no depth.
+    """The next frame; None at the end.
 
-    FFmpeg conceals what is damaged by what stood there before, and only logs that it did.
+    FFmpeg replaces what is damaged by the frame before, and only logs that the checksum is wrong.
+
+    Raises:
+        SourceError: the frame is damaged.
     """
     import av
 
-    with _ONE_LISTENER:  # FFmpeg's log is that of the process
+    with _ONE_LISTENER:  # FFmpeg has one log for the whole process
         before = av.logging.get_level()
         av.logging.set_level(av.logging.ERROR)
         try:
@@ -180,7 +184,7 @@ def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
 
 
 def _codes(step: float, offset: float) -> DepthCodes:
-    if not (step > 0 and abs(offset) + step * MAX_CODE <= _LARGEST):  # not so of NaN, either
+    if not (step > 0 and abs(offset) + step * MAX_CODE <= _LARGEST):  # false for NaN, too
         raise ValueError(f"step {step:g} and offset {offset:g} mean no depth")
     return DepthCodes(step, offset)
 

@@ -22,16 +22,15 @@ from depthrt import (
     DepthModel,
     DepthrtError,
     Result,
-    Stats,
     TargetError,
     open_source,
     read_depth,
     stream,
 )
-from depthrt.jobs.run import drive
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from models import build_slow_model
+from writing import write_into
 
 MakeClip = Callable[..., Path]
 OUTPUTS = ["out.mp4", "out.mkv", "out.npz", "out"]
@@ -112,7 +111,7 @@ def run_into(
                 if number == 2:
                     midway()
 
-    drive(results(), sinks, Stats(), lambda: None)
+    write_into(sinks, results(), source.name)
 
 
 def sink_of(output: str, source: Path, model: DepthModel) -> Sink:
@@ -343,11 +342,11 @@ def test_two_outputs_that_a_link_makes_one_are_refused(
 def test_lines_replace_no_file_that_came_meanwhile(make_clip: MakeClip, overwrite: bool) -> None:
     # The lines begin with the first frame, long after the target was looked at.
     code = (
-        "import pathlib, depthrt.jobs.run; real = depthrt.jobs.run.open_source\n"
+        "import pathlib, depthrt.jobs.run; real = depthrt.jobs.run.open_many\n"
         "def opening(*a, **k):\n"
         "    pathlib.Path('l.jsonl').write_text('years of work')\n"
         "    return real(*a, **k)\n"
-        "depthrt.jobs.run.open_source = opening\n"
+        "depthrt.jobs.run.open_many = opening\n"
         "from depthrt.cli import main; main()"
     )
     clip = make_clip(frames=5)

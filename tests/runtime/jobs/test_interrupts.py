@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from commands import Outcome, outcome, spawn
-from depthrt import DepthModel, Result, Stats, open_source, read_depth, stream
+from depthrt import DepthModel, Result, open_source, read_depth, stream
 from depthrt.interrupts import held, hold, is_noted, raise_noted, terminable
-from depthrt.jobs.run import drive
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from models import build_slow_model
+from writing import write_into
 
 MakeClip = Callable[..., Path]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -133,7 +133,7 @@ def test_finishing_is_not_broken_off(
 
     every: list[Sink] = [first, *sinks]
     if count == 1:
-        assert drive(results(), every, Stats(), lambda: None)  # it was interrupted
+        assert write_into(every, results(), source.info.name)  # it was interrupted
         assert list(tmp_path.iterdir()) == [target]
         frames = len(
             list(open_source(target).frames() if output == "out.mp4" else read_depth(target))
@@ -141,7 +141,7 @@ def test_finishing_is_not_broken_off(
         assert frames == 25
         return
     with pytest.raises(KeyboardInterrupt, match="interrupted; what was done before is in ") as two:
-        drive(results(), every, Stats(), lambda: None)
+        write_into(every, results(), source.info.name)
     (kept,) = tmp_path.iterdir()
     assert str(kept) in str(two.value)
     assert not target.exists()
@@ -211,11 +211,10 @@ def test_a_second_signal_changes_nothing(
 def test_a_signal_while_sources_are_opened(
     make_clip: MakeClip, tmp_path: Path, number: int, sources: int
 ) -> None:
-    module, name = ("jobs.run", "load_model") if sources == 1 else ("jobs.run_many", "load_model")
     code = (
-        f"import os, depthrt.{module} as at\n"
+        "import os, depthrt.jobs.run as at\n"
         f"def interrupted(*a, **k): os.kill(os.getpid(), {int(number)})\n"
-        f"at.{name} = interrupted\n"
+        "at.load_model = interrupted\n"
         "from depthrt.cli import main; main()"
     )
     clips = [make_clip(frames=4 + n) for n in range(sources)]

@@ -14,7 +14,7 @@ import pytest
 from clips import cut, pictures, probe
 from commands import Command
 from depthrt import read_depth
-from depthrt.jobs.run_many import plan
+from depthrt.jobs.outputs import plan_outputs
 from depthrt.pipeline.options import StreamOptions
 from depthrt.pipeline.scheduler import Scheduler
 from models import build_picky_model
@@ -37,7 +37,7 @@ def test_each_source_has_an_output_and_names_that_agree_are_numbered() -> None:
         ("mkv", ["mkv"] * 8),
         ("png", [""] * 8),
     ):
-        outputs = plan(sources, Path("out"), form)  # type: ignore[arg-type]
+        outputs = plan_outputs(sources, Path("out"), form)  # type: ignore[arg-type]
         names = [
             "x_depth", "x_2_depth", "x_2_2_depth", "camera_0_depth", "rtsp___cam_s_depth",
             "x_3_depth", "demo_depth", "p_jpg_depth",
@@ -208,7 +208,7 @@ def test_a_batch_waits_as_long_as_asked(
     said: list[object],
     wait_s: float | None,
 ) -> None:
-    asked = waits_asked_for(monkeypatch, "depthrt.jobs.run_many.Scheduler")
+    asked = waits_asked_for(monkeypatch, "depthrt.jobs.run.Scheduler")
     run = ["run", make_clip(frames=3), make_clip(frames=4), "-m", model_path, "-o", "out"]
     assert command(*run, *said).code == 0
     assert asked == [wait_s]
@@ -217,7 +217,7 @@ def test_a_batch_waits_as_long_as_asked(
 def test_one_source_waits_as_long_as_asked(
     command: Command, make_clip: MakeClip, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = waits_asked_for(monkeypatch, "depthrt.pipeline.stream.Scheduler")
+    asked = waits_asked_for(monkeypatch, "depthrt.jobs.run.Scheduler")
     run = ["run", make_clip(frames=3), "-m", model_path, "-o", "out.mp4", "--batch-wait", 20]
     assert command(*run).code == 0
     assert asked == [0.02]

@@ -12,7 +12,8 @@ from types import FrameType
 import pytest
 
 import depthrt
-from depthrt.jobs.run import Job, execute
+from depthrt.jobs.job import Job
+from depthrt.jobs.run import execute
 
 MOST_FILES = 19  # the goal is 13; this number may only fall
 FRAMES = 40

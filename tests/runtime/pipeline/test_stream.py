@@ -24,11 +24,11 @@ from depthrt import (
     prepare,
     stream,
 )
-from depthrt.jobs.run import Job, drive, shows_pictures
-from depthrt.jobs.shared_outputs import Downstream
-from depthrt.render.views import View
+from depthrt.jobs.job import Job
+from depthrt.jobs.shared_outputs import SharedOutputs
 from depthrt.sources.base import Losses
 from models import build_model, expected_depth
+from writing import write_into
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -95,19 +95,18 @@ def test_pixels_can_be_let_go_once_the_network_has_them(model: DepthModel) -> No
 
 
 @pytest.mark.parametrize(
-    ("view", "output", "down", "shown"),
+    ("job", "output", "needed"),
     [
-        ("depth", "out.mp4", Downstream(), False),
-        ("depth", "out.npz", Downstream(), False),
-        ("side", "out.mp4", Downstream(), True),
-        ("depth", "out.PLY", Downstream(), True),
-        ("depth", "out", Downstream(points=True), True),
-        ("depth", "out.mp4", Downstream(preview="8000"), True),
+        (Job("clip.mp4"), "out.mp4", False),
+        (Job("clip.mp4"), "out.npz", False),
+        (Job("clip.mp4", view="side"), "out.mp4", True),
+        (Job("clip.mp4"), "out.PLY", True),
+        (Job("clip.mp4", points=True), "out", True),
+        (Job("clip.mp4", shared=SharedOutputs(preview="8000")), "out.mp4", True),
     ],
 )
-def test_who_needs_the_picture(view: View, output: str, down: Downstream, shown: bool) -> None:
-    job = Job("clip.mp4", view=view, downstream=down)
-    assert shows_pictures(job, [Path(output)]) is shown
+def test_who_needs_the_picture(job: Job, output: str, needed: bool) -> None:
+    assert job.needs_pictures([Path(output)]) is needed
 
 
 def test_selection_of_images(model: DepthModel) -> None:
@@ -205,7 +204,7 @@ def test_a_sink_that_raises_ends_the_stages_and_keeps_what_was_done(
 ) -> None:
     source, sink = Memory(500), FailingSink(make("the sink broke"))
     with pytest.raises(type(sink.error), match="the sink broke") as caught:
-        drive(stream(source, model), [sink], Stats(), lambda: None)
+        write_into([sink], stream(source, model), source.info.name)
     assert source.closed
     assert sink.closed
     if isinstance(caught.value, DepthrtError):

@@ -22,13 +22,13 @@ from clips import (
     sound_packets,
 )
 from depthrt import Stats, stream
-from depthrt.jobs.run import drive
 from depthrt.model.depth_model import DepthModel
 from depthrt.render.views import VIEWS, View
 from depthrt.sinks.open import open_sink
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 from depthrt.spec import Kind, ModelSpec
+from writing import write_into
 
 MakeClip = Callable[..., Path]
 
@@ -45,7 +45,7 @@ def write(
     opened = open_source(source, selection)
     sink = open_sink(target, opened.info, model.spec, view, colormap)
     stats = Stats()
-    assert not drive(stream(opened, model, stats=stats), [sink], stats, lambda: None)
+    assert not write_into([sink], stream(opened, model, stats=stats), opened.info.name, stats)
     assert not list(target.parent.glob("*.partial*"))
     return target
 
@@ -164,7 +164,7 @@ def test_near_is_bright(make_clip: MakeClip, tmp_path: Path, model: DepthModel, 
 def test_the_colours_are_those_of_the_map(
     make_clip: MakeClip, tmp_path: Path, model: DepthModel
 ) -> None:
-    from depthrt.render.colormap import colourise
+    from depthrt.render.views import colourise
 
     source = make_clip()
     written = pictures(write(source, tmp_path / "out.mp4", model, colormap="turbo"))

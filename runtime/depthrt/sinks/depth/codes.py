@@ -1,18 +1,17 @@
-"""Depth as 16-bit numbers, with a stated step: what writes them and what reads them share this."""
+"""Depth as 16-bit codes with a known step; shared by what writes them and what reads them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.spec import ModelSpec
 
-TAG_PREFIX = "DEPTHRT_"
-"""Of the tags of a 16-bit video that hold scale and kind."""
-"""What says the same beside 16-bit pictures."""
+TAG_PREFIX = "DEPTHRT_"  # of a 16-bit video's tags, which say scale and meaning
 INVALID = 0
 MAX_CODE = 65535
 _KNOWN_HEADROOM, _FIRST_FRAME_HEADROOM = 2.0, 4.0
@@ -22,7 +21,7 @@ _KNOWN_HEADROOM, _FIRST_FRAME_HEADROOM = 2.0, 4.0
 class DepthCodes:
     """``value = offset + step * code`` for codes 1..65535; code 0 is invalid.
 
-    One scale for a whole sequence, so that codes of different frames can be compared. Values
+    A whole sequence has one scale, so that codes of different frames can be compared. Values
     outside the codes' range are clamped to it and counted.
     """
 
@@ -31,11 +30,15 @@ class DepthCodes:
 
     @classmethod
     def choose(cls, spec: ModelSpec, first: NDArray[np.float32]) -> DepthCodes:
-        """The scale for a model's output; ``first`` is used where the spec knows no range.
+        """The scale for a model's output.
 
-        Metric depth takes the steps that datasets use: 1 mm up to 65 m, else 1/256 m up to 255 m.
-        Other kinds take a power of two that leaves room for twice the known range, or four times
-        the first frame's.
+        Metric depth gets the steps that datasets use: 1 mm up to 65 m, else 1/256 m up to 255 m.
+        Other kinds get a power of two that leaves room for twice the known range, or for four
+        times that of the first frame.
+
+        Args:
+            spec: of the model.
+            first: the first depth map (h,w); its range counts if the spec states none.
         """
         known = spec.valid_range or spec.output_range
         low, high = known or (float(first.min()), float(first.max()))
@@ -52,13 +55,26 @@ class DepthCodes:
         return cls(step, low - step)
 
     def encode(self, values: NDArray[np.float32]) -> tuple[NDArray[np.uint16], int]:
-        """The codes of depth values (h,w), off by at most step/2, and how many were clamped."""
+        """The codes of depth values (h,w), off by step/2 at most, and how many were clamped."""
         codes = np.rint((values.astype(np.float64) - self.offset) / self.step)
         clamped = int(np.count_nonzero((codes < 1) | (codes > MAX_CODE)))
         return np.clip(codes, 1, MAX_CODE).astype(np.uint16), clamped
 
     def decode(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """The depth values (h,w) of codes; NaN where invalid."""
+        """The depth values (h,w) of codes (h,w); NaN where invalid."""
         values = (self.offset + self.step * codes.astype(np.float64)).astype(np.float32)
         values[codes == INVALID] = np.nan
         return values
+
+
+def describe(spec: ModelSpec, codes: DepthCodes | None = None) -> dict[str, Any]:
+    """What an output says of its values: kind, unit, direction and model; the scale of codes."""
+    content = {
+        "kind": spec.kind,
+        "unit": spec.unit,
+        "larger_is": spec.larger_is,
+        "model": spec.name,
+    }
+    if codes is None:
+        return content
+    return {**content, "step": codes.step, "offset": codes.offset, "invalid": INVALID}

@@ -1,4 +1,4 @@
-"""Depth exactly as the model gave it, for ``numpy.load``."""
+"""Depth exactly as the model gave it, as an .npz for ``numpy.load``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.interrupts import held
 from depthrt.result import Result
-from depthrt.sinks.depth.depth_files import describe
+from depthrt.sinks.base import Sink, is_disk_full, write_error
+from depthrt.sinks.depth.codes import describe
 from depthrt.sinks.depth.npz_file import GrowingNpz
-from depthrt.sinks.video.container import is_full, write_error
 from depthrt.spec import ModelSpec
 
 
-class NpzSink:
-    """float32 depth N,h,w exactly as the model gave it, with times, for ``numpy.load``.
+class NpzSink(Sink):
+    """float32 depth (N,h,w), exactly as the model gave it, with index and time of each frame.
 
-    Maps are written where they stay as they come: memory does not grow with their number, and
-    ending the file takes milliseconds.
+    Each map is written at once, to its final place in the file: memory does not grow with their
+    number, and closing the file takes milliseconds.
     """
 
     def __init__(self, target: Path, spec: ModelSpec, *, overwrite: bool = False) -> None:
@@ -28,7 +28,7 @@ class NpzSink:
         self._spec = spec
         self._shape: tuple[int, ...] = ()
         self._file: GrowingNpz | None = None
-        self._is_finished = False
+        self._has_end = False
         self._index: list[int] = []
         self._time_s: list[float] = []
 
@@ -58,25 +58,25 @@ class NpzSink:
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Write what belongs to the maps and put the file in its place."""
+        """Write the small arrays and, when complete, rename the file to its target."""
         file = self._file
-        while file is not None and file.count and not self._is_finished:
+        while file is not None and file.count and not self._has_end:
             try:
                 self._end(file)
             except OSError as error:
                 if complete:
                     raise write_error(self._target, error) from error
-                if not is_full(error):
+                if not is_disk_full(error):
                     break
-                file.drop_last()  # the last map makes room for what the others mean
+                file.drop_last()  # the last map makes room for the arrays that explain the others
         if file is None or not file.count:
             self._draft.discard()
-        return self._draft.place() if complete and self._is_finished else self._draft.kept()
+        return self._draft.place() if complete and self._has_end else self._draft.kept()
 
     def _end(self, file: GrowingNpz) -> None:
         count = file.count
         about = {key: np.array(value or "") for key, value in describe(self._spec).items()}
         times_s = np.array(self._time_s[:count], np.float64)
         file.end({"time_s": times_s, "index": np.array(self._index[:count], np.int64), **about})
-        self._is_finished = True
+        self._has_end = True
         file.close()

@@ -1,9 +1,9 @@
-"""An .npz that grows map by map and can be ended at any time, without a second pass.
+"""An .npz that grows by one map at a time and can be ended at any time.
 
-The maps stand first in the file, so that they are written once and in their place. What precedes
-them says how many there are and is written again at the end; the small arrays and the directory
-follow them. Python's zipfile cannot do that: it wants to know an entry's checksum and size, or to
-write them behind it.
+The maps come first in the file, so that each is written once, to its final place. The header before
+them says how many there are, and is rewritten at the end; the small arrays and the archive's
+directory come after them. Python's zipfile cannot do that: it must know the checksum and size of an
+entry beforehand, or write them after it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_HEADER_BYTES = 192  # of the maps' .npy: room for every count, and a multiple of 64
+_HEADER_BYTES = 192  # of the maps' .npy header: room for any count, a multiple of 64
 
-# PKWARE's APPNOTE.TXT, 4.3: sizes and offsets stand in the ZIP64 fields, whatever they are.
+# PKWARE's APPNOTE.TXT, 4.3. Sizes and offsets are always in the ZIP64 fields.
 _ZIP64, _DATE_1980, _ALL = 45, 33, 0xFFFFFFFF
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -35,19 +35,19 @@ _END = struct.Struct("<4s4H2IH")
 
 @dataclass(frozen=True)
 class _Entry:
-    """One file in the archive: stored as it is, ``size`` bytes, its head at ``offset``."""
+    """One file in the archive, uncompressed: ``size`` bytes, its local header at ``offset``."""
 
     name: bytes
     crc: int
     size: int
     offset: int
 
-    def head(self) -> bytes:
+    def local_header(self) -> bytes:
         sizes = _SIZES.pack(1, 16, self.size, self.size)
         fields = (_ZIP64, 0, 0, 0, _DATE_1980, self.crc, _ALL, _ALL, len(self.name), len(sizes))
         return _LOCAL.pack(b"PK\x03\x04", *fields) + self.name + sizes
 
-    def listing(self) -> bytes:
+    def directory_entry(self) -> bytes:
         extra = _SIZES_AND_OFFSET.pack(1, 24, self.size, self.size, self.offset)
         fields = (_ZIP64, _ZIP64, 0, 0, 0, _DATE_1980, self.crc, _ALL, _ALL, len(self.name))
         return (
@@ -56,7 +56,7 @@ class _Entry:
 
 
 class GrowingNpz:
-    """The file ``path`` with an array of float32 maps (N,h,w), of which N grows.
+    """An .npz file with an array of float32 maps (N,h,w), whose N grows.
 
     Args:
         path: an existing file, which is overwritten.
@@ -70,18 +70,18 @@ class GrowingNpz:
     def __init__(self, path: Path, name: str, shape: tuple[int, ...]) -> None:
         self._name, self._shape = f"{name}.npy".encode(), shape
         self._map_bytes = 4 * int(np.prod(shape))
-        self._begin = len(_Entry(self._name, 0, 0, 0).head()) + _HEADER_BYTES
-        self._crcs = [0]  # of no map, of the first, of the first two, ...
+        self._begin = len(_Entry(self._name, 0, 0, 0).local_header()) + _HEADER_BYTES
+        self._crcs = [0]  # of no map, of the first one, of the first two, ...
         self._file = os.open(path, os.O_WRONLY)
-        self._write_head()  # of a process that is killed, it tells what the numbers are
+        self._write_head()  # so that the maps can be read if the process is killed
 
     @property
     def count(self) -> int:
-        """How many maps it holds."""
+        """How many maps the file holds."""
         return len(self._crcs) - 1
 
     def append(self, values: NDArray[np.float32]) -> None:
-        """Add a map; what is written of it when that fails does not count.
+        """Add a map (h,w). If that fails, the part of it that was written does not count.
 
         Raises:
             OSError: the disk is full, or fails.
@@ -95,7 +95,7 @@ class GrowingNpz:
         self._crcs.pop()
 
     def end(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write all that belongs to the maps, and ``arrays`` by name; it may be called again.
+        """Write the header, ``arrays`` by name, and the directory. It may be called again.
 
         Raises:
             OSError: the disk is full, or fails.
@@ -107,10 +107,10 @@ class GrowingNpz:
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
             stored = content.getvalue()
-            place = offset + tail.tell()
-            entry = _Entry(f"{name}.npy".encode(), zlib.crc32(stored), len(stored), place)
+            begin = offset + tail.tell()
+            entry = _Entry(f"{name}.npy".encode(), zlib.crc32(stored), len(stored), begin)
             entries.append(entry)
-            tail.write(entry.head() + stored)
+            tail.write(entry.local_header() + stored)
         tail.write(_directory(entries, offset + tail.tell()))
         self._write(tail.getvalue(), offset)
 
@@ -125,11 +125,11 @@ class GrowingNpz:
             os.close(file)
 
     def _write_head(self) -> _Entry:
-        """Write what precedes the maps."""
+        """Write the header before the maps."""
         header, size = _npy_header((self.count, *self._shape)), self.count * self._map_bytes
         crc = _joined_crc(zlib.crc32(header), self._crcs[-1], size)
         entry = _Entry(self._name, crc, len(header) + size, 0)
-        self._write(entry.head() + header, 0)
+        self._write(entry.local_header() + header, 0)
         return entry
 
     def _write(self, content: bytes, offset: int) -> None:
@@ -140,29 +140,29 @@ class GrowingNpz:
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """The head of a .npy (format 1.0) of float32, always as long."""
+    """The header of a .npy (format 1.0) of float32, always of the same length."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode("ascii")
     blank = _HEADER_BYTES - 10
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", blank) + text.ljust(blank - 1) + b"\n"
 
 
 def _directory(entries: list[_Entry], offset: int) -> bytes:
-    """The end of an archive, which begins at ``offset``: all entries, then where they are."""
-    listing = b"".join(entry.listing() for entry in entries)
-    count, size = len(entries), len(listing)
+    """The directory of an archive, which begins at ``offset``, and the records that end it."""
+    entries_bytes = b"".join(entry.directory_entry() for entry in entries)
+    count, size = len(entries), len(entries_bytes)
     end_64 = _END_64.pack(
         b"PK\x06\x06", _END_64.size - 12, _ZIP64, _ZIP64, 0, 0, count, count, size, offset
     )
     locator = _LOCATOR.pack(b"PK\x06\x07", 0, offset + size, 1)
     end = _END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, _ALL, _ALL, 0)
-    return listing + end_64 + locator + end
+    return entries_bytes + end_64 + locator + end
 
 
 def _joined_crc(first: int, second: int, second_bytes: int) -> int:
-    """The CRC-32 of two contents, one behind the other, from the CRC-32 of each.
+    """The CRC-32 of two byte strings in a row, from the CRC-32 of each.
 
-    A CRC is a remainder of polynomials over GF(2): a content that is moved up by n bits is
-    multiplied by x**n (zlib's crc32_combine).
+    A CRC is a remainder of polynomials over GF(2): what is moved up by n bits is multiplied by x**n
+    (zlib's crc32_combine).
     """
     shift, power = 1 << 31, 1 << 23  # 1 and x**8; the highest bit is the lowest power
     while second_bytes:

@@ -1,1 +1,1 @@
-"""A look at a run from a browser."""
+"""A web page that shows a run in progress."""

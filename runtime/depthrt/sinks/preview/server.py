@@ -1,4 +1,4 @@
-"""The HTTP side of a preview."""
+"""The web server of a preview."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from depthrt.model.registry import DATA
 
 LOOPBACK = "127.0.0.1"
 _LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1", "[::1]")
-_STALLED_S = 10.0  # a viewer that takes nothing for so long is let go
+_STALLED_S = 10.0  # a viewer that reads nothing for so long is disconnected
 _BOUNDARY = "depthrt-picture"
 _BOUNDARY_LINE = f"--{_BOUNDARY}\r\n".encode()
 
 
 class Gallery(Protocol):
-    """What there is to look at."""
+    """The pictures and figures that a server shows."""
 
     def figures(self, seen: int | None = None) -> dict[str, Any]:
-        """What the page says, as JSON; waits a little for news when ``seen`` is the newest."""
+        """What the page says, as a JSON object.
+
+        Args:
+            seen: how many pictures the viewer knows of; it waits a moment for another one.
+        """
 
     def picture(self, number: int, seen: int = 0) -> tuple[int, bytes] | None:
-        """A stream's newest JPEG and its count, once that is not ``seen``; None: no more come.
+        """The newest JPEG of a stream and its number; None after the last.
+
+        Args:
+            number: of the stream, from 0 on.
+            seen: the number of the picture that the viewer has; it waits for another one.
 
         Raises:
             KeyError: there is no such stream.
@@ -33,9 +41,9 @@ class Gallery(Protocol):
 
 
 class PreviewServer(ThreadingHTTPServer):
-    """Answers viewers, each in a thread of its own.
+    """Answers viewers, each in its own thread.
 
-    - ``/``: the page; ``/figures.json``: what it says;
+    - ``/``: the page; ``/figures.json``: its figures;
     - ``/stream/0.mjpg``: motion JPEG of the first stream, for players;
     - ``/frame/0.jpg``: its newest picture.
     """
@@ -53,13 +61,13 @@ class PreviewServer(ThreadingHTTPServer):
         super().__init__(place, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A viewer that went away is nobody's concern."""
+        """Ignore viewers that went away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _STALLED_S
-    disable_nagle_algorithm = True  # head and content go out as two writes
+    disable_nagle_algorithm = True  # header and content are two writes
 
     def do_GET(self) -> None:
         """Answer one request."""
@@ -85,18 +93,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self._stream(int(number))
             else:
                 self.send_error(HTTPStatus.NOT_FOUND)
-        except (KeyError, ValueError):  # int() takes no more than 4300 digits
+        except (KeyError, ValueError):  # int() accepts 4300 digits at most
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing of requests."""
+        """Log no requests."""
 
     @property
     def _gallery(self) -> Gallery:
         return cast(PreviewServer, self.server).gallery
 
     def _is_addressed_to_us(self) -> bool:
-        """Whether a page of another site has not merely given us its own name (DNS rebinding)."""
+        """Whether it names this machine, not a site that resolves to it (DNS rebinding)."""
         if not cast(PreviewServer, self.server).local:
             return True
         return self.headers.get("Host", "").rsplit(":", 1)[0] in _LOOPBACK_NAMES
@@ -120,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         while found is not None:
             seen, jpeg = found
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            # A browser shows a picture once it has seen the boundary after it.
+            # A browser shows a picture only after the boundary that follows it.
             self.wfile.write(head.encode() + jpeg + b"\r\n" + _BOUNDARY_LINE)
             found = self._gallery.picture(number, seen)
 

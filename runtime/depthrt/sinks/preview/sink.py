@@ -1,4 +1,4 @@
-"""A look at a run from a browser: pictures and figures over HTTP."""
+"""A web page that shows a run in progress: pictures and figures over HTTP."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from depthrt.errors import TargetError, UsageError
 from depthrt.render.views import Canvas, Planes, compose
 from depthrt.result import Result
+from depthrt.sinks.base import Sink
 from depthrt.sinks.image import to_bgr
 from depthrt.sinks.jsonl import record
 from depthrt.sinks.preview.server import LOOPBACK, PreviewServer
@@ -25,15 +26,15 @@ from depthrt.sinks.preview.server import LOOPBACK, PreviewServer
 _WIDTH = 640  # of each of the two pictures, at most
 _RATE = 25.0  # pictures a second and stream, at most
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
-_WANTED_S = 3.0  # how long a viewer's request keeps pictures coming
-_WAIT_S = 0.5  # how long a request waits for something new
-_POLL_S = 0.1  # how soon the server sees that it is to end
+_WANTED_S = 3.0  # how long pictures are drawn after a viewer's request
+_WAIT_S = 0.5  # how long a request waits for a new picture
+_POLL_S = 0.1  # how often the server looks whether it is to end
 _RATE_OVER_FRAMES = 30
 
 
 @dataclass(eq=False)
 class _Channel:
-    """One stream as viewers see it."""
+    """What viewers see of one stream."""
 
     number: int
     frames: int = 0
@@ -41,9 +42,9 @@ class _Channel:
     size: tuple[int, int] = (0, 0)
     times_s: deque[float] = field(default_factory=lambda: deque(maxlen=_RATE_OVER_FRAMES))
     drawn_s: float = -1.0
-    drawn: tuple[Planes, Canvas] | None = None  # waits for the encoder
+    drawn: tuple[Planes, Canvas] | None = None  # to be encoded as JPEG
     jpeg: bytes = b""
-    picture: int = 0  # counts pictures
+    picture: int = 0  # the number of the newest JPEG
 
     def figures(self) -> dict[str, Any]:
         """What the page says of the stream."""
@@ -58,21 +59,23 @@ class _Channel:
         }
 
 
-class PreviewSink:
-    """Every stream's picture and depth side by side, with figures, on a page of its own server.
+class PreviewSink(Sink):
+    """A web page with picture and depth of every stream side by side, and figures.
 
-    Pictures are drawn only while somebody looks, at most 25 a second, in a thread of their own; a
-    viewer gets the newest one whenever it has taken the last, so that a slow viewer slows nobody.
+    Pictures are made only while somebody looks, at most 25 a second, and encoded in a thread. A
+    viewer that has received a picture gets the newest one next, so that a slow viewer delays
+    nobody.
 
     Args:
-        address: ``PORT`` or ``HOST:PORT``; without a host only this machine can look; port 0 takes
-            any that is free (see ``url``).
+        address: ``PORT`` or ``HOST:PORT``; without a host only this machine can look; port 0 is any
+            that is free (see ``url``).
         model: what the page says of the model.
-        dropped: how many frames of a stream were dropped so far.
-        paced: show a recording no faster than it was taken.
+        colormap: the colours of depth.
+        dropped: gives how many frames of a stream were dropped so far.
+        paced: show a recording no faster than it was recorded.
 
     Raises:
-        UsageError: no such address.
+        UsageError: ``address`` is neither form.
         TargetError: the port is in use or may not be used.
     """
 
@@ -123,7 +126,7 @@ class PreviewSink:
             looked_at = now_s < self._wanted_until_s or not channel.picture
             due = looked_at and now_s - channel.drawn_s >= 1 / _RATE and channel.drawn is None
         if due:
-            # Drawn here, small, as the frame's memory may be used again once this returns.
+            # Drawn now: the frame's memory may be used again once this returns.
             drawn = _draw(result, self._colormap)
             with self._changed:
                 channel.drawn, channel.drawn_s = drawn, now_s
@@ -131,7 +134,7 @@ class PreviewSink:
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """End the server."""
+        """Stop the server."""
         with self._changed:
             if self._closed:
                 return None
@@ -142,7 +145,7 @@ class PreviewSink:
         return None
 
     def figures(self, seen: int | None = None) -> dict[str, Any]:
-        """What the page shows; waits a little for pictures when ``seen`` of them were seen."""
+        """What the page says; with ``seen`` it waits a moment for more pictures than that."""
         with self._changed:
             self._look()
             if seen is not None:
@@ -155,10 +158,10 @@ class PreviewSink:
             }
 
     def picture(self, number: int, seen: int = 0) -> tuple[int, bytes] | None:
-        """A stream's newest JPEG and its count, once that is not ``seen``; None: no more come.
+        """The newest JPEG of a stream and its number, once it is not ``seen``; None after the last.
 
         Raises:
-            KeyError: there is no such stream (yet).
+            KeyError: there is no such stream, or not yet.
         """
         with self._changed:
             channel = next((c for c in self._channels.values() if c.number == number), None)
@@ -209,10 +212,10 @@ class PreviewSink:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of ``PORT`` or ``HOST:PORT``; a host of IPv6 stands in brackets.
+    """Host and port of ``PORT`` or ``HOST:PORT``; an IPv6 host is in brackets.
 
     Raises:
-        UsageError: neither.
+        UsageError: ``address`` is neither form.
     """
     host, _, port = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -223,7 +226,7 @@ def parse_address(address: str) -> tuple[str, int]:
 
 
 def _draw(result: Result, colormap: str) -> tuple[Planes, Canvas]:
-    """The side view, small, in memory of its own."""
+    """Draw the side view, small, into new memory."""
     whole = Canvas.of(result.frame.image, "side", colormap)
     share = min(1.0, _WIDTH / whole.width)
     height, width = (max(2, 2 * round(side * share / 2)) for side in (whole.height, whole.width))

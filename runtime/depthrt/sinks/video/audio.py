@@ -1,4 +1,4 @@
-"""The source's sound, carried over to the output."""
+"""The sound of a source as packets for an output."""
 
 from __future__ import annotations
 
@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 # What an MP4 may hold and browsers can mostly play; anything else becomes AAC.
 _COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"}
 T = TypeVar("T")
-_AHEAD = 64  # packets of a server that wait to be written
-_CLOCK_RESTART_S = Fraction(1, 2)  # recordings strung together start their clocks anew
+_AHEAD = 64  # packets that are read ahead from a server
+_CLOCK_RESTART_S = Fraction(1, 2)  # a step back in time by more is a new recording
 
 
 class Sound:
-    """The first sound track of a file or URL as packets of an output, from ``origin_s`` on.
+    """The first sound track of a file or URL as packets for an output.
 
-    Packets are copied where MP4 can hold the codec and transcoded to AAC where not. Sound that
-    cannot be read or decoded is left out: the picture matters more. A server's is read in a thread
-    of its own, so that Ctrl-C is heard when the server stalls.
+    Packets are copied if MP4 can hold the codec, else transcoded to AAC. Sound that cannot be read
+    or decoded is left out: the picture matters more. Sound of a server is read in a thread, so that
+    Ctrl-C works while the server stalls.
+
+    Args:
+        url: a file or URL.
+        output: gets an audio stream, if there is sound.
+        origin_s: the time in the source at which the output begins, in seconds.
     """
 
     def __init__(self, url: str, output: OutputContainer, origin_s: Fraction) -> None:
@@ -45,7 +50,7 @@ class Sound:
         try:
             source = self._input = self._opened(url)
         except SourceError:
-            return  # gone since, or a server that gives it only once
+            return  # gone since, or a server that sends it only once
         track = next(iter(source.streams.audio), None)
         if track is None or track.codec_context is None or not track.codec_context.sample_rate:
             return
@@ -55,7 +60,7 @@ class Sound:
                 target = int(offset / track.time_base)
                 source.seek(target, stream=track, backward=True)
             except av.error.FFmpegError:
-                pass  # what comes before is skipped packet by packet
+                pass  # earlier packets are skipped one by one
         readable = _readable(source, track)
         if track.codec_context.codec.canonical_name in _COPIED:
             self._target: AudioStream = output.add_stream_from_template(track)
@@ -69,7 +74,7 @@ class Sound:
             self._packets = self._transcoded(decoded, offset)
 
     def until(self, time_s: Fraction | None) -> Iterator[Packet[Any]]:
-        """The packets that come next and begin before this output time; None means all."""
+        """The next packets that begin before a time of the output, in seconds; None: all."""
         while True:
             packet = self._waiting or next(self._packets, None)
             self._waiting = None
@@ -86,17 +91,17 @@ class Sound:
         return call(lambda: open_input(url, shown_source(url)), lambda opened: opened.close())
 
     def _fetched(self, items: Iterator[T]) -> Generator[T, None, None]:
-        """A server's items, read ahead from the first one on; a file's as they come."""
+        """The items: those of a server are read ahead by a thread, those of a file on demand."""
         if not self._remote or self._input is None:
             yield from items
             return
-        source, self._input = self._input, None  # the thread closes it when the server lets it go
+        source, self._input = self._input, None  # the thread closes it, once the server returns
         with Prefetch(_closing(items, source), _AHEAD, name="sound") as fetched:
             yield from fetched
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a track that can be read."""
+        """Whether there is a sound track that can be read."""
         return hasattr(self, "_target")
 
     def close(self) -> None:
@@ -116,9 +121,9 @@ class Sound:
             if packet.pts is None or packet.dts is None:
                 continue
             if self._origin_s and last is None and packet.pts < shift:
-                continue  # from the very start on, the encoder's priming packets are kept
+                continue  # at time 0 the priming packets of the encoder are kept
             if last is not None and packet.dts - shift <= last:
-                shift = packet.dts - end  # recordings strung together start their clocks anew
+                shift = packet.dts - end  # concatenated recordings start their clocks again
             packet.pts -= shift
             packet.dts -= shift
             last, end = packet.dts, packet.dts + max(1, packet.duration or 0)
@@ -166,13 +171,13 @@ def _decoded(readable: Iterator[Packet[Any]], track: AudioStream) -> Iterator[Au
 
 
 def _closing(items: Iterator[T], container: InputContainer) -> Generator[T, None, None]:
-    """The items; the container is closed behind them, in the thread that reads them."""
+    """The items; then the container is closed, in the thread that reads them."""
     with closing(container):
         yield from items
 
 
 def _readable(container: InputContainer, track: AudioStream) -> Iterator[Packet[Any]]:
-    """The packets up to the first that cannot be read."""
+    """The packets before the first one that cannot be read."""
     import av
 
     try:

@@ -1,76 +1,47 @@
-"""Writing video files with PyAV so that what was written survives."""
+"""Opening and closing video files with PyAV; whatever fails is a WriteError."""
 
 from __future__ import annotations
 
-import errno
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depthrt.errors import WriteError
+from depthrt.files.atomic_write import FileDraft
+from depthrt.sinks.base import write_error
 
 if TYPE_CHECKING:
-    from av import Packet
     from av.container import OutputContainer
-    from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 
-_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+def open_container(
+    draft: FileDraft, target: Path, form: str, options: dict[str, str] | None = None
+) -> OutputContainer:
+    """Create the file of a draft and open it for writing.
 
-
-class Clock:
-    """Exact time stamps of an output: the source's own, counted from its first wanted frame."""
-
-    def __init__(self, origin_s: Fraction, time_base_s: Fraction) -> None:
-        self.origin_s = origin_s
-        self.time_base_s = time_base_s
-        self._last = -1
-
-    def stamp(self, time_s: Fraction) -> int:
-        """The time stamp in units of the time base; strictly increasing."""
-        self._last = max(self._last + 1, round((time_s - self.origin_s) / self.time_base_s))
-        return self._last
-
-
-def encode(
-    stream: VideoStream,
-    frame: VideoFrame | None,
-    container: OutputContainer,
-    durations: dict[int, int] | None = None,
-) -> None:
-    """Encode a frame, or the delayed ones at the end (None), and write the packets.
-
-    ``durations`` of frames by their time stamps, which encoders lose; those written are taken out.
+    Args:
+        draft: where the file is written until it is complete.
+        target: what errors call it.
+        form: FFmpeg's name of the container format.
+        options: of FFmpeg's muxer.
 
     Raises:
-        WriteError: the encoder or the file failed.
+        WriteError: it cannot be opened.
     """
     import av
 
     try:
-        for packet in stream.encode(frame):
-            if durations and packet.pts is not None:
-                packet.duration = durations.pop(packet.pts, 0)
-            container.mux(packet)
-    except (OSError, av.error.FFmpegError) as error:
-        raise write_error(container.name, error) from error
+        path = str(draft.create().absolute())  # absolute: a colon in a name is no protocol
+        return av.open(path, "w", format=form, options=options)
+    except OSError as error:
+        raise write_error(target, error) from error
 
 
-def mux(container: OutputContainer, packet: Packet) -> None:  # type: ignore[type-arg]
-    """Write a packet; a failing file is a WriteError."""
-    import av
+def write_head(container: OutputContainer) -> None:
+    """Write the head of the file.
 
-    try:
-        container.mux(packet)
-    except (OSError, av.error.FFmpegError) as error:
-        raise write_error(container.name, error) from error
+    Nothing may be written after this has failed: FFmpeg has freed its muxer and would crash.
 
-
-def begin(container: OutputContainer) -> None:
-    """Write the head of the file; a failing file is a WriteError.
-
-    Nothing may be written after that failed: FFmpeg has freed its muxer and would crash.
+    Raises:
+        WriteError: the file cannot be written.
     """
     import av
 
@@ -80,25 +51,15 @@ def begin(container: OutputContainer) -> None:
         raise write_error(container.name, error) from error
 
 
-def finish(container: OutputContainer) -> None:
-    """Write the end of the file and close it; a failing file is a WriteError."""
+def close_container(container: OutputContainer) -> None:
+    """Write the end of the file and close it.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
     import av
 
     try:
         container.close()
     except (OSError, av.error.FFmpegError) as error:
         raise write_error(container.name, error) from error
-
-
-def write_error(name: str | Path, error: Exception) -> WriteError:
-    """The sentence for an output that failed."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    advice = "choose another output with -o"
-    if is_full(error):
-        advice = "free space or choose another disk"
-    return WriteError(f"writing {Path(name).name} failed ({reason}): {advice}")
-
-
-def is_full(error: Exception) -> bool:
-    """Whether an output failed because there is no more room for it."""
-    return getattr(error, "errno", None) in _NO_SPACE

@@ -1,0 +1,123 @@
+"""Depth to compute with as a lossless 16-bit video: FFV1 in Matroska."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.errors import WriteError
+from depthrt.files.atomic_write import FileDraft
+from depthrt.interrupts import held
+from depthrt.result import Result
+from depthrt.sinks.base import Sink, SinkWarnings, write_error
+from depthrt.sinks.depth.codes import TAG_PREFIX, DepthCodes, describe
+from depthrt.sinks.video.container import close_container, open_container, write_head
+from depthrt.sources.base import SourceInfo
+from depthrt.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_ENCODER = {"level": "3", "slices": "4", "slicecrc": "1"}
+
+
+class MkvSink(Sink):
+    """Depth maps as 16-bit codes; the file's tags say their step, offset and meaning.
+
+    Matroska keeps time stamps to a millisecond and the frame rate exactly.
+    """
+
+    def __init__(
+        self, target: Path, info: SourceInfo, spec: ModelSpec, *, overwrite: bool = False
+    ) -> None:
+        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
+        self._info, self._spec = info, spec
+        self._container: OutputContainer | None = None
+        self._last_pts = -1
+        self._is_empty, self._has_end = True, False
+        self._clamped = 0
+
+    def write(self, result: Result) -> bool:
+        """Encode and write one depth map, at the network's size."""
+        with held():
+            return self._write(result)
+
+    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
+        """Write the end of the file and, when complete, rename it to its target."""
+        container, self._container = self._container, None
+        if container is not None:
+            try:
+                try:
+                    self._encode(container, None)
+                finally:
+                    close_container(container)
+                self._has_end = not self._is_empty
+            except WriteError:
+                if complete:
+                    raise
+        if self._is_empty:
+            self._draft.discard()
+        return self._draft.place() if complete and self._has_end else self._draft.kept()
+
+    def warnings(self) -> SinkWarnings:
+        """How many values the codes could not hold."""
+        return SinkWarnings(clamped=self._clamped)
+
+    def _write(self, result: Result) -> bool:
+        import av
+
+        values, time_s = result.depth.values, result.frame.time_s
+        container = self._container or self._begin(values, time_s)
+        if values.shape != self._shape:
+            raise WriteError(
+                f"the depth map's size changed from {self._shape} to {values.shape}, which a video "
+                "cannot hold: write PNG files instead"
+            )
+        codes, clamped = self._codes.encode(values)
+        self._clamped += clamped
+        base_s = self._info.time_base_s
+        frame = av.VideoFrame.from_ndarray(codes, format="gray16le")
+        frame.time_base = base_s
+        # Time stamps count from the first wanted frame, and must increase.
+        self._last_pts = max(self._last_pts + 1, round((time_s - self._origin_s) / base_s))
+        frame.pts = self._last_pts
+        self._encode(container, frame)
+        self._is_empty = False
+        return True
+
+    def _encode(self, container: OutputContainer, frame: VideoFrame | None) -> None:
+        """Encode and write a frame; None: those that the encoder still holds."""
+        import av
+
+        try:
+            container.mux(self._stream.encode(frame))
+        except (OSError, av.error.FFmpegError) as error:
+            raise write_error(container.name, error) from error
+
+    def _begin(self, values: NDArray[np.float32], time_s: Fraction) -> OutputContainer:
+        try:
+            return self._open(values, time_s)
+        except BaseException:
+            self._draft.discard()
+            raise
+
+    def _open(self, values: NDArray[np.float32], time_s: Fraction) -> OutputContainer:
+        container = open_container(self._draft, self._target, "matroska")
+        self._codes = DepthCodes.choose(self._spec, values)
+        self._shape = values.shape
+        for key, value in describe(self._spec, self._codes).items():
+            container.metadata[TAG_PREFIX + key.upper()] = "" if value is None else str(value)
+        self._origin_s = time_s if self._info.selection.start_s > 0 else Fraction(0)
+        stream: VideoStream = container.add_stream("ffv1", self._info.selected_rate, _ENCODER)
+        stream.height, stream.width = values.shape
+        stream.pix_fmt = "gray16le"
+        stream.time_base = stream.codec_context.time_base = self._info.time_base_s
+        write_head(container)
+        self._stream, self._container = stream, container
+        return container
