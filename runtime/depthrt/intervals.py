@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from statistics import NormalDist, fmean, median, stdev
+from statistics import NormalDist, median
 
 _STEPS = 60  # halvings of a quarter turn: to the last bit of a double
 _NORMAL_FROM = 2000  # degrees of freedom from which t is z to five digits
@@ -34,9 +34,11 @@ def paired_interval(log_ratios: Sequence[float], alpha: float) -> Interval:
             a pair cancels out in it.
         alpha: how often the interval may miss the true ratio.
     """
-    count, centre = len(log_ratios), fmean(log_ratios)
+    count = len(log_ratios)
+    centre = math.fsum(log_ratios) / count
+    variance = math.fsum((value - centre) ** 2 for value in log_ratios) / (count - 1)
     z = NormalDist().inv_cdf(1 - alpha / 2)
-    reach = student_t(z, count - 1) * stdev(log_ratios) / math.sqrt(count)
+    reach = student_t(z, count - 1) * math.sqrt(variance / count)
     return Interval(*(_exp(value) for value in (centre, centre - reach, centre + reach)))
 
 

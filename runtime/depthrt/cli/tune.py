@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from depthrt.jobs.tune import Outcome, Trial
+    from depthrt.jobs.tune.race import Trial, Verdict
+    from depthrt.jobs.tune.tune import Outcome
+    from depthrt.model.tuning_cache import Objective
 
 
 class ObjectiveName(str, Enum):
-    """What is to be small."""
+    """What the choice is to be best for."""
 
     latency = "latency"
     throughput = "throughput"
@@ -27,26 +30,31 @@ def tune(
     model: Annotated[
         str | None, typer.Argument(help="A depthrt .onnx file or built-in name.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Time to measure for.")] = 20.0,
+    seconds: Annotated[
+        float, typer.Option(help="Longest time to measure for; it ends when the best is sure.")
+    ] = 20.0,
     objective: Annotated[
         ObjectiveName | None,
         typer.Option(
-            help="Lowest time of one inference, or most frames per second. Not said: latency for "
+            help="Lowest time of one inference, or most frames per second. Not given: latency for "
             "cameras, streams and Python, throughput for files."
         ),
     ] = None,
     max_error: Annotated[
         float,
-        typer.Option(help="Mean difference to the CPU provider allowed, of the depth's spread."),
+        typer.Option(
+            help="Largest mean difference to the CPU provider's depth, as a share of its spread."
+        ),
     ] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Measure provider, threads, spinning, precision and batch, and keep the best.
+    """Measure provider, threads, precision, parallel inferences and batch, and keep the best.
 
     The built-in clip runs through the whole pipeline of `depthrt run` with every candidate in turn.
-    `depthrt run` and Python use what was found as long as provider and threads are not given.
+    The first row of the table is what `depthrt run` does with a file untuned. It and Python use
+    what was found as long as provider and threads are not given.
     """
-    from depthrt.jobs.tune import tune as measure
+    from depthrt.jobs.tune.tune import tune as measure
     from depthrt.model.registry import find_model
     from depthrt.model.tuning_cache import check_cache, save
 
@@ -71,73 +79,99 @@ def tune(
 
 def document(outcome: Outcome, model: Path, kept: Path) -> dict[str, Any]:
     """The JSON document of ``--json``; times in milliseconds."""
+    rows = zip(outcome.trials, outcome.verdicts, strict=True)
     return {
         "model": str(model),
         "kept": str(kept),
         "seconds": outcome.seconds,
+        "sure": outcome.sure,
         **outcome.tuning.as_dict(),
-        "candidates": [_row(trial) for trial in outcome.trials],
+        "untuned": outcome.untuned.as_dict(),
+        "candidates": [_row(trial, verdicts) for trial, verdicts in rows],
     }
 
 
 def explanation(outcome: Outcome, kept: Path) -> list[str]:
-    """Three lines: what was measured, what was chosen for files, what for one frame."""
-    files, one, default = outcome.tuning.throughput, outcome.tuning.latency, outcome.default
+    """Lines that say what was measured, what was taken for files and for one frame, how surely."""
+    files, one = outcome.tuning.throughput, outcome.tuning.latency
+    plain_files, plain_one = outcome.untuned.throughput, outcome.untuned.latency
     refused = sum(bool(trial.note) for trial in outcome.trials)
     out = f", {refused} refused" if refused else ""
+    unsure = (
+        "" if outcome.sure else "; the time was up before the best was sure: give more --seconds"
+    )
     return [
         f"{len(outcome.trials)} candidates{out}, each in turn in the pipeline of `depthrt run` on "
-        f"the built-in clip, {outcome.seconds:.0f} s; kept in {kept}",
+        f"the built-in clip, {outcome.seconds:.0f} s{unsure}; kept in {kept}",
         f"files: {files.line()}: {files.frame_ms:.1f} ms a frame, "
-        f"{default.frame_ms / files.frame_ms:.2f} x the rate of {default.line()}",
+        f"{plain_files.frame_ms / files.frame_ms:.2f} x the rate of {plain_files.line()}",
         f"cameras, streams, Python: {one.line()}: {one.infer_ms:.1f} ms an inference, "
-        f"{one.infer_ms / default.infer_ms:.2f} x the time of {default.line()}",
+        f"{one.infer_ms / plain_one.infer_ms:.2f} x the time of {plain_one.line()}",
     ]
 
 
-def _row(trial: Trial) -> dict[str, Any]:
-    timed = trial.choice() if trial.frame_ms else None
+def _row(trial: Trial, verdicts: dict[Objective, Verdict]) -> dict[str, Any]:
+    timed = trial.choice() if trial.blocks else None
     return {
-        "provider": trial.options.provider,
-        "threads": trial.options.threads,
-        "spinning": trial.options.spinning,
-        "precision": trial.options.precision,
+        **asdict(trial.options),
         "batch": trial.batch,
         "finalist": trial.finalist,
-        "blocks": len(trial.frame_ms),
+        "blocks": len(trial.blocks),
         "infer_ms": None if timed is None else timed.infer_ms,
         "frame_ms": None if timed is None else timed.frame_ms,
         "error": trial.error,
         "note": trial.note,
+        "beside_choice": {name: asdict(verdict) for name, verdict in verdicts.items()},
     }
 
 
 def _print_table(outcome: Outcome, *, to_stderr: bool) -> None:
+    """A row for each candidate; below, why those were not taken that look better."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold")
-    for name in ("candidate", "batch", "ms a frame", "ms an inference", "error", ""):
+    table, below = Table(box=None, header_style="bold", padding=(0, 1, 0, 0)), []
+    for name in ("candidate", "parallel", "batch", "ms a frame", "ms an\ninference", "error", ""):
         words = name in ("candidate", "")
-        table.add_column(name, justify="left" if words else "right", no_wrap=name == "candidate")
-    tuning = outcome.tuning
-    for trial in outcome.trials:
-        timed = trial.choice() if trial.frame_ms else None
+        table.add_column(name, justify="left" if words else "right", no_wrap=bool(name))
+    for trial, verdicts in zip(outcome.trials, outcome.verdicts, strict=True):
+        timed = trial.choice() if trial.blocks else None
         times = ("-", "-") if timed is None else (f"{timed.frame_ms:.1f}", f"{timed.infer_ms:.1f}")
-        marks = [
-            word
-            for word, choice in (("files", tuning.throughput), ("one frame", tuning.latency))
-            if (trial.options, trial.batch) == (choice.options, choice.batch)
-        ]
-        note = trial.note or ", ".join(marks) or ("" if trial.finalist else "screening only")
-        row = (trial.options.line(), str(trial.batch), *times, f"{trial.error:.3f}", note)
-        table.add_row(*row)
-    Console(stderr=to_stderr).print(table)
+        reasons = _reasons(trial, verdicts)
+        uses = _uses(outcome, trial)
+        mark = ", ".join(uses) or ("see below" if reasons else "")
+        table.add_row(
+            replace(trial.options, parallel=1).line(), str(trial.options.parallel),
+            str(trial.batch), *times, f"{trial.error:.3f}", mark,
+        )  # fmt: skip
+        below += [f"{trial.line()}: {reason}" for reason in reasons]
+    console = Console(stderr=to_stderr, soft_wrap=True, highlight=False)
+    console.print(table, soft_wrap=False)
+    for line in below:
+        console.print(line, markup=False)
+
+
+_USES: dict[Objective, str] = {"throughput": "files", "latency": "one frame"}
+
+
+def _uses(outcome: Outcome, trial: Trial) -> list[str]:
+    """What a trial was taken for."""
+    tried = (trial.options, trial.batch)
+    choices = {use: outcome.tuning.choice(objective) for objective, use in _USES.items()}
+    return [use for use, choice in choices.items() if (choice.options, choice.batch) == tried]
+
+
+def _reasons(trial: Trial, verdicts: dict[Objective, Verdict]) -> list[str]:
+    """Why a trial was refused, or not taken though it looks faster."""
+    if trial.note:
+        return [f"refused: {trial.note}"]
+    found = {use: verdicts[each].reason for each, use in _USES.items() if each in verdicts}
+    return [f"{use}: {reason}" for use, reason in found.items() if reason]
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """A line on standard error that says what is being done, on a terminal only."""
+    """A line on standard error, if it is a terminal, that says what is being done."""
     if not sys.stderr.isatty():
         yield lambda text: None
         return

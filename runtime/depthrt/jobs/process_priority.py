@@ -1,4 +1,4 @@
-"""How this process shares the cores while a recording goes through the pipeline."""
+"""How the process is scheduled while it runs recordings through the pipeline."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from depthrt.process_state import Undo
 
 
 def prefer_throughput() -> Undo:
-    """Many frames a second before the speed of one: for a process that does nothing else.
+    """Set this thread up for many frames per second rather than for the latency of one.
 
-    OpenCV works in the calling thread, as the stages fill the cores already, and on Linux threads
-    are told to be batch work (``sched(7)``), so that a stage runs longer before another one takes
-    its core and its cache. At 720p on two cores the switches between stages fall to a fifth and the
-    CPU time a frame by 5-10%. Threads started before are left as they are.
+    OpenCV runs in the calling thread, as the pipeline's threads fill the cores already. On Linux
+    the scheduling policy becomes ``SCHED_BATCH`` (``sched(7)``), so that a thread runs longer until
+    another one takes its core and its cache. At 720p on two cores context switches fall to a fifth,
+    and CPU time per frame by 5-10%. Threads that run already keep their policy.
 
     Returns:
-        What puts both back, to be called by the same thread.
+        A function that restores both; the same thread must call it.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

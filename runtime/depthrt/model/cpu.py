@@ -1,4 +1,4 @@
-"""What this machine's processor is, and what it can do with 8-bit integers."""
+"""What this machine's processor is, and how it computes in 8-bit integers and 16-bit floats."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _X86 = ("x86_64", "amd64", "i386", "i686")
 
 
 def name() -> str:
-    """The processor's name, as Linux says it; elsewhere what Python knows."""
+    """The processor's name from ``/proc/cpuinfo``; where that is missing, what Python knows."""
     return _entry("model name") or platform.processor() or platform.machine()
 
 
 def flags() -> frozenset[str]:
-    """The instruction sets by Linux' names, such as ``avx2``; empty where nobody says them."""
+    """Instruction sets by Linux' names, such as ``avx2``; empty without ``/proc/cpuinfo``."""
     return frozenset((_entry("flags") or _entry("Features")).split())
 
 
 def sums_saturate() -> bool:
-    """Whether uint8 times int8 is summed in 16 bits here, which may be too few.
+    """Whether this processor sums products of uint8 and int8 in 16 bits, which can saturate.
 
-    x86 without VNNI adds pairs of products in 16 bits (``vpmaddubsw``): 2 x 255 x 127 is twice what
-    they hold, and the sum is cut off without a word. Weights of 7 bits always fit.
+    x86 without VNNI adds pairs of products in 16 bits (``vpmaddubsw``). The largest pair, 2 x 255 x
+    127, is twice what they hold, and the sum saturates silently. Weights of 7 bits always fit.
     """
     if platform.machine().lower() not in _X86:
         return False
@@ -31,9 +31,9 @@ def sums_saturate() -> bool:
 
 
 def half_type() -> str:
-    """The 16-bit float type that this processor multiplies by itself, by OpenVINO's name.
+    """The 16-bit float type that this processor has instructions for, by OpenVINO's name.
 
-    Empty where it has none, or nobody says so: what it is told to compute in one then takes longer.
+    Empty if it has none or none is known: computing in such a type then takes longer than float32.
     """
     if flags() & {"avx512_bf16", "amx_bf16"}:
         return "bf16"
@@ -42,6 +42,7 @@ def half_type() -> str:
 
 @cache
 def _entry(key: str) -> str:
+    """The first value of a key in ``/proc/cpuinfo``; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,8 +1,9 @@
-"""CUDA, cuDNN and TensorRT from NVIDIA's pip packages, wherever on Python's path they are.
+"""Finds CUDA, cuDNN and TensorRT in NVIDIA's pip packages, wherever they are on Python's path.
 
-onnxruntime links to them by name and finds by itself only what the system's loader knows. Its own
-``preload_dlls`` (from 1.21 on) looks for packages in its own folder alone, not in that of another
-environment on the path (``--system-site-packages``, ``PYTHONPATH``), and prints what it misses.
+onnxruntime links to these libraries by name, and finds only those that the system's loader knows.
+Its ``preload_dlls`` (from 1.21 on) looks only into the site-packages folder that it is in itself,
+not into that of another environment on the path (``--system-site-packages``, ``PYTHONPATH``), and
+prints what it does not find.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _DRIVER = "libcuda.so.1"
-_CUDA = ("cudart", "cublasLt", "cublas", "nvrtc", "curand", "cufft", "cudnn")  # in order of need
+_CUDA = (
+    "cudart",
+    "cublasLt",
+    "cublas",
+    "nvrtc",
+    "curand",
+    "cufft",
+    "cudnn",
+)  # a library after those it needs
 _TENSORRT = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 _LIBRARIES = {"cuda": _CUDA, "tensorrt": (*_CUDA, *_TENSORRT)}  # by the provider's short name
 
 
 def preload(provider: str) -> None:
-    """Load what a provider, given by its short name, links to; what is not there is left out.
+    """Load the libraries that a provider, given by its short name, links to, if they are there.
 
-    Nothing is loaded without an NVIDIA driver: the libraries are large, and of no use then.
+    Nothing is loaded without an NVIDIA driver: the libraries are large, and then useless.
     """
     stems = _LIBRARIES.get(provider, ())
     if not stems or _failure(_DRIVER):
@@ -30,14 +39,14 @@ def preload(provider: str) -> None:
     for stem in stems:
         for folder in folders:
             for file in sorted(folder.glob(f"lib{stem}.so.*")):
-                if _failure(file.name):  # what the system has goes first
-                    _failure(str(file))  # what that means, if anything, onnxruntime will say
+                if _failure(file.name):  # the system's own library goes first
+                    _failure(str(file))  # if this fails and matters, onnxruntime fails later
 
 
 def obstacle(provider: str) -> str:
-    """What is missing here that a provider needs, where it needs NVIDIA's; empty if not known.
+    """The NVIDIA library that a provider lacks here; empty if none is known to be missing.
 
-    onnxruntime itself only logs it, among pages of other things.
+    onnxruntime only logs it, among pages of other lines.
     """
     if provider not in _LIBRARIES:
         return ""
@@ -49,7 +58,7 @@ def obstacle(provider: str) -> str:
 
 
 def library_folders() -> Iterator[Path]:
-    """Folders of shared libraries that NVIDIA's pip packages brought."""
+    """Folders of shared libraries in NVIDIA's pip packages."""
     for package, pattern in (("nvidia", "*/lib"), ("tensorrt_libs", ".")):
         spec = find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():
@@ -57,14 +66,14 @@ def library_folders() -> Iterator[Path]:
 
 
 def _own_folder() -> Path:
-    """Where onnxruntime keeps the libraries of its providers."""
+    """onnxruntime's folder of provider libraries."""
     spec = find_spec("onnxruntime")
     places = (spec and spec.submodule_search_locations) or ["."]
     return Path(next(iter(places)), "capi")
 
 
 def _failure(name: str) -> str:
-    """Load a library; why that failed, empty where it did not."""
+    """Load a library; return why that failed, or an empty text."""
     try:
         ctypes.CDLL(name)
     except OSError as error:

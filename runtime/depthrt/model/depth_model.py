@@ -6,47 +6,43 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
-from depthrt.errors import DepthrtError, InferenceError, ModelError
+from depthrt.errors import DepthrtError, InferenceError, UsageError
 from depthrt.frame import Image, image_size
+from depthrt.model.contract import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
-from depthrt.model.providers import SessionOptions, short_name
+from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options
 from depthrt.model.registry import find_model
 from depthrt.model.session import import_onnxruntime, open_session, usable_cores
-from depthrt.spec import METADATA_KEY, ModelSpec
+from depthrt.spec import ModelSpec
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-    from depthrt.model.tuning_cache import Choice, Objective
-
-
-Purpose: TypeAlias = Literal["latency", "throughput", "live"]
-
-MOST_PARALLEL = 4  # inferences at a time: each holds its activations in memory
+    from depthrt.model.tuning_cache import Choice
 
 
 class Abort:
-    """Ends inferences that are under way, from whatever thread; later ones end at once."""
+    """Ends the inferences under way, from any thread; later ones end at once."""
 
     def __init__(self) -> None:
         self._asked = False
         self._options: ort.RunOptions | None = None
 
     def now(self) -> None:
-        """End them; each raises an InferenceError after the operator that it is in."""
+        """End the inferences: each raises an InferenceError after its present operator."""
         self._asked = True
         if self._options is not None:
             self._options.terminate = True
 
     def run_options(self) -> ort.RunOptions:
-        """What onnxruntime asks between operators."""
+        """The options that onnxruntime looks at between two operators."""
         if self._options is None:
             self._options = import_onnxruntime().RunOptions()
         if self._asked:
@@ -70,13 +66,22 @@ class DepthModel:
         spec: ModelSpec,
         path: Path,
         tuned: Choice | None = None,
-        parallel: int = 1,
+        options: SessionOptions | None = None,
     ) -> None:
+        """Wrap an open session.
+
+        Args:
+            session: a session of the file.
+            spec: how its frames are prepared and what its depth means.
+            path: the file.
+            tuned: what ``depthrt tune`` found, if the session was opened as it says.
+            options: those the session was opened with; None: one inference at a time.
+        """
         self.session = session
         self.spec = spec
         self.path = path
         self.tuned = tuned
-        self.parallel = parallel if self.provider == "cpu" else 1
+        self.options = (options or SessionOptions()).bound_to(self.provider, usable_cores())
         batch, _, height, width = session.get_inputs()[0].shape
         self.fixed_batch: int | None = batch if isinstance(batch, int) else None
         self._planned = PlannedBatch() if self.provider in PLANNING else None
@@ -91,6 +96,7 @@ class DepthModel:
         threads: int | None = None,
         spinning: bool | None = None,
         objective: Purpose = "latency",
+        parallel: int | None = None,
     ) -> DepthModel:
         """Load a model file; without a path the built-in model.
 
@@ -98,47 +104,45 @@ class DepthModel:
             path: a depthrt ``.onnx`` file or the name of a built-in model.
             provider: ``auto`` or one of ``cpu``, ``cuda``, ``tensorrt``, ``openvino``, ...; one
                 that is asked for by name and not bound is an error.
-            threads: threads inside one operator; None takes every usable core.
+            threads: threads inside one operator, 1 or more; None shares out the usable cores among
+                the ``parallel`` inferences.
             spinning: threads wait busily during an inference: faster for one frame, slower where
-                all cores have work; None: for the latency of one frame yes, else no.
+                all cores have work. None: only for the objective ``latency``.
             objective: what the session is for: the lowest latency of one frame, alone or ``live``
-                beside a decoder, or the most frames per second. Where ``depthrt tune`` has been
-                run for this file on this machine, and ``provider``, ``threads`` and ``spinning``
-                are left alone, it decides which of its two choices to take. For throughput a CPU
-                session that was not tuned is made for ``parallel`` inferences at a time.
+                beside a decoder, or the most frames per second. If ``depthrt tune`` has been run
+                for this file on this machine, its choice for the objective is taken as long as
+                ``provider``, ``threads``, ``spinning`` and ``parallel`` are not given.
+            parallel: inferences that a stream runs at a time, 1 or more; above 1 on the CPU
+                provider only. None: for throughput as many as there are cores for ``threads`` each,
+                up to 4; else 1.
 
         Raises:
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
             ProviderError: the provider cannot be had here.
+            UsageError: a number below 1, or parallel inferences on a provider that has none.
         """
         file = find_model(path)
-        busy = objective == "latency" if spinning is None else spinning
-        asked = SessionOptions(provider, threads, busy)
-        untouched = provider == "auto" and threads is None and spinning is None
-        # One thread for each of several frames, not several threads for one: nobody waits for the
-        # slowest part of an operator, and the cores are shared out better beside a decoder.
-        many = objective == "throughput" and threads is None
-        parallel = min(usable_cores(), MOST_PARALLEL) if many else 1
-        best: Objective = "throughput" if objective == "throughput" else "latency"
-        tuned = _tuned_choice(file, best) if untouched else None
+        for name, number in (("threads", threads), ("parallel", parallel)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name}={number} must be 1 or more")
+        asked = untuned_options(
+            objective, usable_cores(),
+            provider=provider, threads=threads, spinning=spinning, parallel=parallel,
+        )  # fmt: skip
+        untouched = provider == "auto" and threads is spinning is parallel is None
+        tuned = _tuned_choice(file, objective) if untouched else None
         with _opencv_loading():
             session = None if tuned is None else _try_session(file, tuned.options)
             if session is None:
-                tuned, session = None, open_session(file, asked, parallel=parallel)
-            else:
-                parallel = 1  # measured with one inference at a time
-        metadata = session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise ModelError(
-                f"{file} is an ONNX file but no depthrt model (no {METADATA_KEY!r} entry in its "
-                "metadata): make one with `depthrt export`"
+                tuned, session = None, open_session(file, asked)
+        if tuned is not None:
+            asked = tuned.options
+        model = cls(session, read_spec(session, file), file, tuned, asked)
+        if (parallel or 1) > model.parallel:
+            raise UsageError(
+                f"parallel={parallel}: provider {model.provider} runs one inference at a time"
             )
-        try:
-            spec = ModelSpec.from_json(metadata[METADATA_KEY])
-            _check_contract(session, spec)
-        except ModelError as error:
-            raise ModelError(f"{file}: {error}") from error
-        return cls(session, spec, file, tuned, parallel)
+        return model
 
     @property
     def provider(self) -> str:
@@ -146,10 +150,15 @@ class DepthModel:
         return short_name(self.session.get_providers()[0])
 
     @property
+    def parallel(self) -> int:
+        """Inferences that run at a time."""
+        return self.options.parallel
+
+    @property
     def batch(self) -> int:
-        """Frames per inference that suit a recorded source, tuned where ``depthrt tune`` was."""
-        # On a CPU a batch brings a bare int8 session 8-13%, and beside a decoder and an encoder,
-        # whose caches it takes, it costs 5%.
+        """Frames per inference for a recorded source: the tuned number, else 1."""
+        # On a CPU a batch gains a bare int8 session 8-13%, but costs 5% beside a decoder and
+        # an encoder, whose caches it takes.
         return 1 if self.tuned is None else self.tuned.batch
 
     def sha256(self) -> str:
@@ -159,19 +168,19 @@ class DepthModel:
         return file_sha256(self.path)
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run once on a grey batch at the spec's size, so that the next run is a usual one."""
+        """Run once on a grey batch at the spec's size: the first run of a session is slower."""
         size = (self.spec.input.height, self.spec.input.width)
         if self._planned is not None:
-            self._planned = PlannedBatch()  # what comes now is of this many frames
+            self._planned = PlannedBatch()  # later runs are expected to have this many frames
         frames = self._next_run(batch, size)
         self._run(np.full((frames, 3, *size), 116, np.uint8))
 
     def infer(self, batch: NDArray[np.uint8], abort: Abort | None = None) -> NDArray[np.float32]:
-        """Depth of prepared images: the network alone.
+        """Depth of prepared images; only the network runs.
 
         Args:
             batch: uint8 RGB N,3,h,w from :func:`depthrt.prepare`.
-            abort: can end the inference early, from another thread.
+            abort: ends the inference early, from another thread.
 
         Returns:
             float32 N,h,w, unnormalised.
@@ -223,7 +232,7 @@ class DepthModel:
         return Depth(values[:rows, :columns], self.spec.kind, self.spec.unit, size)
 
     def _next_run(self, frames: int, size: tuple[int, ...]) -> int:
-        """Frames that the session is given at once for so many: those missing are repeated."""
+        """Batch size that the session runs so many frames at; the last frame fills it up."""
         if self.fixed_batch is not None:
             return self.fixed_batch
         return frames if self._planned is None else self._planned.next_run(frames, size)
@@ -256,14 +265,14 @@ class DepthModel:
 
 @contextmanager
 def _opencv_loading() -> Iterator[None]:
-    """OpenCV, which the first image needs, is loaded beside this: a session is made outside
-    Python's lock, and takes as long.
+    """Load OpenCV, which the first image needs, in a thread while a session is made.
 
-    It is waited for, since OpenCV has its own folder on Python's path while it loads.
+    Both take about as long, and a session is made without Python's lock. At the end the thread is
+    waited for, as OpenCV has a folder of its own on Python's path while it loads.
     """
 
     def load() -> None:
-        with suppress(Exception):  # raised again where it is needed
+        with suppress(Exception):  # the first use of OpenCV raises it again
             import cv2  # noqa: F401
 
     thread = Thread(target=load)
@@ -274,37 +283,15 @@ def _opencv_loading() -> Iterator[None]:
         thread.join()
 
 
-def _tuned_choice(path: Path, objective: Objective) -> Choice | None:
+def _tuned_choice(path: Path, purpose: Purpose) -> Choice | None:
     from depthrt.model.tuning_cache import find_choice
 
-    return find_choice(path, objective)
+    return find_choice(path, "throughput" if purpose == "throughput" else "latency")
 
 
 def _try_session(path: Path, options: SessionOptions) -> ort.InferenceSession | None:
-    """A session as it was tuned; None where that no longer works."""
+    """A session with the tuned options; None if it can no longer be opened."""
     try:
         return open_session(path, options)
     except DepthrtError:
         return None
-
-
-def _check_contract(session: ort.InferenceSession, spec: ModelSpec) -> None:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    given = [(i.name, i.type, len(i.shape)) for i in inputs]
-    if given != [("image", "tensor(uint8)", 4)] or inputs[0].shape[1] != 3:
-        raise ModelError(f"the input must be one uint8 tensor image N,3,H,W, not {given}")
-    made = [(o.name, o.type, len(o.shape)) for o in outputs]
-    if made != [("depth", "tensor(float)", 3)]:
-        raise ModelError(f"the output must be one float32 tensor depth N,H,W, not {made}")
-    for one, other in zip(inputs[0].shape[:1] + inputs[0].shape[2:], outputs[0].shape, strict=True):
-        if isinstance(one, int) and isinstance(other, int) and (one != other or not one):
-            raise ModelError(f"depth is {outputs[0].shape} for an image of {inputs[0].shape}")
-    size = inputs[0].shape[2:]
-    fixed = all(isinstance(side, int) for side in size)
-    if fixed and tuple(size) != (spec.input.height, spec.input.width):
-        raise ModelError(
-            f"the graph takes {size[0]}x{size[1]}, but the spec says "
-            f"{spec.input.height}x{spec.input.width}"
-        )
-    if fixed and spec.input.resize == "keep_aspect":
-        raise ModelError("the spec keeps the aspect of frames, but the graph has one fixed size")

@@ -1,23 +1,23 @@
-"""One number of frames for every run, where each other number costs a plan of its own."""
+"""One batch size for all runs, on providers that plan anew for each other size."""
 
 from __future__ import annotations
 
 from threading import Lock
 
 PLANNING = ("cuda", "tensorrt")
-"""Providers for which a run of another number of frames than the run before costs much: with CUDA
-onnxruntime has every convolution planned anew, depthrt-s on an H200 in 1.1 s in place of 4 ms
-(`benchmarks/results/gpu.json`, `other_batches`); TensorRT builds engines, and was not measured."""
+"""Providers where a new batch size is costly. With CUDA every convolution is planned anew: a run of
+depthrt-s on an H200 then takes 1.1 s instead of 4 ms (`benchmarks/results/gpu.json`,
+`other_batches`). TensorRT builds engines anew; that was not measured."""
 
 MOST_FRAMES = 32
-"""Larger runs come as they are, and no later run is filled up to them."""
+"""Larger batches run at their own size, and later runs are not filled up to them."""
 
 
 class PlannedBatch:
-    """The frames that a run is filled up to: as many as the largest so far of the same size.
+    """The batch size that runs are filled up to: the largest so far at the same picture size.
 
-    Never fewer again: 8 frames took 1.4 times the time of one (depthrt-s in float32, H200), and
-    groups of live streams, small for a while, would have it planned anew for ever.
+    It never shrinks. A batch of 8 frames took only 1.4 times as long as one frame (depthrt-s in
+    float32, H200), while live streams, whose batches vary, would cause new plans for ever.
 
     >>> planned = PlannedBatch()
     >>> [planned.next_run(n, (224, 288)) for n in (2, 8, 3)]
@@ -30,7 +30,12 @@ class PlannedBatch:
         self._lock = Lock()
 
     def next_run(self, needed: int, size: tuple[int, ...]) -> int:
-        """At least `needed`; size: height and width, of which another is planned anew anyway."""
+        """The batch size to run at, at least ``needed``.
+
+        Args:
+            needed: frames that are there.
+            size: their height and width; another size is planned anew anyway.
+        """
         if needed > MOST_FRAMES:
             return needed
         with self._lock:

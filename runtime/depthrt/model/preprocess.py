@@ -1,8 +1,8 @@
-"""From a frame of any size to the network's input: the one preprocessing there is.
+"""From a frame of any size to the network's input: the only preprocessing there is.
 
-Calibration, verification, running, evaluation and serving all call :func:`prepare` with the spec
-that the model file carries. OpenCV is loaded by what needs it, not with this module:
-`DepthModel.load` has it loaded beside the session.
+Calibration, verification, running, evaluation and serving all call :func:`prepare` with the spec in
+the model file. OpenCV is imported by the functions that need it: `DepthModel.load` loads it while
+the session is made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from depthrt.errors import UsageError
 from depthrt.frame import Image, Matrix, YuvImage, image_size
 from depthrt.spec import InputSpec, Interpolation
 
-PAD_VALUE = 116  # close to the mean pixel of natural photographs, so that a border looks like none
+PAD_VALUE = 116  # about the mean pixel of photographs, so that a border has little contrast
 
 # Luma weights of red and blue: ITU-R BT.601, BT.709 and BT.2020.
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
@@ -35,7 +35,7 @@ def network_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
 
 
 def content_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
-    """Height and width of the part of the network's input, from its top left, that is picture."""
+    """Height and width of the picture within the network's input, from the top left."""
     height, width = network_size(size, spec)
     if spec.resize != "pad":
         return height, width
@@ -79,7 +79,11 @@ def prepare(
 
 
 def check_image(image: Image) -> tuple[int, int]:
-    """Height and width of a usable image, or a UsageError that says what is wrong with it."""
+    """Height and width of an image.
+
+    Raises:
+        UsageError: it is neither uint8 RGB (H,W,3) nor planar YUV, or has no pixels.
+    """
     if isinstance(image, YuvImage):
         return image_size(image)
     if not isinstance(image, np.ndarray):
@@ -123,7 +127,7 @@ def _resize_rgb(
     code = codes[interpolation]
     if not isinstance(image, YuvImage):
         return np.asarray(cv2.resize(image, dsize, interpolation=code), np.uint8)
-    # Planes first, colour last: the conversion then touches only the network's few pixels.
+    # Planes are resized first: the colour conversion then touches only the network's few pixels.
     planes = [cv2.resize(p, dsize, interpolation=code) for p in (image.y, image.u, image.v)]
     small = cv2.transform(cv2.merge(planes), _rgb_matrix(image.matrix, image.full_range))
     return np.asarray(small, np.uint8)

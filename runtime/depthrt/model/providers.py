@@ -1,9 +1,10 @@
-"""onnxruntime's execution providers by short names, and which of them are truly usable here."""
+"""onnxruntime's execution providers by short names, and how a session uses the machine."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from depthrt.errors import ProviderError
 
@@ -18,7 +19,12 @@ PROVIDERS = {
     "qnn": "QNNExecutionProvider",
 }
 PRECISION_HINTS = ("f32", "bf16", "f16")
-AUTO_ORDER = ("cuda", "openvino", "cpu")  # tensorrt builds engines for minutes: only when asked for
+AUTO_ORDER = ("cuda", "openvino", "cpu")  # not tensorrt, which builds engines for minutes
+MOST_PARALLEL = 4  # each inference that runs holds its activations in memory
+
+Purpose: TypeAlias = Literal["latency", "throughput", "live"]
+"""What a session is for: the lowest latency of one frame, alone or (``live``) beside a decoder, or
+the most frames per second."""
 
 _PACKAGE_OF = {
     "cuda": "install the extra gpu in place of cpu, an NVIDIA driver, CUDA and cuDNN",
@@ -32,23 +38,28 @@ class SessionOptions:
     """How a session uses the machine.
 
     - ``provider``: a name of :data:`PROVIDERS`, or ``auto``;
-    - ``threads``: threads inside one operator; None takes every core this process may use;
-    - ``spinning``: busy waiting between the operators of an inference, and never between two: one
-      frame alone is done in 0.75 (int8) to 0.87 of the time on two cores, and a pipeline that has
-      work for all cores loses a fifth of its rate; of the CPU provider alone;
-    - ``precision``: what OpenVINO computes the float part of a graph in, a name of
-      :data:`PRECISION_HINTS`; empty for the provider's own choice. Other providers have no such
-      hint: they compute what the graph says.
+    - ``threads``: threads inside one operator. None shares the usable cores out evenly among the
+      ``parallel`` inferences; OpenVINO then chooses by itself;
+    - ``spinning``: the CPU provider's threads wait busily between the operators of an inference,
+      and never between two inferences. On two cores one frame alone then takes 0.75 (int8) to 0.87
+      of the time, but a pipeline that has work for all cores loses a fifth of its rate;
+    - ``precision``: the type in which OpenVINO computes the float part of a graph, a name of
+      :data:`PRECISION_HINTS`; empty for OpenVINO's own choice. Other providers compute in the types
+      of the graph;
+    - ``parallel``: inferences that run at a time in the session. Several share out the cores better
+      beside a decoder than one on all cores does: none waits for the slowest part of an operator.
+      Only the CPU provider runs more than one.
     """
 
     provider: str = "auto"
     threads: int | None = None
     spinning: bool = False
     precision: str = ""
+    parallel: int = 1
 
     @classmethod
     def named(cls, name: str) -> SessionOptions:
-        """A provider, or one with a precision, as :meth:`line` says it: ``openvino, bf16``."""
+        """Parse a provider, or a provider and a precision: ``openvino, bf16``."""
         provider, _, precision = name.partition(", ")
         return cls(provider, precision=precision)
 
@@ -56,13 +67,47 @@ class SessionOptions:
         """The options in a few words."""
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}" if self.threads else ""
         parts = [self.provider, threads, "spinning" if self.spinning else "", self.precision]
+        parts.append(f"{self.parallel} at a time" if self.parallel > 1 else "")
         return ", ".join(part for part in parts if part)
+
+    def bound_to(self, provider: str, cores: int) -> SessionOptions:
+        """What these options come to with a provider, given by its short name, on so many cores.
+
+        The CPU provider's threads become a number. What the provider does not have is left out:
+        only the CPU provider spins and runs inferences in parallel, only OpenVINO has a precision.
+        """
+        if provider == "cpu":
+            threads = self.threads or max(1, cores // self.parallel)
+            return replace(self, provider=provider, threads=threads, precision="")
+        precision = self.precision if provider == "openvino" else ""
+        return SessionOptions(provider, self.threads, precision=precision)
+
+
+def untuned_options(
+    purpose: Purpose,
+    cores: int,
+    *,
+    provider: str = "auto",
+    threads: int | None = None,
+    spinning: bool | None = None,
+    parallel: int | None = None,
+) -> SessionOptions:
+    """How a session is opened where ``depthrt tune`` has not been run; None: as suits the purpose.
+
+    For throughput as many inferences run at a time as there are cores for their threads, up to
+    :data:`MOST_PARALLEL`; else one. Threads spin for the latency of one frame alone.
+    """
+    if parallel is None:
+        fitting = max(1, cores // (threads or 1))
+        parallel = min(fitting, MOST_PARALLEL) if purpose == "throughput" else 1
+    busy = purpose == "latency" if spinning is None else spinning
+    return SessionOptions(provider, threads, busy, parallel=parallel)
 
 
 def provider_options(name: str, options: SessionOptions) -> dict[str, str]:
-    """What onnxruntime is told of one provider, given by its short name.
+    """onnxruntime's options of one provider, given by its short name.
 
-    OpenVINO takes neither onnxruntime's thread count nor its precision; its own keys are those of
+    OpenVINO does not read onnxruntime's thread count. Its own keys are listed at
     https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html.
     """
     if name != "openvino":
@@ -83,7 +128,11 @@ def short_name(provider: str) -> str:
 
 
 def candidates(provider: str, available: list[str]) -> list[str]:
-    """The short names to try, in order, for the provider that was asked for.
+    """Short names to try, in order, for the provider that was asked for.
+
+    Args:
+        provider: ``auto`` or a short name.
+        available: the providers of this onnxruntime, by its own names.
 
     Raises:
         ProviderError: an unknown name, or one that this onnxruntime was not built with.

@@ -12,12 +12,16 @@ DEMO_CLIP = DATA / "demo.mp4"
 
 
 def built_in_models() -> dict[str, Path]:
-    """Names and files of the built-in models."""
+    """The files of the built-in models, by name."""
     return {path.stem: path for path in sorted(DATA.glob("*.onnx"))}
 
 
 def find_model(name: str | Path | None) -> Path:
-    """The file of a built-in model's name, or the path itself; None is the default model."""
+    """The file of a built-in model, or the path itself; None is the default model.
+
+    Raises:
+        ModelError: no such built-in model, or a path that no file can have.
+    """
     built_in = built_in_models()
     key = DEFAULT_MODEL if name is None else str(name)
     if key in built_in:
@@ -27,7 +31,7 @@ def find_model(name: str | Path | None) -> Path:
     path = Path(name)
     try:
         there = path.exists()
-    except OSError as error:  # a name longer than names can be
+    except OSError as error:  # such as a name that is too long
         raise ModelError(f"{key[:80]}... is no usable path ({error.strerror})") from error
     if not there and not path.suffix:
         known = ", ".join(built_in) or "none"

@@ -1,4 +1,4 @@
-"""An onnxruntime session that is what it was asked to be."""
+"""An onnxruntime session that runs on the provider it was asked for, or an error."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ _WARNING = 2
 _no_telemetry = Borrowed(lambda: default_variables({"ORT_DISABLE_TELEMETRY": "1"}))
 
 
-def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> ort.InferenceSession:
+def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
     """Load an ONNX file into a session whose first provider is the one asked for.
 
-    int8 is summed exactly on every processor: where the fast way would cut sums off
-    (:func:`depthrt.model.cpu.sums_saturate`) and the weights are not made for it, the slow way is
-    taken; OpenVINO has none, and is refused.
-
-    ``parallel``: inferences that will run at a time; on a CPU they share the cores.
+    int8 is summed exactly on every processor. Where the fast kernels would saturate
+    (:func:`depthrt.model.cpu.sums_saturate`) and the weights are not made for that, the CPU
+    provider takes slower kernels; OpenVINO has none, and is refused.
 
     Raises:
         ModelError: missing, unreadable or corrupt file.
@@ -50,8 +48,8 @@ def open_session(path: Path, options: SessionOptions, *, parallel: int = 1) -> o
         raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
     failures: list[str] = []
     for name in candidates(options.provider, ort.get_available_providers()):
-        settings = session_options(options, parallel, name)
-        if name != "cpu":  # being bound says nothing of which nodes it takes
+        settings = session_options(options, name)
+        if name != "cpu":  # a bound provider may still leave every node to the CPU
             settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         provider = [(PROVIDERS[name], provider_options(name, options))]
         cuda.preload(name)
@@ -81,10 +79,10 @@ def _session(
     settings: ort.SessionOptions,
     provider: list[tuple[str, dict[str, str]]],
 ) -> ort.InferenceSession:
-    """One that raises what its provider fails with.
+    """Make a session that raises an error where its provider fails.
 
-    Left to itself, onnxruntime prints that on standard output and goes on with the CPU, when the
-    session is made and in the middle of a run.
+    By default onnxruntime prints the error on standard output and goes on with the CPU provider,
+    both while the session is made and in the middle of a run.
     """
     made: ort.InferenceSession = module.InferenceSession(
         str(path), settings, providers=provider, enable_fallback=False
@@ -92,34 +90,33 @@ def _session(
     return made
 
 
-def session_options(
-    options: SessionOptions, parallel: int = 1, name: str = "cpu"
-) -> ort.SessionOptions:
-    """onnxruntime's session options for use inside a pipeline, for the provider of this name.
+def session_options(options: SessionOptions, name: str = "cpu") -> ort.SessionOptions:
+    """onnxruntime's session options for the provider of this short name.
 
-    Only the CPU provider's threads ever spin: another provider has its own, and onnxruntime's, idle
-    and spinning, took OpenVINO's cores away (1.8 times its time on two cores).
+    onnxruntime's threads spin for the CPU provider only. Other providers have threads of their own,
+    from which idle spinning threads take the cores: OpenVINO took 1.8 times as long on two cores.
     """
+    bound = options.bound_to(name, usable_cores())
     ort = import_onnxruntime()
     result = ort.SessionOptions()
     # EXTENDED costs 2x and BASIC 5x on int8 graphs.
     result.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    result.intra_op_num_threads = options.threads or max(1, usable_cores() // parallel)
+    result.intra_op_num_threads = bound.threads or usable_cores()
     result.inter_op_num_threads = 1
-    result.log_severity_level = _FATAL_ONLY  # what fails is raised, and said in one sentence
+    result.log_severity_level = _FATAL_ONLY  # errors are raised, and become one sentence
     result.add_session_config_entry(
-        "session.intra_op.allow_spinning", "1" if options.spinning and name == "cpu" else "0"
+        "session.intra_op.allow_spinning", "1" if bound.spinning else "0"
     )
     result.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of each run
     if name == "cuda":
-        # CUDA has no int8 kernels: it computes in float between the levels. With this, weights are
-        # brought back to float when the session is made, not in every run: 0.71 of the time.
+        # CUDA has no int8 kernels and computes in float. With this entry weights are converted to
+        # float once, when the session is made, and not in every run: 0.71 of the time.
         result.add_session_config_entry("session.disable_quant_qdq", "1")
     return result
 
 
 def _unfit(session: ort.InferenceSession, name: str, path: Path) -> str:
-    """Why a session is not what was asked for; empty if it is."""
+    """Why a session is not the one that was asked for; empty if it is."""
     bound = short_name(session.get_providers()[0])
     if bound != name:
         missing = cuda.obstacle(name)
@@ -136,24 +133,24 @@ def _unfit(session: ort.InferenceSession, name: str, path: Path) -> str:
 
 
 def sum_exactly(settings: ort.SessionOptions) -> None:
-    """Have the CPU provider sum int8 in 32 bits: its weights become uint8, which is slower."""
+    """Have the CPU provider sum int8 in 32 bits: it makes the weights uint8, and is slower."""
     settings.add_session_config_entry("session.x64quantprecision", "1")
 
 
 def needs_exact_sums(session: ort.InferenceSession) -> bool:
-    """Whether int8 in this file is cut off here when it is summed the fast way.
+    """Whether the fast int8 kernels would saturate with this file's weights on this processor.
 
-    On an x86 processor without VNNI that is so of 8-bit weights: the error of depthrt-s became
-    twice to six times what int8 costs otherwise, and nothing said so.
+    They do for 8-bit weights on x86 without VNNI, without an error: depthrt-s then lost two to six
+    times as much accuracy to int8 as elsewhere.
     """
     if not cpu.sums_saturate():
         return False
     bits = weight_bits(session)
-    return bits is None or bits > 7  # of a graph under way, or nobody's, what is slow is safe
+    return bits is None or bits > 7  # where the file does not say, slow is safe
 
 
 def weight_bits(session: ort.InferenceSession) -> int | None:
-    """Of int8 weights; 0 where the file says that it has none, None where it says nothing."""
+    """Bits of the file's int8 weights; 0 if it has none, None if its metadata does not say."""
     metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     bits = metadata.get(WEIGHT_BITS_KEY, "")
     if bits.isdecimal() and len(bits) <= 2:
@@ -166,7 +163,7 @@ def weight_bits(session: ort.InferenceSession) -> int | None:
 
 
 def _takes_part(session: ort.InferenceSession, name: str) -> bool:
-    """Whether any node runs on the provider; onnxruntime before 1.24 cannot say, and counts."""
+    """Whether any node runs on the provider; True for onnxruntime before 1.24, which cannot say."""
     try:
         parts = session.get_provider_graph_assignment_info()
     except Exception:  # no such method, or onnxruntime's own class for "not recorded"
@@ -175,17 +172,26 @@ def _takes_part(session: ort.InferenceSession, name: str) -> bool:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module, or a sentence that says how to install one.
+def offered_providers() -> list[str]:
+    """Short names of the providers that this onnxruntime was built with and depthrt knows."""
+    offered = [short_name(name) for name in import_onnxruntime().get_available_providers()]
+    return [name for name in offered if name in PROVIDERS]
 
-    From 1.32 on it keeps an identity of the machine and reports runs to its maker, unless a
-    variable says otherwise while it is imported; who wants that sets it to 0.
+
+def import_onnxruntime() -> ModuleType:
+    """The onnxruntime module, with its telemetry off.
+
+    From 1.32 on onnxruntime identifies the machine and reports runs to its maker, unless an
+    environment variable forbids it at the import. Whoever wants telemetry sets it to 0.
+
+    Raises:
+        ProviderError: onnxruntime is not installed; the message says how to install it.
     """
     try:
         with nullcontext() if "onnxruntime" in sys.modules else _no_telemetry():
@@ -206,10 +212,10 @@ def import_onnxruntime() -> ModuleType:
 
 @contextmanager
 def _quiet(module: ModuleType) -> Iterator[None]:
-    """Keep onnxruntime's own lines off the terminal, where it is the command's own.
+    """Keep onnxruntime's own log off the terminal of the ``depthrt`` command.
 
-    A provider that cannot start logs pages of C++ before it falls back; the check says it in one
-    line. The level of a host's process cannot be read, so that it could not be put back.
+    A provider that cannot start logs pages of C++, for which an error of one line is raised. In
+    another program's process the level is left alone: it cannot be read, and so not be restored.
     """
     if not is_own_process():
         yield

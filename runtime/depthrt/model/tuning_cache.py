@@ -1,8 +1,8 @@
-"""What ``depthrt tune`` found best on this machine, kept in the user's cache.
+"""What ``depthrt tune`` found to be best on this machine, kept in the user's cache folder.
 
-One JSON file for each model file (by its hash) and machine (CPU, usable cores, onnxruntime and its
-providers), so that another machine, a new onnxruntime or an edited model starts untuned. A file
-that is broken, or written by another version, counts as not there: tuning is never needed to run.
+There is one JSON file for each pair of a model file (by its hash) and a machine (CPU, usable cores,
+onnxruntime and its providers). So another machine, a new onnxruntime or a changed model starts
+untuned. A file that is broken or of another version counts as missing: no run needs a tuning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from depthrt.errors import TargetError
 from depthrt.files.json_file import read_object, write_json
 from depthrt.model import cpu
-from depthrt.model.providers import PRECISION_HINTS, PROVIDERS, SessionOptions, short_name
+from depthrt.model.providers import MOST_PARALLEL, PRECISION_HINTS, PROVIDERS, SessionOptions
 from depthrt.model.session import import_onnxruntime, usable_cores
 
 Objective = Literal["latency", "throughput"]
@@ -28,18 +28,22 @@ _MOST_BATCH = 1024
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to run a model, and what it took when it was measured.
+    """One way to run a model, and how long it took when it was measured.
 
     - ``options``: how the session is opened;
     - ``batch``: frames per inference;
-    - ``infer_ms``: one inference inside the pipeline, in milliseconds;
-    - ``frame_ms``: the whole pipeline, per frame, in milliseconds.
+    - ``infer_ms``: time of one inference inside the pipeline, in milliseconds;
+    - ``frame_ms``: time of the whole pipeline per frame, in milliseconds.
     """
 
     options: SessionOptions
     batch: int
     infer_ms: float
     frame_ms: float
+
+    def score(self, objective: Objective) -> float:
+        """The time that the objective minimises, in milliseconds."""
+        return self.infer_ms if objective == "latency" else self.frame_ms
 
     def line(self) -> str:
         """The choice in a few words."""
@@ -48,10 +52,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The best choice for one frame at a time, and the one for the most frames per second."""
+    """The best choice for one frame at a time, and the best for the most frames per second."""
 
     latency: Choice
     throughput: Choice
+
+    def choice(self, objective: Objective) -> Choice:
+        """The choice for an objective."""
+        return self.latency if objective == "latency" else self.throughput
 
     def as_dict(self) -> dict[str, Any]:
         """The tuning as a JSON object."""
@@ -59,59 +67,57 @@ class Tuning:
 
 
 def cache_folder() -> Path:
-    """Where tunings are kept: ``$XDG_CACHE_HOME/depthrt/tuning``, else below ``~/.cache``."""
+    """The folder of tunings: ``$XDG_CACHE_HOME/depthrt/tuning``, else below ``~/.cache``."""
     root = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(root) if Path(root).is_absolute() else Path("~/.cache").expanduser()
     return base / "depthrt" / "tuning"
 
 
 def machine_key() -> str:
-    """16 hexadecimal digits of what decides how fast a session is here.
+    """16 hexadecimal digits of a hash of all that decides how fast a session is here.
 
     Raises:
         ProviderError: onnxruntime is not installed.
     """
-    import hashlib  # here and below: a start without a tuning needs none of these
+    import hashlib  # imported here, as a start without a tuning does not need it
     import platform
 
     module = import_onnxruntime()
-    # Virtual machines share one name: what the CPU can do tells them apart.
+    # Virtual machines may share one CPU name: the instruction sets tell them apart.
     machine = [platform.machine(), cpu.name(), *sorted(cpu.flags())]
     facts = [machine, usable_cores(), module.__version__, module.get_available_providers()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def cache_file(model: Path) -> Path:
-    """Where the tuning of a model file for this machine is kept."""
+    """The cache file of a model file's tuning on this machine."""
     from depthrt.files.file_hash import file_sha256
 
     return cache_folder() / f"{file_sha256(model)}-{machine_key()}.json"
 
 
 def find_tuning(model: Path) -> Tuning | None:
-    """The tuning of a model file for this machine; None when there is none that can be used."""
+    """The tuning of a model file on this machine; None if there is none that can be used."""
     try:
         kept = [file.name for file in cache_folder().glob("*.json")]
         if not kept or not model.is_file():
             return None
         ending = f"-{machine_key()}.json"
         if not any(name.endswith(ending) for name in kept):
-            return None  # large files are not hashed for nothing
+            return None  # before the model file, which may be large, is hashed
         return _parse(read_object(cache_file(model)).content)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None  # RuntimeError: no onnxruntime, or no home folder
 
 
 def find_choice(model: Path, objective: Objective) -> Choice | None:
-    """The choice of the tuning for an objective, if there is one."""
+    """The tuned choice for an objective; None if there is none that can be used."""
     found = find_tuning(model)
-    if found is None:
-        return None
-    return found.latency if objective == "latency" else found.throughput
+    return None if found is None else found.choice(objective)
 
 
 def save(model: Path, tuning: Tuning) -> Path:
-    """Keep a tuning; written beside its place and renamed, so that no reader sees half a file.
+    """Write a tuning to the cache and return its file.
 
     Raises:
         TargetError: the cache folder cannot be written.
@@ -127,7 +133,7 @@ def save(model: Path, tuning: Tuning) -> Path:
 
 
 def check_cache() -> None:
-    """Make sure that a tuning can be kept, before anything is measured.
+    """Check that a tuning can be kept, before anything is measured.
 
     Raises:
         TargetError: the cache folder cannot be written.
@@ -144,8 +150,8 @@ def check_cache() -> None:
 
 
 def _cannot_keep(error: Exception) -> TargetError:
-    told = [getattr(each, "strerror", None) for each in (error, error.__cause__)]
-    reason = next(filter(None, told), str(error).rstrip("."))
+    reasons = [getattr(each, "strerror", None) for each in (error, error.__cause__)]
+    reason = next(filter(None, reasons), str(error).rstrip("."))
     return TargetError(
         f"the tuning cannot be kept ({reason}): set XDG_CACHE_HOME to a folder that can be written"
     )
@@ -158,25 +164,22 @@ def _parse(content: Mapping[str, Any]) -> Tuning:
 
 
 def _choice(content: dict[str, Any]) -> Choice:
+    # Files written before ``parallel`` existed lack it: their sessions ran one inference at a time.
     options = SessionOptions(**content["options"])
     choice = Choice(**{**content, "options": options})
-    threads = options.threads
-    fine = (
+    threads, most_parallel = options.threads, MOST_PARALLEL if options.provider == "cpu" else 1
+    valid = (
         options.provider in PROVIDERS
         and (threads is None or (type(threads) is int and 1 <= threads <= usable_cores()))
         and type(options.spinning) is bool
         and options.precision in ("", *PRECISION_HINTS)
+        and type(options.parallel) is int
+        and 1 <= options.parallel <= most_parallel
         and type(choice.batch) is int
         and 1 <= choice.batch <= _MOST_BATCH
         and choice.infer_ms > 0
         and choice.frame_ms > 0
     )
-    if not fine:
+    if not valid:
         raise ValueError("values out of range")
     return choice
-
-
-def offered_providers() -> list[str]:
-    """Short names of the providers that this onnxruntime was built with and depthrt knows."""
-    offered = [short_name(name) for name in import_onnxruntime().get_available_providers()]
-    return [name for name in offered if name in PROVIDERS]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +16,17 @@ from numpy.typing import NDArray
 
 from commands import Command
 from depthrt.errors import TargetError
-from depthrt.jobs import tune as tuning
 from depthrt.jobs.run import Job, execute
-from depthrt.jobs.tune import Trial, configurations, difference, thread_counts, tune
+from depthrt.jobs.tune import block
+from depthrt.jobs.tune import tune as tuning
+from depthrt.jobs.tune.candidates import configurations, thread_counts
+from depthrt.jobs.tune.tune import difference, tune
 from depthrt.model import tuning_cache as tuned
 from depthrt.model.depth_model import Abort, DepthModel
 from depthrt.model.providers import SessionOptions, provider_options
 from depthrt.model.session import _takes_part, open_session, usable_cores
 from depthrt.model.tuning_cache import Choice, Tuning, cache_file, find_tuning, machine_key, save
+from depthrt.pipeline.stream import stream
 from depthrt.sources.base import Selection
 from models import build_model
 
@@ -41,7 +47,7 @@ def only_two(monkeypatch: pytest.MonkeyPatch) -> list[SessionOptions]:
     """Two candidates, so that a tuning is quick."""
     found = [SessionOptions("cpu", CORES), SessionOptions("cpu", CORES, spinning=True)]
     monkeypatch.setattr(tuning, "configurations", lambda: found)
-    monkeypatch.setattr(tuning, "_BLOCK_S", 0.02)
+    monkeypatch.setattr(tuning, "measure_block", partial(block.measure_block, block_s=0.02))
     return found
 
 
@@ -65,6 +71,8 @@ def test_tune_measures_keeps_and_is_shown(
     assert "ms a frame" in done.err  # the table
     shown = command("info", model_path, "--json").document["tuned"]
     assert shown == {k: found[k] for k in ("latency", "throughput")}
+    assert {c["parallel"] for c in found["candidates"]} == {1}
+    assert found["untuned"]["throughput"]["options"] == asdict(only_two[0])
     assert DepthModel.load(model_path).tuned is not None
 
 
@@ -96,7 +104,7 @@ def test_a_candidate_that_changes_depth_is_refused(
     assert right.note == ""
     assert refused.error > 0.05
     assert refused.note == f"depth differs by {refused.error:.1%} from the CPU provider's"
-    assert refused.frame_ms == []
+    assert refused.blocks == {}
     assert not found.tuning.latency.options.spinning
     assert not found.tuning.throughput.options.spinning
     assert {t.batch for t in found.trials if not t.options.spinning} == {1, 2, 4, 8}
@@ -171,6 +179,10 @@ def content(**options: object) -> str:
         content(spinning="yes"),
         content(provider="abacus"),
         content(precision="int1"),
+        content(parallel=0),
+        content(parallel=5),
+        content(parallel="2"),
+        content(provider="openvino", parallel=2),
         content(colour="blue"),
         content().replace('"batch": 4', '"batch": 0'),
         content().replace('"frame_ms": 2.0', '"frame_ms": -1'),
@@ -219,9 +231,7 @@ def test_a_cache_that_cannot_be_written(
 def test_a_tuning_that_cannot_be_kept_is_refused_before_it_is_measured(
     model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    import depthrt.jobs.tune as module
-
-    monkeypatch.setattr(module, "tune", lambda *given, **options: pytest.fail("it was measured"))
+    monkeypatch.setattr(tuning, "tune", lambda *given, **options: pytest.fail("it was measured"))
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     ended = command("tune", model_path)
@@ -260,31 +270,19 @@ def test_a_model_that_is_not_there(command: Command, tmp_path: Path) -> None:
     assert "no model file at" in done.complaint
 
 
-def test_candidates_begin_with_the_default() -> None:
+def test_candidates_begin_with_the_untuned_ones(model_path: Path) -> None:
     found = configurations()
     assert len(found) == len(set(found))
     assert thread_counts()[0] == CORES
     assert thread_counts()[-1] == 1
     if ort.get_available_providers()[-1:] == ["CPUExecutionProvider"]:
         cpu = [options for options in found if options.provider == "cpu"]
-        assert cpu[0] == SessionOptions("cpu", CORES)
+        untuned = DepthModel.load(model_path, provider="cpu", objective="throughput")
+        assert cpu[0] == untuned.options
+        assert cpu[0].parallel == min(CORES, 4)
+        live = DepthModel.load(model_path, provider="cpu", objective="live")
+        assert SessionOptions("cpu", CORES) == live.options == cpu[min(1, CORES - 1)]
         assert SessionOptions("cpu", 1, spinning=True) not in cpu
-
-
-def test_ties_go_to_the_simpler_candidate() -> None:
-    trials = [
-        Trial(SessionOptions("cpu", n), batch, infer_ms=[infer], frame_ms=[frame])
-        for n, batch, infer, frame in ((4, 1, 10.0, 12.0), (2, 1, 9.8, 11.0), (1, 8, 60.0, 10.0))
-    ]
-    assert tuning._best(trials, "latency").options.threads == 4  # 2% slower
-    assert tuning._best(trials, "throughput").batch == 8
-    trials[1].infer_ms = [9.0]
-    assert tuning._best(trials, "latency").options.threads == 2
-
-
-def test_medians_of_blocks_count() -> None:
-    trial = Trial(SessionOptions("cpu"), infer_ms=[5.0, 50.0, 6.0], frame_ms=[7.0, 8.0, 90.0])
-    assert (trial.choice().infer_ms, trial.choice().frame_ms) == (6.0, 8.0)
 
 
 def test_difference_is_a_share_of_the_spread() -> None:
@@ -331,3 +329,92 @@ def test_a_tuning_is_kept_beside_whatever_else_is_in_the_cache(model_path: Path)
     with pytest.raises(TargetError, match=r"the tuning cannot be kept \(.* is in .*\.partial-"):
         save(model_path, Tuning(ONE, ONE))
     assert place.is_dir()
+
+
+def test_a_tuning_from_before_parallel_is_still_read(model_path: Path) -> None:
+    old = json.loads(content())
+    for objective in ("latency", "throughput"):
+        del old[objective]["options"]["parallel"]
+    save(model_path, Tuning(ONE, ONE)).write_text(json.dumps(old))
+    assert find_tuning(model_path) == Tuning(ONE, FILES)
+    assert DepthModel.load(model_path, objective="throughput").parallel == 1
+
+
+def most_at_a_time(model: DepthModel, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many inferences of a model ran at a time: each waits for another one for a moment."""
+    infer, changed, running, most = model.infer, threading.Condition(), [0], [0]
+
+    def counted(batch: NDArray[np.uint8], abort: Abort | None = None) -> NDArray[np.float32]:
+        with changed:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            changed.wait(0.03)
+            running[0] -= 1
+        return infer(batch, abort)
+
+    monkeypatch.setattr(model, "infer", counted)
+    return lambda: most[0]
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 3])
+def test_the_scheduler_runs_as_many_at_a_time_as_were_tuned(
+    model_path: Path, parallel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = replace(FILES, options=SessionOptions("cpu", 1, parallel=parallel), batch=2)
+    save(model_path, Tuning(ONE, chosen))
+    model = DepthModel.load(model_path, objective="throughput")
+    assert (model.options, model.batch) == (chosen.options, 2)
+    at_a_time = most_at_a_time(model, monkeypatch)
+    images = [np.zeros((48, 64, 3), np.uint8)] * 24
+    assert sum(1 for _ in stream(images, model)) == 24
+    assert at_a_time() == parallel
+
+
+def test_what_is_tuned_is_what_is_then_run(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Session and batch of a run are those of the candidate, whichever wins."""
+    measured: dict[tuple[SessionOptions, int], tuple[int, str, int]] = {}
+    of_block = partial(block.measure_block, block_s=0.01)
+
+    def noted(model: DepthModel, batch: int, video: Path) -> block.Block:
+        settings = model.session.get_session_options()
+        spins = settings.get_session_config_entry("session.intra_op.allow_spinning")
+        found = (settings.intra_op_num_threads, spins, model.parallel)
+        measured[model.options, batch] = found
+        return of_block(model, batch, video)
+
+    monkeypatch.setattr(tuning, "measure_block", noted)
+    monkeypatch.setattr(tuning, "BATCHES", (2,))
+    outcome = tune(model_path, seconds=0.1)
+    assert {(t.options, t.batch) for t in outcome.trials if not t.note} == set(measured)
+    for trial in outcome.trials:
+        if trial.note:
+            continue
+        save(model_path, Tuning(trial.choice(), trial.choice()))
+        for purpose in ("latency", "live", "throughput"):
+            model = DepthModel.load(model_path, objective=purpose)
+            assert (model.options, model.batch) == (trial.options, trial.batch)
+            settings = model.session.get_session_options()
+            spins = settings.get_session_config_entry("session.intra_op.allow_spinning")
+            found = (settings.intra_op_num_threads, spins, model.parallel)
+            assert found == measured[trial.options, trial.batch]
+
+
+def test_the_table_has_a_row_for_each_and_says_below_why_it_was_not_taken(
+    model_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "measure_block", partial(block.measure_block, block_s=0.01))
+    monkeypatch.setattr(tuning, "BATCHES", (2,))
+    done = command("tune", model_path, "--seconds", 0.1, "--json")
+    _, header, *rows = done.err.splitlines()
+    candidates = done.document["candidates"]
+    assert header.split()[:3] == ["candidate", "parallel", "batch"]
+    assert sum("files" in row.split()[-1:] for row in rows[: len(candidates)]) <= 1
+    reasons = [v["reason"] for c in candidates for v in c["beside_choice"].values() if v["reason"]]
+    assert len(rows) == len(candidates) + len(reasons)
+    below = rows[len(candidates) :]
+    assert sorted(line.split(": ", 2)[2] for line in below) == sorted(reasons)
+    first = candidates[0]
+    assert first["parallel"] == min(CORES, 4)
+    assert done.document["sure"] in (True, False)

@@ -13,7 +13,7 @@ import pytest
 from clips import probe
 from commands import Command, outcome, spawn
 from depthrt import DepthModel, open_source, read_depth
-from depthrt.jobs import tune as tuning
+from depthrt.jobs.tune import tune as tuning
 from depthrt.model import cuda
 from depthrt.model.providers import SessionOptions
 from depthrt_export.proof.fidelity import Map, fidelity

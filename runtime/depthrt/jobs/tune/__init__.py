@@ -1,0 +1,1 @@
+"""How a model runs best on this machine: candidates, measured in turn until the best is sure."""
