@@ -269,7 +269,7 @@ def test_a_run_that_has_ended_leaves_nothing_behind(
     def held() -> list[object]:
         return [each for each in gc.get_objects() if issubclass(type(each), kinds)]
 
-    model.parallel = parallel
+    model.options = replace(model.options, parallel=parallel)
     gc.collect()
     gc.disable()
     before = held()  # of other tests, whose failures pytest keeps
