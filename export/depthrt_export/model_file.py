@@ -1,20 +1,55 @@
-"""The finished file: spec in its metadata, checked as a user will load it, put in place whole."""
+"""The finished file: where it may go, what is written into it, and how it gets there whole."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 from onnx import helper
 
-from depthrt.errors import DepthrtError, ModelError, WriteError
+from depthrt.errors import DepthrtError, ModelError, UsageError, WriteError
 from depthrt.files.atomic_write import new_file
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
+from depthrt.sinks.base import check_target
+from depthrt.sources.source_files import source_files
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
+from depthrt_export.options import ExportOptions, SourceOptions
 
 _PROTOBUF_LIMIT = 2**31 - 1
+
+
+def check_outputs(
+    source: str,
+    target: Path,
+    said: SourceOptions,
+    options: ExportOptions,
+    pages: Sequence[Path] = (),
+) -> None:
+    """Make sure that model and pages can be written, each to a place of its own.
+
+    Raises:
+        TargetError: one exists and may not be overwritten, is read, or cannot be written.
+        UsageError: two would be one file.
+    """
+    named = [source.rpartition(":")[0] or source, said.checkpoint]
+    files = [Path(path) for path in named if path]
+    for shown in (options.frames, options.calibration, options.validate):
+        files += [] if shown is None else source_files(shown)
+    labelled = [] if options.dataset is None else [options.dataset]
+    taken = {journal_place(target).resolve()}
+    for place in (target, *pages):
+        if place.resolve() in taken:
+            raise UsageError(f"{place} is another output, too: give each a name of its own")
+        taken.add(place.resolve())
+        check_target(place, overwrite=options.overwrite, sources=files, read=labelled)
+
+
+def journal_place(target: Path) -> Path:
+    """``model.onnx.search.json`` beside ``model.onnx``."""
+    return target.with_name(f"{target.name}.search.json")
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
@@ -44,7 +79,7 @@ def works(path: Path, provider: str) -> bool:
     return True
 
 
-def finish(
+def put_in_place(
     model: onnx.ModelProto,
     spec: ModelSpec,
     target: Path,

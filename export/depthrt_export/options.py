@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from depthrt.spec import Interpolation, Kind, Resize, Unit
 Vary = Literal["batch", "size"]
 ExportPrecision = Literal["float32", "float16", "bfloat16", "int8", "auto"]
 
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LARGEST = 16384  # pixels a side, as in the spec
 
 DEFAULT_OPSET = 20
@@ -154,6 +156,23 @@ def parse_three(text: str | None, option: str) -> tuple[float, float, float] | N
         raise UsageError(f"{option} {text!r} is not one number or three, as in 0.5,0.4,0.3") from (
             error
         )
+
+
+def parse_share(text: str) -> float:
+    """``5%`` or ``0.05``."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text)
+    share = float(found.group(1)) / (100 if found.group(2) else 1) if found else -1.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--max-drop {text!r} is not a share such as 5% or 0.05")
+    return share
+
+
+def parse_seconds(text: str) -> float:
+    """``90s``, ``10m``, ``1h``, or a number of seconds."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if not found or float(found.group(1)) == 0:
+        raise UsageError(f"--budget {text!r} is not a time such as 90s, 10m or 1h")
+    return float(found.group(1)) * _SECONDS[found.group(2)]
 
 
 def _three(value: Any, key: str, where: str) -> tuple[float, float, float]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 from depthrt_export.report.export_report import Report
 
 NETWORKS = Path(__file__).parent.parent / "networks"

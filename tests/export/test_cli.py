@@ -142,7 +142,7 @@ def test_a_page_in_the_place_of_something_else_is_refused(
 
 def _pages(output: Path, pages: list[Path]) -> str:
     """What is said of these pages."""
-    from depthrt_export.build.input_files import check_outputs
+    from depthrt_export.model_file import check_outputs
     from depthrt_export.options import ExportOptions, SourceOptions
 
     with pytest.raises(UsageError) as caught:

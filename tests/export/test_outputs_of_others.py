@@ -13,10 +13,10 @@ from commands import Command
 from depthrt.errors import TargetError
 from depthrt.model.depth_model import DepthModel
 from depthrt_export import model_file as placing
-from depthrt_export.model_file import finish
+from depthrt_export.model_file import journal_place, put_in_place
 from depthrt_export.report.export_report import Report
 from depthrt_export.report.html import write_page
-from depthrt_export.search.resume import Journal, journal_place
+from depthrt_export.search.candidates import Journal
 
 MEANWHILE = "made or changed by somebody else meanwhile"
 
@@ -43,12 +43,12 @@ def test_a_model_that_came_meanwhile_survives_and_so_does_the_export(
     monkeypatch.setattr(placing, "_spec_of", checked)
     model = onnx.load(unet.target)
     with pytest.raises(TargetError, match=MEANWHILE) as caught:
-        finish(model, unet.spec, target)
+        put_in_place(model, unet.spec, target)
     assert target.read_text() == "somebody else's model"
     kept = Path(str(caught.value).split("the finished output is in ")[1])
     assert DepthModel.load(kept, provider="cpu").spec.to_json() == unet.spec.to_json()
     assert names(tmp_path) == sorted(["m.onnx", kept.name])
-    finish(model, unet.spec, target, overwrite=True)
+    put_in_place(model, unet.spec, target, overwrite=True)
     assert DepthModel.load(target, provider="cpu").spec.to_json() == unet.spec.to_json()
     assert len(names(tmp_path)) == 2
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from depthrt_export.quiet_torch import quiet_quantiser, quiet_torch
+from depthrt_export.console import quiet_quantiser, quiet_torch
 
 
 def test_only_the_quiet_thread_is_muted(monkeypatch: pytest.MonkeyPatch) -> None:

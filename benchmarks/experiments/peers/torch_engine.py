@@ -13,9 +13,9 @@ def load_whole(order: dict[str, Any]) -> Any:
     import torch
     from torch import Tensor, nn
 
-    from depthrt_export.graph.probe import probe
     from depthrt_export.options import SourceOptions
     from depthrt_export.sources.load import load_network
+    from depthrt_export.sources.network import probe
 
     said = dict(order["said"])
     if said.get("checkpoint"):

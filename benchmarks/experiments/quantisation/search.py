@@ -32,7 +32,7 @@ from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.environment import write_result
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.search.labelled_frames import absolute_relative_error, labelled_frames
+from depthrt_export.proof.labelled_frames import absolute_relative_error, labelled_frames
 from experiments.quantisation import openvino_alone
 from experiments.quantisation.depth_families import DEPTH_ANYTHING_V2_SMALL, save
 from experiments.quantisation.timing import measure as timed

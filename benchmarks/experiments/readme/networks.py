@@ -13,8 +13,8 @@ from depthrt.errors import DepthrtError
 from depthrt.files.atomic_write import write_text
 from depthrt.model.registry import find_model
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 from experiments.quantisation.search import COMMAND, cases, export
 
 _CONVERT = Path(__file__).parents[1] / "peers" / "litert_engine.py"

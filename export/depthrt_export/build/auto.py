@@ -1,36 +1,28 @@
-"""``--precision auto``: from a proven float32 graph to the one that the search picks."""
+"""``--precision auto``: from the float32 graph to the fastest one that a search finds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
-from depthrt.model.cpu import half_type
-from depthrt.model.providers import AUTO_ORDER
-from depthrt.model.tuning_cache import offered_providers
-from depthrt_calibration.frames import Sample, evenly
-from depthrt_export.search.labelled_frames import Labelled, labelled_frames
 from depthrt_calibration.frame_folder import pixel_hash
-from depthrt_export.build.convert import Made, proof_facts, source_name
-from depthrt_export.graph.blocks import has_attention
-from depthrt_export.model_file import works, write_model
+from depthrt_calibration.frames import Sample, evenly
+from depthrt_export.build.made import Float32, Made
+from depthrt_export.console import Phases
+from depthrt_export.graph.nodes import has_attention
+from depthrt_export.model_file import journal_place, works, write_model
 from depthrt_export.options import ExportOptions
-from depthrt_export.progress import Phases
-from depthrt_export.proof.frame_split import Chosen
-from depthrt_export.proof.paired_timing import Timer, timer
-from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
-from depthrt_export.quantise.recipes import Material
-from depthrt_export.quantise.targets import Target, suited, target
-from depthrt_export.search.evaluator import Judge
-from depthrt_export.search.explain import explain, refusal
-from depthrt_export.search.pareto import CPU
-from depthrt_export.search.resume import Journal, journal_place, search_key
+from depthrt_export.proof.evaluator import Evaluator, Timer, timer
+from depthrt_export.proof.labelled_frames import Labelled, labelled_frames
+from depthrt_export.proof.verify import TOLERANCES, Proof, file_reference, prove
+from depthrt_export.quantise.recipes import Applied, Material
+from depthrt_export.quantise.targets import CPU, other_providers, suited, target
+from depthrt_export.report.export_report import explain, refusal, search_facts
+from depthrt_export.search.candidates import Candidate, Journal, search_key
 from depthrt_export.search.search import Found, Limits, Search
-from depthrt_export.sources.network import DepthNetwork
 
 _LABELLED_FRAMES = 32
 _TIMING_S = 3.0
@@ -38,167 +30,138 @@ _TRANSFORMER_FRAMES = 16
 _ROUNDING = 1.01  # figures are kept to four digits
 
 
-@dataclass(frozen=True, eq=False)
-class Auto:
-    """The graph that was picked (float32 where none was), and the search behind it."""
-
-    made: Made
-    found: Found
-
-
 def to_auto(
-    network: DepthNetwork,
-    made: Made,
-    zero: tuple[float, ...] | None,
-    float_path: Path,
-    place: Path,
-    frames: Chosen,
+    start: Float32,
+    output: Path,
     options: ExportOptions,
     phases: Phases,
-    measure: Timer | None = None,
-) -> Auto:
+    time_files: Timer | None = None,
+) -> Made:
     """Search, and prove the pick on the validation frames.
 
     Args:
-        made: the float32 graph and its proof; ``zero`` as of the folded normalisation.
-        place: where the file is to be; the journal lies beside it.
-        measure: how latency is taken; by running in turn with float32 if not said.
+        start: the float32 graph, which is kept where nothing better is found.
+        output: where the file is to be; the search's journal lies beside it.
+        time_files: measures latency; None: both files are run in turn, for a few seconds.
 
     Raises:
         DepthrtError: what is wrong with the input, or a full disk; run again, it goes on.
     """
-    calibration, held_out = _few(frames.calibration, made.model), frames.validation
-    machine = target(options.target)
-    labelled = _labelled(network, options)
-    with phases("float32 depth of the validation frames"):
-        judge = Judge.of(float_path, network.kind, held_out, labelled, network.unit)
-    truths = [f.sample for f in labelled]
-    providers, lacking = other_providers(float_path) if machine.timed else ((), ())
-    meaning = (network.kind, network.unit, network.input, *map(_truth, labelled))
-    settings = (machine, options.max_drop, _TIMING_S, *meaning, zero, *providers)
-    key = search_key(made.model, [calibration, held_out, truths], settings)
-    journal = Journal.open(journal_place(place), key)
-    if journal.path is None:
-        other = journal_place(place).name
-        lacking = (
-            *lacking,
-            f"{other} is no journal of a search: it is left alone, and none is kept",
-        )
-    search = Search(
-        Material(made.model, zero, calibration),
-        judge,
-        machine,
-        Limits(options.max_drop, options.budget_s),
-        journal,
-        measure or timer(_TIMING_S),
-        float_path.parent,
-        phases.say,
-        providers=providers,
-    )
+    search, notes = _search(start, output, options, phases, time_files or timer(_TIMING_S))
     with phases("search"):
         found = search.run()
-
-    def facts(of: Found) -> dict[str, Any]:
-        return {**made.measured, "search": _facts(of, options, machine, len(calibration))}
-
-    def float32_stays(of: Found) -> Auto:
-        notes = (*lacking, refusal(of))
-        model, proof, reference = suited(made.model, machine.provider), made.proof, made.reference
-        if model is not made.model:
-            path = float_path.with_name("own.onnx")
-            write_model(model, path)
-            reference = "float32"
-            fused, within = file_reference(float_path), TOLERANCES["float32"]
-            proof = prove(network, fused, path, held_out, options.vary, within)
-        return Auto(Made(model, proof, reference, (), facts(of), notes), of)
-
-    if found.picked is None:
-        return float32_stays(found)
+    picked = found.picked
+    if picked is None:
+        return _float32_stays(start, found, options, search, notes)
     with phases("make and prove the pick"):
-        applied = search.make(found.picked)
-        path = float_path.with_name("picked.onnx")
-        write_model(applied.model, path)
-        proof = prove(
-            network,
-            file_reference(float_path),
-            path,
-            held_out,
-            options.vary,
-            provider=found.picked.provider,
-        )
-        loss = judge.drop(path, found.picked.provider)
-    loss = proof.figures["mean_error"] if loss is None else loss
+        applied, proof, loss = _proven_pick(start, search, picked)
     if not loss <= options.max_drop * _ROUNDING:
-        # What the journal says of it was measured under something else that its key does not know.
+        # The journal's figures were measured under something else that its key does not know.
         search.journal.remove()
-        return float32_stays(replace(found, picked=None, disproved=(found.picked, loss)))
-    measured = {**facts(found), "fidelity": proof_facts(proof)}
-    notes = (*lacking, *applied.notes, *explain(found))
-    result = Made(
+        found = replace(found, picked=None, disproved=(picked, loss))
+        return _float32_stays(start, found, options, search, notes)
+    return Made(
         applied.model,
         proof,
         "float32",
+        {**_measured(start, found, options, search), "fidelity": proof.facts()},
+        applied.precision,
         applied.float_nodes,
-        measured,
-        notes,
-        runs_here=found.picked.provider == CPU or works(path, CPU),
-        precision=applied.precision,
-    )
-    return Auto(result, found)
-
-
-def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Providers that run float32 here beside the CPU's, and a note on each that does not work.
-
-    OpenVINO once more in the processor's 16-bit type, where it has one.
-    """
-    offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
-    working = [name for name in offered if works(float_path, name)]
-    broken = [name for name in offered if name not in working]
-    if "openvino" in working and half_type():
-        working.append(f"openvino, {half_type()}")
-    return tuple(working), tuple(
-        f"provider {name} is installed, but does not work here" for name in broken
+        (*notes, *applied.notes, *explain(found)),
+        runs_here=picked.provider == CPU or works(start.path.with_name("picked.onnx"), CPU),
+        found=found,
     )
 
 
-def _few(calibration: list[Sample], model: onnx.ModelProto) -> list[Sample]:
+def _search(
+    start: Float32, output: Path, options: ExportOptions, phases: Phases, time_files: Timer
+) -> tuple[Search, tuple[str, ...]]:
+    """The search, and notes on what it will go without."""
+    network, held_out = start.network, start.frames.validation
+    calibration = _few(start)
+    machine = target(options.target)
+    labelled = _labelled(start, options)
+    with phases("float32 depth of the validation frames"):
+        evaluator = Evaluator.of(
+            start.path, network.kind, held_out, labelled, network.unit, time_files
+        )
+    truths = [frame.sample for frame in labelled]
+    providers, notes = other_providers(start.path) if machine.timed else ((), ())
+    meaning = (network.kind, network.unit, network.input, *map(_truth, labelled))
+    settings = (machine, options.max_drop, _TIMING_S, *meaning, start.pixel_zero, *providers)
+    key = search_key(start.model, [calibration, held_out, truths], settings)
+    journal = Journal.open(journal_place(output), key)
+    if journal.path is None:
+        other = journal_place(output).name
+        notes = (*notes, f"{other} is no journal of a search: it is left alone, and none is kept")
+    search = Search(
+        Material(start.model, start.pixel_zero, calibration),
+        evaluator,
+        machine,
+        Limits(options.max_drop, options.budget_s),
+        journal,
+        start.path.parent,
+        phases.say,
+        providers=providers,
+    )
+    return search, notes
+
+
+def _proven_pick(start: Float32, search: Search, picked: Candidate) -> tuple[Applied, Proof, float]:
+    """The picked graph, its proof, and the loss that the proof found."""
+    applied = search.make(picked)
+    path = start.path.with_name("picked.onnx")
+    write_model(applied.model, path)
+    held_out, reference = start.frames.validation, file_reference(start.path)
+    proof = prove(start.network, reference, path, held_out, start.vary, provider=picked.provider)
+    loss = search.evaluator.drop(path, picked.provider)
+    return applied, proof, proof.figures["mean_error"] if loss is None else loss
+
+
+def _float32_stays(
+    start: Float32, found: Found, options: ExportOptions, search: Search, notes: tuple[str, ...]
+) -> Made:
+    """float32 in the operators that the target runs fastest."""
+    model = suited(start.model, search.target.provider)
+    proof, reference = start.proof, start.reference_name
+    if model is not start.model:
+        path = start.path.with_name("own.onnx")
+        write_model(model, path)
+        reference = "float32"
+        proof = prove(
+            start.network,
+            file_reference(start.path),
+            path,
+            start.frames.validation,
+            start.vary,
+            TOLERANCES["float32"],
+        )
+    measured = _measured(start, found, options, search)
+    return Made(model, proof, reference, measured, notes=(*notes, refusal(found)), found=found)
+
+
+def _measured(
+    start: Float32, found: Found, options: ExportOptions, search: Search
+) -> dict[str, Any]:
+    calibration_frames = len(search.material.calibration)
+    facts = search_facts(found, options, calibration_frames)
+    return {**start.spec.measured, "search": facts}
+
+
+def _few(start: Float32) -> list[Sample]:
     """All frames for convolutions; for a transformer, slow and calibrated by extremes, a few."""
-    if not has_attention(model.graph):
-        return calibration
-    return evenly(calibration, _TRANSFORMER_FRAMES)
+    if not has_attention(start.model.graph):
+        return start.frames.calibration
+    return evenly(start.frames.calibration, _TRANSFORMER_FRAMES)
 
 
-def _labelled(network: DepthNetwork, options: ExportOptions) -> list[Labelled]:
+def _labelled(start: Float32, options: ExportOptions) -> list[Labelled]:
     if options.dataset is None:
         return []
-    return labelled_frames(options.dataset, _LABELLED_FRAMES, network.input)
+    return labelled_frames(options.dataset, _LABELLED_FRAMES, start.network.input)
 
 
 def _truth(frame: Labelled) -> tuple[object, ...]:
     """What a figure against ground truth depends on beside the picture."""
     depth = pixel_hash(np.ascontiguousarray(frame.depth_m).view(np.uint8))
     return depth, frame.nearest_m, frame.farthest_m, frame.content
-
-
-def _facts(found: Found, options: ExportOptions, machine: Target, count: int) -> dict[str, Any]:
-    """What the file's metadata says of the search."""
-    picked = found.picked
-    return {
-        "target": machine.name,
-        "recipe": "float32" if picked is None else picked.recipe,
-        "provider": CPU if picked is None else picked.provider,
-        "providers": list(found.providers),
-        "float_blocks": [] if picked is None else list(picked.float_blocks),
-        "error": None if picked is None else picked.error,
-        "worst": None if picked is None else picked.worst,
-        "accuracy_drop": None if picked is None else picked.drop,
-        "latency_ratio": None if picked is None else picked.ratio,
-        "max_drop": options.max_drop,
-        "validation_frames": found.frames,
-        "validation_source": source_name(options.validate or options.frames),
-        "calibration_frames": count,
-        "calibration_source": source_name(options.calibration or options.frames),
-        "front": [{"name": c.name, "error": c.error, "ratio": c.ratio} for c in found.front],
-        "complete": not found.out_of_time,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
 
 import onnx
@@ -13,35 +12,31 @@ from torch import nn
 from depthrt.errors import InferenceError, ModelError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import METADATA_KEY, ModelSpec
-from depthrt_export.build.auto import to_auto
-from depthrt_export.build.convert import Made, source_name
-from depthrt_export.build.input_files import check_outputs
-from depthrt_export.graph.blocks import is_quantised
-from depthrt_export.model_file import finish, write_model
+from depthrt_export.build.made import Float32
+from depthrt_export.console import Phases
+from depthrt_export.graph.nodes import is_quantised
+from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
-from depthrt_export.progress import Phases, peak_memory_bytes
-from depthrt_export.proof.frame_split import chosen_frames
+from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
-from depthrt_export.report.export_report import Report
 from depthrt_export.sources.network import DepthNetwork, Normalisation
 
 
-def build_from_file(
-    source: Path, target: Path, said: SourceOptions, options: ExportOptions, phases: Phases
-) -> Report:
-    """Search for the fastest form of a depthrt float32 file and put it in place.
+def from_onnx(
+    source: Path, said: SourceOptions, options: ExportOptions, folder: Path, phases: Phases
+) -> Float32:
+    """A depthrt float32 file in place of a network; ``folder`` takes a copy of it.
 
     Raises:
         ModelError: no depthrt file, one that is quantised already, or one that does not run.
         UsageError: anything but ``--precision auto`` was asked for, or an option was given that
             only a PyTorch network can follow.
     """
-    check_outputs(str(source), target, said, options)
     if options.precision != "auto":
         raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
     _refuse_unused(source, said, options)
     model, spec = open_float32(source)
-    options = dataclasses.replace(options, vary=_open(model))
+    vary = _open(model)
     _require_running(source)
     network = DepthNetwork(
         nn.Identity(),
@@ -53,41 +48,13 @@ def build_from_file(
         licence=spec.licence,
     )
     with phases("read frames"):
-        chosen = chosen_frames(options, spec.input)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
-        work = Path(folder) / "float32.onnx"
-        write_model(model, work)
-        within = TOLERANCES["float32"]
-        first = chosen.validation[:1]
-        proof = prove(network, file_reference(work), work, first, options.vary, within)
-        made = Made(model, proof, "float32", (), dict(spec.measured), ())
-        auto = to_auto(network, made, pixel_zero(model), work, target, chosen, options, phases)
-        made = auto.made
-        spec = dataclasses.replace(
-            spec,
-            precision=made.precision or spec.precision,
-            float_nodes=made.float_nodes,
-            measured={
-                **made.measured,
-                "frames": {
-                    "source": source_name(options.validate or options.frames),
-                    "count": len(made.proof.frames),
-                },
-            },
-        )
-        with phases("write and load"):
-            finish(made.model, spec, target, made.runs_here, overwrite=options.overwrite)
-    return Report(
-        target,
-        spec,
-        made.proof,
-        made.reference,
-        (*chosen.notes, *made.notes),
-        phases.times_s,
-        peak_memory_bytes(),
-        target.stat().st_size,
-        auto.found,
-    )
+        frames = split_frames(options, spec.input)
+    path = folder / "float32.onnx"
+    write_model(model, path)
+    reference, within = file_reference(path), TOLERANCES["float32"]
+    proof = prove(network, reference, path, frames.validation[:1], vary, within)
+    zero = pixel_zero(model)
+    return Float32(network, reference, "float32", spec, model, path, proof, zero, frames, vary)
 
 
 def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) -> None:

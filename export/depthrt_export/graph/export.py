@@ -8,14 +8,12 @@ from typing import Any
 
 import onnx
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depthrt.errors import UsageError
-from depthrt_export.graph.probe import OutputForm
+from depthrt_export.console import quiet_torch
 from depthrt_export.options import Vary
-from depthrt_export.quiet_torch import quiet_torch
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.network import DepthNetwork, OutputForm, to_depth
 
 _WRAPPED = "network"  # the attribute that holds the user's module
 
@@ -43,16 +41,6 @@ class ImageToDepth(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         depth = self.network((image.to(torch.float32) - self.pixel_zero) * self.pixel_gain)
         return to_depth(depth, image.shape[-2:], self.form)
-
-
-def to_depth(output: Tensor, size: torch.Size, form: OutputForm) -> Tensor:
-    """The network's output as float32 N,H,W."""
-    if form.resize:
-        maps = output if form.channel else output.unsqueeze(1)
-        output = F.interpolate(maps, size=size, mode="bilinear", align_corners=False).squeeze(1)
-    elif form.channel:
-        output = output.squeeze(1)
-    return output.to(torch.float32)
 
 
 def export_graph(

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from depthrt.errors import UsageError
+from depthrt.sources.display_name import shown_source
 from depthrt.spec import InputSpec
-from depthrt_calibration.image_features import emptiness
+from depthrt_calibration.frame_folder import pixel_hash
 from depthrt_calibration.frames import Sample, sample_frames, split, split_end
-from depthrt_export.proof.frame_overlap import SharedFrame, overlap
+from depthrt_calibration.image_features import NEAR_DUPLICATE, distances, emptiness, feature
 from depthrt_export.options import ExportOptions
 
 CALIBRATION_FRAMES = 64
 HELD_OUT_FRAMES = 16
 FEWEST = 10
 FEWEST_UNSEEN = 2
+FRAMES_WITHOUT_RANGES = 8
 
 _MOST_ENLARGED = 4.0  # times, a side: beyond, a frame holds no edge that the network will meet
 _STRETCHED = 1.5  # ratio of aspects from which on it is worth a word
 
 
+@dataclass(frozen=True)
+class SharedFrame:
+    """A validation frame that calibration has seen, by the labels of both.
+
+    ``distance`` of their features; ``same``: equal pixel by pixel.
+    """
+
+    calibration: str
+    validation: str
+    distance: float
+    same: bool
+
+
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class FrameSplit:
     """Frames for the ranges, frames that they never saw, and what is to be said of both."""
 
     calibration: list[Sample]
@@ -30,8 +48,10 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
+def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
     """Calibration and validation frames: of two sources, or of one that is split.
+
+    A precision that needs no ranges has no calibration frames.
 
     Thumbnails are left out, and validation frames that are calibration frames too, or
     near-duplicates of one.
@@ -40,6 +60,8 @@ def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
         UsageError: too few frames, frames that show nothing or are far too small, or frames that
             are the same in both sets.
     """
+    if options.precision not in ("int8", "auto"):
+        return FrameSplit([], sample_frames(options.frames, FRAMES_WITHOUT_RANGES, spec))
     judged = options.validate or (options.frames if options.calibration else None)
     if judged is None and not options.calibration:
         count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
@@ -57,7 +79,7 @@ def chosen_frames(options: ExportOptions, spec: InputSpec) -> Chosen:
     unseen, note = _unseen(calibration, held_out)
     small = f"{left_out} frames left out as too small for the input" if left_out else ""
     notes = [small, note, _stretched([*calibration, *held_out], spec)]
-    return Chosen(calibration, unseen, tuple(text for text in notes if text))
+    return FrameSplit(calibration, unseen, tuple(text for text in notes if text))
 
 
 def _parted(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -124,6 +146,36 @@ def _unseen(calibration: Sequence[Sample], held_out: Sequence[Sample]) -> tuple[
     return kept, f"left out of {len(held_out)} validation frames: {what}"
 
 
+def overlap(
+    calibration: Sequence[Sample],
+    validation: Sequence[Sample],
+    threshold: float = NEAR_DUPLICATE,
+) -> list[SharedFrame]:
+    """The validation frames that are in the calibration set too, or as good as.
+
+    Pixels are compared by hash, so two samples of one frame are found wherever their files are;
+    other codings, crops of a pixel or neighbours in a video are found by their features, at a
+    distance below ``threshold``. One entry for each such validation frame, its nearest calibration
+    frame. Both sets must be prepared by one spec.
+    """
+    if not calibration:
+        return []
+    hashes = {pixel_hash(sample.pixels): sample.label for sample in reversed(calibration)}
+    known = np.stack([feature(sample.pixels) for sample in calibration])
+    found = []
+    for sample in validation:
+        same = hashes.get(pixel_hash(sample.pixels))
+        if same is not None:
+            found.append(SharedFrame(same, sample.label, 0.0, True))
+            continue
+        apart = distances(known, feature(sample.pixels))
+        nearest = int(np.argmin(apart))
+        if apart[nearest] < threshold:
+            label = calibration[nearest].label
+            found.append(SharedFrame(label, sample.label, float(apart[nearest]), False))
+    return found
+
+
 def _large_enough(samples: list[Sample], spec: InputSpec) -> list[Sample]:
     """Without thumbnails: enlarged that far, they give ranges that no camera's frame will have."""
     kept = [s for s in samples if s.size is None or _enlarged(s.size, spec) <= _MOST_ENLARGED]
@@ -148,3 +200,8 @@ def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:
     aspects = [s.size[1] / s.size[0] * spec.height / spec.width for s in samples if s.size]
     odd = sum(max(a, 1 / a) > _STRETCHED for a in aspects)
     return f"{odd} of {len(aspects)} frames are of another shape than the input" if odd else ""
+
+
+def source_name(source: str | None) -> str:
+    """The last part alone: a file of others need not know our folders, nor our passwords."""
+    return "the clip of depthrt" if source is None else Path(shown_source(source)).name

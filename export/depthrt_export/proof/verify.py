@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from depthrt.errors import AccuracyGateError, InferenceError, ModelError, UsageError
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import import_onnxruntime, open_session
 from depthrt_calibration.frames import Sample
-from depthrt_export.graph.export import to_depth
-from depthrt_export.graph.probe import OutputForm
-from depthrt_export.proof.fidelity import Fidelity, fidelity, summary
 from depthrt_export.options import Vary
+from depthrt_export.proof.fidelity import Fidelity, fidelity, summary
 from depthrt_export.proof.independence import Alone, Together, require_batches
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.network import DepthNetwork, Maps, Reference
 
 if TYPE_CHECKING:
     import onnxruntime as ort
-
-Maps: TypeAlias = NDArray[np.float32]  # N,H,W
-Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 
 
 _FATAL = 4
@@ -98,6 +92,18 @@ class Proof:
         low = min(float(frame.depth.min()) for frame in self.frames)
         return low, max(float(frame.depth.max()) for frame in self.frames)
 
+    def facts(self) -> dict[str, Any]:
+        """The figures, for a file's metadata."""
+        facts: dict[str, Any] = {"frames": len(self.frames), **self.figures}
+        if self.variations:
+            facts["other_shapes"] = [
+                {"batch": v.batch, "size": list(v.size), "max_error": v.max_error}
+                for v in self.variations
+            ]
+        if self.together is not None:
+            facts["batches"] = asdict(self.together)
+        return facts
+
 
 def prove(
     network: DepthNetwork,
@@ -142,20 +148,6 @@ def prove(
     _require_same_again(network, session, frames[0], tolerance)
     together = _together(network, session, path, samples, tolerance) if "batch" in vary else None
     return Proof(tuple(frames), tuple(variations), tolerance, together)
-
-
-def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
-    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book, to float32 N,H,W."""
-    how = network.normalisation
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
-
-    def run(images: NDArray[np.uint8]) -> Maps:
-        with torch.inference_mode():
-            pixels = torch.from_numpy(images).float()
-            output = network.module((pixels * how.scale - mean) / std)
-            return np.asarray(to_depth(output, pixels.shape[-2:], form).numpy(), np.float32)
-
-    return run
 
 
 def file_reference(path: Path) -> Reference:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx
 
 from depthrt_calibration.ranges import Ranges
-from depthrt_export.graph.graph_edit import remove_unread
+from depthrt_export.graph.nodes import remove_unread
 
 _FUSED_ACTIVATIONS = (
     "Elu",

@@ -23,11 +23,11 @@ from depthrt.model.session import import_onnxruntime
 from depthrt.spec import Precision
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
-from depthrt_export.graph.blocks import ATTENTION, constant_products, head_nodes, leading_to
+from depthrt_export.console import quiet_quantiser
+from depthrt_export.graph.nodes import ATTENTION, constant_products, head_nodes, leading_to
 from depthrt_export.quantise.half import HalfPrecision, to_half
 from depthrt_export.quantise.smooth_quant import smooth
 from depthrt_export.quantise.static_int8 import Int8Recipe, note_weight_bits, quantise
-from depthrt_export.quiet_torch import quiet_quantiser
 
 _HALF_FRAMES = 8
 _CONVOLUTIONS = ("Conv", "Relu", "Clip", "Add", "Resize", "MaxPool", "Concat")

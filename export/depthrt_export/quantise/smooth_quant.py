@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, never, one_by_one, open_quietly
-from depthrt_export.graph.graph_edit import remove_unread
+from depthrt_export.graph.nodes import remove_unread
 
 ALPHA = 0.5
 

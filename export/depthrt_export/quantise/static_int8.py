@@ -30,8 +30,7 @@ from depthrt.errors import UsageError
 from depthrt.model.session import import_onnxruntime
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_calibration.ranges import Ranges
-from depthrt_export.graph.blocks import head_nodes
-from depthrt_export.graph.graph_edit import remove_unread
+from depthrt_export.graph.nodes import head_nodes, remove_unread
 from depthrt_export.quantise.openvino_fusion import free_activations, share_joined
 from depthrt_export.rewrites.int8_layout import lay_out_head, lay_out_stem
 

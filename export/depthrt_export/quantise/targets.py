@@ -7,15 +7,21 @@ the first recipe that is exact enough is taken, untimed, and that is said.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import onnx
 
 from depthrt.errors import UsageError
 from depthrt.model import cpu
-from depthrt.model.providers import PROVIDERS, SessionOptions
-from depthrt_export.graph.blocks import constant_products, has_attention
+from depthrt.model.providers import AUTO_ORDER, PROVIDERS, SessionOptions
+from depthrt.model.session import offered_providers
+from depthrt_export.graph.nodes import constant_products, has_attention
+from depthrt_export.model_file import works
 from depthrt_export.quantise.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
+from depthrt_export.quantise.static_int8 import Int8Recipe
 from depthrt_export.rewrites.attention_written_out import write_out_attention
+
+CPU = "cpu"
 
 INT8 = StaticRecipe("int8")
 INT8_ALL = StaticRecipe("int8, min-max", percentile=None)
@@ -160,6 +166,39 @@ def target(name: str) -> Target:
         convolutional=tuple(_in_7_bits(recipe) for recipe in found.convolutional),
         transformer=tuple(_in_7_bits(recipe) for recipe in found.transformer),
         why=f"{found.why}; in 7 bits, as the CPU here, without VNNI, sums 8 wrongly or slowly",
+    )
+
+
+def int8_recipe(name: str) -> Int8Recipe:
+    """How a target wants int8.
+
+    Raises:
+        UsageError: no such target, or none that runs int8.
+    """
+    machine = target(name)
+    static = next((r for r in machine.convolutional if isinstance(r, StaticRecipe)), None)
+    if static is None:
+        raise UsageError(f"--target {name} runs no int8 ({machine.why}): take --precision fp16")
+    return Int8Recipe(
+        percentile=static.percentile,
+        reduce_range=static.reduce_range,
+        activations=static.activations,
+        fused=static.fused,
+    )
+
+
+def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Providers that run float32 here beside the CPU's, and a note on each that does not work.
+
+    OpenVINO once more in the processor's 16-bit type, where it has one.
+    """
+    offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
+    working = [name for name in offered if works(float_path, name)]
+    broken = [name for name in offered if name not in working]
+    if "openvino" in working and cpu.half_type():
+        working.append(f"openvino, {cpu.half_type()}")
+    return tuple(working), tuple(
+        f"provider {name} is installed, but does not work here" for name in broken
     )
 
 

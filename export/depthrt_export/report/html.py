@@ -18,10 +18,8 @@ from depthrt_benchmarks.common.report.picture import Picture, png
 from depthrt_benchmarks.common.report.plot import Plot
 from depthrt_export.proof.fidelity import spread
 from depthrt_export.proof.verify import FrameProof
-from depthrt_export.report.export_report import Report
+from depthrt_export.report.export_report import FIGURES, Report, explain, facts, figure_texts, line
 from depthrt_export.report.pareto_plot import pareto_plot
-from depthrt_export.report.terminal import FIGURES, facts, figure_texts
-from depthrt_export.search.explain import explain, line
 from depthrt_export.search.search import Found
 from depthrt_export.search.sensitivity import ranked
 

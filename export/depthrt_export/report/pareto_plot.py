@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from depthrt.files.atomic_write import new_file
 from depthrt_benchmarks.common.report.plot import COLOURS, SOFT, Plot, label, plot, plot_file
-from depthrt_export.search.pareto import Measured, float32
+from depthrt_export.search.candidates import Candidate, float32
 from depthrt_export.search.search import Found
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _draw(found: Found, axes: Axes) -> None:
         ylabel="error against float32",
     )
 
-    def place(candidate: Measured) -> Place:
+    def place(candidate: Candidate) -> Place:
         """Where it stands; what lies outside stands at the edge."""
         return min(candidate.ratio or 0.0, right), min(max(candidate.loss or 0.0, 0.0), top)
 
@@ -67,14 +67,14 @@ def _draw(found: Found, axes: Axes) -> None:
     _write_names(axes, [(_name(c, found), place(c), c is found.picked) for c in timed])
 
 
-def _dot(candidate: Measured, found: Found) -> tuple[float, str]:
+def _dot(candidate: Candidate, found: Found) -> tuple[float, str]:
     """Size in points, and colour."""
     if candidate is found.picked:
         return 9, _PICKED
     return 6, SOFT if candidate.refused else _FRONT
 
 
-def _name(candidate: Measured, found: Found) -> str:
+def _name(candidate: Candidate, found: Found) -> str:
     return label(f"{candidate.name} (picked)" if candidate is found.picked else candidate.name)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from depthrt_export.graph.graph_edit import (
+from depthrt_export.graph.nodes import (
     Dim,
     constant,
     dims,

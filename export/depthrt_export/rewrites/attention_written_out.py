@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from depthrt_export.graph.graph_edit import new_constant, replace
+from depthrt_export.graph.nodes import new_constant, replace
 from depthrt_export.rewrites.attention import MICROSOFT_DOMAIN, SPLIT_HEADS
 
 _TRANSPOSED = (0, 2, 3, 1)  # B,T,H,D -> B,H,D,T

@@ -25,7 +25,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
-from depthrt_export.graph.graph_edit import remove_unread
+from depthrt_export.graph.nodes import remove_unread
 
 _BLOCK = 2
 _STEM = "image_blocks"

@@ -16,7 +16,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript import optimizer
 
-from depthrt_export.graph.graph_edit import (
+from depthrt_export.graph.nodes import (
     Array,
     constant,
     dims,

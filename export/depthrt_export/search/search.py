@@ -23,9 +23,9 @@ from pathlib import Path
 from depthrt.errors import DepthrtError, WriteError
 from depthrt.model.providers import SessionOptions
 from depthrt_calibration.ranges import OutOfTimeError, never
-from depthrt_export.graph.blocks import blocks
+from depthrt_export.graph.nodes import blocks
 from depthrt_export.model_file import write_model
-from depthrt_export.proof.paired_timing import Timer
+from depthrt_export.proof.evaluator import Evaluator
 from depthrt_export.quantise.recipes import (
     Applied,
     DynamicRecipe,
@@ -35,11 +35,9 @@ from depthrt_export.quantise.recipes import (
     StaticRecipe,
     apply,
 )
-from depthrt_export.quantise.targets import Target, suited
-from depthrt_export.search.evaluator import Judge
-from depthrt_export.search.pareto import CPU, Measured, fits, front, pick
-from depthrt_export.search.resume import Journal
-from depthrt_export.search.sensitivity import counts, measure_blocks, ranked
+from depthrt_export.quantise.targets import CPU, Target, suited
+from depthrt_export.search.candidates import Candidate, Journal, fits, front, pick
+from depthrt_export.search.sensitivity import block_errors, counts, ranked
 
 _SENSITIVITY_FRAMES = 4
 _SENSITIVITY_SHARE = 0.5  # of the time that is left
@@ -64,8 +62,8 @@ class Found:
     ``disproved``: the pick that its proof spoke against, and the loss that it found.
     """
 
-    picked: Measured | None
-    candidates: tuple[Measured, ...]
+    picked: Candidate | None
+    candidates: tuple[Candidate, ...]
     sensitivity: Mapping[str, Mapping[str, float]]
     limits: Limits
     target: Target
@@ -73,10 +71,10 @@ class Found:
     providers: tuple[str, ...]
     reused: int
     out_of_time: bool
-    disproved: tuple[Measured, float] | None = None
+    disproved: tuple[Candidate, float] | None = None
 
     @property
-    def front(self) -> tuple[Measured, ...]:
+    def front(self) -> tuple[Candidate, ...]:
         """The candidates that no other beats in both time and exactness, and float32."""
         return front(self.candidates)
 
@@ -90,11 +88,10 @@ class Search:
     """
 
     material: Material
-    judge: Judge
+    evaluator: Evaluator
     target: Target
     limits: Limits
     journal: Journal
-    timer: Timer
     folder: Path
     say: Say = lambda _: None
     providers: tuple[str, ...] = ()
@@ -127,13 +124,13 @@ class Search:
             sensitivity,
             self.limits,
             self.target,
-            len(self.judge.validation),
+            len(self.evaluator.validation),
             (CPU, *self.providers),
             self._reused,
             self._cut,
         )
 
-    def make(self, measured: Measured) -> Applied:
+    def make(self, measured: Candidate) -> Applied:
         """The graph of a candidate; ranges are collected again if an earlier search did."""
         graph = self.material.model.graph
         recipes = (FloatRecipe(), *self.target.recipes(graph, measured.provider))
@@ -141,7 +138,7 @@ class Search:
         material = replace(self.material, late=never)
         return self._applied(recipe, material, measured.float_blocks, measured.provider)
 
-    def _through(self, provider: str) -> list[Measured]:
+    def _through(self, provider: str) -> list[Candidate]:
         """float32 and every recipe through another provider."""
         plain = self._candidate(FloatRecipe(), provider=provider)
         if plain is None or plain.ratio is None:
@@ -151,7 +148,7 @@ class Search:
         others = [self._candidate(r, provider=provider) for r in recipes]
         return [plain, *(m for m in others if m is not None)]
 
-    def _worth_saving(self, alone: Sequence[Measured]) -> list[tuple[Recipe, Measured]]:
+    def _worth_saving(self, alone: Sequence[Candidate]) -> list[tuple[Recipe, Candidate]]:
         """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
         best = pick(alone, self.limits.max_drop)
         bar = best.ratio if best is not None and best.ratio is not None else 1.0
@@ -170,10 +167,10 @@ class Search:
         return [(by_name[m.recipe], m) for m in wanting[:_RECOVERED_RECIPES]]
 
     def _saved(
-        self, recipe: Recipe, errors: Mapping[str, float], plain: Measured
-    ) -> list[Measured]:
+        self, recipe: Recipe, errors: Mapping[str, float], plain: Candidate
+    ) -> list[Candidate]:
         """The recipe with more and more blocks in float, until it fits or is clearly too slow."""
-        made: list[Measured] = []
+        made: list[Candidate] = []
         order = ranked(errors)
         for count in counts(errors, plain.loss or 0.0, self.limits.max_drop):
             candidate = self._candidate(recipe, tuple(order[:count]), plain.provider)
@@ -203,14 +200,14 @@ class Search:
                 raise
             except DepthrtError:
                 return None
-            errors = self.judge.errors(path, _SENSITIVITY_FRAMES)
+            errors = self.evaluator.errors(path, _SENSITIVITY_FRAMES)
             return sum(errors) / len(errors)
 
         def late() -> bool:
             return self.clock() >= end_s
 
         try:
-            errors = measure_blocks(list(self._groups), error_of, late)
+            errors = block_errors(list(self._groups), error_of, late)
         except OutOfTimeError:
             errors = {}
         if len(errors) == len(self._groups):
@@ -221,10 +218,10 @@ class Search:
 
     def _candidate(
         self, recipe: Recipe, spared: tuple[str, ...] = (), provider: str = CPU
-    ) -> Measured | None:
+    ) -> Candidate | None:
         """A candidate measured, now or before; None where the time is up."""
         name = f"{recipe.name}|{provider}|{','.join(spared)}"
-        blank = Measured(recipe.name, spared, provider=provider)
+        blank = Candidate(recipe.name, spared, provider=provider)
         kept = self.journal.candidate(name, blank)
         if kept is not None:
             self._reused += 1
@@ -234,19 +231,19 @@ class Search:
             return None
         self.say(blank.name)
         try:
-            measured = self._measure(recipe, blank)
+            measured = self._evaluate(recipe, blank)
         except OutOfTimeError:
             self._cut = True
             return None
         self.journal.put(name, measured.to_dict())
         return measured
 
-    def _measure(self, recipe: Recipe, blank: Measured) -> Measured:
+    def _evaluate(self, recipe: Recipe, blank: Candidate) -> Candidate:
         provider = blank.provider
         try:
             path = self._write(recipe, blank.float_blocks, provider)
-            errors = self.judge.errors(path, provider=provider)
-            drop = self.judge.drop(path, provider)
+            errors = self.evaluator.errors(path, provider=provider)
+            drop = self.evaluator.drop(path, provider)
         except (WriteError, OutOfTimeError):
             raise
         except DepthrtError as error:
@@ -261,8 +258,7 @@ class Search:
             return seen
         if (seen.loss or 0.0) > _HOPELESS * self.limits.max_drop:
             return replace(seen, refused=f"sees no depth any more (loss {seen.loss:.2g})")
-        pixels = self.judge.validation[0].pixels
-        latency = self.timer(path, self.judge.float_path, pixels, provider)
+        latency = self.evaluator.latency(path, provider)
         through, bar = self._bar(provider)
         what = "float32" if bar == 1 else f"float32 through {through} ({bar:.2f})"
         slow = "" if latency.high < bar else (

@@ -9,7 +9,7 @@ BlockErrors: TypeAlias = Mapping[str, float]
 """Error of the network with this block alone quantised; blocks that could not be are 0."""
 
 
-def measure_blocks(
+def block_errors(
     names: Sequence[str],
     error_of: Callable[[Sequence[str]], float | None],
     late: Callable[[], bool],

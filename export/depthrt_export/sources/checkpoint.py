@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError
-from depthrt_export.quiet_torch import quiet_torch
+from depthrt.files.file_hash import file_sha256
+from depthrt_export.console import quiet_torch
 
 State = dict[str, Tensor]
 
@@ -80,6 +81,15 @@ def fit_state(module: nn.Module, state: State, path: Path) -> str:
     if bad:
         raise ModelError(f"checkpoint {path} holds {_listed('non-finite weights', bad)}")
     return prefix
+
+
+def checkpoint_facts(path: Path) -> dict[str, Any]:
+    """Name, hash and size of the file that the weights came from."""
+    return {
+        "checkpoint": path.name,
+        "checkpoint_sha256": file_sha256(path),
+        "checkpoint_bytes": path.stat().st_size,
+    }
 
 
 def _read_safetensors(path: Path) -> State:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from depthrt.errors import ModelError, UsageError
 from depthrt.process_state import Borrowed, Undo
 from depthrt_export.options import SourceOptions
-from depthrt_export.sources.description import checkpoint_facts, describe
+from depthrt_export.sources.checkpoint import checkpoint_facts
 from depthrt_export.sources.huggingface_config import (
     DEPTH_PRO_INVERSE_RANGE,
     PROCESSOR_SETTINGS,
@@ -37,12 +37,12 @@ from depthrt_export.sources.huggingface_config import (
     meaning,
     stride,
 )
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.network import DepthNetwork, describe
 
 _SHOWN = 3
 
 
-def load(source: str, options: SourceOptions | None = None) -> DepthNetwork:
+def load_huggingface(source: str, options: SourceOptions | None = None) -> DepthNetwork:
     """The depth network of a folder or model id, with its processor's settings; options win.
 
     Raises:

@@ -34,9 +34,8 @@ from torch import nn
 
 from depthrt.errors import DepthrtError, UsageError
 from depthrt_export.options import SourceOptions, from_settings
-from depthrt_export.sources.checkpoint import fit_state, read_state
-from depthrt_export.sources.description import checkpoint_facts, describe
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.checkpoint import checkpoint_facts, fit_state, read_state
+from depthrt_export.sources.network import DepthNetwork, describe
 from depthrt_export.sources.pt2 import is_exported_program, load_pt2
 
 SETTINGS = "DEPTHRT"
@@ -56,9 +55,9 @@ def load_network(source: str, options: SourceOptions) -> DepthNetwork:
     if path.is_file():
         return _from_file(path, options)
     if path.is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        from depthrt_export.sources.huggingface import load
+        from depthrt_export.sources.huggingface import load_huggingface
 
-        return load(source, options)
+        return load_huggingface(source, options)
     raise UsageError(
         f"{source!r} is no source of a network: give a Hugging Face id or folder, "
         "file.py:factory, package.module:factory, a .pt2 or a TorchScript file"

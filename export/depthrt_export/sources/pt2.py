@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError
-from depthrt_export.quiet_torch import quiet_torch
+from depthrt_export.console import quiet_torch
 from depthrt_export.sources.archive import Members, packed, read_members, untrusted
 from depthrt_export.sources.program import UnsafeError, checked_config, checked_program
 

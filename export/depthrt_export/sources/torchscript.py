@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from depthrt.errors import ModelError, UsageError
-from depthrt_export.quiet_torch import quiet_torch
+from depthrt_export.console import quiet_torch
 from depthrt_export.sources.archive import Members, packed, read_members, untrusted
 
 _READ = re.compile(

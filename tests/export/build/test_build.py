@@ -19,8 +19,8 @@ from depthrt.model.preprocess import prepare
 from depthrt.sources.images import read_image
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 from depthrt_export.report.export_report import Report
 from networks.small_unet import DEPTHRT, small_unet
 

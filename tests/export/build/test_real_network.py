@@ -11,8 +11,8 @@ import pytest
 from depthrt.model.depth_model import DepthModel
 from depthrt_calibration.frames import sample_frames
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 
 ARCHITECTURE = Path(__file__).parents[2] / "networks" / "tcmonodepth_small.py"
 

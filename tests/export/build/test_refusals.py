@@ -9,10 +9,10 @@ import pytest
 
 from depthrt.errors import AccuracyGateError, DepthrtError, InferenceError, UsageError
 from depthrt_export.build.build import build
-from depthrt_export.graph.probe import nearest_size
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
-from depthrt_export.progress import Phases
 from depthrt_export.sources.load import load_network
+from depthrt_export.sources.network import nearest_size
 
 ODD = Path(__file__).parents[2] / "networks" / "odd_ones.py"
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.image_features import NEAR_DUPLICATE
-from depthrt_export.proof.frame_overlap import SharedFrame, overlap
+from depthrt_export.proof.frame_split import SharedFrame, overlap
 
 
 def scene(seed: int, size: tuple[int, int] = (108, 192)) -> NDArray[np.uint8]:

@@ -20,19 +20,16 @@ from depthrt.errors import UsageError
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.build.build import build
-from depthrt_export.build.convert import proof_facts
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
-from depthrt_export.graph.probe import probe
+from depthrt_export.console import Phases
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
-from depthrt_export.progress import Phases
 from depthrt_export.proof.independence import require_alone
-from depthrt_export.proof.verify import Reference, file_reference, prove, torch_reference
+from depthrt_export.proof.verify import file_reference, prove
 from depthrt_export.quantise.recipes import DynamicRecipe, Material, apply
-from depthrt_export.report.export_report import Report
-from depthrt_export.report.terminal import facts
+from depthrt_export.report.export_report import Report, facts
 from depthrt_export.sources.load import load_network
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.network import DepthNetwork, Reference, probe, torch_reference
 
 MIXING = Path(__file__).parents[2] / "networks" / "mixing.py"
 SIZE = InputSpec(64, 96)
@@ -173,7 +170,7 @@ def test_dynamic_quantisation_says_that_a_batch_shares_its_ranges(
     assert together is not None
     assert together.ranges_of_batch
     assert 1e-4 < together.max_error < 0.5
-    assert proof_facts(proof)["batches"]["ranges_of_batch"]
+    assert proof.facts()["batches"]["ranges_of_batch"]
     line = next(x for x in facts(dataclasses.replace(per_pixel, proof=proof)) if "its batch" in x)
     assert line.startswith("the depth of a frame depends on its batch, whose ranges are taken")
 

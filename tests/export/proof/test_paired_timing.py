@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthrt_export.proof.paired_timing import Paired, compare, summarise
+from depthrt_export.proof.evaluator import LatencyRatio, summarise, time_pairs
 
 
 def test_ratio_is_of_pairs() -> None:
@@ -30,7 +30,7 @@ def test_noise_on_single_frames_hides_no_gain() -> None:
 
 def simulated(
     seed: int, ratio: float, noise: float, frame_ms: float, seconds: float = 3.0
-) -> tuple[Paired, float]:
+) -> tuple[LatencyRatio, float]:
     """A comparison with noise (log-normal, of each run), and how long it would have taken."""
     random, now_s = np.random.default_rng(seed), 0.0
 
@@ -40,7 +40,7 @@ def simulated(
         now_s += ratio * one + other
         return float(ratio * one), float(other)
 
-    return compare(run_pair, seconds, lambda: now_s), now_s
+    return time_pairs(run_pair, seconds, lambda: now_s), now_s
 
 
 @pytest.mark.parametrize("frame_ms", [20, 100])

@@ -13,8 +13,8 @@ from depthrt.errors import ModelError
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 from depthrt_export.quantise.emulate_half import rounding_graph
 from depthrt_export.quantise.half import to_half
 from networks.half_chain import SAMPLES, chain

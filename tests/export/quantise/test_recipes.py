@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from depthrt.errors import UsageError
 from depthrt_calibration.frames import Sample, sample_frames, split
 from depthrt_export.build.build import build
-from depthrt_export.build.convert import int8_recipe
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
-from depthrt_export.graph.blocks import blocks, constant_products, head_nodes
+from depthrt_export.console import Phases
+from depthrt_export.graph.nodes import blocks, constant_products, head_nodes
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
+from depthrt_export.proof.evaluator import Evaluator
 from depthrt_export.quantise.recipes import (
     DynamicRecipe,
     FloatRecipe,
@@ -38,11 +38,11 @@ from depthrt_export.quantise.targets import (
     PRODUCTS,
     PRODUCTS_CONV,
     TARGETS,
+    int8_recipe,
     suited,
     target,
 )
 from depthrt_export.report.export_report import Report
-from depthrt_export.search.evaluator import Judge
 
 families = pytest.importorskip("experiments.quantisation.depth_families")
 _OUTLIER = 30.0
@@ -73,13 +73,13 @@ def material(transformer: Path, frames: str) -> Material:
 
 
 @pytest.fixture(scope="module")
-def judge(transformer: Path, frames: str) -> Judge:
+def judge(transformer: Path, frames: str) -> Evaluator:
     _, spec = open_float32(transformer)
     _, held_out = split(sample_frames(frames, 20, spec.input))
-    return Judge.of(transformer, spec.kind, held_out)
+    return Evaluator.of(transformer, spec.kind, held_out)
 
 
-def error(recipe: Recipe, material: Material, judge: Judge, folder: Path) -> float:
+def error(recipe: Recipe, material: Material, judge: Evaluator, folder: Path) -> float:
     path = folder / "made.onnx"
     write_model(apply(recipe, material).model, path)
     return float(np.mean(judge.errors(path)))
@@ -152,13 +152,13 @@ def test_smoothing_of_a_channels_last_convolution(axis: int) -> None:
     [(DYNAMIC_SMOOTH, 0.02), (DYNAMIC_CONV, 0.05), (PRODUCTS, 0.05), (PRODUCTS_CONV, 0.05)],
 )
 def test_products_of_a_transformer(
-    recipe: Recipe, allowed: float, material: Material, judge: Judge, tmp_path: Path
+    recipe: Recipe, allowed: float, material: Material, judge: Evaluator, tmp_path: Path
 ) -> None:
     assert 0 < error(recipe, material, judge, tmp_path) < allowed
 
 
 def test_smoothing_saves_what_outliers_take(
-    material: Material, judge: Judge, tmp_path: Path
+    material: Material, judge: Evaluator, tmp_path: Path
 ) -> None:
     plain = error(DYNAMIC, material, judge, tmp_path)
     assert error(DYNAMIC_SMOOTH, material, judge, tmp_path) < plain / 1.5

@@ -13,8 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from depthrt.errors import UsageError
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
-from depthrt_export.graph.blocks import head_nodes
-from depthrt_export.graph.graph_edit import remove_unread
+from depthrt_export.graph.nodes import head_nodes, remove_unread
 from depthrt_export.model_file import write_model
 from depthrt_export.quantise.static_int8 import Int8Recipe, quantise
 from depthrt_export.report.export_report import Report

@@ -19,13 +19,13 @@ from depthrt.model.providers import SessionOptions
 from depthrt.model.session import needs_exact_sums, open_session
 from depthrt.spec import WEIGHT_BITS_KEY
 from depthrt_export.build.build import build
-from depthrt_export.build.convert import int8_recipe
+from depthrt_export.console import Phases
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
 from depthrt_export.quantise import targets
 from depthrt_export.quantise.recipes import DynamicRecipe, StaticRecipe
 from depthrt_export.quantise.static_int8 import Int8Recipe, quantise
+from depthrt_export.quantise.targets import int8_recipe
 from depthrt_export.report.export_report import Report
 
 UNET = f"{Path(__file__).parents[2] / 'networks' / 'small_unet.py'}:small_unet"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from depthrt_export.proof.paired_timing import Paired
+from depthrt_export.proof.evaluator import LatencyRatio
 from depthrt_export.quantise.targets import TARGETS
 from depthrt_export.report.export_report import Report
 from depthrt_export.report.html import render
-from depthrt_export.search.pareto import Measured
+from depthrt_export.search.candidates import Candidate
 from depthrt_export.search.search import Found, Limits
 
 HOSTILE = """<script>alert(1)</script>&"'{{ 7*7 }}"""
@@ -33,10 +33,10 @@ class Page(HTMLParser):
 
 def search() -> Found:
     """A search that tried a fast, a refused and a rough candidate of hostile names."""
-    timed = Paired(0.5, 0.48, 0.52, 1.0, 2.0, 20)
-    picked = Measured(HOSTILE, error=0.02, worst=0.03, latency=timed)
-    refused = Measured("slow", error=0.01, worst=0.02, latency=timed, refused=HOSTILE)
-    rough = Measured("rough", error=9.0, worst=9.0, latency=timed)
+    timed = LatencyRatio(0.5, 0.48, 0.52, 1.0, 2.0, 20)
+    picked = Candidate(HOSTILE, error=0.02, worst=0.03, latency=timed)
+    refused = Candidate("slow", error=0.01, worst=0.02, latency=timed, refused=HOSTILE)
+    rough = Candidate("rough", error=9.0, worst=9.0, latency=timed)
     sensitivity = {HOSTILE: {f"{HOSTILE}.{n}": 0.1 * n for n in range(3)}}
     return Found(picked, (picked, refused, rough), sensitivity, Limits(), TARGETS["host"], 4, (), 0,
                  out_of_time=False)  # fmt: skip

@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from depthrt_export.graph.export import export_graph
-from depthrt_export.graph.probe import probe
 from depthrt_export.options import SourceOptions
 from depthrt_export.rewrites.rewrite import rewrite
-from depthrt_export.sources.huggingface import load
-from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.huggingface import load_huggingface
+from depthrt_export.sources.network import DepthNetwork, probe
 from experiments.quantisation.depth_families import FAMILIES, save
 
 # How many attentions of each network become MultiHeadAttention; Swin v2's cosine attention cannot.
@@ -59,7 +58,7 @@ def in_onnx(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.flo
 @pytest.mark.parametrize("name", FAMILIES)
 def test_family(name: str, tmp_path: Path) -> None:
     family = FAMILIES[name]
-    network = load(str(save(family, tmp_path / name)), SourceOptions(size=family.size))
+    network = load_huggingface(str(save(family, tmp_path / name)), SourceOptions(size=family.size))
     varies = name == "depth-anything"  # one with an open batch
     form, vary = probe(network), frozenset({"batch"} if varies else ())
     plain = export_graph(network, form, vary, 20)

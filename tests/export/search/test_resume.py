@@ -12,8 +12,8 @@ import pytest
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample
 from depthrt_export.build.auto import _truth
-from depthrt_export.search.labelled_frames import labelled_frames
-from depthrt_export.search.resume import code_hash, search_key
+from depthrt_export.proof.labelled_frames import labelled_frames
+from depthrt_export.search.candidates import code_hash, search_key
 from labelled import write_set
 from models import SIZE, build_model
 
@@ -48,10 +48,10 @@ def test_key_depends_on_our_own_version_and_code(
     )
     keys = {search_key(model, frames, [])}
     with monkeypatch.context() as patch:
-        patch.setattr("depthrt_export.search.resume.version", lambda name: "9.9")
+        patch.setattr("depthrt_export.search.candidates.version", lambda name: "9.9")
         keys.add(search_key(model, frames, []))
     with monkeypatch.context() as patch:
-        patch.setattr("depthrt_export.search.resume.code_hash", lambda: "other")
+        patch.setattr("depthrt_export.search.candidates.code_hash", lambda: "other")
         keys.add(search_key(model, frames, []))
     assert len(keys) == 3
     assert len(code_hash()) == 64

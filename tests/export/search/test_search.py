@@ -20,22 +20,18 @@ from onnx import TensorProto
 from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.build.auto import other_providers
 from depthrt_export.build.build import _packages, build
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
+from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.progress import Phases
-from depthrt_export.proof.paired_timing import Paired, Timer
-from depthrt_export.proof.paired_timing import paired as timed_pairs
+from depthrt_export.proof.evaluator import Evaluator, LatencyRatio, Timer, time_files
+from depthrt_export.proof.labelled_frames import labelled_frames
 from depthrt_export.quantise.recipes import Material
-from depthrt_export.quantise.targets import TARGETS
+from depthrt_export.quantise.targets import TARGETS, other_providers
+from depthrt_export.report.export_report import explain, refusal
 from depthrt_export.report.html import shown_search
 from depthrt_export.report.pareto_plot import write_pareto_plot
-from depthrt_export.search.evaluator import Judge
-from depthrt_export.search.explain import explain, refusal
-from depthrt_export.search.labelled_frames import labelled_frames
-from depthrt_export.search.pareto import Measured, front, pick
-from depthrt_export.search.resume import Journal, search_key
+from depthrt_export.search.candidates import Candidate, Journal, front, pick, search_key
 from depthrt_export.search.search import Found, Limits, Search
 from labelled import write_set
 from models import SIZE, build_model
@@ -47,13 +43,13 @@ SAID = SourceOptions(
 )
 
 
-def paired(ratio: float) -> Paired:
-    return Paired(ratio, ratio - 0.01, ratio + 0.01, ratio, 1.0, 20)
+def paired(ratio: float) -> LatencyRatio:
+    return LatencyRatio(ratio, ratio - 0.01, ratio + 0.01, ratio, 1.0, 20)
 
 
 def by_integers(
     path: Path, reference: Path, image: NDArray[np.uint8], provider: str = "cpu"
-) -> Paired:
+) -> LatencyRatio:
     """The more tensors are in 8 bits the faster; 16 bits are slow, as on a real CPU."""
     graph = onnx.load(path).graph
     kinds = [i.data_type for i in graph.initializer]
@@ -81,7 +77,7 @@ Run = Callable[..., Found]
 def run(loud: Path, frames: str, tmp_path: Path) -> Run:
     model, spec = open_float32(loud)
     calibration, held_out = split(sample_frames(frames, 20, spec.input))
-    judge = Judge.of(loud, spec.kind, held_out)
+    plain = Evaluator.of(loud, spec.kind, held_out)
 
     def search(
         measure: Timer = by_integers, journal: Path | None = None, limit: float = 0.03,
@@ -90,8 +86,9 @@ def run(loud: Path, frames: str, tmp_path: Path) -> Run:
         material = Material(model, pixel_zero(model), calibration)
         kept = Journal.open(journal, key)
         limits = Limits(limit, 60)
+        evaluator = replace(plain, time_files=measure)
         return Search(
-            material, judge, TARGETS[target], limits, kept, measure, tmp_path, providers=providers
+            material, evaluator, TARGETS[target], limits, kept, tmp_path, providers=providers
         ).run()
 
     return search
@@ -129,14 +126,14 @@ def test_what_is_slower_than_float_is_refused(run: Run) -> None:
 
 
 def test_barely_faster_is_not_clearly_faster(run: Run) -> None:
-    found = run(lambda *_: Paired(0.97, 0.9, 1.02, 1.0, 1.0, 20), limit=0.5)
+    found = run(lambda *_: LatencyRatio(0.97, 0.9, 1.02, 1.0, 1.0, 20), limit=0.5)
     assert found.picked is None
 
 
 def test_noise_does_not_end_the_recovery(run: Run) -> None:
     """Some blocks in float are no longer clearly faster, but not clearly slower either."""
 
-    def noisy(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def noisy(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         decided = by_integers(path, reference, image)
         two_blocks_spared = 0.75 < decided.ratio < 0.82
         return replace(decided, low=0.5, high=1.1) if two_blocks_spared else decided
@@ -151,7 +148,7 @@ def test_noise_does_not_end_the_recovery(run: Run) -> None:
 def test_a_provider_has_to_beat_its_own_float32(run: Run) -> None:
     """The CPU's provider under another name: nothing but the times differs."""
 
-    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         if provider == "auto":
             kinds = [i.data_type for i in onnx.load(path).graph.initializer]
             return paired(0.6 if TensorProto.INT8 in kinds else 0.5)
@@ -170,7 +167,7 @@ def test_a_provider_has_to_beat_its_own_float32(run: Run) -> None:
 def in_16_bits(int8: float, float32: float) -> Timer:
     """A provider that takes 0.8 of float32's time, and so much of it in 16 bits."""
 
-    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def times(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         kinds = [i.data_type for i in onnx.load(path).graph.initializer]
         half = int8 if TensorProto.INT8 in kinds else float32
         return paired({"cpu": 1.2, "auto": 0.8, "auto, bf16": half}[provider])
@@ -207,7 +204,7 @@ def test_search_goes_on_from_its_journal(run: Run, tmp_path: Path) -> None:
     journal = tmp_path / "search.json"
     first = run(journal=journal)
 
-    def never(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def never(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         raise AssertionError("measured again")
 
     again = run(never, journal=journal)
@@ -224,7 +221,7 @@ def test_full_disk_midway_is_one_sentence_and_resumes(run: Run, tmp_path: Path) 
     journal = disk / "search.json"
     calls = 0
 
-    def fills(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def fills(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -244,11 +241,10 @@ def test_time_that_is_up_is_said(loud: Path, frames: str, tmp_path: Path) -> Non
     times = iter(range(0, 10_000, 40))
     search = Search(
         Material(model, pixel_zero(model), calibration),
-        Judge.of(loud, spec.kind, held_out),
+        Evaluator.of(loud, spec.kind, held_out, time_files=by_integers),
         TARGETS["host"],
         Limits(0.03, 100),
         Journal(None, "", {}),
-        by_integers,
         tmp_path,
         clock=lambda: float(next(times)),
     )
@@ -258,7 +254,7 @@ def test_time_that_is_up_is_said(loud: Path, frames: str, tmp_path: Path) -> Non
 
 
 def test_another_machine_is_not_timed(run: Run) -> None:
-    def never(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> Paired:
+    def never(path: Path, reference: Path, image: NDArray[np.uint8], provider: str) -> LatencyRatio:
         raise AssertionError("timed")
 
     found = run(never, target="arm64", limit=0.9)
@@ -278,7 +274,7 @@ def test_drawings(run: Run, tmp_path: Path) -> None:
     picture = cv2.imread(str(tmp_path / "front.png"))
     assert picture is not None
     assert picture.std() > 5
-    ((recipe, bars),) = shown.sensitivity
+    (recipe, bars), *_ = shown.sensitivity
     assert recipe == "int8"
     assert "blocks.2" in [block for block, _, _ in bars]
     assert [share for _, _, share in bars] == sorted((s for _, _, s in bars), reverse=True)
@@ -286,16 +282,16 @@ def test_drawings(run: Run, tmp_path: Path) -> None:
 
 
 def test_front_and_pick() -> None:
-    fast = Measured("a", error=0.2, worst=0.3, latency=paired(0.3))
-    good = Measured("b", error=0.02, worst=0.03, latency=paired(0.5))
-    beaten = Measured("c", error=0.03, worst=0.04, latency=paired(0.6))
-    refused = Measured("d", error=0.0, worst=0.0, latency=paired(0.2), refused="why")
+    fast = Candidate("a", error=0.2, worst=0.3, latency=paired(0.3))
+    good = Candidate("b", error=0.02, worst=0.03, latency=paired(0.5))
+    beaten = Candidate("c", error=0.03, worst=0.04, latency=paired(0.6))
+    refused = Candidate("d", error=0.0, worst=0.0, latency=paired(0.2), refused="why")
     every = [beaten, fast, refused, good]
     assert [c.recipe for c in front(every)] == ["a", "b", "float32"]
     assert pick(every, 0.05) == good
     assert pick(every, 0.5) == fast
     assert pick(every, 0.01) is None
-    assert Measured.from_dict(json.loads(json.dumps(good.to_dict()))) == good
+    assert Candidate.from_dict(json.loads(json.dumps(good.to_dict()))) == good
     as_fast = replace(fast, recipe="e", error=0.1, latency=paired(0.31))
     assert pick([fast, as_fast], 0.5) == as_fast
     by_accuracy = replace(fast, drop=0.01)
@@ -304,7 +300,7 @@ def test_front_and_pick() -> None:
 
 def test_pairs_are_run_in_turn_until_it_is_decided(loud: Path) -> None:
     image = np.zeros((3, 64, 96), np.uint8)
-    timed = timed_pairs(loud, loud, image, 0.05)
+    timed = time_files(loud, loud, image, 0.05)
     assert timed.rounds >= 9
     assert timed.low <= timed.ratio <= timed.high
 
@@ -312,10 +308,12 @@ def test_pairs_are_run_in_turn_until_it_is_decided(loud: Path) -> None:
 def test_collecting_ranges_ends_with_the_budget(loud: Path, frames: str, tmp_path: Path) -> None:
     model, spec = open_float32(loud)
     calibration, held_out = split(sample_frames(frames, 20, spec.input))
-    judge, ticks = Judge.of(loud, spec.kind, held_out), iter(range(10_000))
+    evaluator = Evaluator.of(loud, spec.kind, held_out, time_files=by_integers)
+    ticks = iter(range(10_000))
     search = Search(
-        Material(model, pixel_zero(model), calibration), judge, TARGETS["host"], Limits(0.03, 8),
-        Journal(None, "", {}), by_integers, tmp_path, clock=lambda: float(next(ticks)),
+        Material(model, pixel_zero(model), calibration), evaluator,
+        TARGETS["host"], Limits(0.03, 8),
+        Journal(None, "", {}), tmp_path, clock=lambda: float(next(ticks)),
     )  # fmt: skip
     found = search.run()
     assert next(ticks) < 30  # asked before every frame, 16 frames a run
@@ -328,14 +326,14 @@ def test_metres_are_judged_as_they_are(unit: Unit | None, tmp_path: Path) -> Non
     """The tiny model gives 50 and more, which is clamped to the 6 m of the set."""
     model = build_model(tmp_path / "m.onnx")
     truths = labelled_frames(write_set(tmp_path / "set", 2), 2, InputSpec(*SIZE))
-    judge = Judge.of(model, "depth", [truths[0].sample], truths, unit)
+    evaluator = Evaluator.of(model, "depth", [truths[0].sample], truths, unit)
     far = float(np.mean([np.mean((6 - t.depth_m) / t.depth_m) for t in truths]))
     assert far > 3
     if unit == "m":
-        assert judge.float_abs_rel == pytest.approx(far, rel=1e-3)
+        assert evaluator.float_abs_rel == pytest.approx(far, rel=1e-3)
     else:
-        assert judge.float_abs_rel < 0.2
-    assert judge.drop(model) == 0
+        assert evaluator.float_abs_rel < 0.2
+    assert evaluator.drop(model) == 0
 
 
 def test_onnxruntime_under_another_name(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,15 +353,15 @@ def test_onnxruntime_under_another_name(loud: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = ["openvino", "cpu"]
-    monkeypatch.setattr("depthrt_export.build.auto.offered_providers", lambda: offered)
-    monkeypatch.setattr("depthrt_export.build.auto.works", lambda path, provider: False)
+    monkeypatch.setattr("depthrt_export.quantise.targets.offered_providers", lambda: offered)
+    monkeypatch.setattr("depthrt_export.quantise.targets.works", lambda path, provider: False)
     assert other_providers(loud) == (
         (), ("provider openvino is installed, but does not work here",)
     )  # fmt: skip
-    monkeypatch.setattr("depthrt_export.build.auto.works", lambda path, provider: True)
-    monkeypatch.setattr("depthrt_export.build.auto.half_type", lambda: "")
+    monkeypatch.setattr("depthrt_export.quantise.targets.works", lambda path, provider: True)
+    monkeypatch.setattr("depthrt.model.cpu.half_type", lambda: "")
     assert other_providers(loud) == (("openvino",), ())
-    monkeypatch.setattr("depthrt_export.build.auto.half_type", lambda: "bf16")
+    monkeypatch.setattr("depthrt.model.cpu.half_type", lambda: "bf16")
     assert other_providers(loud) == (("openvino", "openvino, bf16"), ())
 
 
@@ -387,7 +385,7 @@ def test_entries_that_are_none_are_measured_again(run: Run, tmp_path: Path) -> N
     assert [c.name for c in again.candidates] == [c.name for c in first.candidates]
 
 
-MEASURED = Measured("int8", ("a", "b"), 0.01, 0.02, None, Paired(0.5, 0.4, 0.6, 1.0, 2.0, 9))
+MEASURED = Candidate("int8", ("a", "b"), 0.01, 0.02, None, LatencyRatio(0.5, 0.4, 0.6, 1.0, 2.0, 9))
 
 
 @pytest.mark.parametrize(

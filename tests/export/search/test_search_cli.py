@@ -17,11 +17,10 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import sample_frames
 from depthrt_calibration.ranges import Ranges
-from depthrt_export.options import ExportOptions
-from depthrt_export.proof.frame_split import chosen_frames
+from depthrt_export.options import ExportOptions, parse_seconds, parse_share
+from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.quantise import recipes
 from depthrt_export.report.export_report import Report
-from depthrt_export.search.options import parse_seconds, parse_share
 from networks import small_unet
 
 
@@ -182,7 +181,7 @@ def test_of_pictures_of_a_video_the_end_is_held_out(tmp_path: Path) -> None:
     folder.mkdir()
     for i, sample in enumerate(sample_frames(None, 144, InputSpec(96, 160))[:60]):
         cv2.imwrite(str(folder / f"{i:02d}.png"), sample.pixels.transpose(1, 2, 0)[..., ::-1])
-    found = chosen_frames(ExportOptions(frames=str(folder), precision="int8"), InputSpec(64, 96))
+    found = split_frames(ExportOptions(frames=str(folder), precision="int8"), InputSpec(64, 96))
     assert [s.label[:2] for s in found.validation] == [f"{i:02d}" for i in range(48, 60)]
     assert [s.label[:2] for s in found.calibration] == [f"{i:02d}" for i in range(42)]
 
@@ -245,7 +244,7 @@ def test_thumbnails_among_the_frames_are_left_out(tmp_path: Path) -> None:
         picture = np.asarray(cv2.imread(str(mixed / name)))
         cv2.imwrite(str(mixed / name), cv2.resize(picture, (18, 12)))
     options = ExportOptions(frames=str(mixed), precision="int8")
-    found = chosen_frames(options, InputSpec(64, 96))
+    found = split_frames(options, InputSpec(64, 96))
     labels = {s.label.partition("#")[0] for s in (*found.calibration, *found.validation)}
     assert len(labels) == 18
     assert labels.isdisjoint({"03.png", "07.png"})

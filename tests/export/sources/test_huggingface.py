@@ -13,7 +13,7 @@ import torch
 
 from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt_export.options import SourceOptions
-from depthrt_export.sources.huggingface import load
+from depthrt_export.sources.huggingface import load_huggingface
 from depthrt_export.sources.huggingface_config import from_processor
 from experiments.quantisation.depth_families import FAMILIES, save
 
@@ -36,7 +36,7 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def test_spec_comes_from_the_files(folder: Path) -> None:
-    network = load(str(folder))
+    network = load_huggingface(str(folder))
     assert (network.name, network.kind, network.unit) == (
         "Depth-Anything-tiny",
         "inverse_depth",
@@ -64,7 +64,7 @@ def test_code_in_the_weights_does_not_run(zipped: bool, copy: Path, tmp_path: Pa
     weights = copy / "pytorch_model.bin"
     torch.save({"extra": Touch()}, weights, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ModelError) as caught:
-        load(str(copy))
+        load_huggingface(str(copy))
     assert str(caught.value) == (
         f"the weights of {copy} hold code (posix.mkdir), and no code of a model's folder is run: "
         "save its state dict alone"
@@ -75,7 +75,7 @@ def test_code_in_the_weights_does_not_run(zipped: bool, copy: Path, tmp_path: Pa
 def test_attention_of_the_hub_is_not_fetched(copy: Path) -> None:
     edit(copy / "config.json", _attn_implementation="somebody/attention")
     with pytest.raises(ModelError, match=r"code of the Hugging Face hub \(somebody/attention\)"):
-        load(str(copy))
+        load_huggingface(str(copy))
 
 
 def test_code_in_a_folder_is_not_imported(copy: Path, tmp_path: Path) -> None:
@@ -83,13 +83,13 @@ def test_code_in_a_folder_is_not_imported(copy: Path, tmp_path: Path) -> None:
     for name in ("config.json", "preprocessor_config.json"):
         kinds = ("AutoConfig", "AutoModelForDepthEstimation", "AutoImageProcessor")
         edit(copy / name, auto_map=dict.fromkeys(kinds, "evil.Anything"))
-    assert load(str(copy)).kind == "inverse_depth"
+    assert load_huggingface(str(copy)).kind == "inverse_depth"
     assert not (tmp_path / "ran").exists()
 
 
 def test_options_win(folder: Path) -> None:
     options = SourceOptions(size=(56, 84), name="mine", kind="depth", licence="MIT")
-    network = load(str(folder), options)
+    network = load_huggingface(str(folder), options)
     assert (network.input.height, network.input.width) == (56, 84)
     assert (network.name, network.kind, network.unit) == ("mine", "depth", None)
     assert network.licence == "MIT"
@@ -99,13 +99,13 @@ def test_options_win(folder: Path) -> None:
 
 def test_licence_comes_from_the_model_card(copy: Path) -> None:
     (copy / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
-    assert load(str(copy)).licence == "apache-2.0"
+    assert load_huggingface(str(copy)).licence == "apache-2.0"
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_meaning_of_every_family(name: str, tmp_path: Path) -> None:
     family = FAMILIES[name]
-    network = load(str(save(family, tmp_path / name)), SourceOptions(size=family.size))
+    network = load_huggingface(str(save(family, tmp_path / name)), SourceOptions(size=family.size))
     expected = {
         "depth-anything-metric": ("depth", "m", (0.0, 20.0)),
         "prompt-depth-anything": ("depth", None, None),
@@ -118,7 +118,7 @@ def test_meaning_of_every_family(name: str, tmp_path: Path) -> None:
 
 
 def test_depth_pro_is_metric_as_its_processor_computes_it(tmp_path: Path) -> None:
-    network = load(str(save(FAMILIES["depth-pro"], tmp_path / "pro")))
+    network = load_huggingface(str(save(FAMILIES["depth-pro"], tmp_path / "pro")))
     pixels = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         output = network.module.model(pixel_values=pixels)  # type: ignore[operator]
@@ -150,7 +150,7 @@ def test_no_normalisation_without_do_normalize() -> None:
 
 def refusal(source: Path | str, options: SourceOptions | None = None) -> DepthrtError:
     with pytest.raises(DepthrtError) as caught:
-        load(str(source), options)
+        load_huggingface(str(source), options)
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -207,7 +207,7 @@ def test_weights_that_the_checkpoint_lacks(copy: Path) -> None:
     assert unused, "DPT's first fusion block has a residual unit that nothing reads"
     kept = {name: value for name, value in state.items() if name not in unused}
     save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
-    assert load(str(copy)).kind == "inverse_depth"
+    assert load_huggingface(str(copy)).kind == "inverse_depth"
     del kept["head.conv3.weight"]
     save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
     assert "head.conv3.weight" in str(refusal(copy))

@@ -13,6 +13,7 @@ from torch import nn
 
 from depthrt.errors import DepthrtError, UsageError
 from depthrt_export.build.build import build
+from depthrt_export.console import Phases
 from depthrt_export.options import (
     ExportOptions,
     SourceOptions,
@@ -21,7 +22,6 @@ from depthrt_export.options import (
     parse_size,
     parse_three,
 )
-from depthrt_export.progress import Phases
 from depthrt_export.sources.load import load_network
 from networks.small_unet import SmallUNet, small_unet
 

@@ -8,7 +8,7 @@ import pytest
 
 from depthrt.errors import SourceError
 from depthrt.spec import InputSpec
-from depthrt_export.search.labelled_frames import labelled_frames
+from depthrt_export.proof.labelled_frames import labelled_frames
 from hostile_json import ALL, write_unreadable
 from labelled import write_set
 

@@ -12,7 +12,7 @@ import pytest
 from depthrt.errors import SourceError
 from depthrt.model.preprocess import PAD_VALUE
 from depthrt.spec import InputSpec, Resize
-from depthrt_export.search.labelled_frames import absolute_relative_error, labelled_frames
+from depthrt_export.proof.labelled_frames import absolute_relative_error, labelled_frames
 from labelled import write_png16, write_set
 
 SQUARE = 64  # pictures of 48x64 fill three quarters of it

@@ -1,15 +1,55 @@
-"""Libraries without their notes to their own developers; what is a host's is put back."""
+"""What the terminal shows of an export: its phases, and no notes of libraries to their developers.
+
+What a library's settings were before is put back.
+"""
 
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from rich.console import Console
+from rich.status import Status
+
 from depthrt.process_state import Borrowed, Undo, loggers_at, no_warnings
+
+
+class Phases:
+    """Times of named phases in seconds, in order; shown on standard error if it is a terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        # The stream of now: torch's own output is redirected while a phase is shown.
+        self._console = Console(file=sys.stderr, quiet=quiet or not sys.stderr.isatty())
+        self.times_s: dict[str, float] = {}
+        self._status: Status | None = None
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Run a phase; one that raises is not recorded."""
+        start_s = time.perf_counter()
+        with self._console.status(f"{name} ...") as self._status:
+            yield
+        self.times_s[name] = round(time.perf_counter() - start_s, 2)
+        self._status = None
+        self._console.print(f"[green]✓[/green] {name} [dim]{self.times_s[name]:.1f} s[/dim]")
+
+    def say(self, what: str) -> None:
+        """Show what the phase that runs is at."""
+        if self._status is not None:
+            self._status.update(f"{what} ...")
+
+
+def peak_memory_bytes() -> int:
+    """The greatest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
 
 _this_thread = threading.local()
 
