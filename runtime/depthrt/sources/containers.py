@@ -13,11 +13,16 @@ from errno import EINVAL
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+
 from depthrt.errors import SourceError
 from depthrt.sources.display_name import without_secrets
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+
+# What libraries raise for a file that is broken, hostile or too large, where no module foresaw it.
+BROKEN = (ValueError, ArithmeticError, MemoryError, OSError, cv2.error)
 
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0

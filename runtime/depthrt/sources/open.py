@@ -5,13 +5,11 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-import cv2
-
 from depthrt.errors import DepthrtError, SourceError, UsageError
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceInfo
 from depthrt.sources.blocking_calls import call
-from depthrt.sources.containers import reason_of
+from depthrt.sources.containers import BROKEN, reason_of
 from depthrt.sources.display_name import is_there, shown_names, shown_source
 from depthrt.sources.images import (
     IMAGE_SUFFIXES,
@@ -42,8 +40,6 @@ _LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp")
 _VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 _URL_SCHEMES = (*_LIVE_SCHEMES, "http", "https")
 _MOST_SHOWN = 200  # characters of a name that is longer than names can be
-# What libraries raise for a file that is broken, hostile or too large, where no module foresaw it.
-_BROKEN = (ValueError, ArithmeticError, MemoryError, OSError, cv2.error)
 
 
 def open_source(
@@ -71,7 +67,7 @@ def open_source(
         return _open(text, selection or Selection(), reconnect_s)
     except DepthrtError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = reason_of(error, text)
     # Not chained: the error of a library may hold the password of a URL.
     raise SourceError(f"{_shown(text)} cannot be read ({reason})")

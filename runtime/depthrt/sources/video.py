@@ -17,7 +17,7 @@ from depthrt.frame import Frame, Image, view_planes
 from depthrt.frame import plane_view as plane_view  # what encodes a frame fills its planes alike
 from depthrt.model.session import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
-from depthrt.sources.containers import open_input, reason_of
+from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.look import Look, picture
 from depthrt.sources.decode.timing import (
     announced_s,
@@ -124,7 +124,7 @@ class VideoSource:
         container = self._container = open_input(self._url, self._shown)
         try:
             stream, chosen = choose_video(container, self._shown, self._number)
-        except SourceError:
+        except BaseException:
             container.close()
             raise
         self._stream = stream
@@ -188,8 +188,8 @@ class VideoSource:
     def _image(self, decoded: VideoFrame, look: Look) -> Image:
         try:
             return to_image(decoded, look)
-        except SourceError as error:
-            raise SourceError(f"{self._shown}: {error}") from error
+        except (SourceError, *BROKEN) as error:
+            raise SourceError(f"{self._shown}: {reason_of(error)}") from error
 
     def _time_s(self, decoded: VideoFrame, last_s: Fraction | None) -> Fraction:
         following_s = Fraction(0) if last_s is None else last_s + 1 / self._rate

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -107,6 +108,7 @@ def test_a_day_without_a_camera_is_a_gap_of_an_mp4(tmp_path: Path, model: DepthM
 
     class Connection:
         rate = Fraction(25)
+        notes: ClassVar[list[str]] = []
 
         def __init__(self, begin_s: float) -> None:
             self.begin_s = begin_s

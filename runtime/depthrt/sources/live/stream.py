@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from depthrt.errors import SourceError
 from depthrt.model.session import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
-from depthrt.sources.containers import open_input, reason_of
+from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.look import Look
 from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
@@ -66,7 +66,7 @@ class Stream:
         self._container = open_input(url, self._name, _OPTIONS)
         try:
             self._stream, chosen = choose_video(self._container, self._name, number)
-        except SourceError:
+        except BaseException:
             self._container.close()
             raise
         read_only(self._container, self._stream)
@@ -99,7 +99,11 @@ class Stream:
             if decoded.key_frame or look is None:
                 look = Look.of(decoded, self._stream)
                 self.notes += [note for note in look.notes if note not in self.notes]
-            yield Taken(to_image(decoded, look), captured_s, sent_s)
+            try:
+                image = to_image(decoded, look)
+            except BROKEN as error:
+                raise SourceError(reason_of(error)) from error
+            yield Taken(image, captured_s, sent_s)
 
     def close(self) -> None:
         """Hang up."""
