@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthrt.files.atomic_write import new_file
 from depthrt_benchmarks.common.report.plot import COLOURS, SOFT, Plot, label, plot, plot_file
@@ -92,12 +92,13 @@ def _write_names(axes: Axes, names: list[tuple[str, Place, bool]]) -> None:
     dots = [axes.transData.transform(place) * to_points for _, place, _ in names]
     taken = [(float(x) - _GAP / 2, float(x) + _GAP / 2, float(y)) for x, y in dots]
     middle = float(axes.transAxes.transform((0.6, 0))[0]) * to_points
+    floor = float(axes.transAxes.transform((0, 0))[1]) * to_points + _LINE / 2  # above the axis
     order = sorted(range(len(names)), key=lambda i: not names[i][2])
     for i in order:
         (text, place, _), (x, y) = names[i], (float(v) for v in dots[i])
         width, leftwards = _LETTER * len(text), x > middle
         start = x - _GAP - width if leftwards else x + _GAP
-        up = 0.0
+        up = max(0.0, floor - y)
         while any(start < b and a < start + width and abs(y + up - c) < _LINE for a, b, c in taken):
             up += _LINE / 4
         taken.append((start, start + width, y + up))
@@ -109,5 +110,11 @@ def _write_names(axes: Axes, names: list[tuple[str, Place, bool]]) -> None:
             ha="right" if leftwards else "left",
             va="center",
             fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.8} if up else None,
+            arrowprops=_line_to_dot(leftwards) if up > _LINE else None,
         ).set_in_layout(False)
+
+
+def _line_to_dot(leftwards: bool) -> dict[str, Any]:
+    """A thin line from the end of a name that is nearest to its dot."""
+    end = (1.0, 0.5) if leftwards else (0.0, 0.5)
+    return {"arrowstyle": "-", "color": SOFT, "linewidth": 0.8, "relpos": end}

@@ -78,7 +78,7 @@ def _distribution(document: dict[str, Any], axes: Axes) -> None:
     axes.set_xscale("log")
     _plain_ticks(axes, [v for cell in cells for v in cell["latencies_ms"]])
     axes.set(xlabel=f"at most so many ms, batch {smallest}", ylabel="% of runs")
-    axes.legend(loc="lower right")
+    axes.legend()
 
 
 def _throughput(document: dict[str, Any], key: str, unit: str, axes: Axes) -> None:
