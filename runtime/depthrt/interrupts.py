@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP: they end a job early, and never break off what finishes its outputs.
+"""Ctrl-C, SIGTERM and SIGHUP: they end a job early, and leave its outputs usable.
 
-The first raises KeyboardInterrupt. While a frame is written, outputs are finished or the job is
-wound up, the next is only noted, and what may take long is left out (see :func:`is_noted`); one
-more raises again.
+The first signal raises KeyboardInterrupt. While a frame is written or outputs are closed, signals
+are held back: one is only noted, and what may take long is left out (see :func:`is_noted`); another
+one raises KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ _DEFAULTS: dict[signal.Signals, Callable[[int, FrameType | None], object] | sign
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
 }
-_WINDING_UP_S = 2.0  # so long a raised interrupt may take to reach whoever catches it
+_WINDING_UP_S = 2.0  # how long a raised interrupt may take until it is caught
 
 
 class _Handler:
-    """What the signals do: raise, or be noted while they are held back."""
+    """Handles the signals: raises KeyboardInterrupt, or notes a signal that is held back."""
 
     def __init__(self) -> None:
         self.holding = self.noted = self.is_over = False
-        self.raised_s: float | None = None  # when, by time.monotonic; None once it was caught
+        self.raised_s: float | None = (
+            None  # when it raised, by time.monotonic; None once that was caught
+        )
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.is_over:
@@ -46,18 +48,18 @@ class _Handler:
         raise KeyboardInterrupt
 
 
-_active: _Handler | None = None  # signals are the process's, and so is what they do
+_active: _Handler | None = None  # one for the process, as signals are
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a job as Ctrl-C does.
 
-    In the main thread alone, as Python has it; a signal that somebody else handles or ignores is
-    left to them. Within a block of this kind another changes nothing.
+    It has an effect in the main thread only, which is where Python handles signals, and only for
+    signals that nobody else handles or ignores. Inside such a block another one has no effect.
 
     Raises:
-        KeyboardInterrupt: also where code in between made another error of it, as imports do.
+        KeyboardInterrupt: also if other code has turned it into another error, as imports do.
     """
     handler = _active
     if handler is None and threading.current_thread() is threading.main_thread():
@@ -88,20 +90,20 @@ def _installed() -> Iterator[None]:
 
 
 def _is_free(number: signal.Signals, default: object) -> bool:
-    """Whether nobody handles or ignores a signal, but a job that is over."""
+    """Whether nobody handles or ignores a signal, except a job that is over."""
     current = signal.getsignal(number)
     return current is default or isinstance(current, _Handler)
 
 
 def hold() -> None:
-    """The interrupt was caught, or none came: to the end of the job the next one is only noted."""
+    """Hold signals back to the end of the job; a KeyboardInterrupt before that counts as caught."""
     if _active is not None:
         _active.holding, _active.raised_s = True, None
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back for a block; :func:`raise_noted` then makes up for one that came."""
+    """Hold signals back during a block; :func:`raise_noted` then raises one that came."""
     handler = _active
     if handler is None or handler.holding:
         yield
@@ -114,10 +116,10 @@ def held() -> Iterator[None]:
 
 
 def raise_noted() -> None:
-    """Raise an interrupt that was held back, or that was raised where nobody hands it on.
+    """Raise an interrupt that was held back, or that other code has swallowed.
 
     Raises:
-        KeyboardInterrupt: one came.
+        KeyboardInterrupt: there is one.
     """
     handler = _active
     if handler is None or handler.holding:
@@ -127,10 +129,10 @@ def raise_noted() -> None:
 
 
 def leave() -> None:
-    """The process was interrupted and ends: what comes now would only change its exit code."""
+    """Ignore signals from now on: the process ends, and they would only change its exit code."""
     if _active is not None:
         _active.is_over = True
-        atexit.register(_ignore)  # Python sets handlers of its own back to the default at the end
+        atexit.register(_ignore)  # Python resets its own handlers at the end
 
 
 def _ignore() -> None:
@@ -140,5 +142,5 @@ def _ignore() -> None:
 
 
 def is_noted() -> bool:
-    """Whether a signal came while signals were held back: somebody waits for the end."""
+    """Whether a signal was held back: somebody waits for the end."""
     return _active is not None and _active.noted

@@ -234,22 +234,18 @@ def run(
     `depthrt run clip.mp4 -o depth.mkv`, `depthrt run 0 --show`.
 
     Several at once, batched through one model, with an output of each in a folder;
-    one that fails does not stop the others: `depthrt run clips/*.mp4 -o out/`,
-    `depthrt run 0 rtsp://camera/stream -o out/ --format mkv`.
+    one that fails does not stop the others: `depthrt run clips/*.mp4 -o out/`.
 
     To other programs: `depthrt run clip.mp4 -o - | ffmpeg -i - ...`,
-    `depthrt run 0 --jsonl - | jq .depth`,
-    `depthrt run rtsp://camera/stream --preview 8000`,
+    `depthrt run 0 --jsonl - | jq .depth`, `depthrt run rtsp://camera/stream --preview 8000`,
     `depthrt run photo.jpg -o cloud.ply --fov 70 --near 1 --far 8`.
 
-    Of a live source the newest frame is kept, so that depth is never late;
-    frames that are dropped are counted. A source that goes away is tried again.
-    Several models hold a rate:
+    Of a live source the newest frame is kept, so that depth is never late; frames that are dropped
+    are counted. A source that goes away is tried again. Several models hold a rate:
     `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
-    from depthrt.jobs.job import Job
     from depthrt.jobs.outputs import FORMS
-    from depthrt.jobs.run import execute, execute_many
+    from depthrt.jobs.run import Job, execute, execute_many
     from depthrt.jobs.shared_outputs import SharedOutputs
     from depthrt.sources.base import Selection
     from depthrt.sources.live.live_limits import LiveLimits
@@ -296,10 +292,8 @@ def run(
     typer.echo(said, err=job.takes_standard_output)
     for warning in summary.warnings:
         _complain(warning)
-    if summary.interrupted:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if summary.failed:
-        raise typer.Exit(1)
+    if summary.interrupted or summary.failed:
+        raise typer.Exit(EXIT_INTERRUPTED if summary.interrupted else 1)
 
 
 def _complain(sentence: str) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from commands import Outcome, outcome, spawn
-from depthrt import DepthModel, Result, open_source, read_depth, stream
+from depthrt import DepthModel, LiveLimits, Result, open_source, read_depth, stream
 from depthrt.interrupts import held, hold, is_noted, raise_noted, terminable
+from depthrt.jobs.write_loop import StreamSinks, write_results
+from depthrt.pipeline.stream_state import End
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from models import build_slow_model
@@ -147,6 +149,41 @@ def test_finishing_is_not_broken_off(
     assert not target.exists()
     assert len(list(open_source(kept).frames() if output == "out.mp4" else read_depth(kept))) == 25
     assert first.closed == [True, False]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_closing_one_of_two_is_not_broken_off(
+    make_clip: MakeClip, model: DepthModel, tmp_path: Path, count: int
+) -> None:
+    source, target = open_source(make_clip()), tmp_path / "out.npz"
+    own, other = open_sink(target, source.info, model.spec, "depth", "inferno"), Interrupting(0)
+
+    def events() -> Generator[Result | End, None, None]:
+        yield from stream(source, model)
+        yield End(source.info.name)
+        raise AssertionError("the other stream was to be ended")
+
+    first = StreamSinks(source.info.name, [Interrupting(count), own])
+    both = [first, StreamSinks("other", [other])]
+    told: list[str] = []
+
+    def run() -> bool:
+        return write_results(
+            events(), both, LiveLimits(), lambda: None, lambda name, said: told.append(said)
+        )
+
+    if count == 1:
+        assert run()  # it was interrupted
+        assert len(list(read_depth(target))) == 25
+        assert other.closed == [True]
+    else:
+        with pytest.raises(KeyboardInterrupt, match="what was done before is in ") as two:
+            run()
+        (kept,) = tmp_path.iterdir()
+        assert str(kept) in str(two.value)
+        assert len(list(read_depth(kept))) == 25
+        assert other.closed == [False]
+    assert told == []
 
 
 def listed(folder: Path, suffix: str) -> list[Path]:
