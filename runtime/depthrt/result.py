@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from depthrt.depth import Depth
@@ -36,7 +37,7 @@ class Stats:
     - ``dropped``: frames of a live source for which there was no time;
     - ``late``: those among them that were older than the highest latency allowed;
     - ``reused``: results whose depth was that of an earlier frame;
-    - ``busy_s``: the time each stage spent at work, in seconds;
+    - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
     - ``latency``: from capture to the hand-over of the result, of live sources.
     """
 
@@ -46,12 +47,8 @@ class Stats:
     late: int = 0
     scene_cuts: int = 0
     reused: int = 0
-    busy_s: dict[str, float] = field(default_factory=dict)
+    busy_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     latency: Latency = field(default_factory=Latency)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Count time spent in a stage; each stage is counted by one thread at a time."""
-        self.busy_s[stage] = self.busy_s.get(stage, 0.0) + seconds
 
     def drop(self) -> None:
         """Count a frame of a live source for which there was no time."""
@@ -66,5 +63,5 @@ class Stats:
         self.scene_cuts += other.scene_cuts
         self.reused += other.reused
         for stage, seconds in list(other.busy_s.items()):
-            self.add(stage, seconds)
+            self.busy_s[stage] += seconds
         self.latency.merge(other.latency)

@@ -62,7 +62,7 @@ class StreamSinks:
         start_s = time.perf_counter()
         wanted = [sink.write(result) for sink in self.sinks]
         self.stats.written += 1
-        self.stats.add("write", time.perf_counter() - start_s)
+        self.stats.busy_s["write"] += time.perf_counter() - start_s
         return all(wanted)
 
     def close(self, *, cut_short: bool) -> None:
@@ -78,7 +78,7 @@ class StreamSinks:
                 sink.close(complete=True, cut_short=cut_short)
             except Exception as error:
                 failures.append(error)
-        self.stats.add("write", time.perf_counter() - start_s)
+        self.stats.busy_s["write"] += time.perf_counter() - start_s
         if failures:
             raise failures[0]
 

@@ -88,7 +88,7 @@ class Batch:
             if item.stream.cancelled or item.stream.name in self.failed_streams:
                 continue
             if not same:
-                item.stream.stats.add("infer", inferred.busy_s / len(inferred.maps))
+                item.stream.stats.busy_s["infer"] += inferred.busy_s / len(inferred.maps)
             try:
                 postprocessor = streams[item.stream.name]
                 result = postprocessor.result(item.frame, item.pixels, values, item.model)
@@ -163,7 +163,7 @@ class StreamPostprocessor:
         if self._stabiliser is not None:
             start = time.perf_counter()
             self._stabiliser.update(depth.values, pixels, out=depth.values)
-            self.stats.add("stabilise", time.perf_counter() - start)
+            self.stats.busy_s["stabilise"] += time.perf_counter() - start
         if self.gate is not None:  # kept for frames to come, whatever is done to this one's
             self._depth = replace(depth, values=depth.values.copy())
         shown = self.tracker.update(depth.values, frame.time_s)
