@@ -1,13 +1,13 @@
-"""Percentiles, and the interval of a ratio that stays true however often it is looked at.
+"""Percentiles, and the intervals of the ratios of two sides that run in turn.
 
-Pairs of runs (head, base) come in blocks, each with sessions opened anew. Runs of one session are
-alike in ways that runs of the next are not (where its buffers lie in memory), so the bootstrap
-draws whole blocks (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods, 1997, 3.8). Every
-resample takes both sides from the same blocks, so that what the machine did meanwhile met both.
+Pairs of runs (base, head) come in blocks, and each block opens its sessions anew. Runs of one
+session share effects that the next session does not have (where its buffers lie in memory), so the
+bootstrap draws whole blocks (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods, 1997,
+3.8). Each resample takes both sides from the same blocks, so load from elsewhere meets both.
 
-Three ratios are looked at: the median of the pairs' ratios, which one run in two decides; mean over
+There are three ratios: the median of the pairs' ratios, which half of the runs decide; mean over
 mean, which is total time; and 90th percentile over 90th percentile, which one run in ten decides.
-What happens in fewer than one run in ten is seen only where it moves the mean.
+What happens in fewer than one run in ten shows only where it moves the mean.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.intervals import Interval, widening
+from depthrt.intervals import Interval
+from depthrt_benchmarks.common.bootstrap import bootstrap_bounds
 
 Values = NDArray[np.float64]
 
 PERCENTILES = (50, 90, 95, 99)
 _RESAMPLES = 6000
 _CHUNK = 1_000_000  # values at a time while resampling
-_MOST_PAIRS = 32  # of a block; more say nothing that another block would not say better
+_MOST_PAIRS = 32  # of a block; more pairs add less than another block would
 
 
 def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
@@ -43,8 +44,7 @@ def ratio_interval(blocks: Sequence[Sequence[float]], alpha: float, seed: int = 
         alpha: how often the interval may miss the true ratio.
         seed: of the resampling: the same pairs give the same interval.
 
-    The percentile interval of few blocks is too narrow; its reach to either side is widened by
-    t / z * sqrt(n / (n - 1)) with n blocks (Hesterberg, The American Statistician 69, 2015).
+    Whole blocks are drawn, and the interval is that of :func:`bootstrap_bounds`.
     """
     rows = _rows(blocks)
     count, length = rows.shape
@@ -62,7 +62,8 @@ def mean_interval(
 ) -> Interval:
     """Mean head time over mean base time, and its interval as :func:`ratio_interval` makes it.
 
-    Few very long runs do not make it lie above a limit: most resamples draw none of their blocks.
+    A few very long runs do not push the interval above a limit, because most resamples leave their
+    blocks out.
 
     Args:
         blocks_ms: milliseconds (base, head) of each pair, by block; 2 blocks or more.
@@ -78,7 +79,7 @@ def mean_interval(
 def p90_interval(
     blocks_ms: Sequence[Sequence[tuple[float, float]]], alpha: float, seed: int = 0
 ) -> Interval:
-    """The head's 90th percentile over the base's, and its interval; arguments as those of the mean.
+    """The head's 90th percentile over the base's, and its interval; as :func:`mean_interval`.
 
     The percentile is the least time that 90% of the runs do not exceed.
     """
@@ -91,7 +92,7 @@ def p90_interval(
 
 
 def _p90(times: Values, block_of: NDArray[np.intp], weights: Values) -> Values:
-    """The percentile for every row of weights, which say how often each block was drawn."""
+    """The 90th percentile for every row of weights: how often each block was drawn."""
     order = np.argsort(times, kind="stable")
     ordered, blocks = times[order], block_of[order]
     found = []
@@ -114,8 +115,13 @@ def earlier_interval(
 ) -> Interval:
     """The ratio of two medians and its interval, where the two were not measured together.
 
-    Both are logarithms of time over the yardstick's, one for each block; both are drawn anew, each
-    for itself, and the reach is widened as for the smaller number of blocks.
+    Each side is resampled by itself, and the interval is widened as for the smaller number of
+    blocks.
+
+    Args:
+        earlier, now: logarithms of time over the yardstick's time, one for each block.
+        alpha: how often the interval may miss the true ratio.
+        seed: of the resampling.
     """
     generator = np.random.default_rng(seed)
     past, present = np.asarray(earlier, np.float64), np.asarray(now, np.float64)
@@ -130,23 +136,17 @@ def earlier_interval(
 
 
 def _interval(centre: float, resampled: Values, count: int, alpha: float) -> Interval:
-    """The interval of a logarithm from its resamples of so many blocks, as a ratio's."""
-    low, high = np.quantile(resampled, (alpha / 2, 1 - alpha / 2))
-    wider = widening(count, alpha)
-    reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
-    return Interval(
-        math.exp(centre),
-        math.exp(centre - wider * reach_low),
-        math.exp(centre + wider * reach_high),
-    )
+    """The interval of a ratio, from its logarithm and that of its resamples."""
+    low, high = bootstrap_bounds(centre, resampled, count, alpha)
+    return Interval(math.exp(centre), math.exp(low), math.exp(high))
 
 
 def look_times_s(limit_s: float, looks: int) -> list[float]:
-    """When to look: at the limit, and before that at halves of halves of it.
+    """Times of the looks at the data: the limit, half of it, a quarter of it and so on.
 
-    The times are set beforehand. With the error shared out evenly (alpha / looks at each), all
-    intervals hold together with confidence 1 - alpha (Bonferroni), so that stopping at any look
-    for what its interval says is as honest as waiting for the end.
+    The times are fixed beforehand. With the error shared evenly (alpha / looks for each look), all
+    intervals hold together with confidence 1 - alpha (Bonferroni), so a comparison may stop at any
+    look.
     """
     return [limit_s / 2**n for n in reversed(range(looks))]
 

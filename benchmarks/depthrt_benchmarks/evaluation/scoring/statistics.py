@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.intervals import widening
+from depthrt_benchmarks.common.bootstrap import bootstrap_bounds
 from depthrt_benchmarks.evaluation.metrics.metrics import METRICS, Metric, bin_name
 from depthrt_benchmarks.evaluation.scoring.score import Row
 
@@ -20,7 +20,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images, its 95% interval, and how many images it is of."""
+    """A mean over images, its 95% interval, and the number of images."""
 
     value: float
     low: float
@@ -30,10 +30,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the second model's mean is above the first's, over the images both have.
+    """The second model's mean minus the first's, over the images that both have.
 
-    ``better`` is ``first``, ``second`` or ``cannot tell``: whether the interval leaves 0 out. One
-    image alone cannot tell.
+    ``better`` is ``first`` or ``second`` where the interval does not hold 0, else ``cannot tell``,
+    as for a single image.
     """
 
     metric: str
@@ -58,19 +58,15 @@ class Range:
 def bootstrap_mean(values: Sequence[float]) -> Mean:
     """The mean and its 95% interval, from the means of resampled images.
 
-    Images are drawn with replacement, 2000 times, by a generator of fixed seed: equal values give
-    equal intervals. The percentile interval of few images is too narrow: its reach to either side
-    is widened by :func:`~depthrt.intervals.widening`. One image has no interval
-    but itself. Frames of a video are alike, so that their intervals are too narrow all the same.
+    Images are drawn with replacement, 2000 times. The seed is fixed, so equal values give equal
+    intervals. The interval of one image is its value. Frames of a video are alike, so their
+    intervals are too narrow.
     """
     numbers = np.asarray(values, np.float64)
     centre, count = float(numbers.mean()), len(numbers)
     if count == 1:
         return Mean(centre, centre, centre, 1)
-    low, high = np.percentile(_means(numbers), (100 * _ALPHA / 2, 100 * (1 - _ALPHA / 2)))
-    wider = widening(count, _ALPHA)
-    reach_low, reach_high = max(0.0, centre - float(low)), max(0.0, float(high) - centre)
-    return Mean(centre, centre - wider * reach_low, centre + wider * reach_high, count)
+    return Mean(centre, *bootstrap_bounds(centre, _means(numbers), count, _ALPHA), count)
 
 
 def _means(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -85,7 +81,7 @@ def _means(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def means(rows: Sequence[Row]) -> dict[str, Mean]:
-    """Every metric that at least one image has, in the order of :data:`METRICS`."""
+    """The mean of every metric that an image has, in the order of :data:`METRICS`."""
     found = {}
     for metric in METRICS:
         values = [row.metrics[metric.key] for row in rows if metric.key in row.metrics]
@@ -95,7 +91,7 @@ def means(rows: Sequence[Row]) -> dict[str, Mean]:
 
 
 def paired_differences(first: Sequence[Row], second: Sequence[Row]) -> list[Difference]:
-    """Every metric over the images that both models were measured on, paired."""
+    """The difference of every metric, over the images that both models have."""
     others = {row.name: row for row in second if not row.skipped}
     pairs = [(row, others[row.name]) for row in first if not row.skipped and row.name in others]
     found = []
@@ -122,7 +118,7 @@ def _better(metric: Metric, difference: Mean) -> str:
 
 
 def ranges(rows: Sequence[Row], least_pixels: int) -> list[Range]:
-    """By true depth: mean per image, then over the images with so many pixels in the range."""
+    """Figures by true depth: a mean per image, then over the images with enough pixels there."""
     total = sum(row.valid for row in rows if not row.skipped)
     bins: dict[int, list[tuple[int, float, float]]] = {}
     for row in rows:
