@@ -1,16 +1,10 @@
-"""Settings of training that suit runs of seconds, and its modules."""
+"""Settings for training runs of seconds, and the folder of the recipe."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 TRAINING = Path(__file__).parents[1] / "training"
-MODULES = (
-    "augmentation", "cache", "committee", "data", "losses", "machine", "motion", "network",
-    "origin", "pairs", "pool", "pretrained", "recipe", "rounded", "teacher_torch", "train",
-    "weights_file",
-)  # fmt: skip
-"""What a test forgets before it imports them anew from `TRAINING`."""
 
 QUICK = """
 seed = 1

@@ -12,15 +12,6 @@ import pytest
 
 for needed in ("torch", "onnx", "safetensors"):
     pytest.importorskip(needed)
-TRAINING = Path(__file__).parents[2] / "training"
-MODULES = ("network", "origin", "prepare", "stereo", "student", "teacher", "weights_file")
-
-
-@pytest.fixture(autouse=True)
-def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(TRAINING))
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def draw_set(folder: Path, seed: int, count: int = 3) -> Path:
@@ -47,7 +38,7 @@ class Prepare:
         self.work, self._monkeypatch, self._capsys = work, monkeypatch, capsys
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        import prepare
+        from depthrt_training import prepare
 
         given = ["prepare.py", "--work", str(self.work), *arguments]
         self._monkeypatch.setattr(sys, "argv", given)
@@ -127,19 +118,19 @@ def test_a_cache_of_unknown_origin_is_kept(
     assert prepared("--own", own) == (0, "own: kept from before, of unknown origin\n", "")
 
 
-def test_other_student_weights_and_renders_are_other_sources(tmp_path: Path) -> None:
-    import prepare
-    from teacher import Teacher
+def test_other_label_weights_and_renders_are_other_sources(tmp_path: Path) -> None:
+    from depthrt_training import prepare
+    from depthrt_training.teachers.tcmonodepth import Teacher
 
     first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
     first.write_bytes(b"1")
     second.write_bytes(b"2")
 
-    def origins(student: Path | None, layout: bool, *rendered: str) -> dict[str, dict[str, str]]:
+    def made_from(student: Path | None, layout: bool, *rendered: str) -> dict[str, dict[str, str]]:
         labels = prepare.labels_of(student, layout)
         folders = [tmp_path / name for name in rendered]
         sources = prepare.sources_of(tmp_path, folders, Teacher(tmp_path), None, labels)
-        return {name: source.origin() for name, source in sources.items()}
+        return {name: source.provenance() for name, source in sources.items()}
 
     def refused(kept: dict[str, dict[str, str]], asked: dict[str, dict[str, str]]) -> set[str]:
         found = set()
@@ -151,9 +142,12 @@ def test_other_student_weights_and_renders_are_other_sources(tmp_path: Path) -> 
         return found
 
     unlabelled = {"photographs", "driving", "clips"}
-    one = origins(first, False, "a")
-    assert refused(one, origins(first, False, "a")) == set()
-    assert refused(one, origins(second, False, "a")) == unlabelled
-    assert refused(one, origins(first, True, "a")) == unlabelled
-    assert refused(one, origins(None, False, "a")) == unlabelled
-    assert refused(one, origins(first, False, "a", "b")) == {"rendered_indoor", "rendered_outdoor"}
+    one = made_from(first, False, "a")
+    assert refused(one, made_from(first, False, "a")) == set()
+    assert refused(one, made_from(second, False, "a")) == unlabelled
+    assert refused(one, made_from(first, True, "a")) == unlabelled
+    assert refused(one, made_from(None, False, "a")) == unlabelled
+    assert refused(one, made_from(first, False, "a", "b")) == {
+        "rendered_indoor",
+        "rendered_outdoor",
+    }

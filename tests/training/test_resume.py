@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recipes import MODULES, QUICK, TRAINING
+from recipes import QUICK
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -38,22 +38,22 @@ class Run:
 
     @staticmethod
     def write_weights(file: Path, seed: int) -> None:
-        from network import depthrt_s
-        from weights_file import save_weights
+        from depthrt_training.model.network import depthrt_s
+        from depthrt_training.model.weights_file import save_weights
 
         torch.manual_seed(seed)
         save_weights(file, depthrt_s().state_dict(), {})
 
     def finish(self) -> None:
-        from recipe import read_config
-        from train import Trainer
+        from depthrt_training.config import read_config
+        from depthrt_training.trainer import Trainer
 
         trainer = Trainer(read_config(self.config), self.checkpoint.parent, self.start)
         trainer.step = trainer.config.steps
         trainer.save()
 
     def __call__(self, config: Path, start: Path | None) -> tuple[int, str, str]:
-        import train
+        from depthrt_training import train
 
         given = ["train.py", "--work", str(self.work), "--run", "own", "--config", str(config)]
         given += [] if start is None else ["--start", str(start)]
@@ -71,9 +71,6 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.syspath_prepend(str(TRAINING))
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
     run = Run(tmp_path, monkeypatch, capsys)
     run.finish()
     return run
@@ -122,7 +119,7 @@ def test_a_checkpoint_without_origin_is_resumed(run: Run) -> None:
     assert "finished already" in out
 
 
-def test_pictures_without_labels_need_a_committee(run: Run) -> None:
+def test_pictures_without_labels_need_an_ensemble(run: Run) -> None:
     longer = run.work / "longer.toml"
     longer.write_text(CONFIG.replace("images = 80", "images = 160"))
     arrays = {}
@@ -135,12 +132,12 @@ def test_pictures_without_labels_need_a_committee(run: Run) -> None:
     np.savez(run.work / "cache/photographs.npz", **arrays)  # type: ignore[arg-type]
     code, out, err = run(longer, run.start)
     assert (code, out) == (2, "")
-    assert err == "train.py: photographs has no labels: they need a [committee]\n"
+    assert err == "train.py: photographs has no labels: they need a [teacher_ensemble]\n"
 
 
-def test_a_committee_must_be_named(run: Run) -> None:
+def test_an_ensemble_must_be_named(run: Run) -> None:
     taught = run.work / "taught.toml"
-    taught.write_text(CONFIG + "committee = { teacher_share = 0.5 }\n")
+    taught.write_text(CONFIG + "teacher_ensemble = { teacher_share = 0.5 }\n")
     code, _, err = run(taught, run.start)
     assert code == 2
-    assert "the configuration has a [committee]: name its weights by --committee" in err
+    assert "the configuration has a [teacher_ensemble]: name its weights by --ensemble" in err

@@ -11,9 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recipes import QUICK
-
-TRAINING = Path(__file__).parents[2] / "training"
+from recipes import QUICK, TRAINING
 
 CONFIG = (
     QUICK
@@ -32,8 +30,8 @@ START = """
 import sys
 from pathlib import Path
 import torch
-from network import depthrt_s
-from weights_file import save_weights
+from depthrt_training.model.network import depthrt_s
+from depthrt_training.model.weights_file import save_weights
 torch.manual_seed(0)
 save_weights(Path(sys.argv[1]), depthrt_s().state_dict(), {})
 """
@@ -68,7 +66,7 @@ def test_a_quick_run_improves_on_its_start_and_goes_on_where_it_stopped(tmp_path
     start = tmp_path / "start.safetensors"
     environment = {"PYTHONPATH": str(TRAINING), "PATH": ""}
     subprocess.run([sys.executable, "-c", START, str(start)], check=True, env=environment)
-    command = [sys.executable, str(TRAINING / "train.py"), "--quick", "--start", str(start)]
+    command = [sys.executable, "-m", "depthrt_training.train", "--quick", "--start", str(start)]
     command += ["--work", str(tmp_path), "--config", str(tmp_path / "config.toml")]
 
     subprocess.run(command, check=True, env=environment, capture_output=True)
@@ -79,7 +77,7 @@ def test_a_quick_run_improves_on_its_start_and_goes_on_where_it_stopped(tmp_path
     assert lines[-1]["step"] == lines[-1]["steps"] == 60
     assert lines[-1]["score"] < 0.8 * lines[0]["score"]
     assert (tmp_path / "depthrt-s-quick" / "best.safetensors").exists()
-    judge = [sys.executable, str(TRAINING / "held_out.py"), str(start)]
+    judge = [sys.executable, "-m", "depthrt_training.evaluation.held_out", str(start)]
     judge += [str(tmp_path / "depthrt-s-quick" / "best.safetensors"), "--work", str(tmp_path)]
     judged = subprocess.run(judge, check=True, env=environment, capture_output=True, text=True)
     means = [float(line.split()[-1]) for line in judged.stdout.splitlines() if "AbsRel" in line]

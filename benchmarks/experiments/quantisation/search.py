@@ -97,7 +97,7 @@ def cases(data: Path | None) -> dict[str, Case]:
     weights = _ROOT / "training/weights/depthrt-s.safetensors"
     found = {
         "depthrt-s": Case(
-            lambda _: f"{_ROOT / 'training/network.py'}:depthrt_s",
+            lambda _: f"{_ROOT / 'training/depthrt_training/model/network.py'}:depthrt_s",
             {**_BY_116, "size": (224, 288), "checkpoint": weights},
             trained=True,
         ),

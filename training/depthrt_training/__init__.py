@@ -1,0 +1,1 @@
+"""The recipe of depthrt-s: data, networks, losses, training and figures."""

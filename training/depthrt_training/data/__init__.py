@@ -1,0 +1,1 @@
+"""What training sees: the label cache, augmentation, batches, pairs of frames."""

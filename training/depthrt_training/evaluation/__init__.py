@@ -1,0 +1,1 @@
+"""Figures of trained weights, and the files of a release."""

@@ -1,0 +1,111 @@
+"""Write the released weights with their metadata, and the figures file beside them.
+
+    python -m depthrt_training.evaluation.release --work WORK --data DATA
+
+The figures are those of the released float16 tensors (computed in float32), not of the
+checkpoint that was rounded to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from depthrt_training.config import CONFIGS, Config, read_config
+from depthrt_training.evaluation.evaluate import PROTOCOL, evaluate, five_sets, network_predictor
+from depthrt_training.model.weights_file import load_weights, read_metadata, save_weights
+from depthrt_training.teachers.tcmonodepth import Teacher
+
+NAME = "depthrt-s"
+ROOT = Path(__file__).parents[2]
+
+
+def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]:
+    """What was trained, how long, and on which machine."""
+    return {
+        "images_seen": int(checkpoint["images"]),
+        "minutes": float(checkpoint["minutes"]),
+        "step": int(checkpoint["step"]),
+        "steps_planned": config.steps,
+        "validation_score": float(checkpoint["score"]),
+        "seed": config.seed,
+        "sources": config.sources,
+        "device": checkpoint.get("device", f"CPU, {os.cpu_count()} cores"),
+        "arithmetic": checkpoint.get("arithmetic", "not recorded"),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "onnxruntime": ort.__version__,
+        },
+    }
+
+
+def recipe_summary(config: Config) -> str:
+    """The recipe in one line, for the metadata."""
+    return (
+        "MobileNetV2 encoder from ImageNet (batch norm folded, stem to stride 4 frozen); "
+        "distilled from TCMonoDepth-small and trained on RGB-D and stereo ground truth; "
+        "trimmed scale-and-shift-invariant L1, gradient matching, scale anchor; "
+        f"AdamW, EMA, {sum(stage.images for stage in config.stages)} images, seed {config.seed}"
+    )
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Write the released weights and their figures.")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--run", default=NAME)
+    parser.add_argument("--config", type=Path, default=CONFIGS / "depthrt-s.toml")
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--note", help="anything about the run that the configuration does not say")
+    parser.add_argument("--out", type=Path, default=ROOT / "weights")
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    best: Path = options.work / options.run / "best.safetensors"
+    config = read_config(options.config)
+    facts = training_facts(config, read_metadata(best))
+    if options.note:
+        facts["note"] = options.note
+    date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    metadata = {
+        "name": NAME,
+        "date": date,
+        "licence": "Apache-2.0",
+        "recipe": recipe_summary(config),
+        "images_seen": str(facts["images_seen"]),
+    }
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    weights = out / f"{NAME}.safetensors"
+    save_weights(weights, load_weights(best).state_dict(), metadata)
+    network = load_weights(weights)
+    teacher = Teacher(options.data)
+    report = {
+        "name": NAME,
+        "date": date,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "training": facts,
+        "protocol": PROTOCOL,
+        "float": evaluate(five_sets(options.data), network_predictor(network)),
+        "reference": {"tcmonodepth-small": evaluate(five_sets(options.data), teacher.predict)},
+    }
+    text = json.dumps(report, indent=2)
+    (out / f"{NAME}.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Losses on inverse depth, on single images and on pairs of video frames."""

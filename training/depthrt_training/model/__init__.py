@@ -1,0 +1,1 @@
+"""The network of depthrt-s, its weights files and quantisation-aware training."""

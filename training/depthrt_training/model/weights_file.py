@@ -1,0 +1,35 @@
+"""Read and write the weights file: float16 tensors in safetensors with its facts as metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from depthrt_training.model.network import DepthNet
+
+
+def save_weights(file: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write float16 tensors; the file appears under its name only when whole."""
+    half = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in state.items()}
+    partial = file.with_suffix(".partial")
+    save_file(half, partial, metadata=metadata)
+    partial.chmod(0o644)  # safetensors creates files that only the owner can read
+    partial.replace(file)
+
+
+def load_weights(file: Path) -> DepthNet:
+    """The network in inference mode with the file's weights as float32."""
+    network = DepthNet()
+    state = load_file(file)
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return network.eval()
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """The metadata of a weights file, as the trainer wrote it."""
+    with safe_open(file, framework="pt") as handle:
+        return dict(handle.metadata() or {})
