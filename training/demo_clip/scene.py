@@ -10,17 +10,13 @@ import math
 from itertools import pairwise
 from random import Random
 
+import blender.materials as m
 import bpy
-import buildings
 import light
-import materials as m
-import nature
-import people
-import props
-import vehicles
 import view
+from blender.mesh import Builder
 from mathutils import Matrix, Vector
-from mesh import Builder
+from street import buildings, nature, people, props, vehicles
 
 SEED = 7
 ROAD, FACADE, KERB = 3.3, 6.3, 0.12  # half widths of road and street, height of the kerb

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import bpy
-from shading import Graph, rgb, shade
+from blender.shading import Graph, rgb, shade
 
 
 @cache

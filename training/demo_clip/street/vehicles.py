@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import blender.materials as m
 import bpy
-import materials as m
+from blender.mesh import Builder
 from mathutils import Matrix, Vector
-from mesh import Builder
 
 AXLES = (-1.25, 1.3)
 WHEEL = 0.32

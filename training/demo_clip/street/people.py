@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+import blender.materials as m
 import bpy
-import materials as m
+from blender.mesh import Builder
 from mathutils import Vector
-from mesh import Builder
 
 
 def _limb(

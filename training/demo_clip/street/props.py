@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import blender.materials as m
 import bpy
-import materials as m
+from blender.mesh import Builder
 from mathutils import Matrix, Vector
-from mesh import Builder
 
 IRON = "23292a"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
+import blender.materials as m
 import bpy
-import materials as m
+from blender.mesh import Builder
 from mathutils import Matrix
-from mesh import Builder
 
 REVEAL = 0.2  # how far windows and doors sit behind the wall, metres
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from random import Random
 
+import blender.materials as m
 import bpy
-import materials as m
+from blender.mesh import Builder
 from mathutils import Vector, noise
-from mesh import Builder
 
 
 def _leaves(
