@@ -1,4 +1,4 @@
-"""All of `depthrt bench` in one document."""
+"""`depthrt bench`, from models to its JSON document."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Extras:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told how far it is: a word on what is being done, and the cells as they stand."""
+    """Receives progress: what is being done, and the cells as measured so far."""
 
     step: Callable[[str], None] = lambda text: None
     cells: Callable[[Sequence[Cell]], None] = lambda cells: None
@@ -41,7 +41,7 @@ def bench(
     """Measure models; the document of ``--json``.
 
     Raises:
-        DepthrtError: a model, provider, size, batch or clip that cannot be had.
+        DepthrtError: a model, provider, size, batch or clip cannot be used.
     """
     told = listener or Listener()
     paths = [find_model(text) for text in texts]
@@ -91,7 +91,7 @@ def bench(
 
 
 def sessions(cells: Sequence[Cell]) -> list[Cell]:
-    """The first cell of every session: sizes and batches of one share it."""
+    """The first cell of every session; sizes and batches share a session."""
     first: dict[tuple[str, str, int], Cell] = {}
     for cell in cells:
         first.setdefault((cell.label, cell.provider, cell.threads), cell)
@@ -99,7 +99,7 @@ def sessions(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def model_facts(label: str, model: DepthModel) -> dict[str, Any]:
-    """What a model file is; of where it lies only its name."""
+    """Facts of a model file; its path is left out, as it may be private."""
     spec = model.spec
     return {
         "model": label,

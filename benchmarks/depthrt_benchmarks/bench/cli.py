@@ -21,10 +21,10 @@ _OUT = "Reports"
 
 
 class WithDefault(TyperGroup):
-    """`depthrt bench MODEL...` is `depthrt bench run MODEL...`; `compare` stays what it says."""
+    """`depthrt bench MODEL...` means `depthrt bench run MODEL...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default command in front where no command is named."""
+        """Insert ``run`` where no command is named."""
         if args[:1] not in (["compare"], ["run"]):
             args = ["run", *args]
         return list(super().parse_args(ctx, args))
@@ -54,29 +54,35 @@ def run(
         str, typer.Option(help="Comma-separated: auto, all (that work here), cpu, openvino, ...")
     ] = "auto",
     threads: Annotated[
-        str | None, typer.Option(help="Comma-separated; every usable core if not said.")
+        str | None, typer.Option(help="Comma-separated. Default: every usable core.")
     ] = None,
     batches: Annotated[
-        str | None, typer.Option(help="Comma-separated; 1 and 4 if not said and open.")
+        str | None,
+        typer.Option(help="Comma-separated. Default: 1 and 4, where the graph's batch is open."),
     ] = None,
     sizes: Annotated[
-        str | None, typer.Option(metavar="HxW,...", help="For graphs of open size.")
+        str | None,
+        typer.Option(metavar="HxW,...", help="Input sizes, for graphs whose size is open."),
     ] = None,
     duration: Annotated[float, typer.Option(help="Seconds for each setting.")] = 2.0,
     clip: Annotated[
-        str, typer.Option(help="Run file to file, stage by stage; 'none' leaves it out.")
+        str, typer.Option(help="Clip to run from file to file; 'none' skips it.")
     ] = "demo",
     fresh: Annotated[
-        bool, typer.Option("--fresh/--no-fresh", help="Load time and memory in fresh processes.")
+        bool,
+        typer.Option("--fresh/--no-fresh", help="Measure load time and memory in new processes."),
     ] = True,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="onnxruntime's profile: operators, float islands, Q/DQ."),
+        typer.Option(
+            "--profile",
+            help="Profile by onnxruntime: operators, and what int8 graphs compute in float.",
+        ),
     ] = False,
     accuracy: Annotated[
         list[Path] | None,
         typer.Option(
-            help="JSON of `depthrt eval`: draws latency against accuracy.", rich_help_panel=_OUT
+            help="JSON of `depthrt eval`; plots latency against accuracy.", rich_help_panel=_OUT
         ),
     ] = None,
     markdown: Annotated[
@@ -84,16 +90,16 @@ def run(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(help="Write a page with plots (extra bench).", rich_help_panel=_OUT),
+        typer.Option(help="Write a page with plots (needs the extra bench).", rich_help_panel=_OUT),
     ] = None,
     overwrite: Overwrite = False,
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """How fast models are here: latency, throughput, start, memory, a clip end to end.
+    """Measure models on this machine: latency, throughput, start, memory, a clip end to end.
 
-    All settings run in turn, so that other load meets all alike. To know whether one model is
-    faster than another, use `depthrt bench compare BASE HEAD`.
+    All settings run in turn, so load from elsewhere affects all alike. To find out whether one
+    model is faster than another, use `depthrt bench compare BASE HEAD`.
     """
     from depthrt.model.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
@@ -124,7 +130,7 @@ def run(
             paths = [find_model(text) for text in models or [DEFAULT_MODEL]]
             for logged in tracked_runs.bench_runs(document, paths, files):
                 mlflow_log.log(track, logged)
-    finally:  # what was measured is told, whatever became of the reports
+    finally:  # print what was measured even where a report cannot be written
         if as_json:
             typer.echo(json.dumps(document))
         else:
@@ -143,30 +149,33 @@ def compare(
         str, typer.Argument(metavar="HEAD", help="A model, or an environment (.venv or a python).")
     ],
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="What two environments are to run.")
+        str | None, typer.Option("-m", "--model", help="The model that two environments run.")
     ] = None,
     provider: Annotated[str, typer.Option(help="cpu, cuda, openvino, ...")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Every usable core if not said.")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every usable core.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Frames per inference.")] = 1,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="For graphs of open size.")
+        str | None, typer.Option(metavar="HxW", help="Input sizes, for graphs whose size is open.")
     ] = None,
     frame: Annotated[
-        bool, typer.Option("--frame", help="A whole frame with preparing, not the network alone.")
+        bool,
+        typer.Option(
+            "--frame", help="Time whole frames, with preprocessing, instead of the network alone."
+        ),
     ] = False,
     fail_above: Annotated[
         float | None,
         typer.Option(
-            help="A gate: exit 4 when median, mean or 90th percentile is surely above this many "
-            "times the base's, or when BASE and HEAD are one, so that nothing is compared."
+            help="Gate: exit 4 when the interval of the median, mean or 90th percentile lies above "
+            "this many times the base's, or when BASE and HEAD are the same."
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Longest time; sure sooner ends sooner.")] = 60.0,
-    margin: Annotated[float, typer.Option(help="Differences below this are called none.")] = 0.02,
+    seconds: Annotated[
+        float, typer.Option(help="Time limit; a clear result ends it sooner.")
+    ] = 60.0,
+    margin: Annotated[float, typer.Option(help="Differences below this count as none.")] = 0.02,
     confidence: Annotated[
-        float, typer.Option(help="Of the interval, however often it was looked at.")
+        float, typer.Option(help="Confidence of the intervals, all looks at the data together.")
     ] = 0.99,
     markdown: Annotated[
         Path | None, typer.Option(help="Write a Markdown table.", rich_help_panel=_OUT)
@@ -181,13 +190,13 @@ def compare(
     track: Track = None,
     as_json: Json = False,
 ) -> None:
-    """Is HEAD slower than BASE? Both run in turn, until their ratio's interval is clear.
+    """Is HEAD slower than BASE? Both run in turn until the interval of their ratio is clear.
 
-    Faster or slower is said when the median's interval lies beyond the margin, else that it cannot
-    be told; mean and 90th percentile stand beside it. `--fail-above 1.05` makes a gate for CI: exit
-    code 4 only when one of the three intervals lies above 1.05, or when nothing was compared: two
-    models of the same content, or two environments that run one installed depthrt with the same
-    packages. Slow runs rarer than 1 in 10 are seen only where they move the mean.
+    The verdict is faster or slower when the median's interval lies beyond the margin, else "cannot
+    tell". Mean and 90th percentile are given, too. `--fail-above 1.05` is a gate for CI. It exits
+    with 4 when one of the three intervals lies above 1.05, or when nothing was compared: two models
+    of the same content, or two environments that run the same installation of depthrt with the same
+    packages. Slow runs rarer than 1 in 10 show only where they move the mean.
     """
     from depthrt.files.atomic_write import write_text
     from depthrt_benchmarks.bench.compare.command import compare

@@ -1,4 +1,4 @@
-"""Comma-separated options, and what is shown while measuring."""
+"""Options that are lists, and progress on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def comma_words(text: str, option: str) -> tuple[str, ...]:
-    """Words between commas, each once.
+    """Words between commas, without repetitions.
 
     Raises:
         UsageError: none at all.
@@ -54,7 +54,7 @@ def comma_sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
 
 @contextmanager
 def live_cells() -> Iterator[Listener]:
-    """The table as it fills, on standard error, on a terminal only."""
+    """A table that fills on standard error, where that is a terminal."""
     from depthrt_benchmarks.bench.bench import Listener
 
     if not sys.stderr.isatty():
@@ -81,7 +81,7 @@ def live_cells() -> Iterator[Listener]:
 
 @contextmanager
 def live_pairs() -> Iterator[Callable[[Pairs], None]]:
-    """The interval as it narrows, on standard error, on a terminal only."""
+    """The current interval on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda pairs: None
         return

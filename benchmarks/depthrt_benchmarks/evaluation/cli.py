@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 
 
 class AlignName(str, Enum):
-    """How a prediction is laid over the truth."""
+    """How a prediction is aligned with the truth."""
 
     disparity_lsq = "disparity-lsq"
     depth_lsq = "depth-lsq"
@@ -44,8 +44,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="DATASET...",
-            help="Folders of labelled sets (or a folder of such folders), NYUv2's .mat; or clips "
-            "without labels, for flicker alone.",
+            help="Folders of labelled sets, or a folder of such folders; NYUv2's .mat; clips "
+            "without labels, for flicker only.",
         ),
     ],
     compare: Annotated[
@@ -57,14 +57,14 @@ def evaluate(
     align: Annotated[
         AlignName | None,
         typer.Option(
-            help="Not said: none for metric models, else least squares on the model's output.",
+            help="Default: none for metric models, else least squares on the model's output.",
             rich_help_panel=_PROTOCOL,
         ),
     ] = None,
     crop: Annotated[
         str | None,
         typer.Option(
-            help="none, nyu-eigen, garg, eigen, kitti-benchmark; joined by +. Not said: the set's.",
+            help="none, nyu-eigen, garg, eigen, kitti-benchmark; joined by +. Default: the set's.",
             rich_help_panel=_PROTOCOL,
         ),
     ] = None,
@@ -79,11 +79,11 @@ def evaluate(
     ] = None,
     resize: Annotated[
         ResizeName | None,
-        typer.Option(help="Not said: the set's.", rich_help_panel=_PROTOCOL),
+        typer.Option(help="Default: the set's.", rich_help_panel=_PROTOCOL),
     ] = None,
     flip: Annotated[
         bool,
-        typer.Option("--flip", help="Mean with the mirrored image.", rich_help_panel=_PROTOCOL),
+        typer.Option("--flip", help="Average with the mirrored image.", rich_help_panel=_PROTOCOL),
     ] = False,
     video: Annotated[
         bool,
@@ -97,13 +97,13 @@ def evaluate(
         str | None,
         typer.Option(
             help="dataset-json, tum, ibims, sintel, diode, kitti, eth3d, nyu, gta, pairs. "
-            "Not said: detected.",
+            "Default: detected.",
             rich_help_panel=_FILES,
         ),
     ] = None,
     depth_scale: Annotated[
         float | None,
-        typer.Option(help="Metres of one unit of the depth files.", rich_help_panel=_FILES),
+        typer.Option(help="Metres per unit of the depth files.", rich_help_panel=_FILES),
     ] = None,
     near: Annotated[
         float | None, typer.Option(help="GTA V: near plane in metres.", rich_help_panel=_FILES)
@@ -114,7 +114,7 @@ def evaluate(
     max_images: Annotated[
         int | None,
         typer.Option(
-            help="At most so many of a set: spread evenly, of a video the first.",
+            help="Limit per set: evenly spread images, of a video the first ones.",
             rich_help_panel=_FILES,
         ),
     ] = None,
@@ -127,26 +127,33 @@ def evaluate(
     fresh: Annotated[
         bool,
         typer.Option(
-            "--fresh", help="Measure again what an interrupted run has.", rich_help_panel=_MACHINE
+            "--fresh",
+            help="Start anew, without the results of an interrupted run.",
+            rich_help_panel=_MACHINE,
         ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="JSON with machine.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "-o", "--output", help="Write JSON with machine and versions.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", help="A line for every image.", rich_help_panel=_OUTPUT),
+        typer.Option("--csv", help="Write a table with a line per image.", rich_help_panel=_OUTPUT),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="HTML page, the worst images drawn.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            help="Write an HTML page that shows the worst images (needs the extra bench).",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     max_abs_rel: Annotated[
         float | None,
         typer.Option(
-            help="A gate: exit 3 where the model's AbsRel on a set is above, where too few images "
-            "could be judged, or where it gave NaN.",
+            help="Gate: exit 3 if the model's AbsRel on a set is above this, if too few images "
+            "could be judged, or if it gave NaN.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -154,8 +161,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="N|SHARE%",
-            help="How many images of each set --max-abs-rel must judge: 500, or 95%. Not said: all "
-            "(of those that --max-images leaves).",
+            help="How many images of each set --max-abs-rel must judge: 500, or 95%. Default: all "
+            "that --max-images leaves.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -170,11 +177,11 @@ def evaluate(
         bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """How well a model sees depth, by a named protocol.
+    """Measure the accuracy of a model's depth by a named protocol.
 
-    Alignment, crop, range and resize follow from the model's spec and the set, stand in every
-    output, and can be set. Means are over images, with bootstrap intervals. An interrupted
-    evaluation goes on when it is started again.
+    Alignment, crop, range and resize follow from the model's spec and the set. They stand in every
+    output and can be set. Means are over images, with bootstrap intervals. An interrupted
+    evaluation continues when the command is run again.
 
     Examples: `depthrt eval depthrt-s sets/ --report out.html`,
     `depthrt eval small.onnx nyu/ --compare float.onnx`, `depthrt eval depthrt-s clip.mp4`.
@@ -258,7 +265,7 @@ def evaluate(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on standard error, on a terminal only."""
+    """A progress bar on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return

@@ -31,7 +31,7 @@ INTERVAL = (
 
 @dataclass(frozen=True)
 class PairedDifferences:
-    """Two models on one set; positive differences: the second's figure is larger."""
+    """Two models on one set; a positive difference means that the second's figure is larger."""
 
     dataset: str
     first: str
@@ -122,7 +122,7 @@ def document(
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers to six digits: what lies behind is noise of the arithmetic."""
+    """Numbers to six digits; further digits are noise of the arithmetic."""
     if isinstance(value, dict):
         return {key: _rounded(v) for key, v in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What is odd about an evaluation: units, NaN, skipped images, turned predictions; in sentences."""
+"""Warnings of an evaluation: units, NaN, skipped images, inverted predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INFINITY: dict[Kind, str] = {
 
 
 def findings(rows: Sequence[Row], protocol: Protocol, kind: Kind) -> list[str]:
-    """Sentences, most weighty first; none where all is well."""
+    """Sentences, the most important first."""
     measured = [row for row in rows if not row.skipped]
     return [
         sentence
@@ -38,7 +38,7 @@ def findings(rows: Sequence[Row], protocol: Protocol, kind: Kind) -> list[str]:
 
 
 def _unit(rows: Sequence[Row]) -> str:
-    """Metres taken for millimetres, or the other way round, from the median of the truth."""
+    """Metres taken for millimetres or the reverse, judged by the median of the truth."""
     known = [row.truth_median_m for row in rows if row.truth_median_m > 0]
     if not known:
         return ""
@@ -68,7 +68,7 @@ def _prediction_unit(rows: Sequence[Row], protocol: Protocol) -> str:
 
 
 def turned(rows: Sequence[Row]) -> int:
-    """In how many images least squares laid the prediction over the truth upside down."""
+    """In how many images the least-squares scale is negative, so near and far are swapped."""
     return sum(row.scale < 0 for row in rows)
 
 

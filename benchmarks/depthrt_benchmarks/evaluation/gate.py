@@ -35,7 +35,7 @@ ALL_IMAGES = "100%"
 
 @dataclass(frozen=True)
 class Need:
-    """How many images of a set must be judged: a number of them, or a share."""
+    """How many images of a set must be judged: a number or a share."""
 
     text: str = ALL_IMAGES
     count: int = 0
@@ -66,7 +66,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Gate:
-    """The most AbsRel that is allowed, and on how many images it must be known."""
+    """The largest AbsRel allowed, and on how many images it must be known."""
 
     max_abs_rel: float
     need: Need
@@ -102,7 +102,7 @@ class SetVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of an evaluation: of every set, and of folders that are none."""
+    """A gate's result: for every set, and for folders that are no sets."""
 
     gate: Gate
     sets: tuple[SetVerdict, ...]

@@ -1,4 +1,4 @@
-"""`depthrt eval` from its options to its results."""
+"""`depthrt eval`, from its options to its results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from depthrt_benchmarks.evaluation.scoring.statistics import paired_differences
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be evaluated on what, and how.
+    """Which models to evaluate on which sets, and how.
 
     - ``datasets``: folders, .mat files, or clips;
     - ``against``: models, or tables of earlier evaluations (.csv), to compare the first model with;
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What a report needs to draw an evaluation's images again."""
+    """What a report needs to draw the images of an evaluation."""
 
     task: Task
     dataset: Dataset
@@ -66,7 +66,7 @@ class Drawn:
 
 @dataclass(eq=False)
 class Outcome:
-    """All results, filled while the sets are measured.
+    """All results; they are filled in while the sets are evaluated.
 
     ``left_out``: folders beside the sets that are none, in sentences; ``verdict``: that of the
     gate, where there is one.
@@ -83,7 +83,7 @@ class Outcome:
     verdict: Verdict | None = None
 
     def warnings(self) -> list[str]:
-        """Every doubt, with the model and set that it is about."""
+        """Every warning, with its model and set."""
         lines = list(self.left_out)
         lines += [f"{e.model} on {e.dataset}: {w}" for e in self.evaluations for w in e.warnings]
         lines += [f"{c.model} on {c.source}: {w}" for c in self.clips for w in c.warnings]
@@ -96,10 +96,10 @@ class Outcome:
 
 
 def execute(job: Job, progress: Progress) -> Outcome:
-    """Evaluate every model on every set; an interruption leaves the journals as they are.
+    """Evaluate every model on every set; an interruption keeps the resume files.
 
     Raises:
-        DepthrtError: a model, a set or an option that cannot be used.
+        DepthrtError: a model, a set or an option cannot be used.
     """
     if job.max_images is not None and job.max_images < 1:
         raise UsageError(f"--max-images {job.max_images} is less than 1")
@@ -148,7 +148,7 @@ def _apart(sets: Sequence[Dataset]) -> list[Dataset]:
 
 
 def _earlier(path: Path, sets: Sequence[Dataset]) -> list[Evaluation]:
-    """What a table holds of these sets.
+    """The evaluations of a table that are of these sets.
 
     Raises:
         SourceError: it is no table of images.
@@ -168,7 +168,7 @@ def _earlier(path: Path, sets: Sequence[Dataset]) -> list[Evaluation]:
 def _told_apart(
     labels: Sequence[str], tables: Sequence[Path], found: Sequence[list[Evaluation]]
 ) -> list[Evaluation]:
-    """What tables hold; a label that another side of a comparison has, too, names its table."""
+    """Evaluations of tables; labels that occur twice get the name of their table."""
     names = distinct_names([path.name for path in tables], tables)
     sides = Counter((e.model, e.dataset) for members in found for e in members)
     return [
@@ -248,7 +248,7 @@ def _differences(first: Evaluation, second: Evaluation) -> PairedDifferences:
 
 
 def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
-    """Images of one name whose truth has not as many valid pixels, by one range and crop."""
+    """Images of the same name whose valid pixels differ in number under the same range and crop."""
     ranges = {e.protocol.partition(";")[2] for e in (first, second)}
     if len(ranges) > 1:
         return []
@@ -257,7 +257,7 @@ def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
 
 
 def _labels(models: Sequence[DepthModel]) -> list[str]:
-    """Name and precision, with the file's name where that is not enough."""
+    """Name and precision, with the file name where those are not unique."""
     labels = [f"{m.spec.name} {m.spec.precision}" for m in models]
     if len(set(labels)) == len(labels):
         return labels

@@ -1,4 +1,4 @@
-"""Two sides and what was measured of them: the verdict, the gate, and how they are said."""
+"""The result of a comparison: verdict and gate, as data and in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class Side:
-    """One of both: a model file, and the Python that runs it (None: this one, in this process)."""
+    """A model file and the Python that runs it; None: this process."""
 
     label: str
     model: Path
@@ -29,7 +29,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Setting:
-    """How both are run."""
+    """How both sides are run."""
 
     provider: str = "cpu"
     threads: int | None = None
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two sides and what was measured of them."""
+    """Two sides and their timed pairs."""
 
     base: Side
     head: Side
@@ -69,7 +69,7 @@ class Comparison:
         return bool(self.failed_by)
 
     def sentence(self) -> str:
-        """The verdict in words: the median, then mean and 90th percentile where they are known."""
+        """The verdict in words: median, then mean and 90th percentile where known."""
         rules = self.rules
         said = f"{_said(self.pairs.interval)} ({percent(1 - rules.alpha)} sure of "
         span = f"{said}{_span(self.pairs.interval)}){self._others()}"
@@ -100,7 +100,7 @@ class Comparison:
         return "what was asked is settled"
 
     def gate(self) -> str:
-        """What the gate says, and of what it says nothing; empty without one."""
+        """The gate's verdict and what it does not cover; empty without a gate."""
         limit, found = self.rules.fail_above, self.pairs.intervals
         if limit is None:
             return ""
@@ -167,7 +167,7 @@ class Comparison:
 
 
 def percent(share: float) -> str:
-    """A share with as many digits as it was given with: 0.995 is 99.5%."""
+    """A share in percent, with the digits it has: 0.995 is 99.5%."""
     return f"{100 * share:g}%"
 
 

@@ -16,7 +16,7 @@ _LATENCIES = ("p50", "p90", "p95", "p99", "worst")
 
 @dataclass(frozen=True)
 class EarlierModel:
-    """A model of then: its file's name and hash, and the size (height, width) that is its own."""
+    """A model: the name and hash of its file, and the size (height, width) of its spec."""
 
     file: str
     sha256: str
@@ -25,7 +25,7 @@ class EarlierModel:
 
 @dataclass(frozen=True)
 class EarlierCell:
-    """One setting of then; times in milliseconds, ``blocks_ms`` the median of each turn."""
+    """One setting; times in milliseconds, ``blocks_ms``: the median of each turn."""
 
     model: str
     precision: str

@@ -1,6 +1,6 @@
 """Comparisons over time, as two JSON files of one folder.
 
-- ``history.json``: our own, a list of whole documents, the newest last;
+- ``history.json``: depthrt's own form, a list of whole documents, the newest last;
 - ``benchmark.json``: the newest alone, as github-action-benchmark's tool ``customSmallerIsBetter``
   takes it (https://github.com/benchmark-action/github-action-benchmark): name, unit, value, range.
 """
@@ -24,7 +24,7 @@ _FIGURE = {"name", "unit", "value", "range", "extra"}
 
 
 def check_history(folder: Path) -> None:
-    """Refuse a folder whose files of these names are not ours, before anything is measured.
+    """Refuse a folder whose files of these names are of others, before anything is measured.
 
     Raises:
         UsageError: there is such a file; it is left as it is.
@@ -35,7 +35,7 @@ def check_history(folder: Path) -> None:
 
 
 def add(folder: Path, document: dict[str, Any]) -> None:
-    """Add a comparison; of two at once, one waits for the other.
+    """Add a comparison; a second process that adds one waits.
 
     Raises:
         UsageError: what is there is not ours; it is left as it is.
@@ -60,7 +60,7 @@ def add(folder: Path, document: dict[str, Any]) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Nobody else adds to the folder meanwhile, where its file system has locks."""
+    """Hold the folder's lock for a block, where its file system has locks."""
     number = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -71,7 +71,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def custom_smaller_is_better(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """A comparison in github-action-benchmark's form; the ratio first, it alone carries over."""
+    """A comparison in github-action-benchmark's form, the ratio first.
+
+    Only the ratio can be compared between machines.
+    """
     head = document["head"]
     setting = f"{head['bound_provider']}, {document['threads']} threads, batch {document['batch']}"
     half_width = (document["high"] - document["low"]) / 2

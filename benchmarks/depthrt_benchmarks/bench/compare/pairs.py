@@ -1,4 +1,4 @@
-"""Two runners in turn: blocks of pairs, until the interval of their ratio says enough."""
+"""Two runners in turn, in blocks of pairs, until the interval of their ratio is clear."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _FEWEST_PAIRS, _MOST_PAIRS = 2, 32
 
 @dataclass(frozen=True)
 class Rules:
-    """When a comparison is over.
+    """When a comparison ends.
 
-    - ``alpha``: how often an interval may miss the true ratio, all looks together; of a gate, how
-      often any of its three may;
-    - ``margin``: a difference below this is none: slower means the interval lies above 1 + margin;
-    - ``fail_above``: a gate, failed when the interval of the median, of the mean or of the 90th
-      percentile lies above it: over when one does, or when all lie below it;
-    - ``limit_s``: the longest it may take.
+    - ``alpha``: how often an interval may miss the true ratio, all looks together; with a gate,
+      how often any of the three intervals may;
+    - ``margin``: smaller differences count as none: slower means an interval above 1 + margin;
+    - ``fail_above``: the gate: it fails when the interval of the median, of the mean or of the
+      90th percentile lies above it. The comparison ends when one does, or all lie below;
+    - ``limit_s``: time limit in seconds.
     """
 
     alpha: float = 0.01
@@ -47,27 +47,27 @@ class Rules:
 
     @property
     def alpha_of_a_look(self) -> float:
-        """How often one interval may miss at one look, so that all together keep ``alpha``."""
+        """How often one interval may miss at one look; all looks together keep ``alpha``."""
         return self.alpha / LOOKS / (1 if self.fail_above is None else len(STATISTICS))
 
     def verdict(self, interval: Interval) -> Verdict:
-        """What an interval says of the head."""
+        """Whether the head is faster or slower, by an interval."""
         if interval.low > 1 + self.margin:
             return "slower"
         return "faster" if interval.high < 1 / (1 + self.margin) else "cannot tell"
 
     def regressed(self, interval: Interval) -> bool:
-        """Whether the head is surely slower than the gate allows; an interval of NaN is."""
+        """Whether the head is surely slower than the gate allows; NaN counts as slower."""
         return self.fail_above is not None and not interval.low <= self.fail_above
 
     def settled(self, found: Mapping[str, Interval]) -> bool:
-        """Whether measuring on could change nothing, by all intervals of a comparison."""
+        """Whether all that was asked is clear, by all intervals of a comparison."""
         if self.fail_above is None:
             return self.sure(found["median"])
         return any(map(self.regressed, found.values())) or all(map(self.sure, found.values()))
 
     def sure(self, interval: Interval) -> bool:
-        """Whether measuring on could change nothing that was asked."""
+        """Whether an interval answers what was asked."""
         if self.fail_above is not None:
             return interval.low > self.fail_above or interval.high <= self.fail_above
         return self.verdict(interval) != "cannot tell" or self.same(interval)
@@ -94,12 +94,12 @@ class Pairs:
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """Those that are known, by the names of :data:`STATISTICS`."""
+        """The known intervals, by the names of :data:`STATISTICS`."""
         found = zip(STATISTICS, (self.interval, self.mean, self.p90), strict=True)
         return {name: interval for name, interval in found if interval is not None}
 
     def look(self, rules: Rules) -> None:
-        """Say of what was measured so far where the three ratios lie."""
+        """Compute the three intervals from the pairs so far."""
         alpha = rules.alpha_of_a_look
         self.interval = ratio_interval(self.log_ratios(), alpha)
         self.mean = mean_interval(self.blocks, alpha)
@@ -127,14 +127,15 @@ def time_in_turn(
     rules: Rules,
     progress: Callable[[Pairs], None] = lambda pairs: None,
 ) -> Pairs:
-    """Run both in turn until it is sure which is faster, or the time is up.
+    """Run both in turn until the result is clear or the time is up.
 
-    Both are opened anew for every block, the one first that came second before. Within a block they
-    alternate strictly, so that each always runs after the other: a run after one's own is up to
-    20% faster, and pairs of alternating order have two humps with the median between.
+    Every block opens both anew, in alternating order. Within a block they alternate strictly, so
+    each always runs after the other: a run that follows one of its own side is up to 20% faster,
+    and pairs of changing order would mix two distributions.
 
-    The looks are at times set beforehand and share the allowed error (:func:`look_times_s`); a late
-    look counts once, and ten blocks are run even where that takes longer than the limit.
+    The looks at the intervals are at times fixed beforehand and share the allowed error
+    (:func:`look_times_s`). A late look counts once. Ten blocks are run even where that takes longer
+    than the limit.
     """
     pairs, begin_s = Pairs(), time.perf_counter()
     due = look_times_s(rules.limit_s, LOOKS)
@@ -157,7 +158,7 @@ def time_in_turn(
 
 
 def _block(base: Runner, head: Runner, number: int) -> list[tuple[float, float]]:
-    """Open both anew and take pairs, for as long as opening them took, in bounds."""
+    """Open both and time pairs, for about as long as opening took."""
     runners = (base, head)
     order: Sequence[int] = (0, 1) if number % 2 else (1, 0)
     start_s = time.perf_counter()
@@ -176,7 +177,7 @@ def _block(base: Runner, head: Runner, number: int) -> list[tuple[float, float]]
 
 
 def _times(runner: Runner, runs: int) -> list[float]:
-    """Milliseconds of so many runs.
+    """Milliseconds of each of ``runs`` runs.
 
     Raises:
         InferenceError: they are no times: not as many, NaN, infinite, 0 or less.

@@ -1,10 +1,9 @@
-"""Whether a comparison compares anything: two sides that are one prove nothing, and pass no gate.
+"""Whether the two sides of a comparison differ; a gate on two equal sides never passes.
 
-Two models are one when their files have the same content: both run here, by one installation. Two
-environments are one when they import depthrt from one place and the same versions of what it runs
-with: two of which are "editable" installations of one checkout are one, unless another onnxruntime
-is what they differ by. Equal code in two places is two installations: that is what a change that
-touches no code looks like in CI, and it is measured.
+Two models are the same when their files have the same content. Two environments are the same when
+they import depthrt from the same place, with the same versions of what it runs with: two "editable"
+installations of one checkout are, unless their onnxruntime differs. Equal code in two places counts
+as two installations, because that is how a change that touches no code looks in CI.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _SHOWN = 12  # digits of a hash
 def one_side_twice(
     sides: Sequence[Side], facts: Sequence[dict[str, Any]], runners: Sequence[Local | Remote]
 ) -> str:
-    """Why nothing is compared, in a sentence; empty where something is.
+    """One sentence if both sides are the same, else an empty string.
 
     Args:
         sides: base and head.
@@ -42,7 +41,7 @@ def one_side_twice(
 
 
 def refuse_one_side_twice(why: str) -> None:
-    """Refuse a gate on two sides that are one; ``why`` is from :func:`one_side_twice`.
+    """Refuse a gate on two sides that are the same; ``why`` is from :func:`one_side_twice`.
 
     Raises:
         LatencyGateError: nothing would be compared.
@@ -68,7 +67,7 @@ def refuse_two_providers(facts: Sequence[dict[str, Any]]) -> None:
 def notes(
     sides: Sequence[Side], facts: Sequence[dict[str, Any]], runners: Sequence[Local | Remote]
 ) -> tuple[str, ...]:
-    """What is alike where it should not be, or not where it should be, in sentences."""
+    """Sentences on what should differ and does not, and the reverse."""
     found = []
     bound = [str(side["bound_provider"]) for side in facts]
     if len(set(bound)) > 1:

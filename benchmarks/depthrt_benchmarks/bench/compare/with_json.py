@@ -1,8 +1,8 @@
 """A model against an earlier result of `depthrt bench --json`.
 
-Where the earlier model is still at hand, both run in turn as usual. Where only its JSON is left,
-what is compared is each model's time over the yardstick's (the built-in model), which ran in turn
-with it on either day: the day's speed of the machine cancels.
+Where the earlier model's file is found, both models run in turn as usual. Where only the JSON is
+left, each model's time is divided by that of the yardstick (the built-in model), which ran in turn
+with it on both days, so the machine's speed of the day cancels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from depthrt_benchmarks.common.ratio_interval import earlier_interval, look_time
 def run_against_json(
     path: Path, head: str, setting: Setting, rules: Rules, progress: Callable[[Pairs], None]
 ) -> Comparison:
-    """Compare a model with what an earlier JSON says of another, or of itself.
+    """Compare a model with an earlier JSON of another model, or of the same.
 
     Raises:
         UsageError: no such document, no cell of this setting, another machine or yardstick.
@@ -61,7 +61,7 @@ def run_against_json(
 
 
 def _cell(earlier: Earlier, setting: Setting) -> EarlierCell:
-    """The one cell of the earlier result that was measured as asked for now."""
+    """The cell of the earlier result that has the setting asked for now."""
     threads = setting.threads or usable_cores()
     fit = [
         cell
@@ -84,14 +84,14 @@ def _cell(earlier: Earlier, setting: Setting) -> EarlierCell:
 
 
 def _at_its_size(earlier: Earlier, cell: EarlierCell, setting: Setting) -> Setting:
-    """The setting at the cell's size, where that was asked for then: it is not its model's own."""
+    """The setting at the cell's size, where that is not the size of the model's spec."""
     if setting.size is not None or cell.size == earlier.models[cell.model].size:
         return setting
     return replace(setting, size=cell.size)
 
 
 def _standing(earlier: Earlier, cell: EarlierCell) -> Path | None:
-    """The earlier model's file: beside the JSON, here, or built in; None where it is gone."""
+    """The earlier model's file: beside the JSON, in this folder, or built in; None if not found."""
     model = earlier.models[cell.model]
     places = [find_model(None)]
     if is_plain_name(model.file):

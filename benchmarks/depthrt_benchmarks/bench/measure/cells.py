@@ -1,4 +1,4 @@
-"""How fast models are here: latency, and throughput by batch and threads, all settings in turn."""
+"""Latency and throughput of models, all settings run in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEPT = 500  # latencies of a cell that go into the result, evenly thinned
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to measure: every combination; None: what suits each model or this machine."""
+    """Settings to measure, in every combination; None: what suits the model or the machine."""
 
     providers: tuple[str, ...] = ("auto",)
     threads: tuple[int, ...] | None = None
@@ -40,8 +40,8 @@ class Wanted:
 class Cell:
     """One setting while it is measured; times in milliseconds.
 
-    - ``warm_up_ms``: the first runs, kept apart; ``taken_ms``: all others;
-    - ``blocks_ms``: the median of each turn, beside the yardstick's of the same round.
+    - ``warm_up_ms``: the first runs; ``taken_ms``: all others;
+    - ``blocks_ms``: the median of each turn.
     """
 
     label: str
@@ -81,10 +81,10 @@ class Cell:
 
 
 def cells_of(labels: Sequence[str], models: Sequence[Path], wanted: Wanted) -> list[Cell]:
-    """Every setting of every model, opened.
+    """Open every setting of every model.
 
     Raises:
-        DepthrtError: a model, provider, size or batch that cannot be had.
+        DepthrtError: a model, provider, size or batch cannot be used.
     """
     check_wanted(wanted)
     threads = wanted.threads or (usable_cores(),)
@@ -96,7 +96,7 @@ def cells_of(labels: Sequence[str], models: Sequence[Path], wanted: Wanted) -> l
                 for size in wanted.sizes or ((model.spec.input.height, model.spec.input.width),):
                     for batch in wanted.batches or usual_batches(model):
                         feed = network_feed(model, batch, size)
-                        # Of its own: on a GPU a model fills its runs up to the largest so far.
+                        # A model of its own: on a GPU it pads batches to the largest so far.
                         own = DepthModel(
                             model.session, model.spec, model.path, model.tuned, model.options
                         )
@@ -111,7 +111,7 @@ def usual_batches(model: DepthModel) -> tuple[int, ...]:
 
 
 def yardstick() -> Cell:
-    """The built-in model on the CPU: what results of different days are compared by."""
+    """The built-in model on the CPU, by which results of different days are compared."""
     path = find_model(None)
     model = DepthModel.load(path, provider="cpu", threads=usable_cores())
     feed = network_feed(model, 1, None)
@@ -125,8 +125,8 @@ def run_in_turn(
 ) -> None:
     """Run all cells in turn, a fraction of a second each, until each has run for ``duration_s``.
 
-    Workload from elsewhere so meets all alike. Threads spin during a run only, so that none of them
-    runs into another cell's turn.
+    Load from elsewhere so affects all cells alike. Threads spin during a run only, so they do not
+    disturb another cell's turn.
     """
     for cell in cells:
         warm_up(cell)
@@ -139,15 +139,15 @@ def run_in_turn(
 
 
 def warm_up(cell: Cell) -> None:
-    """The first runs."""
+    """Run a cell for the first times, which are kept apart."""
     end_s = time.perf_counter() + _WARM_UP_S
     while len(cell.warm_up_ms) < _FEWEST_WARM_UPS or time.perf_counter() < end_s:
         cell.warm_up_ms += cell.runner.run()
 
 
 def turn(cell: Cell, seconds: float = _LONGEST_TURN_S) -> list[float]:
-    """Run for a moment; the times, which the cell has kept."""
-    cell.runner.run()  # the first of a turn meets another's caches
+    """Run a cell for so many seconds and return the times in ms; the cell keeps them, too."""
+    cell.runner.run()  # the caches still hold another cell's data
     taken_ms: list[float] = []
     end_s = time.perf_counter() + seconds
     while not taken_ms or time.perf_counter() < end_s:
@@ -175,7 +175,7 @@ def check_wanted(wanted: Wanted) -> None:
 
 
 def resolve_providers(providers: Sequence[str]) -> list[str]:
-    """Short names, ``all`` replaced by those that work here.
+    """Short names of providers; ``all`` becomes those that work here.
 
     Raises:
         ProviderError: ``all``, and none works.

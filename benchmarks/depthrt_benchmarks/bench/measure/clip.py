@@ -17,12 +17,12 @@ _WARM_UP = 8  # frames
 
 
 def run_clip(clip: str, model: DepthModel, duration_s: float) -> dict[str, float]:
-    """Decode, prepare, infer, colour and encode for so long, or to the end of the clip.
+    """Decode, prepare, infer, colour and encode for ``duration_s``, or to the end of the clip.
 
     Returns:
         ``end_to_end_fps`` and ``end_to_end_ms`` a frame (wall), ``cpu_ms`` a frame (this process),
-        and ``decode_ms``, ``prepare_ms``, ``infer_ms``, ``write_ms``: the time each stage was at
-        work per frame. Stages run side by side, so that these do not add up to the wall's.
+        and ``decode_ms``, ``prepare_ms``, ``infer_ms``, ``write_ms``: the time that each stage
+        works per frame. Stages run side by side, so these do not add up to the wall time.
 
     Raises:
         SourceError: no such clip.

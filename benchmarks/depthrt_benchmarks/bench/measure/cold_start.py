@@ -1,4 +1,4 @@
-"""What a model costs at first: load and first run in a fresh process, and the memory it takes.
+"""Load time, first run and memory of a model, in new processes.
 
 python -m depthrt_benchmarks.bench.measure.cold_start MODEL PROVIDER THREADS  prints one JSON object
 """
@@ -27,8 +27,8 @@ def starts(model: Path, provider: str, threads: int, rounds: int = 3) -> dict[st
     - ``load_ms``: file to session; ``first_run_ms``: the first inference; ``usual_run_ms``: the
       median of a few after it;
     - ``first_depth_ms``: from the start of Python to the first depth;
-    - ``peak_memory_mb``: the process's resident memory at most;
-    - ``model_memory_mb``: that, less what it was before the model came.
+    - ``peak_memory_mb``: peak resident memory of the process;
+    - ``model_memory_mb``: its growth by the model.
 
     Raises:
         InferenceError: a process failed; its last line says why.
@@ -53,9 +53,9 @@ def _start(model: Path, provider: str, threads: int) -> dict[str, float]:
 
 
 def peak_memory_mb() -> float:
-    """Resident memory of this process at most, in MB.
+    """Peak resident memory of this process in MB.
 
-    Linux's own count of this program: ``getrusage`` also counts the process that started it.
+    Linux: VmHWM, because ``getrusage`` also counts the process that started this one.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -73,7 +73,7 @@ def main() -> None:
     from depthrt.model.depth_model import DepthModel
     from depthrt.model.session import import_onnxruntime
 
-    import_onnxruntime()  # its own time and memory are not the model's
+    import_onnxruntime()  # so that its time and memory are not counted as the model's
     before_mb = peak_memory_mb()
     path, provider, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     times_s = [time.perf_counter()]

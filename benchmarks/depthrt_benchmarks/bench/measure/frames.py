@@ -1,4 +1,4 @@
-"""What a benchmark feeds: real frames of a clip, prepared by the model's own spec."""
+"""Inputs of a benchmark: real frames of the built-in clip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Size = tuple[int, int]
 
 
 def network_feed(model: DepthModel, batch: int, size: Size | None) -> NDArray[np.uint8]:
-    """Frames of the built-in clip, prepared: uint8 N,3,h,w; ``size`` None is the spec's.
+    """Prepared frames of the built-in clip, uint8 N,3,h,w; ``size`` None: the spec's.
 
     Raises:
         UsageError: a size or batch that the graph does not take.
@@ -44,12 +44,12 @@ def network_feed(model: DepthModel, batch: int, size: Size | None) -> NDArray[np
 
 
 def picture_feed() -> NDArray[np.uint8]:
-    """One frame of the built-in clip as it was filmed: uint8 1,3,H,W."""
+    """One frame of the built-in clip at its own size, uint8 1,3,H,W."""
     return np.asarray(pictures(1)[0].transpose(2, 0, 1)[None])
 
 
 def pictures(count: int) -> list[NDArray[np.uint8]]:
-    """RGB frames of the built-in clip (H,W,3), the first again where the clip is too short."""
+    """RGB frames of the built-in clip (H,W,3); a clip that is too short is repeated."""
     source = open_source(DEMO_CLIP, Selection(stride=4, max_frames=count))
     with closing(source.frames()) as frames:  # type: ignore[type-var]  # sources give generators
         found = [to_rgb(frame.image) for frame in frames]
@@ -69,5 +69,5 @@ def parse_size(text: str) -> Size:
 
 
 def size_text(size: Sequence[int]) -> str:
-    """192x320."""
+    """Height and width as text, for instance ``192x320``."""
     return "x".join(map(str, size))

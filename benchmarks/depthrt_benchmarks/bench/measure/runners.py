@@ -1,4 +1,4 @@
-"""Something that runs a model on one batch and says how long each run took."""
+"""Runs of a model on one batch, in this process or in that of another Python, timed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be run: a model file on a provider, fed with one batch.
+    """A model file on a provider and the batch that it runs on.
 
-    - ``what``: the network alone on prepared pixels, or a whole frame from picture to depth;
-    - ``feed``: uint8 N,3,h,w; of a frame, its picture as 1,3,H,W.
+    - ``what``: ``network``, on prepared pixels, or ``frame``, from picture to depth;
+    - ``feed``: prepared pixels uint8 N,3,h,w, or the picture of a frame 1,3,H,W.
     """
 
     model: Path
@@ -40,16 +40,16 @@ class Workload:
 
 
 class Runner(Protocol):
-    """A session that can be opened anew."""
+    """A session that can be opened several times."""
 
     def open(self) -> None:
-        """Workload the model, the one of before gone."""
+        """Load the model; an earlier session is released first."""
 
     def run(self, runs: int = 1) -> list[float]:
         """Milliseconds of each of so many runs."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
 
 
 class Local:
@@ -63,7 +63,7 @@ class Local:
         self._image = np.ascontiguousarray(load.feed[0].transpose(1, 2, 0))
 
     def open(self) -> None:
-        """Workload the model."""
+        """Load the model."""
         self._model = None
         load = self._load
         self._model = DepthModel.load(load.model, provider=load.provider, threads=load.threads)
@@ -84,12 +84,12 @@ class Local:
         return taken_ms
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         self._model = None
 
 
 class Remote:
-    """An engine in a process of another Python, over ``peers/worker.py``."""
+    """An engine in a process of another Python, driven through ``worker.py``."""
 
     def __init__(
         self,
@@ -131,12 +131,12 @@ class Remote:
             ) from error
 
     def open(self) -> None:
-        """Workload the model there."""
+        """Load the model there."""
         self.facts = self._ask(self._order)
         self.bound = str(self.facts.get("bound", ""))
 
     def run(self, runs: int = 1) -> list[float]:
-        """Milliseconds of each run, taken over there."""
+        """Milliseconds of each run, timed in that process."""
         taken_ms = self._ask({"do": "run", "runs": runs}).get("ms")
         if not isinstance(taken_ms, list) or not all(map(is_number, taken_ms)):
             raise InferenceError(f"{self._python} says no times of its runs")

@@ -25,7 +25,7 @@ _WORDS = ("model", "provider", "clip", "")
 
 
 def live_table(cells: Sequence[Cell]) -> Table:
-    """What is known so far, for a terminal."""
+    """The cells as measured so far, for a terminal."""
     rows = [_cell_row(cell.to_dict()) if cell.taken_ms else _pending(cell) for cell in cells]
     return rich_table("latency and throughput", _CELL_HEAD, rows)
 
@@ -44,7 +44,7 @@ def sections(document: dict[str, Any]) -> list[tuple[str, Sequence[str], list[Ro
             [_start_row(row) for row in document["starts"]],
         ),
         (
-            "A clip, file to file, and ms a frame that each stage was at work beside the others",
+            "A clip, file to file, with ms per frame of each stage (stages run side by side)",
             _CLIP_HEAD,
             [_clip_row(row) for row in document["clips"] if "frames" in row],
         ),
@@ -67,7 +67,7 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table; bars in cells are escaped."""
+    """A Markdown table; bars in cells are escaped."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -86,7 +86,7 @@ def machine_line(document: dict[str, Any]) -> str:
 
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Table:
-    """The same for a terminal; columns that say one thing alone go into the title."""
+    """A table for a terminal; columns that hold one value only go into the title."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""What every dataset offers: named items, each read from the disk when its turn comes."""
+"""Datasets: named items, each read from disk when it is needed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the user says of the files; None leaves it to the layout.
+    """What the user says about the files; None: the default of the layout.
 
     - ``depth_scale``: metres of one unit of the depth files;
     - ``near_m``, ``far_m``: clip planes of a game's depth buffer.
@@ -95,7 +95,7 @@ class ReadOptions:
 
 
 def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str, ...]:
-    """The sentence for pictures without their partner."""
+    """The warning about pictures without depth."""
     if not missing:
         return ()
     verb = "has" if len(missing) == 1 else "have"
@@ -110,7 +110,7 @@ def lone_depths(depths: Iterable[Path], items: Iterable[Item]) -> list[str]:
 
 
 def lone_warning(lone: Sequence[str]) -> tuple[str, ...]:
-    """The sentence for depth files without their picture."""
+    """The warning about depth files without a picture."""
     if not lone:
         return ()
     verb = "file has" if len(lone) == 1 else "files have"
@@ -118,7 +118,7 @@ def lone_warning(lone: Sequence[str]) -> tuple[str, ...]:
 
 
 def pose_warning(unusable: Sequence[str], whole: int) -> tuple[str, ...]:
-    """The sentence for frames whose pose is none."""
+    """The warning about frames whose pose is not valid."""
     if not unusable:
         return ()
     return (
@@ -128,7 +128,7 @@ def pose_warning(unusable: Sequence[str], whole: int) -> tuple[str, ...]:
 
 
 def with_names_once(dataset: Dataset) -> Dataset:
-    """The dataset without items of a name that an earlier one has, which a warning names."""
+    """The dataset without items whose name an earlier item has; a warning says so."""
     first: dict[str, Item] = {}
     for item in dataset.items:
         first.setdefault(item.name, item)

@@ -1,4 +1,4 @@
-"""Labelled sets in the layouts that their authors ship; the layout is detected or named."""
+"""Opens labelled sets; their layout is detected or named."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _AT_ANY_DEPTH = (diode.LAYOUT, eth3d.LAYOUT, kitti.LAYOUT, nyu.LAYOUT)
 
 @dataclass(frozen=True)
 class FoundSets:
-    """The sets of a place with their layouts, and the folders beside them that are none.
+    """The sets of a folder with their layouts, and its sub-folders that are no sets.
 
     ``others``: sub-folders of no known layout that hold pictures all the same.
     """
@@ -76,7 +76,7 @@ def open_datasets(place: Path, layout: str | None, options: ReadOptions) -> list
 
 
 def find_sets(place: Path, layout: str | None) -> FoundSets:
-    """What :func:`open_datasets` opens.
+    """Find what :func:`open_datasets` opens.
 
     Raises:
         SourceError: nothing there, or no known layout.

@@ -1,4 +1,4 @@
-"""The parts of an image that count, as published protocols cut them.
+"""The parts of an image that count, as in published protocols.
 
 Bounds are ``int()`` of the exact numbers, as in the originals. ``kitti-benchmark`` cuts picture and
 truth before the network sees them; the others only mask the truth. Several are joined by ``+``:

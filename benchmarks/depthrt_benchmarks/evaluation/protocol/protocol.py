@@ -1,4 +1,4 @@
-"""What a figure means: alignment, crop, range, resize, flip and averaging, chosen and named."""
+"""The protocol of an evaluation: alignment, crop, range, resize, flip and averaging."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Protocol:
             )
 
     def line(self) -> str:
-        """All of it in one line, to stand beside every figure."""
+        """The protocol in one line, which stands beside every figure."""
         crop = "no crop" if self.crop == NO_CROP else f"crop {self.crop}"
         flip = "mean with the mirrored image" if self.flip else "no test-time augmentation"
         return (
@@ -55,7 +55,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user said; None leaves it to the model and the dataset."""
+    """What the user chose; None: the default of model and dataset."""
 
     align: Align | None = None
     crop: str | None = None
@@ -105,7 +105,7 @@ def choose(spec: ModelSpec, customs: Customs, choices: Choices) -> Protocol:
 
 
 def doubts(spec: ModelSpec, protocol: Protocol) -> list[str]:
-    """What makes a figure by this protocol less than it seems."""
+    """Reasons to doubt figures of this protocol."""
     if protocol.align == "none" and spec.unit != "m":
         return [
             f"{spec.name} does not say that it gives metres, so figures with --align none compare "

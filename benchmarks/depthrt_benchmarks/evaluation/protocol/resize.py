@@ -17,9 +17,9 @@ def resize_to(
 ) -> NDArray[np.float32]:
     """Resize a map (h,w) to a height and width.
 
-    ``align-corners`` lays the outermost pixels' middles over one another (torch's
+    ``align-corners`` aligns the centres of the corner pixels (torch's
     ``interpolate(align_corners=True)``, as MiDaS, ZoeDepth and Depth-Anything evaluate);
-    ``half-pixel`` the pictures' borders (OpenCV, and torch's default).
+    ``half-pixel`` aligns the borders of the pictures (OpenCV, and torch's default).
     """
     if rule == "half-pixel":
         height, width = size

@@ -58,7 +58,7 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text in which brackets are no markup; what is no UTF-8 in a file's name becomes a "?"."""
+    """Text without markup; bytes of a file name that are no UTF-8 become "?"."""
     return escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -87,7 +87,7 @@ def _video_cells(video: dict[str, object]) -> tuple[str, str]:
 
 
 def _sentence(comparison: PairedDifferences) -> str:
-    """Which is better, with the interval of the difference, a line a figure."""
+    """Differences with their intervals and verdicts, a line per figure."""
     lines = [f"{comparison.second} minus {comparison.first}:"]
     for difference in comparison.differences:
         if difference.metric in _COMPARED:

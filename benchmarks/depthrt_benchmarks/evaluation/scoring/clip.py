@@ -1,4 +1,4 @@
-"""A clip without ground truth: flicker is all that can be measured."""
+"""A clip without ground truth: its flicker."""
 
 from __future__ import annotations
 

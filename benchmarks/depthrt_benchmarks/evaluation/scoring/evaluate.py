@@ -28,7 +28,7 @@ SEQUENCE_ALIGN = "sequence-disparity-lsq"
 
 
 class NothingScoredError(SourceError):
-    """A set of which not one image could be measured; ``images``: how many it has."""
+    """No image of a set could be scored; ``images``: how many it has."""
 
     def __init__(self, message: str, images: int) -> None:
         super().__init__(message)
@@ -37,12 +37,12 @@ class NothingScoredError(SourceError):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All rows of a model on a set, in the set's order.
+    """The rows of a model on a set, in the set's order.
 
     - ``tae_percent``: temporal alignment error by sequence, where poses and cameras are known;
     - ``resumed``: images that an earlier, interrupted run had measured;
-    - ``images``: how many were to be measured, those that could not be among them;
-    - ``warnings``: what makes the figures less than they seem, in sentences.
+    - ``images``: how many were to be scored, including those that could not be;
+    - ``warnings``: reasons to doubt the figures, in sentences.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A model and how it is asked: ``label`` is its name in every output."""
+    """A model and its protocol; ``label`` is its name in every output."""
 
     model: DepthModel
     label: str
@@ -79,7 +79,7 @@ class _Frame:
 
 
 def limit(dataset: Dataset, most: int | None) -> Dataset:
-    """At most so many items: the first ones of a sequence, else spread evenly over the set."""
+    """At most ``most`` items: the first ones of a sequence, else evenly spread ones."""
     items = list(dataset.items)
     if most is None or most >= len(items):
         return dataset
@@ -188,7 +188,7 @@ def _flicker(earlier: _Frame | None, later: _Frame) -> Flicker | None:
 
 
 def _nothing_measured(name: str, protocol: Protocol, rows: list[Row]) -> str:
-    """Why a set gave no figure, in a sentence."""
+    """One sentence on why no image of a set was scored."""
     unreadable = [row for row in rows if row.skipped.startswith("unreadable")]
     if len(unreadable) == len(rows):
         return f"no image of {name} can be used: {unreadable[0].skipped}"

@@ -1,4 +1,4 @@
-"""The network's raw output for one image, non-finite values and all."""
+"""The network's raw output for one image, with its non-finite values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Prediction:
 
     - ``values``: depth at the network's size (h,w), padding cut off, not checked for NaN;
     - ``outputs``: how many numbers it gave, padding and the mirrored image among them;
-    - ``non_finite``: how many of these are NaN or infinite; `depthrt run` refuses such a frame.
+    - ``non_finite``: how many of them are NaN or infinite; `depthrt run` refuses such a frame.
     """
 
     values: NDArray[np.float32]

@@ -12,7 +12,7 @@ _AHEAD = 4  # pairs that are decoded while the network works
 
 
 def read_ahead(items: Iterable[Item]) -> Prefetch[tuple[Item, Pair | SourceError]]:
-    """Items with their pairs, in order, read in a thread; one that cannot be read as its error."""
+    """Items with their pairs, in order, read in a thread; an unreadable one with its error."""
 
     def read() -> Generator[tuple[Item, Pair | SourceError], None, None]:
         for item in items:
@@ -25,7 +25,7 @@ def read_ahead(items: Iterable[Item]) -> Prefetch[tuple[Item, Pair | SourceError
 
 
 def with_neighbours(items: list[Item], done: list[bool]) -> list[Item]:
-    """The items that are not done, each with the frame before it in its sequence."""
+    """The items that are not done, and the frame before each in its sequence."""
     needed = []
     for i, item in enumerate(items):
         follows = i + 1 < len(items) and items[i + 1].sequence == item.sequence != ""

@@ -1,7 +1,7 @@
-"""What an evaluation has measured so far, a line an image, so that one cut short goes on.
+"""Results of an evaluation so far, a line per image, so that an interrupted one can continue.
 
-It lies in the user's cache under the hash of all that its figures depend on, and is removed once
-the command is done.
+The file lies in the user's cache, named by the hash of everything that the figures depend on. It is
+removed when the command is done.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 def measuring_versions() -> list[str]:
-    """What computes the figures, by the modules themselves: wheels have more than one name."""
+    """Versions of what computes the figures, asked of the modules: wheels have several names."""
     onnxruntime = import_onnxruntime()
     return [
         f"depthrt {_version('depthrt')}",
@@ -98,7 +98,7 @@ class ResumeFile:
 
     @classmethod
     def open(cls, key: str) -> ResumeFile:
-        """Go on with what is there; a last line that was cut off is dropped."""
+        """Open the file of a key with its entries; a last line that was cut off is dropped."""
         path = resume_folder() / f"{key[:32]}.jsonl"
         entries: dict[str, Any] = {}
         if path.is_file():
@@ -112,7 +112,7 @@ class ResumeFile:
         return cls(path, entries)
 
     def keep_only(self, kind: str, is_ours: Callable[[str, Any], bool]) -> None:
-        """Drop the entries of a kind ("KIND NAME") whose value is none: they are made again."""
+        """Drop the entries of a kind ("KIND NAME") whose value is not valid."""
         for key, value in list(self.entries.items()):
             which, _, name = key.partition(" ")
             if which == kind and not is_ours(name, value):
@@ -144,14 +144,14 @@ class ResumeFile:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
             self._file = None
 
     def remove(self) -> None:
-        """Forget it: the evaluation is done. One that another run still writes to stays."""
+        """Delete the file, unless another run still writes to it."""
         self.close()
         if self.path is not None:
             with suppress(OSError), self.path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""One image measured: prediction laid over truth, and the figures that come of it."""
+"""The figures of one image: its prediction aligned with its truth."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _FLAT = 1e-6
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept of an image.
+    """What is kept of an image: figures, and facts for warnings and for its sequence.
 
     - ``skipped``: why it has no figures; empty where it has;
     - ``truth_median_m``: of all its known depth, before the range is applied; 0 where none is;
     - ``ratio``: median prediction over median truth, for ``none`` and ``median``;
     - ``non_finite``: NaN or infinite values among the network's ``outputs``;
     - ``odd_aspect``: picture and truth differ in shape;
-    - ``hollow``: why its figures say nothing of the model, though it has some; empty where they do;
+    - ``hollow``: why its figures say nothing about the model; empty where they do;
     - ``moments``: for the fit of its sequence; ``flicker``: against the frame before.
     """
 
@@ -110,7 +110,7 @@ def is_row(name: str, content: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A pair as its protocol sees it: the truth (H,W) and which of its pixels count."""
+    """A pair under a protocol: picture, truth (H,W) and which pixels count."""
 
     image: NDArray[np.uint8]
     truth_m: NDArray[np.float32]
@@ -191,7 +191,7 @@ def score(
 
 
 def _hollow(space: NDArray[np.float64], truth_m: NDArray[np.float64], align: Align) -> str:
-    """Why a fit of these pixels would be as good for any model, or for none."""
+    """Why the fit of these pixels says nothing about the model; empty where it does."""
     if align.endswith("lsq") and _is_flat(truth_m):
         return "its true depth is one value, which least squares fit with anything"
     known = space[~np.isnan(space)]
@@ -203,7 +203,7 @@ def _hollow(space: NDArray[np.float64], truth_m: NDArray[np.float64], align: Ali
 
 
 def _is_flat(values: NDArray[np.float64]) -> bool:
-    """Whether all values are one, to the six digits that least squares can tell apart."""
+    """Whether all values are equal to six digits, the precision of the fit."""
     return not values.size or float(np.ptp(values)) <= _FLAT * float(np.abs(values).max())
 
 

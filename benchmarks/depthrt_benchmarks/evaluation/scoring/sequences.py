@@ -47,7 +47,7 @@ def second_pass(
     journal: ResumeFile,
     progress: Callable[[str, int, int], None],
 ) -> tuple[list[Row], dict[str, float]]:
-    """Lay each sequence over its truth as a whole.
+    """Align each sequence with its truth by one fit.
 
     Args:
         rows: what the first pass found, with the moments of every image.
