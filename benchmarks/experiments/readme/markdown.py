@@ -1,18 +1,61 @@
-"""The README's table as Markdown, from the JSON and from nothing else."""
+"""The tables of README and documentation as Markdown, from the JSON and from nothing else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from depthrt.files.atomic_write import write_text
+from experiments.readme.more_tables import more_tables
+
 START, END = "<!-- table: begin -->", "<!-- table: end -->"
 RESULT = Path("benchmarks/results/readme_table.json")
+README, PERFORMANCE = Path("README.md"), Path("docs/performance.md")
 _NAMES = {
     "depthrt-s": "built-in depthrt-s",
     "tcmonodepth-small": "TCMonoDepth-small",
     "midas-like": "MiDaS-small-like*",
     "depth-anything-v2-s-252": "Depth-Anything-V2-S*",
 }
+_SHORT = {
+    "torch eager": "PyTorch",
+    "torch.compile": "torch.compile",
+    "OpenVINO bfloat16 (its default here)": "OpenVINO, as it comes",
+    "depthrt float32": "depthrt, float32",
+    "depthrt int8": "depthrt, int8",
+    "depthrt[openvino], `--precision auto` and tuned": "depthrt[openvino], searched and tuned",
+}
+
+
+def short_table(document: dict[str, Any]) -> str:
+    """Milliseconds and AbsRel of what a user would take, for the networks with trained weights."""
+    trained = {name: net for name, net in document["networks"].items() if net["trained"]}
+    heads = [
+        f"{_NAMES[name]}, {'x'.join(map(str, net['size']))} | AbsRel"
+        for name, net in trained.items()
+    ]
+    lines = [f"| | {' | '.join(heads)} |", f"| --- |{' ---: | ---: |' * len(trained)}"]
+    for row, shown in _SHORT.items():
+        engines = [net["engines"][row] for net in trained.values()]
+        cells = [f"{e['latency_ms']:.1f} ms | {e['abs_rel']:.3f}" for e in engines]
+        lines.append(f"| {shown} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_pages(document: dict[str, Any]) -> None:
+    """Put the short table into the README and the long one into the documentation."""
+    readme = put_into(README.read_text(encoding="utf-8"), short_table(document))
+    write_text(README, readme, overwrite=True)
+    page = with_tables(PERFORMANCE.read_text(encoding="utf-8"), document)
+    write_text(PERFORMANCE, page, overwrite=True)
+
+
+def with_tables(page: str, document: dict[str, Any]) -> str:
+    """The page of performance with all its tables."""
+    page = put_into(page, table(document))
+    for name, text in more_tables().items():
+        page = put_into(page, text, name)
+    return page
 
 
 def table(document: dict[str, Any]) -> str:
@@ -30,17 +73,18 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join([text, "", *_legend(document, text)])
 
 
-def put_into(readme: str, text: str) -> str:
-    """The README with the table between its two marks.
+def put_into(page: str, text: str, name: str = "table") -> str:
+    """The page with the table between the two marks of this name.
 
     Raises:
         ValueError: the marks are not there.
     """
-    before, start, rest = readme.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise ValueError(f"the README lacks {START} or {END}")
-    return f"{before}{START}\n{text}\n{END}{after}"
+    begin, end = START.replace("table", name), END.replace("table", name)
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"the page lacks {begin} or {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _cell(engine: dict[str, Any]) -> str:
@@ -67,9 +111,9 @@ def _legend(document: dict[str, Any], lines: str) -> list[str]:
     )
     drawn = any("error" in e for n in document["networks"].values() for e in n["engines"].values())
     notes = [
-        f"Time of one inference over `depthrt float32`, which took {scale}: less is faster, below "
-        "5% means nothing. depthrt's threads spin during an inference only; the others are as "
-        f"they come. In brackets the {document['accuracy']}.",
+        f"Time of one inference over `depthrt float32`, which took {scale}. Less is faster; "
+        "differences below 5% mean nothing. depthrt's threads spin during an inference only; the "
+        f"others are as they come. In brackets the {document['accuracy']}.",
         "Nine tenths of aims_lab and tum_fr1_rpy were among what depthrt-s was trained on."
         if "aims_lab" in document["accuracy"]
         else "",

@@ -1,9 +1,9 @@
-"""The README's table: depthrt beside others on the same networks, all in turn in one run.
+"""The tables of README and docs: depthrt beside others on the same networks, in turn in one run.
 
     python -m experiments.readme.table --data DATA --work WORK \
         --openvino-python OV/bin/python --litert-python LITERT/bin/python \
         --provider-python DEPTHRT_WITH_OPENVINO_AND_EXPORT/bin/python
-    python -m experiments.readme.table --write      README.md from the JSON alone
+    python -m experiments.readme.table --write    README.md and docs/performance.md from the JSON
 
 Every engine runs in a process of its own with the Python named for it; those not named run in this
 one's. For each network, rounds of short blocks: each engine in turn; times are medians over rounds
@@ -34,7 +34,7 @@ from depthrt_benchmarks.bench.measure.runners import Remote, Workload
 from depthrt_benchmarks.common.environment import write_result
 from depthrt_benchmarks.evaluation.datasets.base import Dataset
 from experiments.readme.accuracy import abs_rel, labelled, read
-from experiments.readme.markdown import RESULT, put_into, table
+from experiments.readme.markdown import RESULT, table, write_pages
 from experiments.readme.networks import Made, make
 
 REFERENCE = "depthrt float32"
@@ -184,7 +184,7 @@ def _block(runner: Remote) -> float:
 
 
 def main() -> None:
-    """Measure, write the JSON and put the table into the README."""
+    """Measure, write the JSON and put the tables into README and documentation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, help="folder with rgbd sets and tcmonodepth_small")
     parser.add_argument("--images", type=int, default=40, help="of each set, spread over it")
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--openvino-python")
     parser.add_argument("--litert-python")
     parser.add_argument("--provider-python")
-    parser.add_argument("--write", action="store_true", help="only README.md from the JSON")
+    parser.add_argument("--write", action="store_true", help="only the pages, from the JSON")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     options = parser.parse_args()
     if not options.write:
@@ -220,11 +220,10 @@ def main() -> None:
             write_result(options.output, content)
             document = json.loads(options.output.read_text())
     if options.output.is_file() and not options.prepare:
-        text = table(json.loads(options.output.read_text()))
-        print(text)  # noqa: T201
+        document = json.loads(options.output.read_text())
+        print(table(document))  # noqa: T201
         if options.write:
-            readme = Path("README.md")
-            write_text(readme, put_into(readme.read_text(), text), overwrite=True)
+            write_pages(document)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.readme.markdown import END, START, put_into, table
+from experiments.readme.markdown import END, START, put_into, short_table, table, with_tables
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -53,10 +53,19 @@ def test_the_table_goes_between_its_marks() -> None:
         put_into("no marks", "new")
 
 
-def test_readme_and_json_agree() -> None:
+def test_readme_performance_and_json_agree() -> None:
     document = json.loads((RESULTS / "readme_table.json").read_text())
     readme = (ROOT / "README.md").read_text()
-    assert put_into(readme, table(document)) == readme
+    assert put_into(readme, short_table(document)) == readme
+    performance = (ROOT / "docs" / "performance.md").read_text()
+    assert with_tables(performance, document) == performance
+
+
+def test_the_readmes_table_is_short() -> None:
+    lines = short_table(json.loads((RESULTS / "readme_table.json").read_text())).splitlines()
+    assert len(lines) - 2 <= 6
+    assert "| PyTorch | 23.1 ms | 0.160 | 26.3 ms | 0.171 |" in lines
+    assert not any("*" in line for line in lines)  # no figure that needs a footnote
 
 
 def test_the_comparison_was_shown_honest() -> None:
