@@ -1,4 +1,4 @@
-"""`depthrt calibrate`: frames to set an int8 network's ranges by."""
+"""`depthrt calibrate`: choose the frames that set an int8 network's ranges."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def calibrate(
     count: Annotated[int, typer.Option(help="Frames to choose, at most.")] = 64,
     limit: Annotated[int, typer.Option(help="Frames to consider, of all sources together.")] = 2000,
     every: Annotated[
-        int | None, typer.Option(help="Consider every n-th frame; not said: spread evenly.")
+        int | None, typer.Option(help="Consider every n-th frame; default: spread evenly.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier choice.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Choose a diverse few frames for `depthrt export --frames`, and show them on a sheet.
+    """Choose few, diverse frames for `depthrt export --frames`, with a contact sheet.
 
-    Every scene gives a frame, then the most different ones are added; black and blank frames and
-    near-duplicates are left out. The same sources always give the same frames.
+    Every scene gives one frame, then the most different frames are added. Black frames, blank
+    frames and near-duplicates are left out. The same sources always give the same frames.
     """
     from depthrt_calibration.collect import CollectOptions, collect
     from depthrt_calibration.frame_folder import SHEET
@@ -55,7 +55,7 @@ def calibrate(
 
 
 def line(index: dict[str, Any]) -> str:
-    """What was chosen and left out, in one line."""
+    """The number of chosen and left out frames, in one line."""
     out, scenes = index["left_out"], index["scenes"]
     return (
         f"{len(index['frames'])} frames of {scenes} {'scene' if scenes == 1 else 'scenes'}, from "
@@ -67,7 +67,7 @@ def line(index: dict[str, Any]) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """How far it is, on standard error, on a terminal only."""
+    """Show the progress on standard error, only on a terminal."""
     if not sys.stderr.isatty():
         yield lambda considered, kept: None
         return

@@ -1,4 +1,4 @@
-"""From sources to a folder of calibration frames."""
+"""Choose calibration frames from sources and store them in a folder."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from depthrt_calibration.frame_folder import FORMAT, VERSION, FrameFolder, check
 from depthrt_calibration.scan import Counts, Seen, scan
 
 FEWEST = 8
-"""Below, ranges are an accident of the frames; int8 tools ask for tens to hundreds."""
-_POOL = 4  # times the count: how many frames are kept on disk until the choice is made
+"""Fewer frames give arbitrary ranges; int8 tools ask for tens to hundreds."""
+_POOL = 4  # candidates on disk, as a multiple of the count
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class CollectOptions:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """A frame in the pool: what is known of it, its file's name while the choice is open."""
+    """A candidate in the pool; ``file`` is its temporary name."""
 
     file: str
     entry: dict[str, Any]
@@ -65,20 +65,21 @@ def collect(
     options: CollectOptions,
     progress: Callable[[int, int], None] = lambda considered, kept: None,
 ) -> dict[str, Any]:
-    """Choose frames of all sources, store them in the folder ``target``, and say what was done.
+    """Choose frames of all sources and store them in the folder ``target``.
 
-    One pass, so that cameras and streams work like files: a frame unlike all in the pool joins it
-    on disk; when the pool holds four times the count, the choice is made among them for twice the
-    count, and at the end for the count. Memory holds a feature and a thumbnail of each.
+    Reads every source once, so that cameras and streams work like files. A frame that differs from
+    all candidates is written to disk as a new one. At four times the count the candidates are
+    reduced to twice the count, at the end to the count. Memory holds a feature vector and a
+    thumbnail for each.
 
     Returns:
-        What ``calibration.json`` says, without what tells that its files are ours.
+        The content of ``calibration.json``.
 
     Raises:
-        SourceError: nothing to read, only empty frames, or fewer than 8 distinct ones.
-        TargetError: the folder cannot be written or would be overwritten; when something came to
-            its place meanwhile, the finished folder stays beside it.
-        WriteError: writing failed midway; nothing is left of it.
+        SourceError: no frames, only empty frames, or fewer than 8 distinct ones.
+        TargetError: the folder cannot be written or would be overwritten. If something else
+            appeared there meanwhile, the finished folder stays beside it.
+        WriteError: writing failed; nothing of it is left.
     """
     check_folder(target, sources, overwrite=options.overwrite)
     shown, counts = shown_names(sources), Counts()

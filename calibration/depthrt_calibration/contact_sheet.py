@@ -1,4 +1,4 @@
-"""A contact sheet: all frames small, side by side, with their names."""
+"""A contact sheet: thumbnails of all frames with their names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT, _LABEL = 200, 132, 18  # pixels of a cell's picture, and of its label below
+_WIDTH, _HEIGHT, _LABEL = 200, 132, 18  # pixels: a cell's picture, and the label below it
 _GAP = 6
 _PAPER, _INK = 24, (220, 220, 220)
 _FONT, _SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
@@ -26,7 +26,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def contact_sheet(
     thumbnails: Sequence[NDArray[np.uint8]], labels: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """The sheet, uint8 RGB H,W,3: about as wide as a screen, row by row."""
+    """The sheet, uint8 RGB H,W,3, filled row by row, with at most 8 columns."""
     columns = min(8, max(1, math.ceil(math.sqrt(len(thumbnails)))))
     rows = math.ceil(len(thumbnails) / columns)
     step_x, step_y = _WIDTH + _GAP, _HEIGHT + _LABEL + _GAP
@@ -38,6 +38,6 @@ def contact_sheet(
         y, x = top + (_HEIGHT - height) // 2, left + (_WIDTH - width) // 2
         sheet[y : y + height, x : x + width] = image
         place = (left + 2, top + _HEIGHT + _LABEL - 5)
-        plain = label.encode("ascii", "replace").decode()  # the font has no other letters
+        plain = label.encode("ascii", "replace").decode()  # the font has ASCII only
         cv2.putText(sheet, plain[:32], place, _FONT, _SCALE, _INK, 1, cv2.LINE_AA)
     return sheet

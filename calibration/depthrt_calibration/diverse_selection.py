@@ -1,4 +1,4 @@
-"""A diverse few of many frames: farthest points, with every scene heard first."""
+"""Choose few diverse frames of many: one per scene, then farthest points."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ METHOD = (
 def choose(features: Features, scenes: Sequence[int], count: int) -> list[int]:
     """Indices, ascending, of at most ``count`` frames that cover all of them well.
 
-    Every scene gives its most usual frame first, so that a short scene is not passed over for
-    being like another; of more scenes than ``count`` the most different ones. The rest are added
-    farthest first: each time the frame whose distance to the nearest chosen one is greatest.
-    That covers all frames within twice the smallest possible radius (T. F. Gonzalez, "Clustering to
+    First the most typical frame of every scene is chosen, so that short scenes count, too; with
+    more scenes than ``count``, the most different of these. Then frames are added farthest first:
+    always the frame with the greatest distance to the nearest chosen one. This covers all frames
+    within twice the smallest possible radius (T. F. Gonzalez, "Clustering to
     minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985).
 
     Deterministic: equal features in equal order give equal indices.
@@ -31,24 +31,24 @@ def choose(features: Features, scenes: Sequence[int], count: int) -> list[int]:
     Args:
         features: float32 N,F.
         scenes: the scene of every frame, N.
-        count: how many are wanted, at least 1.
+        count: number of frames to choose, at least 1.
     """
     if len(features) <= count:
         return list(range(len(features)))
-    speakers = _speakers(features, np.asarray(scenes))
-    if len(speakers) > count:
-        subset = farthest(features[speakers], count, [])
-        return sorted(speakers[i] for i in subset)
-    return sorted(farthest(features, count, speakers))
+    typical = _typical_of_scenes(features, np.asarray(scenes))
+    if len(typical) > count:
+        subset = farthest(features[typical], count, [])
+        return sorted(typical[i] for i in subset)
+    return sorted(farthest(features, count, typical))
 
 
 def farthest(features: Features, count: int, chosen: Sequence[int]) -> list[int]:
-    """``chosen`` and the farthest points after it, ``count`` in all; starts near the mean."""
-    found = list(chosen) or [_usual(features)]
+    """``chosen`` and then farthest points, ``count`` in all; without any, starts near the mean."""
+    found = list(chosen) or [_nearest_to_mean(features)]
     nearest = np.full(len(features), np.inf, np.float32)
     for index in found:
         nearest = np.minimum(nearest, distances(features, features[index]))
-    nearest[found] = -1  # a chosen one is never the farthest, even among equals
+    nearest[found] = -1  # never choose a frame twice, even among equal ones
     while len(found) < min(count, len(features)):
         index = int(np.argmax(nearest))
         found.append(index)
@@ -66,13 +66,13 @@ def nearest_other(features: Features) -> list[float]:
     return found
 
 
-def _speakers(features: Features, scenes: NDArray[np.int_]) -> list[int]:
+def _typical_of_scenes(features: Features, scenes: NDArray[np.int_]) -> list[int]:
     found = []
     for scene in np.unique(scenes):
         members = np.flatnonzero(scenes == scene)
-        found.append(int(members[_usual(features[members])]))
+        found.append(int(members[_nearest_to_mean(features[members])]))
     return found
 
 
-def _usual(features: Features) -> int:
+def _nearest_to_mean(features: Features) -> int:
     return int(np.argmin(distances(features, features.mean(axis=0))))

@@ -1,9 +1,9 @@
-"""Calibration frames on disk: lossless pictures, what is known of them, a contact sheet.
+"""Calibration frames on disk: lossless pictures, an index and a contact sheet.
 
-frames/0001.png ...                 the frames at their own size, in order
-frames/calibration.json             where they come from and what was left out
-frames/overview/contact_sheet.jpg   to look at; in a folder of its own, since reading the
-                                    folder ``frames`` as a source reads every image in it
+frames/0001.png ...                 the frames at their original size, in order
+frames/calibration.json             the index: where they come from, what was left out
+frames/overview/contact_sheet.jpg   in a subfolder, because a source reads every image
+                                    in ``frames``
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ FOLDER = FolderKind(
     INDEX_FILE, FORMAT, rf"[0-9]{{4,}}\.png|{SHEET.as_posix()}", (str(SHEET.parent),)
 )
 
-_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # lossless whatever the level; 1 is several times faster
+_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # PNG is lossless at any level; 1 is several times faster
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of a picture's shape and pixels, whatever its file format."""
+    """SHA-256 of a picture's shape and pixels; independent of its file format."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()
 
 
 def check_folder(target: Path, sources: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse a folder that cannot be written or holds something else, before any work is done.
+    """Before any work: refuse a folder that cannot be written or holds something else.
 
     Raises:
         TargetError: it exists and may not be replaced, holds a source, or cannot be written.
@@ -53,17 +53,17 @@ def check_folder(target: Path, sources: Sequence[str], *, overwrite: bool) -> No
         if real.exists() and not real.is_dir():
             raise TargetError(f"{target} is a file: give a folder for the frames")
         if real.is_dir() and not own_entries(target, (FOLDER,)):
-            overwrite = True  # there is nothing in it
+            overwrite = True  # it is empty
         read = [path for source in sources for path in source_files(source)]
     except TargetError:
         raise
-    except OSError as error:  # a folder that may not be read, a name longer than names can be
+    except OSError as error:  # an unreadable folder, a name that is too long
         raise TargetError(f"{str(target)[:200]} cannot be used ({error.strerror})") from error
     check_target(target, overwrite=overwrite, sources=read, folder=True)
 
 
 class FrameFolder:
-    """A folder of frames while it is made, beside its place.
+    """A folder of frames under construction beside its target.
 
     Raises:
         WriteError: the disk is full, or the folder went away.
@@ -83,11 +83,11 @@ class FrameFolder:
         self._write(name, content.tobytes())
 
     def remove(self, name: str) -> None:
-        """Delete a picture that is not wanted after all."""
+        """Delete a picture that was not chosen."""
         self._draft.remove(name)
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Give the pictures their final names; no new name is an old one."""
+        """Give the pictures their final names; no new name may be an old one."""
         for old, new in names.items():
             self._draft.rename(old, new)
 
@@ -102,17 +102,17 @@ class FrameFolder:
             raise self._failure(error) from error
 
     def place(self) -> None:
-        """Put the folder in its place.
+        """Rename the finished folder to the target.
 
         Raises:
-            TargetError: something came there meanwhile; the folder stays beside it.
-            WriteError: it cannot be renamed; it stays there, too.
+            TargetError: something else appeared there; the folder stays beside it.
+            WriteError: it cannot be renamed; it stays beside the target, too.
         """
         with held():
             self._draft.place()
 
     def discard(self) -> None:
-        """Remove what was made."""
+        """Remove the unfinished folder."""
         self._draft.discard()
 
     def _write(self, name: str, content: bytes) -> None:

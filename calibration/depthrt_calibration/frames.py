@@ -1,4 +1,4 @@
-"""Real frames for a proof or a calibration, spread evenly over their source."""
+"""Real frames for calibration and verification, spread evenly over their source."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from depthrt.sources.images import ImagesSource
 from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec
 
-_UNKNOWN_LENGTH_STRIDE = 10  # a stream: neighbours look alike
-_GAP_SHARE = 0.1  # of a video's frames: what lies between calibration and held-out frames
+_UNKNOWN_LENGTH_STRIDE = 10  # neighbours look alike
+_GAP_SHARE = 0.1  # share of a video's frames between calibration and held-out frames
 
 _T = TypeVar("_T")
 
@@ -30,8 +30,8 @@ _T = TypeVar("_T")
 class Sample:
     """A prepared frame: ``pixels`` uint8 RGB 3,h,w; ``label`` names its source and index.
 
-    ``size``: height and width of the picture that it was prepared from, where that is known;
-    ``video``: whether its neighbours are those of a video, and so look like it.
+    ``size``: height and width of the original picture, if known; ``video``: whether it is a frame
+    of a video, whose neighbours look like it.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,12 +48,12 @@ class Sample:
 def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sample]:
     """At most ``count`` frames of an image, folder, glob or video, first to last, evenly spread.
 
-    Every frame is prepared at the spec's height and width; ``keep_aspect`` counts as ``stretch``,
-    so that all frames have one size. Without a source: the clip that comes with depthrt.
+    Frames are prepared at the spec's height and width. ``keep_aspect`` counts as ``stretch``, so
+    that all frames have one size. source None: the demo clip that comes with depthrt.
 
     Raises:
-        SourceError: nothing there, or nothing readable.
-        UsageError: no source given, and no clip is installed.
+        SourceError: the source does not exist or cannot be read.
+        UsageError: no source is given, and the demo clip is not installed.
     """
     if source is None:
         if not DEMO_CLIP.is_file():
@@ -67,7 +67,7 @@ def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sampl
     samples: list[Sample] = []
     with closing(opened.frames()) as frames:  # type: ignore[type-var]  # sources give generators
         for frame in frames:
-            # The next one there is, where the wanted one cannot be read.
+            # If the wanted frame cannot be read, the next one is taken.
             if frame.index < wanted[len(samples)]:
                 continue
             label = f"{frame.stream}#{frame.index}"
@@ -81,12 +81,12 @@ def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sampl
 
 
 def one_size(spec: InputSpec) -> InputSpec:
-    """The spec by which frames of any shape get one size: ``keep_aspect`` becomes ``stretch``."""
+    """The spec with ``stretch`` for ``keep_aspect``, so that frames of any shape get one size."""
     return dataclasses.replace(spec, resize="stretch") if spec.resize == "keep_aspect" else spec
 
 
 def indices(total: int, count: int) -> list[int]:
-    """At most ``count`` of 0..total-1, the first and the last among them, evenly spread."""
+    """At most ``count`` numbers of 0..total-1, evenly spread, with the first and the last."""
     if count < 2 or total < 2:
         return list(range(min(count, total)))
     count = min(count, total)
@@ -94,15 +94,15 @@ def indices(total: int, count: int) -> list[int]:
 
 
 def evenly(items: Sequence[_T], count: int) -> list[_T]:
-    """At most ``count`` of them, the first and the last among them, evenly spread."""
+    """At most ``count`` items, evenly spread, with the first and the last."""
     return [items[index] for index in indices(len(items), count)]
 
 
 def split(samples: Sequence[Sample], every: int = 5) -> tuple[list[Sample], list[Sample]]:
     """Calibration frames and held-out frames, one in ``every``; none is in both.
 
-    Of pictures every fifth is held out. Of a video, whose neighbours look alike, the end is
-    (:func:`split_end`): give separate sources where a judgement on unseen scenes is wanted.
+    Of pictures every fifth is held out. Of a video the end is held out (:func:`split_end`), because
+    neighbours look alike. Give separate sources to validate on unseen scenes.
     """
     if samples and all(s.video for s in samples):
         return split_end(samples, every)
@@ -112,7 +112,7 @@ def split(samples: Sequence[Sample], every: int = 5) -> tuple[list[Sample], list
 
 
 def split_end(samples: Sequence[Sample], every: int = 5) -> tuple[list[Sample], list[Sample]]:
-    """The last of ``every`` parts held out; a tenth of all frames before it is left out."""
+    """Hold out the last of ``every`` parts; the tenth of all frames before it is left out."""
     held_out = len(samples) // every
     gap = round(_GAP_SHARE * len(samples))
     return list(samples[: len(samples) - held_out - gap]), list(samples[len(samples) - held_out :])

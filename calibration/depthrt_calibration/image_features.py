@@ -1,16 +1,16 @@
-"""What tells two frames apart for a calibration: a small vector per frame, Euclidean distance.
+"""Image features for the choice of calibration frames: one small vector per frame.
 
-The ranges of a network's tensors move with brightness, contrast, colour and edges, and with where
-in the picture they are; what is shown matters less. So a frame is described by
+The ranges of a network's tensors depend on brightness, contrast, colour and edges and on their
+position, and less on the objects shown. So the feature vector of a frame holds
 
-- an 8x8 thumbnail in CIE Lab, whose Euclidean distance is close to the difference that people see;
-- the strength of edges in the same 8x8 cells, as the square root of the mean gradient, so that a
-  weak texture counts beside strong edges;
-- its mean brightness, its contrast and its mean edge strength, each once more as a whole.
+- an 8x8 thumbnail in CIE Lab, where Euclidean distance is close to perceived difference;
+- the square root of the mean gradient in the same 8x8 cells; the root makes weak textures count
+  beside strong edges;
+- mean brightness, contrast and mean edge strength of the whole frame.
 
-Every part is scaled to about 0..1 and divided by the square root of its length: the distance is a
-root mean square, 0 for equal frames, about 0.1 to 0.5 between pictures of different places. No
-trained network is needed, and 0.2 ms a frame.
+Every part is scaled to about 0..1 and divided by the square root of its length: the Euclidean
+distance of two vectors is a root mean square, 0 for equal frames, about 0.1 to 0.5 between
+pictures of different places. It needs no trained network and takes 0.2 ms per frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 Feature = NDArray[np.float32]  # F
 
-NEAR_DUPLICATE = 0.03  # distance; below, two frames move no range that matters
+NEAR_DUPLICATE = 0.03  # a smaller distance changes no range noticeably
 FAMILY = (
     "8x8 Lab thumbnail, 8x8 root mean gradient, mean brightness, contrast and edges; "
     "root mean square distance"
@@ -29,12 +29,12 @@ FAMILY = (
 
 _CELLS = 8
 _LARGEST = 192  # pixels on the longest side that gradients are taken at
-_BLANK_STD = 3.0  # of 255; a lens cap, a fade, a test card's plain field
+_BLANK_STD = 3.0  # of 255; a lens cap, a fade, a plain test card
 _BLACK_MEAN, _BLACK_STD = 16.0, 8.0  # of 255; video black is 16 before expansion, plus noise
 
 
 def feature(pixels: NDArray[np.uint8]) -> Feature:
-    """The descriptor of a picture, uint8 RGB 3,h,w: float32, 259 numbers."""
+    """The feature vector of a picture (uint8 RGB 3,h,w): float32, 259 numbers."""
     image = _at_most(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab) / 100
     light = lab[..., 0]
@@ -47,13 +47,13 @@ def feature(pixels: NDArray[np.uint8]) -> Feature:
 
 
 def emptiness(pixels: NDArray[np.uint8]) -> str:
-    """``black`` (dark and flat), ``blank`` (of one colour), or empty for a usable picture.
+    """``black`` (dark and flat), ``blank`` (of one colour), or an empty string if usable.
 
-    A night scene stays: it is dark, but its lights are not flat.
+    Night scenes are usable: they are dark, but not flat.
     """
     image = _at_most(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     mean = float(image.mean())
-    spread = float(image.reshape(-1, 3).std(axis=0).max())  # red and green fields are no black
+    spread = float(image.reshape(-1, 3).std(axis=0).max())  # a plain red field is blank, not black
     if mean < _BLACK_MEAN and spread < _BLACK_STD:
         return "black"
     return "blank" if spread < _BLANK_STD else ""

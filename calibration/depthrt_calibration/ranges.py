@@ -1,4 +1,4 @@
-"""Which values every tensor of a graph takes on real frames, in bounded memory."""
+"""The range of values of every tensor of a graph on real frames, in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TENSORS_AT_A_TIME = 16  # raw tensors held in memory while histograms are fille
 
 
 class OutOfTimeError(DepthrtError):
-    """The time was up before all frames were run."""
+    """The time limit was reached before all frames were run."""
 
 
 def never() -> bool:
@@ -46,13 +46,12 @@ def collect_ranges(
 
     Args:
         model: the float graph; reads uint8 ``image`` N,3,H,W; frames are run one by one.
-        percentile: of the values to keep inside the range, such as 99.99, cut at both ends by half
-            the rest, from a histogram of 2048 bins between the extremes (a second run); None keeps
-            all (min-max).
-        late: asked before every frame.
+        percentile: share of the values inside the range, such as 99.99; the rest is cut off, half
+            at each end, by a histogram of 2048 bins from a second run. None: minimum to maximum.
+        late: called before every frame; true ends the run.
 
     Raises:
-        OutOfTimeError: ``late`` said so before all frames were run.
+        OutOfTimeError: ``late`` returned true before all frames were run.
     """
     names = float_tensors(model)
     ranges = _extremes(model, names, samples, late)
@@ -64,7 +63,7 @@ def collect_ranges(
 
 
 def float_tensors(model: onnx.ModelProto) -> list[str]:
-    """Names of the float32 tensors that nodes of the graph compute, in order."""
+    """Names of the float32 tensors that the graph's nodes compute, in order."""
     inferred = shape_inference.infer_shapes(model).graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.output)}
     made = [name for node in model.graph.node for name in node.output if name]
@@ -74,7 +73,7 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
 def _extremes(
     model: onnx.ModelProto, names: list[str], samples: Sequence[Sample], late: Late
 ) -> Ranges:
-    """One run with a ReduceMin and a ReduceMax after every tensor: scalars come out, no maps."""
+    """One run with ReduceMin and ReduceMax after every tensor, so that only scalars come out."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
@@ -116,7 +115,7 @@ def _histograms(
 
 
 def _histogram(value: NDArray[np.float32], low: float, high: float) -> NDArray[np.int64]:
-    """Counts of equal bins from low to high inclusive; OpenCV takes a tenth of numpy's time."""
+    """Counts of equal bins from low to high inclusive; OpenCV is ten times as fast as numpy."""
     top = float(np.nextafter(np.float32(high), np.float32(np.inf)))  # OpenCV's end is exclusive
     if not np.float32(low) < np.float32(high):
         return np.zeros(HISTOGRAM_BINS, np.int64)
@@ -142,10 +141,10 @@ def _cut(
 def one_by_one(
     session: ort.InferenceSession, samples: Sequence[Sample], late: Late = never
 ) -> Iterator[NDArray[np.uint8]]:
-    """Every frame alone, or as often as a graph of a fixed batch wants it.
+    """One batch for every frame; a graph with a fixed batch gets the frame repeated.
 
     Raises:
-        OutOfTimeError: ``late`` said so before the last one.
+        OutOfTimeError: ``late`` returned true before the last frame.
     """
     batch = session.get_inputs()[0].shape[0]
     for number, sample in enumerate(samples):

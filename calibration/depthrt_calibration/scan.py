@@ -1,4 +1,4 @@
-"""The frames of sources that a calibration could take, one at a time."""
+"""Reads the usable frames of sources, one at a time, with features and scene numbers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from depthrt.temporal.display_range import SceneCuts
 from depthrt_calibration.frames import indices
 from depthrt_calibration.image_features import Feature, emptiness, feature
 
-# What features and scene cuts see; the stored frame keeps its size.
+# Features and scene cuts are computed on this size; the stored frame keeps its own.
 THUMBNAIL = InputSpec(108, 192, interpolation="area")
-_LONG = 9000  # frames of a video that is read whole, 5 minutes at 30/s; of others, parts
+_LONG = 9000  # frames, 5 minutes at 30/s; longer videos are read in parts
 _PARTS = 48
-_LIVE_S = 60.0  # how long a camera or a stream is watched
-_UNKNOWN_STRIDE = 10  # of a source that does not say how long it is
+_LIVE_S = 60.0  # how long a camera or a live stream is read
+_UNKNOWN_STRIDE = 10  # for sources of unknown length
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A frame that is worth a thought.
+    """A candidate frame.
 
-    ``source`` is what it comes from, as it may be shown; ``scene`` counts from 0 over all sources.
+    ``source``: the name of its source, without passwords; ``scene`` counts from 0 over all sources.
     """
 
     frame: Frame
@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass
 class Counts:
-    """How many frames were looked at, and how many of them were left out for what."""
+    """How many frames were considered, and how many were left out for which reason."""
 
     considered: int = 0
     black: int = 0
@@ -53,7 +53,7 @@ class Counts:
     losses: dict[str, str] = field(default_factory=dict)
 
     def reasons(self) -> str:
-        """What was left out, in words."""
+        """The reasons and their counts, in words."""
         parts = [
             f"{number} {what}"
             for number, what in (
@@ -71,16 +71,16 @@ def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) 
 
     At most ``limit`` frames are considered in all, an equal share of each source, spread evenly
     over it. Videos of more than 9000 frames are read in 48 parts, a live source for a minute, so
-    that time and memory stay bounded whatever the length. Scene cuts are looked for between all
-    frames that are decoded; a new part or source is a new scene.
+    that time and memory are bounded. Scene cuts are detected between all decoded frames; a new
+    part or a new source begins a new scene.
 
     Args:
-        every: consider every n-th frame; None: as many as the limit allows.
-        counts: what was looked at and left out; filled while the frames pass.
+        every: consider every n-th frame; None: spread over the source within the limit.
+        counts: updated while frames are read.
 
     Raises:
-        SourceError: nothing there, or nothing that can be read as pictures.
-        UsageError: several videos by one name.
+        SourceError: a source does not exist or cannot be read as pictures.
+        UsageError: several videos have one name.
     """
     if limit < len(sources):
         sources = [sources[number] for number in indices(len(sources), limit)]
@@ -94,7 +94,7 @@ def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) 
         stride = every or (_UNKNOWN_STRIDE if read is None else max(1, math.ceil(read / share)))
         for number, part in enumerate(parts):
             current = opened if part.is_whole else open_source(source, part)
-            room = math.ceil(left / (len(parts) - number))  # at least 1: a part gives no more
+            room = math.ceil(left / (len(parts) - number))  # at least 1; most frames of this part
             for seen in _part(current, name, scene + 1, stride, room, counts):
                 scene = seen.scene
                 left -= 1
@@ -113,7 +113,7 @@ class _Left:
 
 
 def spans(info: SourceInfo) -> list[Selection]:
-    """The parts of a source to read: 48 of a long video, else the whole."""
+    """The parts of a source to read: 48 parts of a long video, otherwise the whole."""
     total = info.frame_count or 0
     if info.path is None or info.rate is None or total <= _LONG:
         return [Selection()]
