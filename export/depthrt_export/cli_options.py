@@ -56,61 +56,44 @@ Source: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, a .pt2 or a "
-        "TorchScript file; for --precision auto also a float32 .onnx made by depthrt.",
+        help="Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, .pt2 or "
+        "TorchScript file; for auto also a float32 .onnx of depthrt.",
     ),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to make.")]
 
 Checkpoint: TypeAlias = Annotated[
-    Path | None,
-    _option(_CHECKPOINT, "State dict with the weights: .pt, .pth, .tar or .safetensors."),
+    Path | None, _option(_CHECKPOINT, "State dict: .pt, .pth, .tar or .safetensors.")
 ]
-Key: TypeAlias = Annotated[
-    str,
-    _option(
-        _CHECKPOINT,
-        "Where the state dict is in a nested file, such as a.b. Default: found by itself.",
-    ),
-]
+Key: TypeAlias = Annotated[str, _option(_CHECKPOINT, "Where it is in a nested dict, such as a.b.")]
 TrustCode: TypeAlias = Annotated[
     bool,
-    _option(
-        _CHECKPOINT,
-        "Run code that a .pt2, TorchScript or checkpoint file holds. Default: refuse such a file.",
-        "--trust-code",
-    ),
+    _option(_CHECKPOINT, "Run code in a file. Default: refuse the file.", "--trust-code"),
 ]
 
 KindOption: TypeAlias = Annotated[
     Kind | None,
-    _option(_NETWORK, "What the output means: relative inverse depth, relative depth, or metres."),
+    _option(_NETWORK, "inverse-depth, depth (relative), metric (m).", metavar="KIND"),
 ]
 UnitOption: TypeAlias = Annotated[
-    str | None, _option(_NETWORK, "Unit of the depth: m (metres). Default: none, it is relative.")
+    str | None, _option(_NETWORK, "Of the depth: m, or none (default).", metavar="m")
 ]
 Size: TypeAlias = Annotated[
-    str | None,
-    _option(_NETWORK, "Input height and width in pixels, such as 192x320.", metavar="HxW"),
+    str | None, _option(_NETWORK, "Input height and width in pixels.", metavar="HxW")
 ]
 MultipleOf: TypeAlias = Annotated[
     int | None,
-    _option(_NETWORK, "Pixels that height and width must be a multiple of. Default: 1.", min=1),
+    _option(_NETWORK, "Both sides are multiples of it. Default: 1.", metavar="N", min=1),
 ]
 ResizeOption: TypeAlias = Annotated[
     ResizeRule | None,
-    _option(
-        _NETWORK,
-        "How a frame is brought to the input size: stretched, scaled with its aspect kept, or "
-        "scaled and padded. Default: stretch.",
-    ),
+    _option(_NETWORK, "stretch (default), keep-aspect or pad.", metavar="RULE"),
 ]
 Mean: TypeAlias = Annotated[
     str | None,
     _option(
         _NETWORK,
-        "Input of the network = (pixel x scale - mean) / std, with pixels in 0..255. Three numbers "
-        "or one. Default: 0.",
+        "The network's input is (pixel x scale - mean) / std, with pixels in 0..255. Default: 0.",
         metavar="R,G,B",
     ),
 ]
@@ -118,33 +101,26 @@ Std: TypeAlias = Annotated[
     str | None, _option(_NETWORK, "See --mean. Default: 1.", metavar="R,G,B")
 ]
 Scale: TypeAlias = Annotated[float | None, _option(_NETWORK, "See --mean. Default: 1/255.")]
-Name: TypeAlias = Annotated[
-    str | None, _option(_NETWORK, "The model's name. Default: from the source.")
-]
-Licence: TypeAlias = Annotated[
-    str | None, _option(_NETWORK, "Licence of the weights, such as Apache-2.0.")
-]
+Name: TypeAlias = Annotated[str | None, _option(_NETWORK, "The model's. Default: from the source.")]
+Licence: TypeAlias = Annotated[str | None, _option(_NETWORK, "Of the weights: Apache-2.0, ...")]
 
 Precision: TypeAlias = Annotated[
     Format,
     _option(
         _FILE,
-        "Number format inside the graph; auto searches for the fastest graph that is exact enough.",
+        "fp32, fp16, bf16, int8, or auto: a search for the fastest that is exact enough.",
+        metavar="FORMAT",
     ),
 ]
 Dynamic: TypeAlias = Annotated[
     list[Varies] | None,
-    _option(
-        _FILE,
-        "Leave batch or size open; may be given twice. Default: one picture of one size.",
-    ),
+    _option(_FILE, "Leave batch or size open; may be given twice.", metavar="AXIS"),
 ]
-Opset: TypeAlias = Annotated[int, _option(_FILE, "ONNX opset; bf16 takes at least 22.", min=20)]
+Opset: TypeAlias = Annotated[
+    int, _option(_FILE, "ONNX opset; for bf16 at least 22.", metavar="N", min=20)
+]
 Rewrite: TypeAlias = Annotated[
-    bool,
-    _option(
-        _FILE, "Make the graph faster without changing what it computes.", "--rewrite/--no-rewrite"
-    ),
+    bool, _option(_FILE, "Faster; it computes the same.", "--rewrite/--no-rewrite")
 ]
 Overwrite: TypeAlias = Annotated[bool, _option(_FILE, "Replace files that exist.", "--overwrite")]
 
@@ -152,7 +128,7 @@ Frames: TypeAlias = Annotated[
     str | None,
     _option(
         _PROOF,
-        "Real frames to prove the file on: image, folder, glob or video. Default: depthrt's clip.",
+        "Real frames: image, folder, glob or video. Default: depthrt's clip.",
         metavar="SOURCE",
     ),
 ]
@@ -160,7 +136,7 @@ Calibration: TypeAlias = Annotated[
     str | None,
     _option(
         _PROOF,
-        "int8 and auto: frames to take the ranges of int8 from. Default: four fifths of --frames.",
+        "int8, auto: frames for the ranges. Default: four fifths of --frames.",
         metavar="SOURCE",
     ),
 ]
@@ -168,16 +144,14 @@ MaxError: TypeAlias = Annotated[
     float,
     _option(
         _PROOF,
-        "int8: mean difference to float32 allowed, as a share of the depth's spread.",
+        "int8: mean difference to float32 allowed, over the depth's spread.",
+        metavar="SHARE",
         min=0.0,
     ),
 ]
-Report: TypeAlias = Annotated[
-    Path | None, _option(_PROOF, "Draw the proof as a page: an .html file.")
-]
+Report: TypeAlias = Annotated[Path | None, _option(_PROOF, "Draw the proof: an .html file.")]
 Track: TypeAlias = Annotated[
-    str | None,
-    _option(_PROOF, "Log the export with MLflow to a folder or server.", metavar="DIR|URI"),
+    str | None, _option(_PROOF, "Log the export with MLflow.", metavar="DIR|URI")
 ]
 AsJson: TypeAlias = Annotated[bool, _option(_PROOF, "Print one JSON document.", "--json")]
 
@@ -185,25 +159,20 @@ Validate: TypeAlias = Annotated[
     str | None,
     _option(
         _SEARCH,
-        "auto and int8: frames to measure the error on, which calibration does not use. Default: "
-        "a fifth of --frames, of a video its end.",
+        "int8, auto: frames for the error. Default: a fifth of --frames, a video's last.",
         metavar="SOURCE",
     ),
 ]
 Dataset: TypeAlias = Annotated[
     Path | None,
-    _option(
-        _SEARCH,
-        "Labelled pictures: a candidate's loss is then the growth of AbsRel on them.",
-        metavar="FOLDER",
-    ),
+    _option(_SEARCH, "Labelled pictures: judge by AbsRel on them.", metavar="FOLDER"),
 ]
 Target: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "Machine to make the file for; any precision. host (this one, the only one that is timed), "
-        "x86-vnni, x86-avx2, arm64, cuda, tensorrt or openvino.",
+        "Any precision. host (this one, timed), x86-vnni, x86-avx2, arm64, cuda, tensorrt, "
+        "openvino.",
         metavar="MACHINE",
     ),
 ]
@@ -211,15 +180,12 @@ MaxDrop: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "Loss allowed: mean difference to float32 as a share of the depth's spread or, with "
-        "--dataset, growth of AbsRel. 5% or 0.05.",
+        "Allowed: mean difference to float32 over the depth's spread or, with --dataset, growth "
+        "of AbsRel.",
         metavar="SHARE",
     ),
 ]
 Budget: TypeAlias = Annotated[
-    str, _option(_SEARCH, "Time for the search: 90s, 10m or 1h.", metavar="TIME")
+    str, _option(_SEARCH, "For the search: 90s, 10m, 1h.", metavar="TIME")
 ]
-Front: TypeAlias = Annotated[
-    Path | None,
-    _option(_SEARCH, "Plot of the candidates' time and error: an .svg or .png file."),
-]
+Front: TypeAlias = Annotated[Path | None, _option(_SEARCH, "Plot of time and error: .svg or .png.")]
