@@ -24,8 +24,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Video, image, folder, glob, camera number, rtsp:// or http:// URL, or 'demo'. "
-            "Several run at once.",
+            help="Video, image, folder, glob, camera (0 or /dev/video0), rtsp:// or http:// URL, "
+            "or 'demo'. Several run at once.",
         ),
     ],
     output: Annotated[
@@ -66,6 +66,22 @@ def run(
     stride: Annotated[int, typer.Option(help="Every n-th frame.", rich_help_panel=_SELECT)] = 1,
     max_frames: Annotated[
         int | None, typer.Option(help="Take this many frames at most.", rich_help_panel=_SELECT)
+    ] = None,
+    video_stream: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Take this video stream of a file, counted from 0. Default: the one marked as the "
+            "default, then the largest.",
+            rich_help_panel=_SELECT,
+        ),
+    ] = None,
+    source_fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frame rate of sources that state none: images, .mjpeg, .h264. Default: 25.",
+            rich_help_panel=_SELECT,
+        ),
     ] = None,
     view: Annotated[
         ViewName,
@@ -163,6 +179,26 @@ def run(
             rich_help_panel=_LIVE,
         ),
     ] = 60.0,
+    camera_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH",
+            help="Ask cameras for pictures of this size, as 1280x720.",
+            rich_help_panel=_LIVE,
+        ),
+    ] = None,
+    camera_fps: Annotated[
+        float | None,
+        typer.Option(help="Ask cameras for this many frames a second.", rich_help_panel=_LIVE),
+    ] = None,
+    camera_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOURCC",
+            help="Ask cameras for this pixel format. MJPG often allows more frames a second.",
+            rich_help_panel=_LIVE,
+        ),
+    ] = None,
     jsonl: Annotated[
         Path | None,
         typer.Option(
@@ -249,10 +285,15 @@ def run(
     from depthrt.jobs.shared_outputs import SharedOutputs
     from depthrt.sources.base import Selection
     from depthrt.sources.live.live_limits import LiveLimits
-    from depthrt.sources.open import split_source
+    from depthrt.sources.open import check_camera_options, split_source
+    from depthrt.sources.reading import CameraFormat, Reading
     from depthrt.temporal.frame_reuse import reuse_of
 
     sources = [part for text in source for part in split_source(text)]
+    reading = Reading(
+        video_stream, source_fps, CameraFormat.of(camera_size, camera_fps, camera_format)
+    )
+    check_camera_options(reading, sources)
     pipe = pipe_format(output, form.value if form else None, len(sources))
     points = form is FormName.ply
     clouds = points or (output is not None and output.suffix.lower() == ".ply")
@@ -260,7 +301,7 @@ def run(
         source=source[0],
         output=None if pipe else output,
         model=model[0] if model else None,
-        selection=Selection(start, end, stride, max_frames),
+        selection=Selection(start, end, stride, max_frames, reading),
         view=view.value,
         colormap=colormap,
         show=show,

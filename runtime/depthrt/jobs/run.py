@@ -154,8 +154,12 @@ def _run(
             runs[name] = sentence_of(name, source)
             tell(sentence_of(name, source))
         else:
+            for note in source.info.notes:
+                tell(f"{name}: {note}")
             sinks = open_sinks(job, output, source.info, model, paced=paced)
             runs[name] = SourceRun(source, output, StreamSinks(name, sinks))
+    if paced:
+        tell("it is shown at the pace of the recording; written with -o it runs as fast as it can")
     opened = {name: run for name, run in runs.items() if isinstance(run, SourceRun)}
     streams = [run.stream for run in opened.values()]
     options = StreamOptions(
@@ -233,6 +237,7 @@ def _summary(
         error=stream.error,
         ladder=ladder,
         assumed="".join({each.assumed for each in warnings}),
+        notes=list(source.info.notes),
     )
 
 

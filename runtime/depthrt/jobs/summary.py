@@ -20,6 +20,7 @@ class Summary:
     - ``gaps_s``: how long a live source was away, each time;
     - ``lost``: what of the source could not be read, in words; else empty;
     - ``clamped``, ``assumed``: see :class:`depthrt.sinks.base.SinkWarnings`;
+    - ``notes``: what was chosen, assumed or changed in reading it, in sentences;
     - ``error``: why this source, one of several, ended early; else empty;
     - ``stabilised``: whether flicker was taken out of the depth;
     - ``reused``: frames that had not changed and were not computed; None if that was not asked for;
@@ -45,6 +46,7 @@ class Summary:
     gaps_s: list[float] = field(default_factory=list)
     error: str = ""
     assumed: str = ""
+    notes: list[str] = field(default_factory=list)
     ladder: dict[str, Any] | None = None
     stabilised: bool = False
     reused: int | None = None

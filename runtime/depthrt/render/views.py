@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import UsageError
 from depthrt.frame import Image, Matrix, YuvImage
+from depthrt.model.preprocess import rgb_matrix
 from depthrt.render.colormap import colour_table, yuv_table
 from depthrt.spec import Kind
 
@@ -126,9 +127,18 @@ def _planes_of(image: Image, canvas: Canvas) -> Planes:
     even = image
     if image.shape[:2] != (height, width):
         even = np.asarray(cv2.resize(image, (width, height)), np.uint8)
-    packed = np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420), np.uint8)
-    chroma = packed[height:].reshape(2, height // 2, width // 2)
-    return packed[:height], chroma[0], chroma[1]
+    luma = np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420), np.uint8)[:height]
+    # OpenCV would take the chroma of one pixel of four: thin coloured lines flicker or vanish.
+    means = cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    chroma = np.asarray(cv2.transform(means, _chroma_matrix(canvas)), np.uint8)
+    return luma, chroma[..., 0], chroma[..., 1]
+
+
+def _chroma_matrix(canvas: Canvas) -> NDArray[np.float64]:
+    """The 2x4 affine map from 8-bit R,G,B to 8-bit U,V."""
+    from_yuv = rgb_matrix(canvas.matrix, canvas.full_range)
+    to_yuv = np.linalg.inv(from_yuv[:, :3])
+    return np.hstack([to_yuv, -to_yuv @ from_yuv[:, 3:]])[1:]
 
 
 def _resize_into(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from depthrt.errors import DepthrtError, SourceError, UsageError
@@ -19,6 +20,7 @@ from depthrt.sources.images import (
     natural_order,
     read_image,
 )
+from depthrt.sources.reading import CameraFormat, Reading
 from depthrt.sources.video import VideoSource
 
 __all__ = [
@@ -109,6 +111,18 @@ def is_camera(text: str) -> bool:
     return text.isdecimal() or (
         "://" not in text and is_there(text) and Path(text).is_char_device()
     )
+
+
+def check_camera_options(reading: Reading, sources: Sequence[str]) -> None:
+    """Refuse what only cameras are asked for if there is none.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if reading.camera != CameraFormat() and not any(map(is_camera, sources)):
+        raise UsageError(
+            "--camera-size, --camera-fps and --camera-format are for cameras, and there is none"
+        )
 
 
 def close_source(source: Source) -> None:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 PQ, HLG = 16, 18  # FFmpeg's numbers (AVCOL_TRC_...) of the transfer functions
 NAMES = {PQ: "HDR10 (PQ)", HLG: "HLG"}
 
+FULL_SIGNAL = 255 << 8  # what FFmpeg's 16-bit RGB of video goes up to
+
 _WHITE = 203.0  # cd/m2
-_KNEE = 0.96  # of the screen's signal
+_KNEE = 0.97  # of the screen's signal
 _GAMMA = 2.4  # of the screen (ITU-R BT.1886)
 _LEVELS = 1 << 14  # of the square root of light, 0..1 is dark to the brightest there is
 _BRIGHTEST = 10_000 / _WHITE
@@ -50,7 +52,7 @@ def tone_mapped(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
 @cache
 def _light(transfer: int) -> NDArray[np.float32]:
     """Displayed light, relative to white, by 16-bit signal (ITU-R BT.2100)."""
-    signal = np.linspace(0, 1, 1 << 16)
+    signal = np.minimum(np.arange(1 << 16) / FULL_SIGNAL, 1)
     if transfer == PQ:
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
         root = signal ** (1 / m2)
