@@ -85,29 +85,51 @@ def document(outcome: Outcome, model: Path, kept: Path) -> dict[str, Any]:
         "kept": str(kept),
         "seconds": outcome.seconds,
         "sure": outcome.sure,
+        "load_before": outcome.load,
         **outcome.tuning.as_dict(),
         "untuned": outcome.untuned.as_dict(),
+        "beside_untuned": {
+            name: None if gain is None else asdict(gain) for name, gain in outcome.gains.items()
+        },
         "candidates": [_row(trial, verdicts) for trial, verdicts in rows],
     }
 
 
+_BUSY = 0.5  # of the cores
+_ADVICE_BUSY = (
+    "other programs kept this machine busy (load {:.1f} on {} cores): what is best beside them may "
+    "not be best without them, so tune again when they are done"
+)
+
+
 def explanation(outcome: Outcome, kept: Path) -> list[str]:
     """Lines that say what was measured, what was taken for files and for one frame, how surely."""
+    from depthrt.model.session import usable_cores
+
     files, one = outcome.tuning.throughput, outcome.tuning.latency
-    plain_files, plain_one = outcome.untuned.throughput, outcome.untuned.latency
     refused = sum(bool(trial.note) for trial in outcome.trials)
     out = f", {refused} refused" if refused else ""
     unsure = (
         "" if outcome.sure else "; the time was up before the best was sure: give more --seconds"
     )
+    busy = outcome.load is not None and outcome.load > _BUSY * usable_cores()
+    advice = [_ADVICE_BUSY.format(outcome.load, usable_cores())] if busy else []
     return [
+        *advice,
         f"{len(outcome.trials)} candidates{out}, each in turn in the pipeline of `depthrt run` on "
         f"the built-in clip, {outcome.seconds:.0f} s{unsure}; kept in {kept}",
-        f"files: {files.line()}: {files.frame_ms:.1f} ms a frame, "
-        f"{plain_files.frame_ms / files.frame_ms:.2f} x the rate of {plain_files.line()}",
+        f"files: {files.line()}: {files.frame_ms:.1f} ms a frame, {_gain(outcome, 'throughput')}",
         f"cameras, streams, Python: {one.line()}: {one.infer_ms:.1f} ms an inference, "
-        f"{one.infer_ms / plain_one.infer_ms:.2f} x the time of {plain_one.line()}",
+        f"{_gain(outcome, 'latency')}",
     ]
+
+
+def _gain(outcome: Outcome, objective: Objective) -> str:
+    """How what is kept compares with what runs untuned."""
+    untuned, found = outcome.untuned.choice(objective), outcome.gains[objective]
+    if found is None:
+        return "as it runs untuned"
+    return f"{found.line()} of the time of {untuned.line()}, which runs untuned"
 
 
 def _row(trial: Trial, verdicts: dict[Objective, Verdict]) -> dict[str, Any]:

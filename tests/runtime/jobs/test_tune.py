@@ -48,6 +48,7 @@ def only_two(monkeypatch: pytest.MonkeyPatch) -> list[SessionOptions]:
     found = [SessionOptions("cpu", CORES), SessionOptions("cpu", CORES, spinning=True)]
     monkeypatch.setattr(tuning, "configurations", lambda: found)
     monkeypatch.setattr(tuning, "measure_block", partial(block.measure_block, block_s=0.02))
+    monkeypatch.setattr(tuning, "_load", lambda: 0.0)
     return found
 
 
@@ -80,10 +81,13 @@ def test_tune_explains_itself_in_three_lines(
     model_path: Path, command: Command, only_two: list[SessionOptions]
 ) -> None:
     done = command("tune", model_path, "--seconds", 0.2, "--objective", "throughput")
-    kept, files, one = done.out.splitlines()[-3:]
+    *before, kept, files, one = done.out.splitlines()
+    assert not any("kept this machine busy" in line for line in before)
     assert kept.startswith("8 candidates, each in turn in the pipeline of `depthrt run`")
     assert files.startswith("files: cpu, ")
     assert one.startswith("cameras, streams, Python: cpu, ")
+    for line in (files, one):
+        assert line.endswith(("as it runs untuned", "which runs untuned"))
     both = find_tuning(model_path)
     assert both is not None
     assert both.latency == both.throughput
@@ -418,3 +422,15 @@ def test_the_table_has_a_row_for_each_and_says_below_why_it_was_not_taken(
     first = candidates[0]
     assert first["parallel"] == min(CORES, 4)
     assert done.document["sure"] in (True, False)
+
+
+def test_a_machine_that_is_busy_with_other_work_is_said(
+    model_path: Path,
+    command: Command,
+    only_two: list[SessionOptions],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tuning, "_load", lambda: 9.0 * CORES)
+    monkeypatch.setattr(tuning, "BATCHES", ())
+    said = f"other programs kept this machine busy (load {9 * CORES:.1f} on {CORES} cores)"
+    assert command("tune", model_path, "--seconds", 0.1).out.splitlines()[-4].startswith(said)

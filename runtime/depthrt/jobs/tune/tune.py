@@ -11,6 +11,7 @@ run beside their batches of 2, 4 and 8 frames, where the graph's batch is open.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import DepthrtError, InferenceError, UsageError
+from depthrt.intervals import Interval
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.tune.block import Block, measure_block
 from depthrt.jobs.tune.candidates import configurations
@@ -48,16 +50,22 @@ class Outcome:
     - ``untuned``: how the model runs without it, as measured;
     - ``trials``: all candidates, the untuned ones first;
     - ``verdicts``: of each of them, by objective, beside the candidate that was taken;
+    - ``gains``: of each objective, the time of what is kept over the untuned one's, paired; None
+      where that is the same, or both were measured together too rarely;
     - ``sure``: whether nothing that was tried can be more than 3% faster than what is kept;
-    - ``seconds``: how long it took.
+    - ``seconds``: how long it took;
+    - ``load``: threads of all programs that wanted a core in the minute before (load average);
+      None where the system does not say.
     """
 
     tuning: Tuning
     untuned: Tuning
     trials: tuple[Trial, ...]
     verdicts: tuple[dict[Objective, Verdict], ...]
+    gains: dict[Objective, Interval | None]
     sure: bool
     seconds: float
+    load: float | None
 
 
 def tune(
@@ -85,7 +93,7 @@ def tune(
     """
     if not seconds > 0 or not max_error > 0:
         raise UsageError(f"--seconds {seconds:g} and --max-error {max_error:g} must be above 0")
-    begin_s = time.perf_counter()
+    begin_s, load = time.perf_counter(), _load()
     in_own_process(prefer_throughput)  # as `depthrt run` does before it opens a session
     reference = DepthModel.load(path, provider="cpu")
     models = _Candidates(reference, max_error)
@@ -114,8 +122,10 @@ def tune(
         Tuning(*(race.untuned(each).choice() for each in OBJECTIVES)),
         tuple(race.trials),
         tuple(verdicts),
+        {each: race.verdict(best[each], race.untuned(each), each).beside for each in OBJECTIVES},
         race.sure,
         time.perf_counter() - begin_s,
+        load,
     )
 
 
@@ -164,6 +174,14 @@ class _Candidates:
         found = [Trial(trial.options, batch, trial.error, larger_batch=True) for batch in BATCHES]
         self._models.update((id(each), self.of(trial)) for each in found)
         return found
+
+
+def _load() -> float | None:
+    """The load average of the last minute, if the system has one."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows has none
+        return None
 
 
 def _real_frames(model: DepthModel) -> NDArray[np.uint8]:
