@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from depthrt.errors import DepthrtError
 
@@ -29,30 +30,37 @@ class _Handler:
     """Handles the signals: raises KeyboardInterrupt, or notes a signal that is held back."""
 
     def __init__(self) -> None:
-        self.holding = self.noted = self.is_over = False
-        self.raised_s: float | None = (
-            None  # when it raised, by time.monotonic; None once that was caught
-        )
+        self.holding = self.noted = self.is_over = self.is_due = False
+        self.raised_s: float | None = None  # by time.monotonic; None once it was caught
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.is_over:
             return
         winding_up = self.raised_s is not None and time.monotonic() - self.raised_s < _WINDING_UP_S
         if (self.holding or winding_up) and not self.noted:
-            self.noted = True
+            self.noted = self.is_due = True
             return
         self.interrupt()
 
     def interrupt(self) -> None:
-        self.noted, self.raised_s = False, time.monotonic()
+        self.noted, self.is_due, self.raised_s = False, True, time.monotonic()
         raise KeyboardInterrupt
 
 
 _active: _Handler | None = None  # one for the process, as signals are
 
 
+class Interrupts(Protocol):
+    """What a loop asks at every turn.
+
+    - ``is_due``: an interrupt came, and nobody has caught it: :func:`raise_noted` may raise it.
+    """
+
+    is_due: bool
+
+
 @contextmanager
-def terminable() -> Iterator[None]:
+def terminable() -> Iterator[Interrupts]:
     """Let SIGTERM and SIGHUP end a job as Ctrl-C does.
 
     It has an effect in the main thread only, which is where Python handles signals, and only for
@@ -63,11 +71,11 @@ def terminable() -> Iterator[None]:
     """
     handler = _active
     if handler is None and threading.current_thread() is threading.main_thread():
-        with _installed(), terminable():
-            yield
+        with _installed(), terminable() as interrupts:
+            yield interrupts
         return
     try:
-        yield
+        yield handler or _Handler()
     except (DepthrtError, ImportError) as error:
         if handler is None or handler.raised_s is None:
             raise
@@ -99,6 +107,7 @@ def hold() -> None:
     """Hold signals back to the end of the job; a KeyboardInterrupt before that counts as caught."""
     if _active is not None:
         _active.holding, _active.raised_s = True, None
+        _active.is_due = _active.noted
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import NoReturn, Protocol
 
 from depthrt.errors import DepthrtError, SourceError
-from depthrt.interrupts import held, hold, is_noted, raise_noted, terminable
+from depthrt.interrupts import Interrupts, held, hold, is_noted, raise_noted, terminable
 from depthrt.pipeline.stream_state import End
 from depthrt.result import Result, Stats
 from depthrt.sinks.base import Sink
@@ -59,11 +59,15 @@ class StreamSinks:
         Returns:
             Whether all of them take more.
         """
-        start_s = time.perf_counter()
+        start_s, paused_s = time.perf_counter(), self._paused_s()
         wanted = [sink.write(result) for sink in self.sinks]
+        waited_s = self._paused_s() - paused_s  # to keep the pace of a recording
         self.stats.written += 1
-        self.stats.busy_s["write"] += time.perf_counter() - start_s
+        self.stats.busy_s["write"] += time.perf_counter() - start_s - waited_s
         return all(wanted)
+
+    def _paused_s(self) -> float:
+        return sum(sink.paused_s for sink in self.sinks)
 
     def close(self, *, cut_short: bool) -> None:
         """Close every sink, complete; one that fails keeps no other from being closed.
@@ -127,10 +131,10 @@ def write_results(
         KeyboardInterrupt: Ctrl-C came again, while outputs were being closed.
     """
     loop = _WriteLoop(streams, limits, on_failure)
-    with terminable():
+    with terminable() as interrupts:
         interrupted = cut_short = False
         try:
-            cut_short = not loop.write_all(events, progress)
+            cut_short = not loop.write_all(events, progress, interrupts)
             hold()
         except BaseException as error:
             hold()
@@ -153,7 +157,9 @@ class _WriteLoop:
         self._streams = {stream.name: stream for stream in streams}
         self._limits, self._on_failure = limits, on_failure
 
-    def write_all(self, events: Events, progress: Callable[[], None]) -> bool:
+    def write_all(
+        self, events: Events, progress: Callable[[], None], interrupts: Interrupts
+    ) -> bool:
         """Handle every event; whether more results were wanted to the end."""
         for event in events:
             if isinstance(event, End):
@@ -172,7 +178,8 @@ class _WriteLoop:
                     self._fail(stream, error)
             else:
                 progress()
-            raise_noted()
+            if interrupts.is_due:
+                raise_noted()
             if not wanted:
                 return False
         return True

@@ -21,6 +21,8 @@ from models import build_picky_model
 
 MakeClip = Callable[..., Path]
 
+ASSUMED_RATE = "images have no times: 25/s is assumed; --source-fps sets it"
+
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +144,7 @@ def test_bad_streams_are_said_and_do_not_stop_the_others(
     )  # fmt: skip
     assert ended.code == 1
     said = ended.err.splitlines()
+    said.remove(f"depthrt: black: {ASSUMED_RATE}")
     assert len(said) == 4
     assert said[0] == "depthrt: no file, directory, camera or URL 'missing.mp4'"
     assert said[1].startswith("depthrt: noise.mp4 cannot be opened as a video")
@@ -290,6 +293,6 @@ def test_a_glob_of_images_beside_a_video_is_a_video(
     for name in ("f1.jpg", "f2.jpg"):
         cv2.imwrite(name, np.zeros((16, 16, 3), np.uint8))
     ended = command("run", "m.mp4", "f?.jpg", "-m", model_path, "-o", "out", "--json")
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, f"depthrt: f?.jpg: {ASSUMED_RATE}\n")
     assert [s["frames"] for s in ended.document["streams"]] == [25, 2]
     assert {Path(s["output"]).suffix for s in ended.document["streams"]} == {".mp4"}

@@ -96,7 +96,7 @@ def test_where_time_is_up_at_once_each_has_one_block_and_nothing_is_changed() ->
     assert not race.sure
     verdict = race.verdict(given[1], given[0], "latency")
     assert verdict.beside is None
-    assert verdict.reason == "faster, but measured 1 times: not sure"
+    assert verdict.reason == "faster, but in too few rounds to be sure"
 
 
 def test_a_refused_candidate_is_not_measured() -> None:
