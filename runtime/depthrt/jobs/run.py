@@ -158,8 +158,6 @@ def _run(
                 tell(f"{name}: {note}")
             sinks = open_sinks(job, output, source.info, model, paced=paced)
             runs[name] = SourceRun(source, output, StreamSinks(name, sinks))
-    if paced:
-        tell("it is shown at the pace of the recording; written with -o it runs as fast as it can")
     opened = {name: run for name, run in runs.items() if isinstance(run, SourceRun)}
     streams = [run.stream for run in opened.values()]
     options = StreamOptions(
@@ -194,6 +192,8 @@ def _run(
         )
         for stream in streams:
             stream.sinks.extend(shared)
+        if paced:
+            tell("shown at the pace of the recording; with -o it runs as fast as it can")
         progress = stack.enter_context(show_progress(total))
         interrupted = write_results(
             scheduler, streams, job.limits, progress, on_failure if go_on else None

@@ -133,6 +133,7 @@ class SharedSink(Sink):
             return True
         try:
             self._has_reader = self._sink.write(result)
+            self.paused_s = self._sink.paused_s
             return self._has_reader or not self._ends_run
         except (TargetError, WriteError) as error:
             if self._tell is None:

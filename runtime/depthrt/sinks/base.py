@@ -37,7 +37,11 @@ class Sink(Protocol):
 
     A sink is closed once it takes no more results. A class of sinks that derives from this one and
     has nothing to warn of need not define ``warnings``.
+
+    ``paused_s``: how long it waited, in all, to show a recording no faster than it was recorded.
     """
+
+    paused_s: float = 0.0
 
     @abstractmethod
     def write(self, result: Result) -> bool:

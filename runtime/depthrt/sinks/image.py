@@ -117,7 +117,9 @@ class WindowSink(Sink):
         with nullcontext() if self._is_open else _quiet_qt():
             cv2.imshow(self._title, picture)
         self._is_open = True
+        start_s = time.monotonic()
         key = cv2.waitKey(self._wait_ms(float(result.frame.time_s))) & 0xFF
+        self.paused_s += time.monotonic() - start_s
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         return not closed and key not in (_ESCAPE, _QUIT)
 

@@ -123,7 +123,9 @@ def test_an_image_becomes_an_image_and_a_folder_a_video(command: Command, model_
     assert len(probe(Path("frames_depth.mp4")).times_s) == 3
     (folder / "f2.png").write_bytes(b"x")
     ended = command("run", "frames/*.png", "-m", model_path, "-o", "out.mp4")
-    assert "1 frame missing, frames/f2.png is no image" in ended.complaint
+    assumed, missing = ended.err.splitlines()
+    assert assumed.endswith("25/s is assumed; --source-fps sets it")
+    assert "1 frame missing, frames/f2.png is no image" in missing
     assert ended.code == 1
     assert len(probe(Path("out.mp4")).times_s) == 2
 

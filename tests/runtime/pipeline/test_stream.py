@@ -184,6 +184,8 @@ def test_the_display_range_is_causal_and_smooth(model: DepthModel) -> None:
 
 
 class FailingSink:
+    paused_s = 0.0
+
     def __init__(self, error: Exception) -> None:
         self.error, self.closed = error, False
 

@@ -187,6 +187,7 @@ class PreviewSink(Sink):
             if self._start_s is None:
                 self._start_s = now_s - time_s
             time.sleep(max(0.0, self._start_s + time_s - now_s))
+            self.paused_s += time.monotonic() - now_s
 
     def _serve(self) -> None:
         self._server.serve_forever(_POLL_S)
