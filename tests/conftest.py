@@ -1,4 +1,4 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share, and how many processes run the tests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,28 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
+_MOST_PROCESSES = 4  # each may hold PyTorch and networks: about 1 GiB
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run whole folders on all cores, each test file in one process.
+
+    A file or a test named alone, ``-n 0``, ``-p no:xdist`` and ``--pdb`` run in this process. Tests
+    of one file stay together, as its fixtures (exported networks) take longer than they do.
+    """
+    if hasattr(config, "workerinput"):  # this is such a process, and starts no others
+        return
+    options = config.option
+    unset = getattr(options, "numprocesses", 0) is None and options.dist == "no"
+    if unset and not options.usepdb and any(Path(arg).is_dir() for arg in config.args):
+        options.numprocesses = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+        options.dist = "loadfile"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of the tests' own: what the user has tuned must not decide how tests run."""
+    """A cache of the tests' own, so that what the user has tuned does not change how tests run."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
@@ -23,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def listen_to_ctrl_c() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and children inherit that."""
+    """Undo an ignored SIGINT: shells start background commands so, and children inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

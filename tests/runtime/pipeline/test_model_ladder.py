@@ -135,11 +135,11 @@ def test_the_command_says_what_it_used(
 ) -> None:
     clip = make_clip(frames=6)
     ended = command(
-        "run", clip, "-m", folder, "-o", tmp_path / "o.mp4", "--target-fps", 1, "--json"
+        "run", clip, "-m", folder, "-o", tmp_path / "o.mp4", "--target-fps", 0.1, "--json"
     )
     assert (ended.code, ended.err) == (0, "")
     told = ended.document["ladder"]
-    assert told["target_fps"] == 1
+    assert told["target_fps"] == 0.1  # slow enough for a busy machine
     assert [(r["model"], r["share"]) for r in told["rungs"]] == [
         ("tiny 48x64", 1.0),
         ("light 48x64", 0.0),
@@ -147,7 +147,7 @@ def test_the_command_says_what_it_used(
     assert told["switches"] == []
     text = command(
         "run", clip, make_clip(frames=3), "-m", folder / "light.onnx", "-m",
-        folder / "heavy.onnx", "-o", tmp_path / "two", "--target-fps", 1,
+        folder / "heavy.onnx", "-o", tmp_path / "two", "--target-fps", 0.1,
     )  # fmt: skip
     assert text.code == 0
     assert "| 100% tiny 48x64 (0 switches) on cpu" in text.out
