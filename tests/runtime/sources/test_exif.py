@@ -62,7 +62,7 @@ def test_video_with_exif_is_read_and_turned(
 ) -> None:
     contents = [jpeg(number, orientation) for number in range(5)]
     source = open_source(write(tmp_path / f"clip.{write.__name__[3:]}", contents))
-    images = [to_rgb(frame.image) for frame in source.frames()]
+    images = [to_rgb(frame.pixels) for frame in source.frames()]
     assert len(images) == 5
     for image, content in zip(images, contents, strict=True):
         wanted = as_opencv_shows(content)
@@ -74,7 +74,7 @@ def test_a_mirror_that_comes_in_the_middle_is_seen(tmp_path: Path) -> None:
     """The rotation is 0 degrees in both: only the matrix tells them apart."""
     contents = [jpeg(0, 1), jpeg(0, 4)]
     upright, mirrored = open_source(as_mjpeg(tmp_path / "clip.mjpeg", contents)).frames()
-    first, second = (to_rgb(frame.image).astype(int) for frame in (upright, mirrored))
+    first, second = (to_rgb(frame.pixels).astype(int) for frame in (upright, mirrored))
     assert np.abs(first[::-1] - second).mean() < 1
     assert np.abs(first - second).mean() > 20
 
@@ -87,7 +87,7 @@ def test_without_a_readable_matrix_the_rotation_counts(
     monkeypatch.setattr("depthrt.sources.decode.orientation._matrices", lambda decoded: iter(()))
     content = jpeg(0, orientation)
     (frame,) = open_source(as_mjpeg(tmp_path / "clip.mjpeg", [content])).frames()
-    image, wanted = to_rgb(frame.image), as_opencv_shows(content)
+    image, wanted = to_rgb(frame.pixels), as_opencv_shows(content)
     assert image.shape == wanted.shape
     assert np.abs(image.astype(int) - wanted).mean() < 1
 
@@ -109,7 +109,7 @@ def test_an_avif_photo_with_exif_is_read(tmp_path: Path, orientation: int) -> No
         2: picture(3, SIZE)[:, ::-1],
         6: np.rot90(picture(3, SIZE), -1),
     }[orientation]
-    image = to_rgb(frame.image)
+    image = to_rgb(frame.pixels)
     assert image.shape == wanted.shape
     assert np.abs(image.astype(int) - wanted).mean() < 3
 
@@ -130,7 +130,7 @@ def test_a_camera_app_with_exif_is_live(model: DepthModel) -> None:
     server = ExifVideo()
     try:
         results = stream(f"{server.address}/live.mjpg", model)
-        sizes = [next(results).frame.image.shape[:2] for _ in range(3)]
+        sizes = [next(results).frame.pixels.shape[:2] for _ in range(3)]
         results.close()
     finally:
         server.kill()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.model.preprocess import to_rgb
+from depthrt.frame import to_rgb
 from depthrt.sources.images import read_image
 from depthrt.sources.open import open_source
 
@@ -36,8 +36,8 @@ def test_a_folder_is_read_in_natural_order_with_mixed_sizes(tmp_path: Path) -> N
         "f2.png",
         "f10.png",
     ]
-    assert [frame.image.shape[0] for frame in frames] == [24, 23, 20, 21, 22]
-    assert [frame.time_s for frame in frames] == [Fraction(i, 25) for i in range(5)]
+    assert [frame.pixels.shape[0] for frame in frames] == [24, 23, 20, 21, 22]
+    assert [frame.exact_time_s for frame in frames] == [Fraction(i, 25) for i in range(5)]
     assert source.losses.sentence() == ""
 
 
@@ -117,5 +117,5 @@ def test_an_image_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     path = tmp_path / "phone.jpg"
     path.write_bytes(head + content.tobytes()[2:])
     (frame,) = open_source(path).frames()
-    assert frame.image.shape[:2] == (32, 16)
-    assert to_rgb(frame.image)[:10].mean() > 200
+    assert frame.pixels.shape[:2] == (32, 16)
+    assert to_rgb(frame.pixels)[:10].mean() > 200

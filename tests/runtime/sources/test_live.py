@@ -63,10 +63,10 @@ def test_http_streams_are_live_and_real(http: HttpVideo, model: DepthModel, path
     times = []
     for _ in range(8):
         result = next(results)
-        pixels = prepare(result.frame.image, model.spec.input)
+        pixels = prepare(result.frame.pixels, model.spec.input)
         np.testing.assert_allclose(result.depth.values, expected_depth(pixels[None])[0], rtol=1e-5)
-        assert to_rgb(result.frame.image).std() > 20  # a picture, no grey
-        times.append(result.frame.time_s)
+        assert to_rgb(result.frame.pixels).std() > 20  # a picture, no grey
+        times.append(result.frame.exact_time_s)
     results.close()
     assert times == sorted(set(times))
     assert 0.1 < times[-1] - times[0] < 3
@@ -144,7 +144,7 @@ def test_rtsp_keeps_the_senders_steps(rtsp: RtspVideo, model: DepthModel) -> Non
     source = open_source(rtsp.url)
     assert (source.info.live, source.info.size, source.info.rate) == (True, SIZE, 25)
     frames = source.frames()
-    times = [next(frames).time_s for _ in range(10)]
+    times = [next(frames).exact_time_s for _ in range(10)]
     frames.close()  # type: ignore[attr-defined]
     steps = {b - a for a, b in pairwise(times)}
     assert steps == {Fraction(1, 25)}  # exact, whenever the packets arrived
@@ -169,14 +169,14 @@ def _survive(server: HttpVideo | RtspVideo, url: str, model: DepthModel) -> None
     (gap_s,) = source.losses.gaps_s
     assert 0.5 < gap_s < 15
     assert source.losses.sentence() == ""
-    times = [r.frame.time_s for r in [*before, *after]]
+    times = [r.frame.exact_time_s for r in [*before, *after]]
     assert times == sorted(set(times))
-    jump_s = after[0].frame.time_s - before[-1].frame.time_s
+    jump_s = after[0].frame.exact_time_s - before[-1].frame.exact_time_s
     assert float(jump_s) == pytest.approx(gap_s, abs=0.3)
     indices = [r.frame.index for r in [*before, *after]]
     assert indices == sorted(set(indices))
     for result in [*before, *after]:
-        assert to_rgb(result.frame.image).std() > 20
+        assert to_rgb(result.frame.pixels).std() > 20
 
 
 def test_an_http_server_that_dies_and_comes_back(http: HttpVideo, model: DepthModel) -> None:
@@ -236,7 +236,7 @@ def test_corrupted_packets_cost_frames_and_nothing_else(model: DepthModel) -> No
     server.kill()
     assert source.losses.corrupt_frames + source.losses.corrupt_packets > 0
     assert source.losses.gaps_s == []
-    times = [r.frame.time_s for r in seen]
+    times = [r.frame.exact_time_s for r in seen]
     assert times == sorted(set(times))
 
 
@@ -311,7 +311,7 @@ def test_limits_reach_a_real_stream(http: HttpVideo, model: DepthModel) -> None:
     stats = Stats()
     url = f"{http.address}/live.ts"
     results = stream(url, model, stats=stats, limits=LiveLimits(max_rate=5))
-    times = [next(results).frame.time_s for _ in range(4)]
+    times = [next(results).frame.exact_time_s for _ in range(4)]
     results.close()
     assert all(b - a >= 0.1 for a, b in pairwise(times))
     with pytest.raises(SourceError, match="cannot be opened"):

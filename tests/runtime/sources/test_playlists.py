@@ -75,7 +75,7 @@ def test_a_number_pattern_in_a_name_is_a_name(tmp_path: Path) -> None:
     for name, level in (("a001.tga", 40), ("a002.tga", 80), ("a%03d.tga", 200)):
         pillow.fromarray(np.full((32, 48, 3), level, np.uint8)).save(tmp_path / name)
     (frame,) = open_source(tmp_path / "a%03d.tga").frames()
-    assert (to_rgb(frame.image) == 200).all()
+    assert (to_rgb(frame.pixels) == 200).all()
 
 
 def test_a_playlist_ends_its_own_stream_alone(

@@ -16,8 +16,7 @@ import pytest
 
 from clips import cut, join, picture, pictures, probe
 from depthrt.errors import UsageError
-from depthrt.frame import YuvImage
-from depthrt.model.preprocess import to_rgb
+from depthrt.frame import YuvImage, to_rgb
 from depthrt.sources.base import Selection, SourceInfo
 from depthrt.sources.open import open_source
 
@@ -45,14 +44,14 @@ def test_every_frame_comes_at_its_time_and_looks_like_itself(
     source = open_source(path)
     frames = list(source.frames())
     known = probe(path)
-    assert [frame.time_s for frame in frames] == known.times_s
+    assert [frame.exact_time_s for frame in frames] == known.times_s
     assert [frame.index for frame in frames] == list(range(len(known.times_s)))
     assert source.info.rate == known.rate
     assert source.info.size == known.size
     assert source.info.frame_count == len(frames)
     assert source.losses.sentence() == ""
     for frame in frames[::7]:
-        seen = to_rgb(frame.image).astype(int)
+        seen = to_rgb(frame.pixels).astype(int)
         difference = np.abs(seen - picture(frame.index, known.size).astype(int))
         assert difference.mean() < 3, form
         assert np.percentile(difference, 99) < 14, form
@@ -68,7 +67,7 @@ def test_rarer_layouts_decode_as_pyav_shows_them(
 ) -> None:
     path = make_clip(suffix, frames=3, **form)
     for frame, expected in zip(open_source(path).frames(), pictures(path), strict=True):
-        assert np.abs(to_rgb(frame.image).astype(int) - expected.astype(int)).mean() < 3
+        assert np.abs(to_rgb(frame.pixels).astype(int) - expected.astype(int)).mean() < 3
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv444p10le", "yuv420p10le", "yuv422p12le"])
@@ -81,7 +80,7 @@ def test_video_without_a_tag_has_one_rule_whatever_its_bits(
     flat = {"codec": "ffv1", "frames": 1, "size": size, "pix_fmt": pix_fmt[:7]}
     eight = make_clip(".mkv", **flat)
     seen, expected = (
-        to_rgb(next(iter(open_source(path).frames())).image).astype(int) for path in (deep, eight)
+        to_rgb(next(iter(open_source(path).frames())).pixels).astype(int) for path in (deep, eight)
     )
     assert np.abs(seen - expected).mean() < 2.5  # FFmpeg's conversion rounds down
     assert np.percentile(np.abs(seen - expected), 99) <= 6
@@ -95,7 +94,7 @@ def test_rotated_video_is_upright(make_clip: Callable[..., Path], degrees: int) 
     # The display matrix turns the coded picture; np.rot90 turns counter-clockwise as FFmpeg counts.
     shown = np.rot90(picture(0, (48, 64)), degrees // 90)
     assert source.info.size == shown.shape[:2]
-    assert np.abs(to_rgb(frame.image).astype(int) - shown.astype(int)).mean() < 3
+    assert np.abs(to_rgb(frame.pixels).astype(int) - shown.astype(int)).mean() < 3
 
 
 # Matrices of ISO 14496-12 in signs (a, b, c, d), and what each shows of a picture.
@@ -128,7 +127,7 @@ def test_mirrored_video_is_as_it_was_meant(
     frame = next(iter(source.frames()))
     expected = shown(picture(0, (48, 64)))
     assert source.info.size == expected.shape[:2]
-    assert np.abs(to_rgb(frame.image).astype(int) - expected.astype(int)).mean() < 3
+    assert np.abs(to_rgb(frame.pixels).astype(int) - expected.astype(int)).mean() < 3
 
 
 @pytest.mark.parametrize("b_frames", [1, 2, 3])
@@ -140,11 +139,11 @@ def test_an_avi_has_times_of_packets_only_and_loses_no_frame(
     source = open_source(path, Selection(start_s=start_s))
     frames = list(source.frames())
     first = round(25 * start_s)
-    assert [frame.time_s for frame in frames] == [Fraction(k, 25) for k in range(first, 60)]
+    assert [frame.exact_time_s for frame in frames] == [Fraction(k, 25) for k in range(first, 60)]
     assert source.losses.sentence() == ""
     for frame in frames[::7]:
-        expected = picture(round(25 * frame.time_s), (48, 64)).astype(int)
-        assert np.abs(to_rgb(frame.image).astype(int) - expected).mean() < 3
+        expected = picture(round(25 * frame.exact_time_s), (48, 64)).astype(int)
+        assert np.abs(to_rgb(frame.pixels).astype(int) - expected).mean() < 3
 
 
 def test_a_repeated_time_costs_no_frame(make_clip: Callable[..., Path], tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def test_a_repeated_time_costs_no_frame(make_clip: Callable[..., Path], tmp_path
             packet.pts = (number - (number in (7, 8))) * 512
             written.mux(packet)
     assert len(set(probe(path).times_s)) < 25  # the file is as meant
-    times = [frame.time_s for frame in open_source(path).frames()]
+    times = [frame.exact_time_s for frame in open_source(path).frames()]
     assert len(times) == 25
     assert all(a < b for a, b in pairwise(times))
 
@@ -195,8 +194,8 @@ def test_start_gives_the_same_frames_in_every_container(
     path = make_clip(suffix, frames=45)
     every = list(open_source(path).frames())
     source = open_source(path, Selection(start_s=start_s))
-    times = [frame.time_s for frame in source.frames()]
-    assert times == [f.time_s for f in every if f.time_s >= Fraction(str(start_s))]
+    times = [frame.exact_time_s for frame in source.frames()]
+    assert times == [f.exact_time_s for f in every if f.exact_time_s >= Fraction(str(start_s))]
     assert source.losses.sentence() == ""
 
 
@@ -217,7 +216,7 @@ def test_a_variable_frame_rate_is_no_loss(
         make_clip(suffix, frames=len(stamps), stamps=stamps), Selection(start_s=start_s)
     )
     expected = [Fraction(stamp, 1000) for stamp in stamps if stamp >= 1000 * start_s]
-    assert [frame.time_s for frame in source.frames()] == expected
+    assert [frame.exact_time_s for frame in source.frames()] == expected
     assert source.losses.sentence() == ""
 
 
@@ -227,8 +226,8 @@ def test_a_size_that_changes_midway_gives_all_frames_in_order(
 ) -> None:
     parts = [make_clip(suffix), make_clip(suffix, size=(96, 80))]
     frames = list(open_source(join(tmp_path / f"two{suffix}", parts)).frames())
-    assert [frame.image.shape[:2] for frame in frames] == [(48, 64)] * 25 + [(96, 80)] * 25
-    times = [frame.time_s for frame in frames]
+    assert [frame.pixels.shape[:2] for frame in frames] == [(48, 64)] * 25 + [(96, 80)] * 25
+    times = [frame.exact_time_s for frame in frames]
     assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
 
 
@@ -279,7 +278,7 @@ def test_closing_early_releases_the_file(make_clip: Callable[..., Path]) -> None
     frames = open_source(make_clip()).frames()
     first = next(frames)
     frames.close()  # type: ignore[attr-defined]
-    assert isinstance(first.image, YuvImage)
+    assert isinstance(first.pixels, YuvImage)
     assert list(frames) == []
 
 

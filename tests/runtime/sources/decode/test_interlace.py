@@ -76,7 +76,7 @@ def test_what_moves_has_no_combs(
     source = open_source(path)
     assert source.info.notes == ("its pictures are interlaced and are deinterlaced",)
     for number, frame in enumerate(source.frames()):
-        seen = to_rgb(frame.image)[..., 1]
+        seen = to_rgb(frame.pixels)[..., 1]
         assert comb(seen) < 1.5
         assert np.abs(seen.astype(int) - field(2 * number)[..., 1]).mean() < 4
 
@@ -110,5 +110,5 @@ def test_progressive_video_is_not_touched(make_clip: MakeClip) -> None:
     source = open_source(make_clip())
     assert source.info.notes == ()
     frame = next(source.frames())
-    assert isinstance(frame.image, YuvImage)
-    assert not frame.image.y.flags.owndata  # the decoder's own memory
+    assert isinstance(frame.pixels, YuvImage)
+    assert not frame.pixels.y.flags.owndata  # the decoder's own memory

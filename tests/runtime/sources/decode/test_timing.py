@@ -39,7 +39,7 @@ def test_a_bare_stream_keeps_its_own_rate(
     assert (source.info.rate, source.info.notes) == (rate, ())
     frames = list(source.frames())
     assert [frame.index for frame in frames] == list(range(12))
-    steps = [(b.time_s - a.time_s) * rate for a, b in pairwise(frames)]
+    steps = [(b.exact_time_s - a.exact_time_s) * rate for a, b in pairwise(frames)]
     assert steps == pytest.approx([1] * 11, abs=0.001)
     assert source.losses.sentence() == ""
 
@@ -60,7 +60,7 @@ def test_a_part_of_a_bare_stream_has_its_own_times(make_clip: MakeClip, start_s:
     frames = list(open_source(clip, Selection(start_s=start_s, end_s=1.4)).frames())
     first = round(15 * start_s)
     assert [frame.index for frame in frames] == list(range(first, 21))
-    assert [frame.time_s for frame in frames] == [Fraction(n, 15) for n in range(first, 21)]
+    assert [frame.exact_time_s for frame in frames] == [Fraction(n, 15) for n in range(first, 21)]
 
 
 def test_a_rate_that_nobody_states_is_assumed_and_said(
@@ -71,25 +71,29 @@ def test_a_rate_that_nobody_states_is_assumed_and_said(
     assert (source.info.rate, source.info.notes) == (25, (ASSUMED,))
     told = open_source(clip, at(12.5))
     assert (told.info.rate, told.info.notes) == (Fraction(25, 2), ())
-    assert [frame.time_s for frame in told.frames()] == [Fraction(2 * n, 25) for n in range(10)]
+    assert [frame.exact_time_s for frame in told.frames()] == [
+        Fraction(2 * n, 25) for n in range(10)
+    ]
 
 
 def test_a_given_rate_stands_above_that_of_a_bare_stream(make_clip: MakeClip) -> None:
     source = open_source(make_clip(".h264", rate=Fraction(15), frames=6), at(30))
-    assert [frame.time_s for frame in source.frames()] == [Fraction(n, 30) for n in range(6)]
+    assert [frame.exact_time_s for frame in source.frames()] == [Fraction(n, 30) for n in range(6)]
 
 
 def test_times_of_a_file_are_its_own(make_clip: MakeClip) -> None:
     source = open_source(make_clip(frames=6), at(10))
     assert source.info.notes == ("it has times of its own, so --source-fps is not used",)
-    assert [frame.time_s for frame in source.frames()] == [Fraction(n, 25) for n in range(6)]
+    assert [frame.exact_time_s for frame in source.frames()] == [Fraction(n, 25) for n in range(6)]
 
 
 def test_joined_bare_streams_go_on(make_clip: MakeClip, tmp_path: Path) -> None:
     clip = make_clip(".h264", rate=Fraction(15), frames=10)
     joined = join(tmp_path / "two.h264", [clip, clip])
     frames = list(open_source(joined).frames())
-    assert [frame.time_s for frame in frames] == [Fraction(number, 15) for number in range(20)]
+    assert [frame.exact_time_s for frame in frames] == [
+        Fraction(number, 15) for number in range(20)
+    ]
 
 
 def test_images_are_played_at_an_assumed_rate(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_images_are_played_at_an_assumed_rate(tmp_path: Path) -> None:
     assert source.info.notes == ("images have no times: 25/s is assumed; --source-fps sets it",)
     told = open_source(tmp_path, at(2))
     assert (told.info.rate, told.info.notes) == (2, ())
-    assert [float(frame.time_s) for frame in told.frames()] == [0, 0.5, 1]
+    assert [float(frame.exact_time_s) for frame in told.frames()] == [0, 0.5, 1]
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])

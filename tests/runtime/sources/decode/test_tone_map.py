@@ -70,7 +70,7 @@ def test_white_is_white_and_grey_as_light_as_it_was(tmp_path: Path, transfer: in
     (note,) = source.info.notes
     assert note.endswith("and are tone-mapped to the usual range")
     for frame in source.frames():
-        row = to_rgb(frame.image)[HEIGHT // 2].astype(float)  # W,3
+        row = to_rgb(frame.pixels)[HEIGHT // 2].astype(float)  # W,3
         assert row[-1] == pytest.approx([251] * 3, abs=4)
         below = signal < 0.96
         assert np.abs(row[below] - 255 * signal[below, None]).max() < 4
@@ -108,7 +108,7 @@ def test_the_view_shows_what_the_network_sees(
     with av.open(str(tmp_path / "out.mp4")) as container:
         shown = next(container.decode(video=0)).to_ndarray(format="rgb24")
     (seen, *_) = open_source(path).frames()
-    picture = to_rgb(seen.image).astype(int)
+    picture = to_rgb(seen.pixels).astype(int)
     assert np.abs(shown[:, :WIDTH].astype(int) - picture)[:, 8:-8].mean() < 4
 
 

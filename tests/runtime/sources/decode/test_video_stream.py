@@ -87,6 +87,23 @@ def test_another_stream_can_be_chosen(tmp_path: Path) -> None:
         choosing(-1)
 
 
+def test_the_command_takes_the_number_and_says_what_was_chosen(
+    command: Command, model_path: Path, tmp_path: Path
+) -> None:
+    path = write_tracks(tmp_path / "clip.mkv", [(SMALL, 0), (LARGE, 0)])
+    run = ("run", path, "-m", model_path, "--view", "side", "--json", "--overwrite")
+    best = command(*run, "-o", tmp_path / "out.mp4")
+    note = "video stream 1 is taken, of 0: 64x48, 1: 128x96; --video-stream chooses another"
+    assert best.err.splitlines() == [f"depthrt: clip.mkv: {note}"]
+    assert best.document["notes"] == [note]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].width == 2 * LARGE[1]
+    chosen = command(*run, "-o", tmp_path / "out.mp4", "--video-stream", 0)
+    assert (chosen.err, chosen.document["notes"]) == ("", [])
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].width == 2 * SMALL[1]
+
+
 def test_what_is_no_video_says_that_the_number_is_not_used(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), picture(0, SMALL))
     source = open_source(tmp_path / "a.png", choosing(1))
@@ -138,7 +155,7 @@ def test_a_cover_is_not_the_picture(
         assert container.streams.video[0].codec_context.name == "mjpeg"
     source = open_source(path)
     assert (source.info.size, source.info.frame_count) == (SMALL, 10)
-    images = [to_rgb(frame.image).astype(int) for frame in source.frames()]
+    images = [to_rgb(frame.pixels).astype(int) for frame in source.frames()]
     assert [np.abs(image - picture(k, SMALL)).mean() < 3 for k, image in enumerate(images)] == (
         [True] * 10
     )
@@ -285,7 +302,7 @@ def test_a_photo_of_one_picture_is_read(tmp_path: Path, exif: bytes) -> None:
     path = tmp_path / "photo.heic"
     path.write_bytes(heic([picture(3, (96, 128))], exif=exif))
     (frame,) = open_source(path).frames()
-    assert np.abs(to_rgb(frame.image).astype(int) - picture(3, (96, 128))).mean() < 4
+    assert np.abs(to_rgb(frame.pixels).astype(int) - picture(3, (96, 128))).mean() < 4
 
 
 def test_a_photo_in_tiles_is_refused(command: Command, model_path: Path, tmp_path: Path) -> None:
@@ -313,11 +330,11 @@ def test_every_picture_of_an_animation_is_read(tmp_path: Path, suffix: str) -> N
     source = open_source(path)
     assert (source.info.size, source.info.rate) == (SMALL, 5)
     frames = list(source.frames())
-    assert [frame.time_s for frame in frames] == [Fraction(number, 5) for number in range(5)]
+    assert [frame.exact_time_s for frame in frames] == [Fraction(number, 5) for number in range(5)]
     for number, frame in enumerate(frames):
         wanted = picture(8 * number, SMALL)
         tolerance = 8 if suffix == ".gif" else 4  # 256 colours
-        assert np.abs(to_rgb(frame.image).astype(int) - wanted).mean() < tolerance
+        assert np.abs(to_rgb(frame.pixels).astype(int) - wanted).mean() < tolerance
 
 
 def test_a_still_png_and_webp_stay_images(tmp_path: Path) -> None:
