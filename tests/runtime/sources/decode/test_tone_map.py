@@ -43,7 +43,7 @@ SIGNALS = {PQ: pq, HLG: hlg}
 def write_hdr(path: Path, luma: NDArray[np.float64], transfer: int, frames: int = 3) -> Path:
     """A clip of 10 bit whose columns are grey of these signals (w,)."""
     with av.open(str(path), "w") as container:
-        options = {"x265-params": "log-level=none:crf=4"}
+        options = {"x265-params": "log-level=none:crf=4:info=0"}
         stream: Any = container.add_stream("libx265", 25, options)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p10le"
         context = stream.codec_context

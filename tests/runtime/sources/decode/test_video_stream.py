@@ -225,7 +225,9 @@ def coded(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
     """The hvcC box and the one sample of an HEVC picture."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream: Any = container.add_stream("libx265", 25, {"x265-params": "log-level=none"})
+        stream: Any = container.add_stream(
+            "libx265", 25, {"x265-params": "log-level=none:keyint=1:info=0"}
+        )
         stream.height, stream.width = image.shape[:2]
         stream.pix_fmt = "yuv420p"
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
