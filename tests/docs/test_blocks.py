@@ -43,6 +43,9 @@ def parse(arguments: list[str]) -> None:
     names = list(arguments)
     while hasattr(command, "get_command"):
         context = typer.Context(command)
+        known = command.list_commands(context)
+        if "run" in known and names[0] not in known:  # `depthrt bench MODEL` is `bench run MODEL`
+            names = ["run", *names]
         name, command, names = command.resolve_command(context, names)
         assert command is not None, name
     with command.make_context("depthrt", names):
