@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt import DepthModel, InferenceError, Stats, stream
+from depthrt import DepthModel, InferenceError, Stats, UsageError, stream
 from depthrt.model.depth_model import Abort
 from models import build_model
 
@@ -49,6 +49,24 @@ def test_only_throughput_on_a_cpu_asks_for_it(tmp_path: Path, model: DepthModel)
     assert model.parallel == 3
     assert DepthModel.load(path, provider="cpu").parallel == 1
     assert DepthModel.load(path, provider="cpu", threads=2, objective="throughput").parallel == 1
+
+
+def test_threads_change_the_number_of_inferences_at_a_time(
+    model: DepthModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cores are shared out among them; the mechanism is the same."""
+    one = DepthModel.load(model.path, provider="cpu", threads=1, objective="throughput")
+    assert (one.options.threads, one.parallel) == (1, 3)
+    all_cores = DepthModel.load(model.path, provider="cpu", threads=3, objective="throughput")
+    assert (all_cores.options.threads, all_cores.parallel) == (3, 1)
+    two = DepthModel.load(model.path, provider="cpu", parallel=2)
+    assert (two.options.threads, two.options.spinning) == (1, True)
+    seen = hold_up(two, monkeypatch)
+    assert sum(1 for _ in stream(_IMAGES, two)) == 12
+    assert seen == [2]
+    for said in ({"threads": 0}, {"parallel": -1}):
+        with pytest.raises(UsageError, match="must be 1 or more"):
+            DepthModel.load(model.path, **said)
 
 
 def test_frames_keep_their_order_and_their_depth(

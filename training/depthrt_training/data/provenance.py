@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from depthrt.files.file_hash import file_sha256
+
 Provenance = dict[str, str]
 """What a file was made from, by name. Equal provenance means equal content."""
 
@@ -24,7 +26,7 @@ def hash_of_text(text: str) -> str:
 
 def hash_of_file(file: Path) -> str:
     """16 hexadecimal digits of SHA-256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return file_sha256(file)[:16]
 
 
 def hash_of_pictures(folders: Iterable[Path]) -> str:

@@ -189,7 +189,7 @@ class Race:
         if not trial.fits(objective):
             return "several frames at a time, so not for one frame"
         if found is None:
-            return f"faster, but measured {len(trial.blocks)} times: not sure"
+            return "faster, but in too few rounds to be sure"
         if found.ratio >= 1:
             return f"{found.line()} of the choice's time in the same rounds"
         if found.high < 1:
