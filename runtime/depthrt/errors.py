@@ -1,15 +1,15 @@
-"""What can go wrong, one class per failure.
+"""Everything that can go wrong: one class per kind of failure.
 
     DepthrtError
     ├── UsageError(ValueError)       2  options that contradict one another
-    ├── SourceError(ValueError)      2  a source that is not there or cannot be read as pictures
-    ├── ModelError(ValueError)       2  no depthrt model, a corrupt one, one from the future
+    ├── SourceError(ValueError)      2  a source that is missing or cannot be read as pictures
+    ├── ModelError(ValueError)       2  not a depthrt model, a corrupt one, or a newer version
     ├── TargetError(OSError)         2  an output that cannot be opened or would be overwritten
     ├── InferenceError(RuntimeError) 1  a model that failed or gave non-finite depth
     ├── WriteError(OSError)          1  an output that failed while running (a full disk)
-    ├── AccuracyGateError            3  depth is no longer good enough
-    ├── LatencyGateError             4  slower than allowed
-    └── ProviderError(RuntimeError)  5  the execution provider asked for is not what was bound
+    ├── AccuracyGateError            3  the model lost more accuracy than allowed
+    ├── LatencyGateError             4  the model is slower than allowed
+    └── ProviderError(RuntimeError)  5  the requested execution provider is not available
 
 The number is the exit code of the command line. Every message says what was wrong, with which file
 or value, and what to do.
@@ -42,13 +42,13 @@ class SourceError(DepthrtError, ValueError):
 
 
 class ModelError(DepthrtError, ValueError):
-    """A file that is no usable depthrt model."""
+    """A file that is not a usable depthrt model."""
 
     exit_code = 2
 
 
 class TargetError(DepthrtError, OSError):
-    """An output place that cannot be written or would be overwritten."""
+    """An output that cannot be opened, or would overwrite something."""
 
     exit_code = 2
 
@@ -74,6 +74,6 @@ class LatencyGateError(DepthrtError):
 
 
 class ProviderError(DepthrtError, RuntimeError):
-    """A provider that was asked for and cannot be had here."""
+    """A requested execution provider that is not available on this machine."""
 
     exit_code = 5

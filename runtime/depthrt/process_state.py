@@ -1,7 +1,7 @@
-"""Settings of the whole process, which belong to the host: changed for a while and put back.
+"""Settings of the whole process: changed for a while and restored, as they belong to the host.
 
-In the process of the ``depthrt`` command itself (:func:`own_process`) there is no host, and more
-may be chosen.
+The process of the ``depthrt`` command (:func:`own_process`) has no host: there a setting may stay
+changed until the command ends.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Undo: TypeAlias = "Callable[[], None]"
 
 
 class Borrowed:
-    """A setting of the whole process that several threads want changed for a while.
+    """A setting of the whole process that several threads may change at the same time.
 
-    The first one changes it, and the last one puts it back: two that overlap cannot leave it
-    changed, as they could if each restored what it had found.
+    The first thread changes it and the last one restores it. If each restored what it had found,
+    two that overlap could leave it changed.
 
     Args:
-        change: changes the setting; gives what undoes that.
+        change: changes the setting and returns a function that undoes the change.
     """
 
     def __init__(self, change: Callable[[], Undo]) -> None:
@@ -36,7 +36,7 @@ class Borrowed:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Have it changed for a block."""
+        """Keep the setting changed for a block."""
         with self._lock:
             if not self._survives_fork and hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._after_fork)
@@ -59,7 +59,7 @@ class Borrowed:
                 undo()
 
     def _after_fork(self) -> None:
-        """In a child the other threads are gone, which would have put the setting back."""
+        """Restore the setting in a forked child, which lacks the threads that would do so."""
         self._lock = threading.Lock()
         self._borrowers = 0
         undo, self._undo = self._undo, None
@@ -68,7 +68,7 @@ class Borrowed:
 
 
 def default_variables(variables: Mapping[str, str]) -> Undo:
-    """Set environment variables that are not set; what undoes it leaves alone what others set."""
+    """Set environment variables that are not set; the undo removes those nobody changed since."""
     ours = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(ours)
 
@@ -81,7 +81,7 @@ def default_variables(variables: Mapping[str, str]) -> Undo:
 
 
 def loggers_at(level: int, *names: str) -> Undo:
-    """Set the level of loggers; what undoes it leaves alone what others set meanwhile."""
+    """Set the level of loggers; the undo restores those nobody changed since."""
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(level)
@@ -101,16 +101,16 @@ def _ignore_warnings() -> Undo:
     return lambda: ignoring.__exit__(None, None, None)
 
 
-# One for all: of two that overlap, each would put back what it found of the other.
+# One object for all callers: two could each restore the change of the other.
 no_warnings = Borrowed(_ignore_warnings)
-"""Without Python's warnings for a block."""
+"""Ignore Python's warnings for a block."""
 
-_own: ExitStack | None = None  # while this process is the command's own
+_own: ExitStack | None = None  # set while this process is the command's own
 
 
 @contextmanager
 def own_process() -> Iterator[None]:
-    """Take this process for the ``depthrt`` command's own, for a block; then undo what was set."""
+    """Mark this process as the ``depthrt`` command's own for a block, then undo its changes."""
     global _own
     with ExitStack() as stack:
         before, _own = _own, stack
@@ -121,7 +121,7 @@ def own_process() -> Iterator[None]:
 
 
 def in_own_process(change: Callable[[], Undo]) -> None:
-    """Change a setting for the rest of the command, where the process is its own."""
+    """Change a setting for the rest of the command; elsewhere than in its process do nothing."""
     if _own is not None:
         _own.callback(change())
 

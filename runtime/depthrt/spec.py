@@ -5,8 +5,8 @@ A depthrt model is one ``.onnx`` file with
 - input ``image``: uint8 RGB pixels, N,3,H,W; normalisation is inside the graph;
 - output ``depth``: float32, N,H,W, unnormalised;
 - metadata entry ``depthrt``: the JSON form of :class:`ModelSpec`;
-- where weights are int8, metadata entry ``depthrt_weight_bits``: how many bits of them are used, 8,
-  or 7 so that processors without VNNI can sum them fast and exactly.
+- for int8 weights, metadata entry ``depthrt_weight_bits``: how many of their bits are used: 8, or
+  7 so that processors without VNNI can add their products fast without saturation.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ Precision = Literal["float32", "float16", "bfloat16", "int8", "int8_dynamic", "i
 class InputSpec:
     """How a frame of any size becomes the network's input.
 
-    ``stretch`` resizes to height x width; ``pad`` keeps the aspect and fills the right and bottom;
-    ``keep_aspect`` lets the network's size follow the frame (a graph with dynamic height and
-    width), scaled as DPT does it: by the one of both ratios that is nearer to 1, each side then
-    rounded to ``multiple_of``.
+    - ``stretch`` resizes to height x width.
+    - ``pad`` keeps the aspect ratio and fills the right and the bottom.
+    - ``keep_aspect`` needs a graph with dynamic height and width. It scales as DPT does: both sides
+      by the ratio (of heights or of widths) that is nearer to 1, then each side is rounded to
+      ``multiple_of``.
     """
 
     height: int
@@ -52,11 +53,11 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a depthrt model is, needs and gives; immutable, versioned, JSON in the file's metadata.
+    """What a depthrt model expects and returns: a versioned JSON object in the file's metadata.
 
     - ``kind``: ``inverse_depth`` (larger is nearer) or ``depth`` (larger is farther).
     - ``unit``: ``m`` for metric depth, else None (relative, known up to scale, or scale and shift).
-    - ``valid_range``: what the network can mean, in the output's unit; None where nothing is known.
+    - ``valid_range``: values that the network can predict, in the output's unit; None if unknown.
     - ``output_range``: smallest and largest value seen when the file was made.
     - ``float_nodes``: graph nodes left in float by quantisation.
     - ``provenance``: source, checkpoint hash, package versions.
@@ -102,7 +103,7 @@ class ModelSpec:
 
     @property
     def larger_is(self) -> Literal["nearer", "farther"]:
-        """The direction of the output's values."""
+        """What a larger value of the output means."""
         return "nearer" if self.kind == "inverse_depth" else "farther"
 
     def to_json(self) -> str:
@@ -168,7 +169,7 @@ def _is_int(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value may be shown on a terminal as it is."""
+    """Whether a value is text without control characters, safe to print on a terminal."""
     return isinstance(value, str) and value.isprintable()
 
 
@@ -192,6 +193,6 @@ def _require(condition: bool, key: str, value: object, rule: str) -> None:
 
 
 def _shown(value: object) -> str:
-    """A value as Python writes it, so without control characters, cut to a line's length."""
+    """The ``repr`` of a value, which has no control characters, cut to a line."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

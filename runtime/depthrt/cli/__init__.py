@@ -25,7 +25,7 @@ ENTRY_POINTS = "depthrt.commands"
 
 
 class Commands(TyperGroup):
-    """Our own commands and those that other packages offer; errors become one sentence."""
+    """The runtime's commands and those of other packages; errors become one sentence."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all commands."""
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
         return [*super().list_commands(ctx), *sorted(offered)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by name, imported if another package offers it."""
+        """A command by name; one of another package is imported."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             return command
@@ -44,7 +44,7 @@ class Commands(TyperGroup):
         return None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; a mistake of the user's is a sentence and an exit code, no traceback."""
+        """Run a command; an expected error becomes a sentence and an exit code, no traceback."""
         try:
             with terminable():
                 return super().invoke(ctx)
@@ -56,7 +56,7 @@ class Commands(TyperGroup):
                 raise
             typer.echo(
                 f"depthrt: OpenCV lacks a system library ({error}): apt-get install libgl1 "
-                "libglib2.0-0, or put opencv-python-headless in the place of opencv-python",
+                "libglib2.0-0, or install opencv-python-headless in place of opencv-python",
                 err=True,
             )
             raise typer.Exit(1) from error
@@ -66,7 +66,7 @@ class Commands(TyperGroup):
 
 
 def _load(point: EntryPoint) -> typer.Typer:
-    """The command of an entry point; one that cannot be imported says so when it is called."""
+    """The command of an entry point. If its import fails, calling it says why."""
     try:
         return cast(typer.Typer, point.load())
     except (ImportError, AttributeError) as error:
@@ -118,7 +118,7 @@ def depthrt(
 
 def main() -> None:
     """Entry point of the console script."""
-    if sys.stderr is None:  # closed: nobody is told anything
+    if sys.stderr is None:  # it was closed: messages have nowhere to go
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     with terminable(), own_process():
         code = _code_of_command()
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def _code_of_command() -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     try:
         code = app(standalone_mode=False)
         if sys.stdout is not None:
@@ -136,7 +136,7 @@ def _code_of_command() -> int:
     except KeyboardInterrupt:
         typer.echo("depthrt: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever reads has enough; what is left in the buffer has no place
+    except BrokenPipeError:  # the reader has left: drop what is still buffered
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
@@ -145,7 +145,7 @@ def _code_of_command() -> int:
         typer.echo(f"depthrt: {where}{error.strerror or error}", err=True)
         return 1
     except Exception as error:
-        # Typer keeps its classes of usage errors to itself; what they have in common is this.
+        # Typer's usage errors have no public class; this method tells them apart.
         if not hasattr(error, "format_message"):
             raise
         return _refuse(error)
@@ -153,10 +153,10 @@ def _code_of_command() -> int:
 
 
 def _refuse(error: Any) -> int:
-    """Say in one line what is wrong with the options."""
+    """Print what is wrong with the options in one line, and return the exit code."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
-    if message.strip():  # `depthrt` alone has shown its help and has no more to say
+    if message.strip():  # `depthrt` alone has printed its help
         hint = f" (see `{context.command_path} --help`)" if context is not None else ""
         typer.echo(f"depthrt: {message.rstrip('.')}{hint}".replace("\n", " "), err=True)
     return int(error.exit_code)

@@ -11,9 +11,9 @@ import typer
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Versions, providers that truly work, clashing wheels, codecs and cameras.
+    """Show versions, providers that really work, clashing wheels, codecs and cameras.
 
-    Ends with 1 when something is broken, with 5 when no provider works.
+    Exits with 1 if something is broken, with 5 if no provider works.
     """
     from depthrt.jobs.doctor import examine
 

@@ -14,7 +14,7 @@ from depthrt.errors import DepthrtError
 from depthrt.model import cpu
 from depthrt.model.session import usable_cores
 
-# Distributions that each bring the package onnxruntime and so overwrite one another.
+# Distributions that each install the package onnxruntime, and so overwrite one another.
 WHEELS = tuple(
     f"onnxruntime{suffix}"
     for suffix in ("", "-gpu", "-openvino", "-directml", "-qnn", "-migraphx", "-rocm", "-silicon")
@@ -30,7 +30,7 @@ _MAX_CAMERAS = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What was found; ``problems`` are sentences that say what to do."""
+    """What was found; ``problems`` are sentences that say what to do about each."""
 
     versions: dict[str, str]
     machine: str
@@ -68,7 +68,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at everything that a run needs; never raises for what is broken."""
+    """Examine everything that a run needs; what is broken is reported, not raised."""
     wheels = onnxruntime_wheels()
     providers = usable_providers()
     codecs = {name: _has_codec(*codec) for name, codec in CODECS.items()}
@@ -101,15 +101,15 @@ def examine() -> Report:
 
 
 def _processor() -> str:
-    """Its name, and what int8 should be made for."""
-    bits = "7-bit weights, for there is no VNNI" if cpu.sums_saturate() else "8-bit weights"
+    """The CPU's name, and how many bits int8 weights should use on it."""
+    bits = "7-bit weights, as it has no VNNI" if cpu.sums_saturate() else "8-bit weights"
     return f"{cpu.name()} (int8 is fast with {bits})"
 
 
 def onnxruntime_wheels() -> list[str]:
-    """Distributions that each bring the package ``onnxruntime`` that is imported.
+    """Installed distributions that provide the package ``onnxruntime`` which Python imports.
 
-    Those of one folder overwrite one another; those further down the path are not looked at.
+    Distributions in one folder overwrite one another. Folders later in ``sys.path`` are ignored.
     """
     folders: dict[Path, set[str]] = {}
     for distribution in distributions():
@@ -124,13 +124,13 @@ def _name_of(distribution: Distribution) -> str:
     """The name of an installed package; empty where its installation is broken."""
     try:
         metadata = distribution.metadata
-    except FileNotFoundError:  # of importlib_metadata, which takes over where it is installed
+    except FileNotFoundError:  # importlib_metadata raises it, where installed
         return ""
     return str(metadata["Name"]) if "Name" in metadata else ""
 
 
 def usable_providers() -> dict[str, str]:
-    """For each provider that onnxruntime offers: ``works``, or why a real model does not run."""
+    """For each provider that onnxruntime offers: ``works``, or why the built-in model fails."""
     from depthrt.model.depth_model import DepthModel
     from depthrt.model.providers import PROVIDERS, short_name
     from depthrt.model.session import import_onnxruntime
@@ -152,7 +152,7 @@ def usable_providers() -> dict[str, str]:
 
 
 def cameras() -> list[int]:
-    """Numbers of the cameras that open and give a picture."""
+    """Numbers of the cameras that open and deliver a picture."""
     from depthrt.sources.base import Selection
     from depthrt.sources.live.camera import open_camera
 

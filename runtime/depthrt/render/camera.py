@@ -1,4 +1,4 @@
-"""From depth maps to points in space: the pinhole camera."""
+"""The pinhole camera: from depth maps to points in space."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from depthrt.errors import UsageError
 
 Span = tuple[float, float]  # nearest and farthest distance
 DEFAULT_SPAN: Span = (1.0, 10.0)
-DEFAULT_FOV_DEG = 60.0  # as wide as common webcams and phones film
+DEFAULT_FOV_DEG = 60.0  # horizontal, typical of webcams and phones
 
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera in pixels of the image; the middle of the first pixel is (0, 0)."""
+    """Intrinsics of a pinhole camera, in pixels; the centre of the first pixel is (0, 0)."""
 
     fx: float
     fy: float
@@ -30,7 +30,7 @@ class Intrinsics:
         if not all(map(math.isfinite, values)) or self.fx <= 0 or self.fy <= 0:
             given = ",".join(f"{value:g}" for value in values)
             raise UsageError(
-                f"--intrinsics {given} is no camera: fx,fy,cx,cy in pixels, fx and fy above 0"
+                f"--intrinsics {given} is no camera: give fx,fy,cx,cy in pixels, fx and fy above 0"
             )
 
     @classmethod
@@ -50,12 +50,12 @@ class Intrinsics:
 
     @classmethod
     def from_fov(cls, fov_deg: float, size: tuple[int, int]) -> Intrinsics:
-        """The camera that sees this horizontal angle in an image of this height and width.
+        """The camera with this horizontal field of view and this image size (height, width).
 
-        Square pixels, and the optical axis through the image's middle.
+        Pixels are square, and the optical axis passes through the image's centre.
 
         Raises:
-            UsageError: an angle that a pinhole camera cannot see.
+            UsageError: an angle that is not between 0 and 180 degrees.
         """
         if not 0 < fov_deg < 180:
             raise UsageError(f"--fov {fov_deg:g} is no angle between 0 and 180 degrees")
@@ -64,9 +64,9 @@ class Intrinsics:
         return cls(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def scaled(self, size: tuple[int, int], to: tuple[int, int]) -> Intrinsics:
-        """The camera of the same image resized from one height and width to another."""
+        """The camera after its image is resized from ``size`` (height, width) to ``to``."""
         down, across = to[0] / size[0], to[1] / size[1]
-        # Pixel edges are scaled, not middles: the first pixel begins at -0.5.
+        # Pixel edges are scaled, not centres: the first pixel begins at -0.5.
         cx, cy = (self.cx + 0.5) * across - 0.5, (self.cy + 0.5) * down - 0.5
         return Intrinsics(self.fx * across, self.fy * down, cx, cy)
 
@@ -74,22 +74,21 @@ class Intrinsics:
 def distances(
     depth: Depth, display_range: tuple[float, float] | None = None, span: Span | None = None
 ) -> NDArray[np.float32]:
-    """How far every pixel is along the optical axis: float32 (h,w), NaN where that is unknown.
+    """The distance of every pixel along the optical axis: float32 (h,w), NaN where unknown.
 
-    Metric depth is taken as it is, in metres; ``span`` cuts off what lies outside it. Relative
-    depth has neither scale nor shift: the far end of ``display_range`` is put at the far end of
-    ``span`` and the near end at the near one, linear in what the model gives (1/distance for
-    inverse depth), and what lies outside is put at the ends. The shape is then only as true as
-    that guess.
+    Metric depth is in metres, and distances outside ``span`` are NaN. Relative depth has no scale
+    and no shift, so ``display_range`` is mapped to ``span``, far to far and near to near, linear in
+    the model's values (1/distance for inverse depth). Values outside are clipped to the ends. The
+    shape is only as true as that assumption.
 
     Args:
         depth: a depth map.
-        display_range: low and high value, as :class:`depthrt.Result` has them; None takes the
-            smallest and the largest of this map.
-        span: nearest and farthest distance; None: no limit, and 1 to 10 for relative depth.
+        display_range: low and high value, as in :class:`depthrt.Result`; None: the smallest and
+            the largest value of this map.
+        span: nearest and farthest distance; None: no limit for metric depth, 1 to 10 for relative.
 
     Raises:
-        UsageError: a span that does not go from near to far.
+        UsageError: a span that is not 0 < near < far.
     """
     if span is not None:
         check_span(span)
@@ -108,17 +107,21 @@ def distances(
 
 
 def check_span(span: Span) -> None:
-    """Refuse distances that do not go from near to far."""
+    """Check a nearest and farthest distance.
+
+    Raises:
+        UsageError: not 0 < near < far.
+    """
     near, far = span
     if not 0 < near < far < math.inf:
         raise UsageError(f"--near {near:g} and --far {far:g} are no distances above 0, near < far")
 
 
 def unproject(z: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float32]:
-    """Points of distances along the optical axis (h,w): float32 (h,w,3), x right, y down, z ahead.
+    """The points at distances ``z``: float32 (h,w,3), x right, y down, z forward.
 
     Args:
-        z: distances (h,w).
+        z: distances along the optical axis (h,w).
         camera: intrinsics at the size of ``z``.
     """
     height, width = z.shape
