@@ -44,7 +44,10 @@ Track = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog="Also here: `depthrt bench compare BASE HEAD`, whether one model or version is faster "
+    "than another, and the gate for CI; see `depthrt bench compare --help`."
+)
 def run(
     models: Annotated[
         list[str] | None,
@@ -98,8 +101,7 @@ def run(
 ) -> None:
     """Measure models on this machine: latency, throughput, start, memory, a clip end to end.
 
-    All settings run in turn, so load from elsewhere affects all alike. To find out whether one
-    model is faster than another, use `depthrt bench compare BASE HEAD`.
+    All settings run in turn, so load from elsewhere affects all alike.
     """
     from depthrt.model.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
@@ -173,7 +175,10 @@ def compare(
     seconds: Annotated[
         float, typer.Option(help="Time limit; a clear result ends it sooner.")
     ] = 60.0,
-    margin: Annotated[float, typer.Option(help="Differences below this count as none.")] = 0.02,
+    margin: Annotated[
+        float,
+        typer.Option(help="Measure until the difference is surely above this, or surely below."),
+    ] = 0.02,
     confidence: Annotated[
         float, typer.Option(help="Confidence of the intervals, all looks at the data together.")
     ] = 0.99,
@@ -192,11 +197,12 @@ def compare(
 ) -> None:
     """Is HEAD slower than BASE? Both run in turn until the interval of their ratio is clear.
 
-    The verdict is faster or slower when the median's interval lies beyond the margin, else "cannot
-    tell". Mean and 90th percentile are given, too. `--fail-above 1.05` is a gate for CI. It exits
-    with 4 when one of the three intervals lies above 1.05, or when nothing was compared: two models
-    of the same content, or two environments that run the same installation of depthrt with the same
-    packages. Slow runs rarer than 1 in 10 show only where they move the mean.
+    The verdict is faster or slower when the median's interval lies on one side of 1, else "cannot
+    tell"; equal models are called different once in 100 comparisons at most (`--confidence`). Mean
+    and 90th percentile are given, too. `--fail-above 1.05` is a gate for CI. It exits with 4 when
+    one of the three intervals lies above 1.05, or when nothing was compared: two models of the same
+    content, or two environments that run the same installation of depthrt with the same packages.
+    Slow runs rarer than 1 in 10 show only where they move the mean.
     """
     from depthrt.files.atomic_write import write_text
     from depthrt_benchmarks.bench.compare.command import compare

@@ -2,7 +2,7 @@
 
 A small network compared with itself again and again, and with one of a layer more, that is real
 extra work of about 10%; all with the command's default rules. False alarms are self-comparisons
-called faster or slower; found is a slow-down called slower.
+called faster or slower by more than the margin; found is a slow-down called slower.
 
     python -m experiments.pipeline.bench_honesty -o benchmarks/results/compare_honesty.json
 
@@ -75,8 +75,9 @@ def measured(base: Path, head: Path, rules: Rules) -> dict[str, Any]:
     """One comparison in short."""
     result = run_interleaved(Side("base", base), Side("head", head), Setting(), rules)
     found = result.pairs.interval
+    beyond = rules.beyond_margin(found)
     return {
-        "verdict": result.verdict,
+        "verdict": result.verdict if beyond else "cannot tell",
         "ratio": round(found.ratio, 4),
         "low": round(found.low, 4),
         "high": round(found.high, 4),

@@ -21,6 +21,7 @@ import onnx
 from depthrt.errors import DepthrtError, WriteError
 from depthrt.files.json_file import read_json, write_json
 from depthrt.model.tuning_cache import machine_key
+from depthrt_benchmarks.common.pareto import pareto_front
 from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
 from depthrt_export.proof.evaluator import LatencyRatio
@@ -120,12 +121,7 @@ def front(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Those than which no other is both faster and more exact, fastest first; with float32."""
     usable = [c for c in (*candidates, float32()) if not c.refused]
     timed = [c for c in usable if c.ratio is not None and c.loss is not None]
-    timed.sort(key=lambda c: (c.ratio or 0.0, c.loss or 0.0))
-    kept: list[Candidate] = []
-    for candidate in timed:
-        if not kept or (candidate.loss or 0.0) < (kept[-1].loss or 0.0):
-            kept.append(candidate)
-    return tuple(kept)
+    return tuple(pareto_front(timed, lambda c: (c.ratio or 0.0, c.loss or 0.0)))
 
 
 def pick(candidates: Sequence[Candidate], max_drop: float) -> Candidate | None:

@@ -12,7 +12,6 @@ import pytest
 from commands import Command
 from depthrt.files.file_hash import file_sha256
 from depthrt.model.session import usable_cores
-from depthrt_benchmarks.bench.report.plots import front
 from depthrt_benchmarks.common.names import labels_of
 from models import build_model, build_spec
 
@@ -241,9 +240,10 @@ def test_sizes_of_a_graph_that_leaves_them_open(command: Command, tmp_path: Path
     assert large["latency_ms"]["p50"] > small["latency_ms"]["p50"]  # a hundred times the pixels
 
 
-def test_the_front_holds_what_no_other_beats() -> None:
-    points = [("a", 1.0, 0.3), ("b", 2.0, 0.4), ("c", 3.0, 0.1), ("d", 1.0, 0.35)]
-    assert [name for name, _, _ in front(points)] == ["a", "c"]
+def test_help_of_bench_names_compare(command: Command) -> None:
+    done = command("bench", "--help")
+    assert done.code == 0
+    assert "depthrt bench compare BASE HEAD" in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(

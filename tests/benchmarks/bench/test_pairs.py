@@ -40,7 +40,8 @@ class Noisy(Known):
 
 
 @pytest.mark.parametrize(
-    ("head_ms", "verdict"), [(12.0, "slower"), (8.0, "faster"), (10.1, "cannot tell")]
+    ("head_ms", "verdict"),
+    [(12.0, "slower"), (8.0, "faster"), (10.1, "slower"), (10.0, "cannot tell")],
 )
 def test_the_verdict_follows_the_times(head_ms: float, verdict: str) -> None:
     log: list[str] = []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from depthrt.intervals import Interval
-from depthrt_benchmarks.bench.compare.pairs import Rules
+from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
+from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
 from depthrt_benchmarks.common import ratio_interval as statistics
 from depthrt_benchmarks.common.ratio_interval import (
     earlier_interval,
@@ -112,6 +114,31 @@ def test_without_a_gate_it_is_sure_of_a_difference_or_that_there_is_none() -> No
     assert rules.sure(Interval(1.0, 0.985, 1.015))
     assert not rules.sure(Interval(1.01, 0.985, 1.03))
     assert rules.same(Interval(1.0, 0.985, 1.015))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "beyond", "words"),
+    [
+        (1.03, 1.20, "slower", True, ""),
+        (1.005, 1.05, "slower", False, "; the median differs by perhaps less than 2%"),
+        (1.005, 1.01, "slower", False, "; the median differs by less than 2%"),
+        (0.975, 0.995, "faster", False, "; the median differs by perhaps less than 2%"),
+        (0.99, 0.999, "faster", False, "; the median differs by less than 2%"),
+        (0.80, 0.95, "faster", True, ""),
+    ],
+)
+def test_an_interval_beside_1_is_no_cannot_tell(
+    low: float, high: float, verdict: str, beyond: bool, words: str
+) -> None:
+    interval = Interval((low * high) ** 0.5, low, high)
+    pairs, side = Pairs([[(1.0, 1.0)]], interval, looks=1), Side("a", Path("a"))
+    facts: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    found = Comparison(side, Side("b", Path("b")), Setting(), Rules(), pairs, facts, ({}, {}))
+    document = found.to_dict()
+    assert (document["verdict"], document["beyond_margin"]) == (verdict, beyond)
+    assert document["sentence"].startswith(f"b is {verdict} than a: median ")
+    assert document["sentence"].endswith(words or ")")
+    found.raise_if_regressed()  # no gate was asked for
 
 
 def test_looks_are_set_beforehand() -> None:

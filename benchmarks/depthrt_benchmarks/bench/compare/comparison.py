@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Faster, slower or cannot tell, by the median."""
+        """Faster, slower or cannot tell, by the side of 1 on which the median's interval lies."""
         return self.rules.verdict(self.pairs.interval)
 
     @property
@@ -75,7 +75,15 @@ class Comparison:
         span = f"{said}{_span(self.pairs.interval)}){self._others()}"
         if self.verdict == "cannot tell":
             return f"cannot tell {self.head.label} from {self.base.label}: {span}; {self._why()}"
-        return f"{self.head.label} is {self.verdict} than {self.base.label}: {span}"
+        return f"{self.head.label} is {self.verdict} than {self.base.label}: {span}{self._little()}"
+
+    def _little(self) -> str:
+        """That a sure difference is small, or may be; empty where it is beyond the margin."""
+        rules, interval = self.rules, self.pairs.interval
+        if rules.beyond_margin(interval):
+            return ""
+        surely = "" if rules.same(interval) else "perhaps "
+        return f"; the median differs by {surely}less than {percent(rules.margin)}"
 
     def _others(self) -> str:
         found = self.pairs.intervals
@@ -131,6 +139,7 @@ class Comparison:
         return {
             "comparison": "interleaved" if self.interleaved else "by yardstick",
             "verdict": self.verdict,
+            "beyond_margin": rules.beyond_margin(pairs.interval),
             **_rounded(pairs.interval),
             "statistics": {name: _rounded(found) for name, found in pairs.intervals.items()},
             "confidence": 1 - rules.alpha,

@@ -34,7 +34,8 @@ class Rules:
 
     - ``alpha``: how often an interval may miss the true ratio, all looks together; with a gate,
       how often any of the three intervals may;
-    - ``margin``: smaller differences count as none: slower means an interval above 1 + margin;
+    - ``margin``: smaller differences do not matter: without a gate, the comparison goes on until
+      the ratio is surely beyond it, or surely within;
     - ``fail_above``: the gate: it fails when the interval of the median, of the mean or of the
       90th percentile lies above it. The comparison ends when one does, or all lie below;
     - ``limit_s``: time limit in seconds.
@@ -51,10 +52,18 @@ class Rules:
         return self.alpha / LOOKS / (1 if self.fail_above is None else len(STATISTICS))
 
     def verdict(self, interval: Interval) -> Verdict:
-        """Whether the head is faster or slower, by an interval."""
-        if interval.low > 1 + self.margin:
+        """Whether the head is faster or slower: on which side of 1 the whole interval lies.
+
+        Two equal sides are called faster or slower at most as often as ``alpha`` says, all looks
+        together; :meth:`beyond_margin` is rarer still.
+        """
+        if interval.low > 1:
             return "slower"
-        return "faster" if interval.high < 1 / (1 + self.margin) else "cannot tell"
+        return "faster" if interval.high < 1 else "cannot tell"
+
+    def beyond_margin(self, interval: Interval) -> bool:
+        """Whether the difference is surely larger than the margin."""
+        return interval.low > 1 + self.margin or interval.high < 1 / (1 + self.margin)
 
     def regressed(self, interval: Interval) -> bool:
         """Whether the head is surely slower than the gate allows; NaN counts as slower."""
@@ -70,7 +79,7 @@ class Rules:
         """Whether an interval answers what was asked."""
         if self.fail_above is not None:
             return interval.low > self.fail_above or interval.high <= self.fail_above
-        return self.verdict(interval) != "cannot tell" or self.same(interval)
+        return self.beyond_margin(interval) or self.same(interval)
 
     def same(self, interval: Interval) -> bool:
         """Whether any difference is surely below the margin."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from depthrt_benchmarks.bench.measure.frames import size_text
 from depthrt_benchmarks.bench.report.report import threads_text
+from depthrt_benchmarks.common.pareto import pareto_front
 from depthrt_benchmarks.common.report.plot import COLOURS, SOFT, Plot, colours, label, plot
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ def accuracy_points(document: dict[str, Any]) -> list[tuple[str, float, float]]:
         if error is not None and cell["batch"] == min(c["batch"] for c in document["cells"]):
             found.append((_name(document, cell), cell["latency_ms"]["p50"], error))
     return found
-
-
-def front(points: list[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
-    """The points that no other beats in both latency and error, fastest first."""
-    best: list[tuple[str, float, float]] = []
-    for point in sorted(points, key=lambda p: (p[1], p[2])):
-        if not best or point[2] < best[-1][2]:
-            best.append(point)
-    return best
 
 
 def _name(document: dict[str, Any], cell: dict[str, Any]) -> str:
@@ -121,7 +113,7 @@ def _stages(document: dict[str, Any], axes: Axes) -> None:
 
 def _pareto(document: dict[str, Any], axes: Axes) -> None:
     points = accuracy_points(document)
-    best = front(points)
+    best = pareto_front(points, lambda point: point[1:])
     axes.plot([p[1] for p in best], [p[2] for p in best], "--", color=SOFT, zorder=1)
     for colour, (name, latency, error) in zip(colours(len(points)), points, strict=True):
         axes.plot(latency, error, "o", color=colour, label=name)
