@@ -38,7 +38,7 @@ def choose_video(
     streams = list(container.streams.video)
     pictures = [stream for stream in streams if not _is_cover(stream)]
     if number is None:
-        tiles = [s for s in pictures if int(s.disposition) & _DEPENDENT and s.frames == 1]
+        tiles = [s for s in pictures if s.disposition.value & _DEPENDENT and s.frames == 1]
         if len(tiles) > 1:
             raise SourceError(
                 f"{shown} is a photo in {len(tiles)} tiles, which cannot be put together here: "
@@ -76,12 +76,12 @@ def read_only(container: InputContainer, wanted: VideoStream) -> None:
 
 
 def _is_cover(stream: VideoStream) -> bool:
-    return bool(int(stream.disposition) & (_COVER | _THUMBNAILS))
+    return bool(stream.disposition.value & (_COVER | _THUMBNAILS))
 
 
 def _worth(stream: VideoStream) -> tuple[bool, bool, bool, int, int, int, int]:
     """What makes a stream the better choice, what counts most first."""
-    disposition, context = int(stream.disposition), stream.codec_context
+    disposition, context = stream.disposition.value, stream.codec_context
     decodable = context is not None
     area = context.width * context.height if decodable else 0
     variant = stream.metadata.get("variant_bitrate", "")  # of HLS and DASH

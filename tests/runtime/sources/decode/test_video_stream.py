@@ -67,7 +67,7 @@ def test_the_default_and_then_the_largest_is_taken_and_said(
 ) -> None:
     path = write_tracks(tmp_path / "clip.mkv", tracks)
     with av.open(str(path)) as container:
-        assert [int(s.disposition) for s in container.streams.video] == [d for _, d in tracks]
+        assert [s.disposition.value for s in container.streams.video] == [d for _, d in tracks]
     source = open_source(path)
     assert source.info.size == tracks[chosen][0]
     (note,) = source.info.notes
