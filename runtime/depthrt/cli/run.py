@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from depthrt.cli.run_options import FormName, ViewName, cloud_options, pipe_format
+from depthrt.cli.run_options import FormName, SizeName, ViewName, cloud_options, pipe_format
 from depthrt.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
@@ -29,14 +29,15 @@ def run(
         ),
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "-o",
             "--output",
+            metavar="PATH",
             help="To look at: .mp4. To compute with: .mkv (16-bit, lossless), .npz (float32) or a "
-            "folder of 16-bit PNG. Of one image: .png, .jpg or .ply (points). To standard output: "
-            "-. Default: the source's name with _depth. With several sources: the folder for the "
-            "output of each.",
+            "folder of 16-bit PNG (frames/). Of one image: .png, .jpg or .ply (points). To "
+            "standard output: -. Default: the source's name with _depth. With several sources: "
+            "the folder for the output of each.",
         ),
     ] = None,
     form: Annotated[
@@ -83,6 +84,13 @@ def run(
             rich_help_panel=_SELECT,
         ),
     ] = None,
+    size: Annotated[
+        SizeName,
+        typer.Option(
+            help="Size of depth maps in .mkv, .npz, folders of PNG and raw depth: the network's, "
+            "as computed, or the source's, resized bilinearly.",
+        ),
+    ] = SizeName.network,
     view: Annotated[
         ViewName,
         typer.Option(
@@ -283,6 +291,7 @@ def run(
     from depthrt.jobs.outputs import FORMS
     from depthrt.jobs.run import Job, execute, execute_many
     from depthrt.jobs.shared_outputs import SharedOutputs
+    from depthrt.sinks.open import Output
     from depthrt.sources.base import Selection
     from depthrt.sources.live.live_limits import LiveLimits
     from depthrt.sources.open import check_camera_options, split_source
@@ -296,10 +305,11 @@ def run(
     check_camera_options(reading, sources)
     pipe = pipe_format(output, form.value if form else None, len(sources))
     points = form is FormName.ply
-    clouds = points or (output is not None and output.suffix.lower() == ".ply")
+    target = None if output is None or pipe else Output.of(output)
+    clouds = points or (target is not None and target.suffix == ".ply")
     job = Job(
         source=source[0],
-        output=None if pipe else output,
+        output=target,
         model=model[0] if model else None,
         selection=Selection(start, end, stride, max_frames, reading),
         view=view.value,
@@ -313,6 +323,7 @@ def run(
         limits=LiveLimits(None if max_latency is None else max_latency / 1e3, fps, reconnect),
         pipe=pipe,
         points=points,
+        size=size.value,
         cloud=cloud_options(fov, intrinsics, near, far, edge, wanted=clouds),
         shared=SharedOutputs(jsonl, preview),
         ladder=tuple(model or ()),

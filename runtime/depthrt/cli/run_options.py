@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depthrt.errors import UsageError
@@ -21,6 +20,13 @@ class ViewName(str, Enum):
     overlay = "overlay"
 
 
+class SizeName(str, Enum):
+    """The size of depth maps that are written."""
+
+    network = "network"
+    source = "source"
+
+
 class FormName(str, Enum):
     """What is written of each of several sources, or to standard output."""
 
@@ -35,7 +41,7 @@ class FormName(str, Enum):
     grayf32le = "grayf32le"
 
 
-def pipe_format(output: Path | None, form: str | None, sources: int) -> PipeFormat | None:
+def pipe_format(output: str | None, form: str | None, sources: int) -> PipeFormat | None:
     """The format of frames on standard output; None if they are written elsewhere.
 
     Args:
@@ -49,7 +55,7 @@ def pipe_format(output: Path | None, form: str | None, sources: int) -> PipeForm
     from depthrt.sinks.pipe import PIPE_FORMATS
 
     piped = next((known for known in PIPE_FORMATS if known == form), None)
-    if output != Path("-"):
+    if output != "-":
         if piped is not None:
             raise UsageError(f"--format {form} is for standard output: give -o -, too")
         return None

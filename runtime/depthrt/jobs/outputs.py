@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from depthrt.errors import TargetError, UsageError
+from depthrt.errors import DepthrtError, TargetError, UsageError
 from depthrt.jobs.job import Job
 from depthrt.model.depth_model import DepthModel
 from depthrt.sinks.base import Sink
 from depthrt.sinks.image import WindowSink
-from depthrt.sinks.open import check_output, open_sink
+from depthrt.sinks.open import Output, check_output, check_size, open_sink
 from depthrt.sinks.pipe import PipeSink, check_standard_output
-from depthrt.sources.base import SourceInfo
+from depthrt.sources.base import Source, SourceInfo
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt.sources.open import is_glob
@@ -32,15 +32,13 @@ def stem_of(text: str) -> str:
     return stem or "".join(c if c.isalnum() else "_" for c in name).strip("_")
 
 
-def default_output(text: str, info: SourceInfo) -> Path:
+def default_output(text: str, info: SourceInfo) -> Output:
     """The output of a single source, if none was given: in the working folder."""
     single = info.rate is None
-    return Path(f"{stem_of(text)}_depth{'.png' if single else '.mp4'}")
+    return Output(Path(f"{stem_of(text)}_depth{'.png' if single else '.mp4'}"), False)
 
 
-def plan_outputs(
-    sources: Sequence[str], folder: Path | None, form: Form | None
-) -> list[Path | None]:
+def plan_outputs(sources: Sequence[str], folder: Path | None, form: Form | None) -> list[Output]:
     """The output of each of several sources; equal names are numbered in the order given.
 
     Args:
@@ -48,15 +46,17 @@ def plan_outputs(
         folder: for all of them; None is the working folder.
         form: what is written; None is .mp4, and .png for a single image.
     """
-    outputs: list[Path | None] = []
+    outputs: list[Output] = []
+    taken: set[Path] = set()
     for text in sources:
         stem = stem_of(text)
         single = Path(text).suffix.lower() in IMAGE_SUFFIXES and not is_glob(text)
         suffix = _suffix(form, single=single)
         number, output = 2, (folder or Path()) / f"{stem}_depth{suffix}"
-        while output in outputs:
+        while output in taken:
             output, number = output.with_name(f"{stem}_{number}_depth{suffix}"), number + 1
-        outputs.append(output)
+        taken.add(output)
+        outputs.append(Output(output, is_folder=not suffix))
     return outputs
 
 
@@ -70,28 +70,30 @@ def _suffix(form: Form | None, *, single: bool) -> str:
 
 
 @contextmanager
-def output_folder(path: Path | None, *, several: bool) -> Iterator[Path | None]:
+def output_folder(output: Output | None, *, several: bool) -> Iterator[Path | None]:
     """The folder for the outputs of all sources; None if none was given.
 
     It is made if need be, and removed again if it is empty at the end of the block.
 
     Args:
-        path: of the folder.
+        output: the folder.
         several: there are several sources.
 
     Raises:
         TargetError: it cannot be made.
-        UsageError: the path is that of a file.
+        UsageError: the name is that of a file.
     """
+    path = None if output is None else output.path
     try:
-        if path is None or path.is_dir():
+        if output is None or path is None or path.is_dir():
             made = None
-        elif path.suffix:
+        elif not output.is_folder:
             raise UsageError(
-                f"{path} is one file, but several sources have an output each: give a folder, and "
-                f"--format {'|'.join(FORMS)} for what is written"
+                f"{path} is one file, but several sources have an output each: give a folder, as "
+                f"{path}/, and --format {'|'.join(FORMS)} for what is written"
                 if several
-                else f"{path} is one file, but with --format -o is a folder: leave one of them out"
+                else f"{path} is one file, but with --format -o is a folder: leave one of them "
+                f"out, or give {path}/"
             )
         else:
             path.mkdir()
@@ -107,7 +109,7 @@ def output_folder(path: Path | None, *, several: bool) -> Iterator[Path | None]:
                 made.rmdir()
 
 
-def check_outputs(job: Job, outputs: Sequence[Path | None], sources: Sequence[Path]) -> None:
+def check_outputs(job: Job, outputs: Sequence[Output | None], sources: Sequence[Path]) -> None:
     """Refuse outputs that cannot be written, before any work is done.
 
     Args:
@@ -117,18 +119,20 @@ def check_outputs(job: Job, outputs: Sequence[Path | None], sources: Sequence[Pa
 
     Raises:
         TargetError: an output exists, is a source or the model, or cannot be written.
-        UsageError: two outputs have the same target, a file format is unknown, or frames would go
-            to a terminal.
+        UsageError: two outputs have the same target, a file format is unknown, frames would go to
+            a terminal, or a size is asked for of what has none.
     """
     for output in outputs:
         if output is not None:
             check_output(output, overwrite=job.overwrite, sources=sources)
-    _check_distinct(outputs)
+    job.check_size(outputs)
+    paths = [None if output is None else output.path for output in outputs]
+    _check_distinct(paths)
     if job.takes_standard_output:
         check_standard_output(frames=job.pipe is not None)
     if job.pipe is not None and job.shared.takes_standard_output:
         raise UsageError("-o - and --jsonl - both write to standard output: name a file")
-    job.shared.check(outputs, sources, job.model_paths, overwrite=job.overwrite)
+    job.shared.check(paths, sources, job.model_paths, overwrite=job.overwrite)
 
 
 def _check_distinct(outputs: Sequence[Path | None]) -> None:
@@ -140,8 +144,22 @@ def _check_distinct(outputs: Sequence[Path | None]) -> None:
             raise TargetError(f"{output} and {other} are one place: choose another folder")
 
 
+def fitting(
+    job: Job, source: Source | BaseException, output: Output | None
+) -> Source | BaseException:
+    """A source that could be opened, or the error of pictures that its output cannot hold."""
+    if output is None or isinstance(source, BaseException):
+        return source
+    try:
+        check_size(output, source.info, job.view, job.size)
+    except DepthrtError as error:
+        source.close()
+        return error
+    return source
+
+
 def open_sinks(
-    job: Job, output: Path | None, info: SourceInfo, model: DepthModel, *, paced: bool
+    job: Job, output: Output | None, info: SourceInfo, model: DepthModel, *, paced: bool
 ) -> list[Sink]:
     """The sinks of one source: its output, standard output, a window.
 
@@ -156,11 +174,11 @@ def open_sinks(
     if output is not None:
         sink = open_sink(
             output, info, model.spec, job.view, job.colormap, job.cloud,
-            points=job.points, overwrite=job.overwrite,
+            points=job.points, size=job.size, overwrite=job.overwrite,
         )  # fmt: skip
         sinks.append(sink)
     if job.pipe is not None:
-        sinks.append(PipeSink(job.pipe, info, model.spec, job.view, job.colormap))
+        sinks.append(PipeSink(job.pipe, info, model.spec, job.view, job.colormap, job.size))
     if job.show:
         sinks.append(WindowSink(info.name, job.view, job.colormap, paced=paced))
     return sinks

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from depthrt.errors import SourceError
 from depthrt.interrupts import terminable
@@ -15,6 +14,7 @@ from depthrt.jobs.outputs import (
     Form,
     check_outputs,
     default_output,
+    fitting,
     open_sinks,
     output_folder,
     plan_outputs,
@@ -28,6 +28,7 @@ from depthrt.pipeline.scheduler import Scheduler
 from depthrt.pipeline.stream_state import StreamState
 from depthrt.render.colormap import colour_table
 from depthrt.result import Stats
+from depthrt.sinks.open import Output
 from depthrt.sources.base import Source
 from depthrt.sources.open_many import open_many
 from depthrt.sources.source_files import source_files
@@ -43,7 +44,7 @@ class SourceRun:
     """What became of one source that could be opened."""
 
     source: Source
-    output: Path | None
+    output: Output | None
     stream: StreamSinks
 
 
@@ -83,7 +84,7 @@ def execute(job: Job, tell: Tell = lambda sentence: None) -> Summary:
     """
     colour_table(job.colormap)
     with terminable():
-        output, files = job.output, source_files(job.source)
+        output, files = job.target, source_files(job.source)
         check_outputs(job, [output], files)
         ((name, source),) = open_many([job.source], job.selection, job.limits)
         if isinstance(source, BaseException):
@@ -91,6 +92,9 @@ def execute(job: Job, tell: Tell = lambda sentence: None) -> Summary:
         if job.needs_output:
             output = default_output(job.source, source.info)
             check_outputs(job, [output], files)
+        source = fitting(job, source, output)
+        if isinstance(source, BaseException):
+            raise source
         run = _run(job, {name: source}, [output], tell, go_on=False)
     (only,) = run.opened
     ladder = run.ladder.as_dict() if run.ladder else None
@@ -112,11 +116,17 @@ def execute_many(job: Job, sources: Sequence[str], form: Form | None, tell: Tell
             opened.
     """
     colour_table(job.colormap)
-    with terminable(), output_folder(job.output, several=len(sources) > 1) as folder:
+    with terminable(), output_folder(job.target, several=len(sources) > 1) as folder:
         wanted = form is not None or folder is not None or job.needs_output
-        outputs = plan_outputs(sources, folder, form) if wanted else [None] * len(sources)
+        outputs: Sequence[Output | None] = [None] * len(sources)
+        if wanted:
+            outputs = plan_outputs(sources, folder, form)
         check_outputs(job, outputs, [path for text in sources for path in source_files(text)])
-        found = dict(open_many(sources, job.selection, job.limits))
+        opened = open_many(sources, job.selection, job.limits)
+        found = {
+            name: fitting(job, source, output)
+            for (name, source), output in zip(opened, outputs, strict=True)
+        }
         errors = {name: e for name, e in found.items() if isinstance(e, BaseException)}
         if len(errors) == len(found):
             raise SourceError("; ".join(sentence_of(name, e) for name, e in errors.items()))
@@ -126,7 +136,7 @@ def execute_many(job: Job, sources: Sequence[str], form: Form | None, tell: Tell
 def _run(
     job: Job,
     found: dict[str, Source | BaseException],
-    outputs: Sequence[Path | None],
+    outputs: Sequence[Output | None],
     tell: Tell,
     *,
     go_on: bool,

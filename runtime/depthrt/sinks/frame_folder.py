@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,22 @@ class FrameFolder:
         self._frames: list[dict[str, Any]] = []
         self.is_begun = self._has_index = False
 
-    def add(self, frame: Frame, suffix: str, content: bytes) -> None:
+    def add(
+        self, frame: Frame, suffix: str, content: bytes, about: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the file of a frame, named after the frame's index.
+
+        Args:
+            frame: gives index and time.
+            suffix: of the file's name.
+            content: of the file.
+            about: what else the index says of the frame.
 
         Raises:
             WriteError: the disk is full, or the folder cannot be made.
         """
         name = f"{frame.index:06d}{suffix}"
-        about = {"file": name, "index": frame.index, "time_s": float(frame.time_s)}
+        entry = {"file": name, "index": frame.index, "time_s": float(frame.time_s)}
         with held():
             try:
                 if not self.is_begun:
@@ -46,7 +55,7 @@ class FrameFolder:
                 self._draft.write(name, content)
             except OSError as error:
                 raise write_error(self._draft.path, error) from error
-            self._frames.append(about)
+            self._frames.append({**entry, **(about or {})})
 
     def close(self, about: dict[str, Any], *, complete: bool) -> Path | None:
         """Write the index and, when complete, rename the folder to its target.

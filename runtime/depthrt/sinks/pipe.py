@@ -17,7 +17,7 @@ from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, SinkWarnings, write_error
-from depthrt.sinks.depth.codes import DepthCodes
+from depthrt.sinks.depth.codes import DepthCodes, MapSize, sized
 from depthrt.sinks.image import to_bgr
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
@@ -33,18 +33,26 @@ class PipeSink(Sink):
 
     - ``y4m``: the view as YUV4MPEG2, which states its size and rate;
     - ``rgb24``: the view as raw pixels, without a header;
-    - ``gray16le``: raw 16-bit codes of the depth, at the network's size;
-    - ``grayf32le``: raw float32 depth exactly as the model gave it.
+    - ``gray16le``: raw 16-bit codes of the depth, at the size that is asked for;
+    - ``grayf32le``: raw float32 depth, at the network's size exactly as the model gave it.
+
+    Before the first frame a line on standard error says the FFmpeg command that reads them.
 
     A frame is written as soon as it is ready, without a time stamp: a variable frame rate becomes
     its mean. Y4M has no field for the colour matrix either; it is that of the source.
     """
 
     def __init__(
-        self, form: PipeFormat, info: SourceInfo, spec: ModelSpec, view: View, colormap: str
+        self,
+        form: PipeFormat,
+        info: SourceInfo,
+        spec: ModelSpec,
+        view: View,
+        colormap: str,
+        size: MapSize = "network",
     ) -> None:
         self._form, self._info, self._spec = form, info, spec
-        self._view, self._colormap = view, colormap
+        self._view, self._colormap, self._size = view, colormap, size
         self._canvas: Canvas | None = None
         self._codes: DepthCodes | None = None
         self._shape: tuple[int, ...] | None = None
@@ -73,7 +81,7 @@ class PipeSink(Sink):
 
     def _parts(self, result: Result) -> Iterator[bytes | memoryview]:
         if self._form in ("gray16le", "grayf32le"):
-            values = result.depth.values
+            values = sized(result.depth, self._size)
             if self._shape not in (None, values.shape):
                 raise WriteError(
                     f"the depth map's size changed from {self._shape} to {values.shape}, which a "
@@ -88,10 +96,9 @@ class PipeSink(Sink):
         canvas = self._canvas
         if canvas is None:
             canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
+            self._announce(canvas.size, "")
             if self._form == "y4m":
                 yield y4m_head(canvas, self._info.selected_rate, self._info.pixel_aspect)
-            else:
-                self._announce(canvas.size, "")
         if self._form == "y4m":
             yield b"FRAME\n"
         planes = _planes(result, canvas)
@@ -116,11 +123,17 @@ class PipeSink(Sink):
         return f"; {what} = {codes.offset!r} + {codes.step!r} * code, code 0 is invalid"
 
     def _announce(self, size: tuple[int, ...], meaning: str) -> None:
-        """Say on standard error what raw frames are, as they do not say it themselves."""
-        sys.stderr.write(
-            f"depthrt: {STANDARD_OUTPUT} is for ffmpeg -f rawvideo -pixel_format {self._form} "
-            f"-video_size {size[1]}x{size[0]} -framerate {self._info.selected_rate} -i -{meaning}\n"
-        )
+        """Say on standard error how FFmpeg reads what follows."""
+        rate = self._info.selected_rate
+        picture = f"{size[1]}x{size[0]}"
+        if self._form == "y4m":
+            how = f"ffmpeg -f yuv4mpegpipe -i - ({picture}, {rate} frames/s, yuv420p)"
+        else:
+            how = (
+                f"ffmpeg -f rawvideo -pixel_format {self._form} -video_size {picture} "
+                f"-framerate {rate} -i -"
+            )
+        sys.stderr.write(f"depthrt: {STANDARD_OUTPUT} is for {how}{meaning}\n")
 
 
 def check_standard_output(*, frames: bool = True) -> None:

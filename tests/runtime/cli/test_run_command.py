@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from clips import pictures, probe
 from commands import Command, outcome, spawn
-from depthrt import read_depth
+from depthrt import DepthModel, InputSpec, read_depth, stream
+from models import build_model, build_spec
 
 MakeClip = Callable[..., Path]
 
@@ -58,6 +61,102 @@ def test_the_ending_decides_the_form(
         assert len(probe(Path(output)).times_s) == count
     else:
         assert len(list(read_depth(output))) == count
+
+
+@pytest.mark.parametrize(
+    "output", ["results.v2/", "2026.11.29/", "clip.mp4/", "have.dir", "deep/v1.0/."]
+)
+def test_a_slash_or_a_folder_that_is_there_makes_a_folder(
+    command: Command, make_clip: MakeClip, model_path: Path, output: str
+) -> None:
+    Path("have.dir").mkdir()
+    Path("deep").mkdir()
+    source = make_clip(frames=3)
+    ended = command("run", source, "-m", model_path, "-o", output, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.document["output"] == output.rstrip("/.")
+    assert ended.document["stabilised"] is False
+    assert len(list(read_depth(output))) == 3
+    names = [path.name for path in Path(output).iterdir()]
+    assert sorted(names) == ["000000.png", "000001.png", "000002.png", "depth.json"]
+    assert command("run", source, "-m", model_path, "-o", output, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("form", ["mp4", "png", "ply"])
+def test_sources_and_folders_with_dots_in_their_names(
+    command: Command, make_clip: MakeClip, model_path: Path, form: str
+) -> None:
+    for name in ("a.b.mp4", "c.mp4"):
+        Path(name).write_bytes(make_clip(frames=2).read_bytes())
+    options = ["--format", form, "-m", model_path, "-o", "many.v2/"]
+    assert command("run", "a.b.mp4", "c.mp4", *options).code == 0
+    ending = ".mp4" if form == "mp4" else ""
+    written = sorted(Path("many.v2").iterdir())
+    assert [path.name for path in written] == [f"a.b_depth{ending}", f"c_depth{ending}"]
+    assert all(path.is_dir() == (form != "mp4") for path in written)
+
+
+@pytest.mark.parametrize("output", ["o.mkv", "o.npz", "o/"])
+def test_depth_is_written_at_the_size_of_the_picture(
+    command: Command, make_clip: MakeClip, tmp_path: Path, output: str
+) -> None:
+    spec = replace(build_spec(), input=InputSpec(48, 64, resize="pad"))
+    model_path = build_model(tmp_path / "padded.onnx", spec=spec)
+    source = make_clip(frames=3, size=(90, 160))
+    run = ["run", source, "-m", model_path, "-o"]
+    assert command(*run, output, "--size", "source").code == 0
+    maps = [result.depth for result in stream(source, DepthModel.load(model_path))]
+    step = 1e-6 if output == "o.npz" else 2**-7  # half of a step
+    for recorded, depth in zip(read_depth(output), maps, strict=True):
+        assert depth.values.shape == (36, 64)
+        assert recorded.values.shape == (90, 160)
+        np.testing.assert_allclose(recorded.values, depth.at_image_size(), atol=step, rtol=0)
+    assert command(*run, f"small{output}" if output != "o/" else "small").code == 0
+    small = next(iter(read_depth(f"small{output}" if output != "o/" else "small")))
+    assert small.values.shape == (36, 64)
+
+
+def test_files_say_the_size_of_the_picture_and_how_it_was_resized(
+    command: Command, make_clip: MakeClip, model_path: Path
+) -> None:
+    source = make_clip(frames=2, size=(90, 160))
+    for output in ("o.mkv", "o.npz", "o"):
+        assert command("run", source, "-m", model_path, "-o", output).code == 0
+    with av.open("o.mkv") as container:
+        tags = container.metadata
+    assert json.loads(tags["DEPTHRT_IMAGE_SIZE"]) == [90, 160]
+    assert tags["DEPTHRT_RESIZE"] == "stretch"
+    with np.load("o.npz") as arrays:
+        assert arrays["image_size"].tolist() == [90, 160]
+        assert str(arrays["resize"]) == "stretch"
+    index = json.loads(Path("o/depth.json").read_text())
+    assert (index["image_size"], index["resize"]) == ([90, 160], "stretch")
+
+
+def test_each_picture_of_another_size_is_said(command: Command, model_path: Path) -> None:
+    Path("in").mkdir()
+    for number, size in enumerate([(40, 50), (40, 50), (30, 20)]):
+        cv2.imwrite(f"in/{number}.png", np.full((*size, 3), 90, np.uint8))
+    for output in ("o.npz", "o"):
+        assert command("run", "in", "-m", model_path, "-o", output).code == 0
+    with np.load("o.npz") as arrays:
+        assert arrays["image_size"].tolist() == [[40, 50], [40, 50], [30, 20]]
+    index = json.loads(Path("o/depth.json").read_text())
+    assert index["image_size"] == [40, 50]
+    assert [frame.get("image_size") for frame in index["frames"]] == [None, None, [30, 20]]
+    ended = command("run", "in", "-m", model_path, "-o", "big/", "--size", "source")
+    assert ended.code == 0
+    assert [depth.values.shape for depth in read_depth("big")] == [(40, 50), (40, 50), (30, 20)]
+
+
+@pytest.mark.parametrize("output", [["-o", "o.mp4"], [], ["-o", "-"], ["--format", "ply"]])
+def test_a_size_of_depth_maps_where_there_are_none_is_said(
+    command: Command, make_clip: MakeClip, model_path: Path, output: list[str]
+) -> None:
+    ended = command("run", make_clip(), "-m", model_path, "--size", "source", *output)
+    assert "--size source is for depth maps: write .mkv, .npz" in ended.complaint
+    assert ended.code == 2
+    assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.npz", "out", "out.png"])

@@ -44,7 +44,7 @@ def test_each_source_has_an_output_and_names_that_agree_are_numbered() -> None:
             "x_depth", "x_2_depth", "x_2_2_depth", "camera_0_depth", "rtsp___cam_s_depth",
             "x_3_depth", "demo_depth", "p_jpg_depth",
         ]  # fmt: skip
-        assert outputs == [
+        assert [output.path for output in outputs] == [
             Path("out", f"{name}.{ending}" if ending else name)
             for name, ending in zip(names, endings, strict=True)
         ]

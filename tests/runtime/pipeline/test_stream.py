@@ -26,6 +26,7 @@ from depthrt import (
 )
 from depthrt.jobs.job import Job
 from depthrt.jobs.shared_outputs import SharedOutputs
+from depthrt.sinks.open import Output
 from depthrt.sources.base import Losses
 from models import build_model, expected_depth
 from writing import write_into
@@ -106,7 +107,7 @@ def test_pixels_can_be_let_go_once_the_network_has_them(model: DepthModel) -> No
     ],
 )
 def test_who_needs_the_picture(job: Job, output: str, needed: bool) -> None:
-    assert job.needs_pictures([Path(output)]) is needed
+    assert job.needs_pictures([Output.of(output)]) is needed
 
 
 def test_selection_of_images(model: DepthModel) -> None:

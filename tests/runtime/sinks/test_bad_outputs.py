@@ -32,6 +32,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("full", "full holds other files"),
         ("folder.mp4", "folder.mp4 is a folder"),
         ("out.avi", "cannot write .avi files"),
+        ("out.v2", "for a folder of this name end it with a slash: out.v2/"),
+        ("there.mp4/", "there.mp4 is a file, but a name with a slash at its end means a folder"),
         (".", "is no name for an output"),
         ("", "is no name for an output"),
         ("..", "is no name for an output"),
@@ -68,6 +70,13 @@ def test_an_output_that_cannot_be(
     assert ended.code == 2
     assert Path("in.mp4").read_bytes() == before
     assert Path("there.mp4").read_text() == "mine"
+
+
+def blank(size: tuple[int, int]) -> str:
+    """A black picture of this height and width, as an image that OpenCV reads."""
+    height, width = size
+    Path("blank.pbm").write_bytes(b"P4 %d %d\n" % (width, height) + bytes(-(-width // 8) * height))
+    return "blank.pbm"
 
 
 def test_a_read_only_place(
@@ -158,11 +167,63 @@ def test_an_output_in_a_folder_with_a_format_is_said(
     assert ended.code == 2
 
 
-def test_a_picture_too_large_for_its_form_is_said(command: Command, model_path: Path) -> None:
-    cv2.imwrite("long.png", np.zeros((8, 65600, 3), np.uint8))
-    ended = command("run", "long.png", "-m", model_path, "-o", "long.jpg")
-    assert "long.jpg cannot hold a picture of 65600x8: try .png" in ended.complaint
+@pytest.mark.parametrize(
+    ("size", "output", "options", "says"),
+    [
+        ((8, 65600), "long.jpg", [], "of 65600x8: try .png (at most 65500 pixels a side)"),
+        ((8, 16386), "o.mp4", [], "of 16386x8: write depth at the network's size"),
+        ((16386, 8), "o.mp4", ["--view", "side"], "of 16x16386: write depth at the network's size"),
+        ((9, 8193), "o.mp4", ["--view", "side"], "of 16388x10: take --view depth, which is half"),
+        ((2, 1000001), "o.png", [], "of 1000002x2: write depth at the network's size"),
+        ((2, 1000001), "o/", ["--size", "source"], "of 1000001x2: take --size network"),
+        ((6, 40000), "o.jpg", ["--view", "side"], "of 80000x6: take --view depth"),
+    ],
+)
+def test_a_picture_too_large_for_its_form_is_said_before_the_work(
+    command: Command,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    output: str,
+    options: list[str],
+    says: str,
+) -> None:
+    monkeypatch.setattr("depthrt.jobs.run.load_model", None)  # it does not come to that
+    source = blank(size)
+    ended = command("run", source, "-m", model_path, "-o", output, *options)
+    assert f"{Path(output).name} cannot hold a picture {says}" in ended.complaint
+    assert ended.code == 2
+    assert [path.name for path in Path.cwd().iterdir()] == [source]
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "options"),
+    [
+        ((8, 16384), "o.mp4", []),
+        ((8, 8192), "o.mp4", ["--view", "side"]),
+        ((8, 65500), "o.jpg", []),
+        ((2, 1000000), "o.png", []),
+        ((2, 1000001), "o.mkv", []),
+        ((2, 1000001), "o.mkv", ["--size", "source"]),
+    ],
+)
+def test_the_largest_picture_of_each_form_is_written(
+    command: Command, model_path: Path, size: tuple[int, int], output: str, options: list[str]
+) -> None:
+    ended = command("run", blank(size), "-m", model_path, "-o", output, *options)
+    assert (ended.code, ended.err) == (0, "")
+    assert Path(output).is_file()
+
+
+def test_one_source_that_is_too_large_stops_no_other(command: Command, model_path: Path) -> None:
+    cv2.imwrite("small.png", np.zeros((8, 8, 3), np.uint8))
+    ended = command(
+        "run", blank((8, 16386)), "small.png", "-m", model_path, "-o", "video/", "--format", "mp4",
+        "--json",
+    )  # fmt: skip
+    assert "blank_depth.mp4 cannot hold a picture of 16386x8" in ended.complaint
     assert ended.code == 1
+    assert [path.name for path in Path("video").iterdir()] == ["small_depth.mp4"]
 
 
 def test_an_output_folder_that_holds_the_source_survives(

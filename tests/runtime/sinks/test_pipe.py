@@ -43,7 +43,8 @@ def test_y4m_is_read_by_ffmpegs_own_reader(make_clip: MakeClip, model_path: Path
     source = make_clip(rate=Fraction(30000, 1001))
     code, out, err = piped("run", source, "-m", model_path, "-o", "-", "--view", "side")
     assert code == 0
-    (line,) = err.splitlines()
+    notice, line = err.splitlines()
+    assert "ffmpeg -f yuv4mpegpipe -i - (128x48, 30000/1001 frames/s, yuv420p)" in notice
     assert line.startswith("25 frames in ")
     with av.open(io.BytesIO(out), format="yuv4mpegpipe") as container:
         track = container.streams.video[0]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.depth import Depth
 from depthrt.spec import ModelSpec
+
+MapSize = Literal["network", "source"]
+"""Whether depth maps are written at the network's size or at that of the picture."""
 
 TAG_PREFIX = "DEPTHRT_"  # of a 16-bit video's tags, which say scale and meaning
 INVALID = 0
@@ -67,13 +71,29 @@ class DepthCodes:
         return values
 
 
-def describe(spec: ModelSpec, codes: DepthCodes | None = None) -> dict[str, Any]:
-    """What an output says of its values: kind, unit, direction and model; the scale of codes."""
+def sized(depth: Depth, size: MapSize) -> NDArray[np.float32]:
+    """The values of a depth map (h,w) at the size that is written."""
+    return depth.values if size == "network" else depth.at_image_size()
+
+
+def describe(
+    spec: ModelSpec, image_size: tuple[int, int], codes: DepthCodes | None = None
+) -> dict[str, Any]:
+    """What an output says of its values, for whoever reads it.
+
+    - ``kind``, ``unit``, ``larger_is``: what they mean;
+    - ``model``: its name;
+    - ``image_size``: height and width of the pictures that they belong to;
+    - ``resize``: how a picture became the network's input; padding is cut off;
+    - ``step``, ``offset``, ``invalid``: the scale of 16-bit codes, where there are some.
+    """
     content = {
         "kind": spec.kind,
         "unit": spec.unit,
         "larger_is": spec.larger_is,
         "model": spec.name,
+        "image_size": list(image_size),
+        "resize": spec.input.resize,
     }
     if codes is None:
         return content

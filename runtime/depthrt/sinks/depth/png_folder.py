@@ -8,7 +8,7 @@ import cv2
 
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, SinkWarnings
-from depthrt.sinks.depth.codes import DepthCodes, describe
+from depthrt.sinks.depth.codes import DepthCodes, MapSize, describe, sized
 from depthrt.sinks.frame_folder import DEPTH_FOLDER, FrameFolder
 from depthrt.spec import ModelSpec
 
@@ -16,27 +16,37 @@ _PNG_LEVEL = [cv2.IMWRITE_PNG_COMPRESSION, 2]
 
 
 class PngFolderSink(Sink):
-    """One 16-bit PNG for each frame, and ``depth.json``: scale, meaning, files and times."""
+    """One 16-bit PNG for each frame, and ``depth.json``: scale, meaning, files and times.
 
-    def __init__(self, target: Path, spec: ModelSpec, *, overwrite: bool = False) -> None:
+    Where pictures differ in size, the index says it of each that differs from the first.
+    """
+
+    def __init__(
+        self, target: Path, spec: ModelSpec, size: MapSize = "network", *, overwrite: bool = False
+    ) -> None:
         self._folder = FrameFolder(target, DEPTH_FOLDER, overwrite=overwrite)
-        self._spec = spec
+        self._spec, self._size = spec, size
         self._codes: DepthCodes | None = None
+        self._image_size = (0, 0)
         self._clamped = 0
 
     def write(self, result: Result) -> bool:
         """Write one file."""
+        values, image_size = sized(result.depth, self._size), result.depth.image_size
         if self._codes is None:
-            self._codes = DepthCodes.choose(self._spec, result.depth.values)
-        codes, clamped = self._codes.encode(result.depth.values)
+            self._codes = DepthCodes.choose(self._spec, values)
+            self._image_size = image_size
+        codes, clamped = self._codes.encode(values)
         self._clamped += clamped
         _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
-        self._folder.add(result.frame, ".png", content.tobytes())
+        about = {} if image_size == self._image_size else {"image_size": list(image_size)}
+        self._folder.add(result.frame, ".png", content.tobytes(), about)
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
         """Write ``depth.json`` and, when complete, rename the folder to its target."""
-        about = {} if self._codes is None else describe(self._spec, self._codes)
+        codes = self._codes
+        about = {} if codes is None else describe(self._spec, self._image_size, codes)
         return self._folder.close(about, complete=complete)
 
     def warnings(self) -> SinkWarnings:

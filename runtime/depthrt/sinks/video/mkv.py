@@ -14,7 +14,7 @@ from depthrt.files.atomic_write import FileDraft
 from depthrt.interrupts import held
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, SinkWarnings, write_error
-from depthrt.sinks.depth.codes import TAG_PREFIX, DepthCodes, describe
+from depthrt.sinks.depth.codes import TAG_PREFIX, DepthCodes, MapSize, describe, sized
 from depthrt.sinks.video.container import close_container, open_container, write_head
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
@@ -30,21 +30,28 @@ _ENCODER = {"level": "3", "slices": "4", "slicecrc": "1"}
 class MkvSink(Sink):
     """Depth maps as 16-bit codes; the file's tags say their step, offset and meaning.
 
-    Matroska keeps time stamps to a millisecond and the frame rate exactly.
+    Matroska keeps time stamps to a millisecond and the frame rate exactly. The tags say the size of
+    the first picture.
     """
 
     def __init__(
-        self, target: Path, info: SourceInfo, spec: ModelSpec, *, overwrite: bool = False
+        self,
+        target: Path,
+        info: SourceInfo,
+        spec: ModelSpec,
+        size: MapSize = "network",
+        *,
+        overwrite: bool = False,
     ) -> None:
         self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
-        self._info, self._spec = info, spec
+        self._info, self._spec, self._size = info, spec, size
         self._container: OutputContainer | None = None
         self._last_pts = -1
         self._is_empty, self._has_end = True, False
         self._clamped = 0
 
     def write(self, result: Result) -> bool:
-        """Encode and write one depth map, at the network's size."""
+        """Encode and write one depth map."""
         with held():
             return self._write(result)
 
@@ -72,8 +79,8 @@ class MkvSink(Sink):
     def _write(self, result: Result) -> bool:
         import av
 
-        values, time_s = result.depth.values, result.frame.time_s
-        container = self._container or self._begin(values, time_s)
+        values, time_s = sized(result.depth, self._size), result.frame.time_s
+        container = self._container or self._begin(values, time_s, result.depth.image_size)
         if values.shape != self._shape:
             raise WriteError(
                 f"the depth map's size changed from {self._shape} to {values.shape}, which a video "
@@ -100,23 +107,29 @@ class MkvSink(Sink):
         except (OSError, av.error.FFmpegError) as error:
             raise write_error(container.name, error) from error
 
-    def _begin(self, values: NDArray[np.float32], time_s: Fraction) -> OutputContainer:
+    def _begin(
+        self, values: NDArray[np.float32], time_s: Fraction, image_size: tuple[int, int]
+    ) -> OutputContainer:
         try:
-            return self._open(values, time_s)
+            return self._open(values, time_s, image_size)
         except BaseException:
             self._draft.discard()
             raise
 
-    def _open(self, values: NDArray[np.float32], time_s: Fraction) -> OutputContainer:
+    def _open(
+        self, values: NDArray[np.float32], time_s: Fraction, image_size: tuple[int, int]
+    ) -> OutputContainer:
         container = open_container(self._draft, self._target, "matroska")
         self._codes = DepthCodes.choose(self._spec, values)
         self._shape = values.shape
-        for key, value in describe(self._spec, self._codes).items():
+        for key, value in describe(self._spec, image_size, self._codes).items():
             container.metadata[TAG_PREFIX + key.upper()] = "" if value is None else str(value)
         self._origin_s = time_s if self._info.selection.start_s > 0 else Fraction(0)
         stream: VideoStream = container.add_stream("ffv1", self._info.selected_rate, _ENCODER)
         stream.height, stream.width = values.shape
         stream.pix_fmt = "gray16le"
+        if self._size == "source":
+            stream.codec_context.sample_aspect_ratio = self._info.pixel_aspect
         stream.time_base = stream.codec_context.time_base = self._info.time_base_s
         write_head(container)
         self._stream, self._container = stream, container
