@@ -61,8 +61,9 @@ def timing_of(container: InputContainer, stream: VideoStream, fps: float | None)
 
 
 def is_bare(container: InputContainer) -> bool:
-    """Whether a container holds a stream without times."""
-    return bool(int(container.format.flags) & _NO_TIME_STAMPS)
+    """Whether a container holds a stream without times, or pictures one after the other."""
+    form = container.format
+    return bool(int(form.flags) & _NO_TIME_STAMPS) or form.name.endswith("_pipe")
 
 
 def start_s(container: InputContainer) -> Fraction:

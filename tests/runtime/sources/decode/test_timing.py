@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import cv2
 import pytest
 
@@ -74,6 +75,18 @@ def test_a_rate_that_nobody_states_is_assumed_and_said(
     assert [frame.exact_time_s for frame in told.frames()] == [
         Fraction(2 * n, 25) for n in range(10)
     ]
+
+
+def test_pictures_one_after_the_other_have_no_rate(tmp_path: Path) -> None:
+    path = tmp_path / "clip.pngs"
+    pngs = [cv2.imencode(".png", picture(n, (48, 64)))[1].tobytes() for n in range(6)]
+    path.write_bytes(b"".join(pngs))
+    with av.open(str(path)) as container:
+        assert container.format.name == "png_pipe"
+    source = open_source(path)
+    assert (source.info.rate, source.info.notes) == (25, (ASSUMED,))
+    told = open_source(path, Selection(start_s=0.2, reading=Reading(fps=10)))
+    assert [frame.index for frame in told.frames()] == [2, 3, 4, 5]
 
 
 def test_a_given_rate_stands_above_that_of_a_bare_stream(make_clip: MakeClip) -> None:
