@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 import pytest
 
 from depthrt.model.registry import find_model
@@ -54,19 +55,19 @@ DEPTHRT = {
 def named_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clip.mp4, photo.jpg, frames/, sets/street and the like."""
     folder = tmp_path_factory.mktemp("named")
-    clip = _clip(folder / "clip.mp4")
+    clip = _clip(folder / "clip.mp4", _SECONDS)
     (folder / "clips").mkdir()
     for name in ("clips/front.mp4", "clips/yard.mp4"):
         shutil.copy(clip, folder / name)
     (folder / "rides").mkdir()
-    shutil.copy(CLIP, folder / "rides" / "monday.mp4")
+    _clip(folder / "rides" / "monday.mp4", 6, mirrored=True)  # another street than clip.mp4's
     labelled = [int(path.stem) for path in sorted((DATA / "demo_depth").glob("*.png"))]
     pictures = dict(_pictures(labelled))
     for place in ("frames", "photos", "sets/street/rgb", "sets/street/depth"):
         (folder / place).mkdir(parents=True)
     for number, picture in pictures.items():
-        for place in ("frames", "photos", "sets/street/rgb"):
-            assert cv2.imwrite(str(folder / place / f"{number:06d}.jpg"), picture)
+        assert cv2.imwrite(str(folder / "photos" / f"{number:06d}.jpg"), picture[:, ::-1])
+        assert cv2.imwrite(str(folder / "sets/street/rgb" / f"{number:06d}.jpg"), picture)
         assert cv2.imwrite(str(folder / "frames" / f"{number:06d}.png"), picture)
         depth = DATA / "demo_depth" / f"{number:06d}.png"
         shutil.copy(depth, folder / "sets" / "street" / "depth" / depth.name)
@@ -108,6 +109,10 @@ def prepared(
             shutil.copytree(request.getfixturevalue("own_network"), tmp_path, dirs_exist_ok=True)
             said = "" if "--mean" in text and "DEPTHRT" not in text else SETTINGS
             (tmp_path / "my_net.py").write_text(_NETWORK + said)
+        if "./depth-anything-v2-small-hf" in text:  # the same layers, few and not trained
+            from experiments.quantisation.depth_families import FAMILIES, save
+
+            save(FAMILIES["depth-anything"], tmp_path / "depth-anything-v2-small-hf")
         for name, model in (("mine.onnx", "depthrt-s"), ("small.onnx", "depthrt-xs")):
             if f"-o {name}" not in text and name in text:
                 shutil.copy(find_model(model), tmp_path / name)
@@ -116,15 +121,17 @@ def prepared(
     return prepare
 
 
-def _clip(path: Path) -> Path:
-    """The first seconds of the built-in clip at half its size and rate, with a tone."""
+def _clip(path: Path, seconds: int, *, mirrored: bool = False) -> Path:
+    """The first seconds of the built-in clip at half its size and rate."""
     with av.open(str(CLIP)) as source, av.open(str(path), "w") as made:
         stream: Any = made.add_stream("libx264", _RATE, {"preset": "ultrafast", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         for number, decoded in enumerate(source.decode(video=0)):
-            if number % 2 or number >= 2 * _SECONDS * _RATE:
+            if number % 2 or number >= 2 * seconds * _RATE:
                 continue
-            frame = decoded.reformat(320, 180, "yuv420p")
+            picture = decoded.reformat(320, 180, "rgb24").to_ndarray()
+            picture = np.ascontiguousarray(picture[:, :: -1 if mirrored else 1])
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = number // 2, Fraction(1, _RATE)
             made.mux(stream.encode(frame))
         made.mux(stream.encode(None))

@@ -77,7 +77,7 @@ def test_what_cannot_run_here_says_what_it_needs(block: Block) -> None:
             assert command.needs.startswith("needs "), command.text
             assert all(what in command.needs for what in wanted), command
         else:
-            known = ("needs that folder", "needs the internet", "needs an NVIDIA GPU")
+            known = ("needs the internet", "needs an NVIDIA GPU")
             assert command.needs == "" or command.needs.startswith(known), command.text
 
 
