@@ -6,7 +6,6 @@ What a library's settings were before is put back.
 from __future__ import annotations
 
 import logging
-import resource
 import sys
 import threading
 import time
@@ -43,12 +42,6 @@ class Phases:
         """Show what the phase that runs is at."""
         if self._status is not None:
             self._status.update(f"{what} ...")
-
-
-def peak_memory_bytes() -> int:
-    """The greatest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 _this_thread = threading.local()

@@ -13,12 +13,13 @@ import onnx
 
 from depthrt.model.session import import_onnxruntime
 from depthrt.spec import ModelSpec
+from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_calibration.frames import evenly
 from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
 from depthrt_export.build.from_onnx import from_onnx
 from depthrt_export.build.made import Float32, Made
-from depthrt_export.console import Phases, peak_memory_bytes
+from depthrt_export.console import Phases
 from depthrt_export.graph.export import export_graph
 from depthrt_export.graph.fold_normalisation import fold_normalisation
 from depthrt_export.model_file import check_outputs, put_in_place, write_model

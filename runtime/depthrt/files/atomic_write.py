@@ -76,7 +76,7 @@ def rename_new(path: Path, target: Path) -> None:
         os.link(path, target, follow_symlinks=False)
     except (FileExistsError, FileNotFoundError):
         raise
-    except OSError:  # a file system without hard links: an empty file reserves the name
+    except (OSError, NotImplementedError):  # no hard links here: an empty file reserves the name
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         held = _identity(target)
         try:

@@ -16,6 +16,9 @@ from depthrt.errors import TargetError, WriteError
 from depthrt.files.atomic_write import real_target
 from depthrt.result import Result
 
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Opens a file without changing line ends, as Windows else does."""
+
 _DISK_IS_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from depthrt.errors import DepthrtError, TargetError
 from depthrt.files.atomic_write import FileDraft, real_target
 from depthrt.result import Result
-from depthrt.sinks.base import Sink, write_error
+from depthrt.sinks.base import BINARY, Sink, write_error
 
 _PERCENTILES = (5, 50, 95)
 
@@ -116,9 +116,9 @@ def _open(target: Path | None, *, overwrite: bool) -> int:
         return 1
     real = real_target(target)
     if real.exists() and not real.is_file():  # a named pipe or a device
-        return os.open(real, os.O_WRONLY)
+        return os.open(real, os.O_WRONLY | BINARY)
     draft = FileDraft(target, overwrite=overwrite)
-    file = os.open(draft.create(), os.O_WRONLY)
+    file = os.open(draft.create(), os.O_WRONLY | BINARY)
     try:
         draft.place()
     except BaseException as error:

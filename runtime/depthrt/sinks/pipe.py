@@ -54,6 +54,7 @@ class PipeSink(Sink):
         self._form, self._info, self._spec = form, info, spec
         self._view, self._colormap, self._size = view, colormap, size
         self._canvas: Canvas | None = None
+        _keep_line_ends()
         self._codes: DepthCodes | None = None
         self._shape: tuple[int, ...] | None = None
         self._clamped = 0
@@ -175,6 +176,14 @@ def _planes(result: Result, canvas: Canvas) -> Planes:
     )
     compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
     return y, u, v
+
+
+def _keep_line_ends() -> None:
+    """Let standard output take bytes as they are; Windows would change those of value 10."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(_STDOUT, os.O_BINARY)
 
 
 def _write_all(content: bytes | memoryview) -> None:

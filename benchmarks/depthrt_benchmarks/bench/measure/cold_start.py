@@ -16,6 +16,7 @@ from typing import Any
 
 from depthrt.errors import InferenceError
 from depthrt.files.json_file import parse_json
+from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 
 _RUNS = 5
 _FRESH = "depthrt_benchmarks.bench.measure.cold_start"
@@ -53,19 +54,8 @@ def _start(model: Path, provider: str, threads: int) -> dict[str, float]:
 
 
 def peak_memory_mb() -> float:
-    """Peak resident memory of this process in MB.
-
-    Linux: VmHWM, because ``getrusage`` also counts the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    """Peak resident memory of this process in MB."""
+    return peak_memory_bytes() / 1e6
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ removed when the command is done.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from depthrt.files.json_file import parse_json
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.session import import_onnxruntime
 from depthrt.model.tuning_cache import cache_folder
+from depthrt_benchmarks.common.file_lock import lock
 from depthrt_benchmarks.evaluation.datasets.base import Dataset
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 
@@ -132,7 +132,7 @@ class ResumeFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("a", encoding="utf-8")
                 with suppress(OSError):  # a file system without locks
-                    fcntl.flock(self._file, fcntl.LOCK_SH)  # who is done leaves it to the others
+                    lock(self._file, shared=True)  # who is done leaves it to the others
                 if self._file.tell():
                     self._file.write("\n")  # ends a line that was cut off
             self._file.write(json.dumps([name, value]) + "\n")
@@ -155,5 +155,5 @@ class ResumeFile:
         self.close()
         if self.path is not None:
             with suppress(OSError), self.path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, wait=False)
                 self.path.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.sinks.base import BINARY
+
 _HEADER_BYTES = 192  # of the maps' .npy header: room for any count, a multiple of 64
 
 # PKWARE's APPNOTE.TXT, 4.3. Sizes and offsets are always in the ZIP64 fields.
@@ -72,7 +74,7 @@ class GrowingNpz:
         self._map_bytes = 4 * int(np.prod(shape))
         self._begin = len(_Entry(self._name, 0, 0, 0).local_header()) + _HEADER_BYTES
         self._crcs = [0]  # of no map, of the first one, of the first two, ...
-        self._file = os.open(path, os.O_WRONLY)
+        self._file = os.open(path, os.O_WRONLY | BINARY)
         self._write_head()  # so that the maps can be read if the process is killed
 
     @property
@@ -133,10 +135,10 @@ class GrowingNpz:
         return entry
 
     def _write(self, content: bytes, offset: int) -> None:
+        os.lseek(self._file, offset, os.SEEK_SET)
         left = memoryview(content)
         while left:
-            written = os.pwrite(self._file, left, offset)
-            left, offset = left[written:], offset + written
+            left = left[os.write(self._file, left) :]
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
