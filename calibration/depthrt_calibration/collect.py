@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.model.preprocess import to_rgb
 from depthrt.sources.display_name import shown_names
 from depthrt_calibration import image_features as features
 from depthrt_calibration.contact_sheet import contact_sheet, thumbnail
@@ -116,14 +115,14 @@ def _is_new(seen: Seen, pool: Sequence[_Kept]) -> bool:
 
 
 def _keep(seen: Seen, folder: FrameFolder, number: int) -> _Kept:
-    image = to_rgb(seen.frame.image)
+    image = seen.frame.image
     file = f"candidate_{number:06d}.png"
     folder.add(file, image)
     entry = {
         "source": seen.source,
         "name": seen.frame.stream,
         "index": seen.frame.index,
-        "time_s": round(float(seen.frame.time_s), 6),
+        "time_s": round(seen.frame.time_s, 6),
         "scene": seen.scene,
         "size": list(image.shape[:2]),
         "sha256": pixel_hash(image),

@@ -71,8 +71,8 @@ def sample_frames(source: str | None, count: int, spec: InputSpec) -> list[Sampl
             if frame.index < wanted[len(samples)]:
                 continue
             label = f"{frame.stream}#{frame.index}"
-            size = image_size(frame.image)
-            samples.append(Sample(prepare(frame.image, spec), label, size, video))
+            size = image_size(frame.pixels)
+            samples.append(Sample(prepare(frame.pixels, spec), label, size, video))
             if len(samples) == len(wanted):
                 break
     if not samples:

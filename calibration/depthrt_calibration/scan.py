@@ -131,9 +131,9 @@ def _part(
     until_s = _LIVE_S if opened.info.live else math.inf
     with closing(opened.frames()) as frames:  # type: ignore[type-var]  # sources give generators
         for number, frame in enumerate(frames):
-            if frame.time_s >= until_s:
+            if frame.exact_time_s >= until_s:
                 return
-            thumbnail = prepare(frame.image, THUMBNAIL)
+            thumbnail = prepare(frame.pixels, THUMBNAIL)
             scene += cuts.update(thumbnail)
             if number % stride:
                 continue

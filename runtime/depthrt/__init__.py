@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         UsageError,
         WriteError,
     )
-    from depthrt.frame import Frame, YuvImage
+    from depthrt.frame import Frame, YuvImage, to_rgb
     from depthrt.model.depth_model import DepthModel
-    from depthrt.model.preprocess import prepare, to_rgb
+    from depthrt.model.preprocess import prepare
     from depthrt.pipeline.callback import Background, start
     from depthrt.pipeline.model_ladder import Ladder, build_ladder
     from depthrt.pipeline.stream import stream, stream_many
@@ -53,9 +53,9 @@ _HOMES = {
         "AccuracyGateError DepthrtError InferenceError LatencyGateError ModelError ProviderError "
         "SourceError TargetError UsageError WriteError"
     ),
-    "frame": "Frame YuvImage",
+    "frame": "Frame YuvImage to_rgb",
     "model.depth_model": "DepthModel",
-    "model.preprocess": "prepare to_rgb",
+    "model.preprocess": "prepare",
     "pipeline.callback": "Background start",
     "pipeline.model_ladder": "Ladder build_ladder",
     "pipeline.stream": "stream stream_many",

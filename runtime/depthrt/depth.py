@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.spec import Kind, Unit
+from depthrt.spec import Kind, Resize, Unit, direction_of
 
 if TYPE_CHECKING:
     from supervision import DepthMap
@@ -22,13 +22,20 @@ class Depth:
     - ``values``: float32 (h,w) at the network's size, unnormalised, padding cut off;
     - ``kind``: ``inverse_depth`` (larger is nearer) or ``depth`` (larger is farther);
     - ``unit``: ``m`` for metric depth, else None;
-    - ``image_size``: height and width of the image it belongs to, in pixels.
+    - ``image_size``: height and width of the image it belongs to, in pixels;
+    - ``resize``: how the image became the network's input; ``values`` cover all of it in any case.
     """
 
     values: NDArray[np.float32]
     kind: Kind
     unit: Unit | None
     image_size: tuple[int, int]
+    resize: Resize = "stretch"
+
+    @property
+    def larger_is(self) -> Literal["nearer", "farther"]:
+        """What larger values mean."""
+        return direction_of(self.kind)
 
     def at_image_size(self) -> NDArray[np.float32]:
         """The values resized bilinearly to the image's size, float32 (H,W)."""

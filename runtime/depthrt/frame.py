@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
+
+# Luma weights of red and blue: ITU-R BT.601, BT.709 and BT.2020.
+_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
 RgbImage: TypeAlias = NDArray[np.uint8]  # H,W,3, RGB, 0..255
 
@@ -35,6 +40,12 @@ class YuvImage:
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.y.shape[0], self.y.shape[1]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """As numpy sees it: uint8 RGB (H,W,3), always made anew."""
+        if copy is False:
+            raise ValueError("planar YUV becomes an RGB array by a copy only")
+        return np.asarray(to_rgb(self), dtype)
 
 
 Image: TypeAlias = RgbImage | YuvImage
@@ -74,21 +85,79 @@ def image_size(image: Image) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
+def to_rgb(image: Image) -> RgbImage:
+    """The image as uint8 RGB (H,W,3) at its own size."""
+    if not isinstance(image, YuvImage):
+        return image
+    import cv2
+
+    height, width = image.shape
+    chroma = [cv2.resize(plane, (width, height)) for plane in (image.u, image.v)]
+    return planes_to_rgb((image.y, *chroma), image)
+
+
+def planes_to_rgb(planes: Sequence[NDArray[Any]], image: YuvImage) -> RgbImage:
+    """Y, U and V of one size as uint8 RGB (h,w,3), with the colour coding of ``image``."""
+    import cv2
+
+    matrix = _rgb_matrix(image.matrix, image.full_range)
+    return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
+
+
+def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
+    """The 3x4 affine map from 8-bit Y,U,V to 8-bit R,G,B (ITU-R BT.601-7, BT.709-6, BT.2020-2)."""
+    return np.array(_rgb_matrix(matrix, full_range), np.float64)
+
+
+@cache
+def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
+    red, blue = _LUMA_WEIGHTS[matrix]
+    green = 1 - red - blue
+    y_scale, y_offset = (1.0, 0) if full_range else (255 / 219, 16)
+    c_scale = 1.0 if full_range else 255 / 224
+    from_u, from_v = 2 * (1 - blue) * c_scale, 2 * (1 - red) * c_scale
+    linear = np.array(
+        [
+            [y_scale, 0, from_v],
+            [y_scale, -blue / green * from_u, -red / green * from_v],
+            [y_scale, from_u, 0],
+        ]
+    )
+    offset = -linear @ np.array([y_offset, 128, 128])
+    return np.asarray(np.hstack([linear, offset[:, None]]), np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of a source.
 
-    - ``image``: uint8 RGB (H,W,3) or planar YUV;
+    - ``pixels``: as it was decoded: planar YUV, or uint8 RGB (H,W,3); :attr:`image` is RGB;
     - ``index``: its number among the frames of the source, counted from 0 before any stride;
-    - ``time_s``: its exact presentation time in seconds from the source's time 0;
+    - ``exact_time_s``: its presentation time in seconds from the source's time 0, as an exact
+      fraction; :attr:`time_s` is a float;
     - ``stream``: the name of its source;
-    - ``duration_s``: how long it is shown, where the source says so;
+    - ``exact_duration_s``: how long it is shown, where the source says so;
     - ``captured_s``: when a live one was taken or arrived, on ``time.monotonic()``'s clock.
     """
 
-    image: Image
+    pixels: Image
     index: int
-    time_s: Fraction
+    exact_time_s: Fraction
     stream: str = ""
-    duration_s: Fraction | None = None
+    exact_duration_s: Fraction | None = None
     captured_s: float | None = None
+
+    @cached_property
+    def image(self) -> RgbImage:
+        """The picture as uint8 RGB (H,W,3), made when first asked for; it is to be read only."""
+        return to_rgb(self.pixels)
+
+    @property
+    def time_s(self) -> float:
+        """Its presentation time in seconds from the source's time 0."""
+        return float(self.exact_time_s)
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it is shown, in seconds, where the source says so."""
+        return None if self.exact_duration_s is None else float(self.exact_duration_s)

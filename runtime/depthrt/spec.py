@@ -33,6 +33,11 @@ Interpolation = Literal["linear", "cubic", "area"]
 Precision = Literal["float32", "float16", "bfloat16", "int8", "int8_dynamic", "int16"]
 
 
+def direction_of(kind: Kind) -> Literal["nearer", "farther"]:
+    """What a larger value of depth of this kind means."""
+    return "nearer" if kind == "inverse_depth" else "farther"
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """How a frame of any size becomes the network's input.
@@ -104,7 +109,7 @@ class ModelSpec:
     @property
     def larger_is(self) -> Literal["nearer", "farther"]:
         """What a larger value of the output means."""
-        return "nearer" if self.kind == "inverse_depth" else "farther"
+        return direction_of(self.kind)
 
     def to_json(self) -> str:
         """The JSON object that goes into the metadata of the ``.onnx`` file."""

@@ -91,7 +91,7 @@ def test_a_clip_with_scenes(clip: Path, tmp_path: Path, command: Command) -> Non
         "calibration.json",
         "overview",
     ]
-    read = [frame.image for frame in open_source(target).frames()]
+    read = [frame.pixels for frame in open_source(target).frames()]
     assert [pixel_hash(image) for image in read] == [frame["sha256"] for frame in frames]
     assert np.abs(read[0].astype(int) - picture(1, (numbers[0] - 6) / 40)).max() <= 4
     sheet = read_image(found["sheet"])

@@ -161,7 +161,7 @@ def nested(case: Case) -> None:
         inner = begin(case, inner_given)
         try:
             for result in inner:
-                yield np.array(result.frame.image)
+                yield np.array(result.frame.pixels)
         finally:
             finished.set()
 

@@ -166,7 +166,7 @@ class Kit:
         frame = result.frame
         expect(frame.index == index, f"{origin}: frame {frame.index} came in place of {index}")
         key: tuple[bool, Any] = (False, None)
-        image, right = frame.image, self.image(origin, index)
+        image, right = frame.pixels, self.image(origin, index)
         if isinstance(image, YuvImage):
             planes = split(right, CLIPS[origin].size)
             same = all(map(np.array_equal, (image.y, image.u, image.v), planes))

@@ -24,7 +24,7 @@ READ_S = 12.0  # a network read is given ten seconds
 
 
 def _luma(result: depthrt.Result) -> Any:
-    image = result.frame.image
+    image = result.frame.pixels
     return image.y if isinstance(image, depthrt.YuvImage) else image
 
 
@@ -41,8 +41,8 @@ class _Follower:
         """Look at one."""
         frame = result.frame
         expect(frame.index > self._index.get(frame.stream, -1), "frames out of order")
-        expect(frame.time_s > self._time_s.get(frame.stream, -1), "times out of order")
-        right = self._model(frame.image).values
+        expect(frame.exact_time_s > self._time_s.get(frame.stream, -1), "times out of order")
+        right = self._model(frame.pixels).values
         expect(np.array_equal(right, result.depth.values), "the depth of another picture")
         if self._greys:  # FFmpeg takes the first pictures to see what they are
             ahead = (int(_luma(result).reshape(-1)[0]) - grey(frame.index)) % GREYS
@@ -51,7 +51,7 @@ class _Follower:
                 (ahead - self._ahead + 2) % GREYS <= 4,
                 f"frame {frame.index} has the picture of another one",
             )
-        self._index[frame.stream], self._time_s[frame.stream] = frame.index, frame.time_s
+        self._index[frame.stream], self._time_s[frame.stream] = frame.index, frame.exact_time_s
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def frames_of(path: Path, count: int) -> NDArray[np.uint8]:
     """Frames of the built-in clip as the file wants them: uint8 N,3,h,w."""
     spec = DepthModel.load(path, provider="cpu").spec.input
     selection = Selection(stride=12, max_frames=count)
-    return np.stack([prepare(f.image, spec) for f in open_source(DEMO_CLIP, selection).frames()])
+    return np.stack([prepare(f.pixels, spec) for f in open_source(DEMO_CLIP, selection).frames()])
 
 
 def bare_session(

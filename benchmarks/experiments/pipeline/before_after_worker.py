@@ -58,8 +58,13 @@ class Overload:
         for index in range(self._frames):
             due_s = start_s + index / self._rate
             time.sleep(max(0.0, due_s - time.monotonic()))
-            image = self._pictures[index % len(self._pictures)].image
+            image = _decoded(self._pictures[index % len(self._pictures)])
             yield Frame(image, index, Fraction(index) / Fraction(self._rate), "", None, due_s)
+
+
+def _decoded(frame: Any) -> Any:
+    """The picture as it was decoded, under the name that this commit has for it."""
+    return frame.pixels if hasattr(frame, "pixels") else frame.image
 
 
 def describe(model: str | None) -> dict[str, Any]:

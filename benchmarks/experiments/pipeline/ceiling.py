@@ -121,9 +121,9 @@ def stage_times_ms(
     """Milliseconds a frame of each stage alone: of all cores, and by the clock."""
     selection = Selection(max_frames=frames)
     cached = list(open_source(clip, Selection(max_frames=_CACHED_FRAMES)).frames())
-    pixels = [prepare(f.image, model.spec.input) for f in open_source(clip, selection).frames()]
+    pixels = [prepare(f.pixels, model.spec.input) for f in open_source(clip, selection).frames()]
     # One picture stands for all, or 4K would not fit in memory: the depth view does not show it.
-    still = [replace(f, image=cached[0].image) for f in open_source(clip, selection).frames()]
+    still = [replace(f, pixels=cached[0].pixels) for f in open_source(clip, selection).frames()]
     values = [model.infer(p[None])[0] for p in pixels]
     # As `depthrt run` does for a video to look at.
     postprocessor = StreamPostprocessor(Stats(), stabilise=True)
@@ -133,7 +133,7 @@ def stage_times_ms(
         return sum(1 for _ in open_source(clip, selection).frames())
 
     def prepare_all() -> int:
-        return sum(prepare(f.image, model.spec.input).ndim // 3 for f in cached * _REPEATS)
+        return sum(prepare(f.pixels, model.spec.input).ndim // 3 for f in cached * _REPEATS)
 
     def infer() -> int:
         return sum(len(model.infer(p[None])) for p in pixels)
@@ -179,7 +179,7 @@ def unwritten_rate(clip: Path, model: DepthModel, batch: int = 1) -> float:
 def measure_round(clip: Path, model: DepthModel, folder: Path, frames: int) -> dict[str, float]:
     """One clip, every figure once."""
     first = next(iter(open_source(clip).frames()))
-    pixels = prepare(first.image, model.spec.input)[None]
+    pixels = prepare(first.pixels, model.spec.input)[None]
     bare = bare_rate(model.path, pixels, frames)
     job = Job(
         str(clip),

@@ -64,7 +64,7 @@ def one_thread_rate(clip: Path, model: DepthModel, target: Path | None) -> float
     sink = open_sink(target, source.info, model.spec, "depth", "inferno") if target else None
     frames, start_s = 0, time.perf_counter()
     for frame in source.frames():
-        pixels = prepare(frame.image, model.spec.input)
+        pixels = prepare(frame.pixels, model.spec.input)
         values = model.infer(pixels[None])[0]
         result = postprocessor.result(frame, pixels, values, model)
         if sink is not None:

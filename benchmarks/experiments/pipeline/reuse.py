@@ -20,7 +20,7 @@ from typing import Any
 import av
 import numpy as np
 
-from depthrt import DepthModel, Reuse, Stats, open_source, stream, to_rgb
+from depthrt import DepthModel, Reuse, Stats, open_source, stream
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.temporal.frame_reuse import MAX_AGE_S, THRESHOLD
 from depthrt_benchmarks.common.environment import write_result
@@ -36,7 +36,7 @@ _THING = (24, 12)  # its height and width in pixels of 360 rows
 def make_still_clip(path: Path, *, crossing: bool) -> Path:
     """A camera that stands still, 10 s."""
     rng = np.random.default_rng(5)
-    still = to_rgb(next(iter(open_source(DEMO_CLIP).frames())).image)
+    still = next(iter(open_source(DEMO_CLIP).frames())).image
     height, width = still.shape[:2]
     with av.open(str(path), "w") as container:
         encoder = container.add_stream("libx264", _RATE, {"preset": "veryfast", "crf": "23"})

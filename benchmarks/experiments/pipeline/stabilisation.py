@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt import DepthModel, Stabiliser, prepare, stream, to_rgb
+from depthrt import DepthModel, Stabiliser, prepare, stream
 from depthrt.frame import RgbImage
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.temporal.display_range import SceneCuts
@@ -131,7 +131,7 @@ def clip_figures(clip: Path, model: DepthModel, stabiliser: Stabiliser) -> dict[
     figures, steadier = Figures(), Steadier(model, stabiliser)
     with closing(stream(clip, model, batch=model.batch)) as results:
         for result in results:
-            image = to_rgb(result.frame.image)
+            image = result.frame.image
             figures.add(image, steadier.both(image, result.depth.values))
     return figures.summary()
 
@@ -149,7 +149,7 @@ def demo_figures(model: DepthModel, stabiliser: Stabiliser) -> dict[str, Any]:
 
     def frames() -> Iterator[tuple[Pair, None]]:
         for result in stream(DEMO_CLIP, model, batch=model.batch):
-            index, image = result.frame.index, to_rgb(result.frame.image)
+            index, image = result.frame.index, result.frame.image
             depth = np.zeros(image.shape[:2], np.float32)
             if index in known:
                 stored = cv2.imread(str(DEMO_DEPTH / f"{index:06d}.png"), cv2.IMREAD_UNCHANGED)
@@ -236,7 +236,7 @@ def cost(model: DepthModel, one_core: DepthModel, rounds: int) -> dict[str, floa
     ways = {"one_core": (one_core, 1), **{f"batch_{n}": (model, n) for n in _BATCHES}}
     pixels = []
     for result in stream(DEMO_CLIP, model):
-        pixels.append(prepare(result.frame.image, model.spec.input))
+        pixels.append(prepare(result.frame.pixels, model.spec.input))
         if len(pixels) == _TIMED_FRAMES:
             break
     depths = [model.infer(seen[None])[0].copy() for seen in pixels]

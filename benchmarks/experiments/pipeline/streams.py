@@ -48,7 +48,6 @@ from depthrt import (
     prepare,
     stream,
     stream_many,
-    to_rgb,
 )
 from depthrt.latency import Latency
 from depthrt.model.providers import PROVIDERS
@@ -104,7 +103,7 @@ def batched(
 ) -> dict[str, Any]:
     """Everything of ``batched``, in turn, ``rounds`` times."""
     batch = model.fixed_batch or max(model.batch, batch)
-    cached = [to_rgb(f.image) for f in open_source(clip, Selection(max_frames=24)).frames()]
+    cached = [f.image for f in open_source(clip, Selection(max_frames=24)).frames()]
     pixels = [prepare(image, model.spec.input) for image in cached]
     ready = np.stack(pixels[:batch])
     small = [np.ascontiguousarray(p.transpose(1, 2, 0)) for p in pixels]
@@ -147,7 +146,7 @@ def same_depth(model: DepthModel, clip: Path) -> dict[str, Any]:
 
 def overload(model: DepthModel, clip: Path, seconds: float) -> dict[str, Any]:
     """Latency of a live source at three times the model's rate, over the model's time."""
-    images = [to_rgb(f.image) for f in open_source(clip, Selection(max_frames=24)).frames()]
+    images = [f.image for f in open_source(clip, Selection(max_frames=24)).frames()]
     pixels = prepare(images[0], model.spec.input)[None]
     alone_s = 1 / session_fps(lambda: model.infer(pixels), 1, 20)
     rate = 3 / alone_s

@@ -156,7 +156,7 @@ class DepthModel:
 
     @property
     def batch(self) -> int:
-        """Frames per inference for a recorded source: the tuned number, else 1."""
+        """Frames per inference for a recorded source; what was tuned, else 1."""
         # On a CPU a batch gains a bare int8 session 8-13%, but costs 5% beside a decoder and
         # an encoder, whose caches it takes.
         return 1 if self.tuned is None else self.tuned.batch
@@ -228,8 +228,9 @@ class DepthModel:
 
     def depth(self, values: NDArray[np.float32], size: tuple[int, int]) -> Depth:
         """Wrap the network's output (h,w) for an image of this height and width."""
-        rows, columns = content_size(size, self.spec.input)
-        return Depth(values[:rows, :columns], self.spec.kind, self.spec.unit, size)
+        spec = self.spec
+        rows, columns = content_size(size, spec.input)
+        return Depth(values[:rows, :columns], spec.kind, spec.unit, size, spec.input.resize)
 
     def _next_run(self, frames: int, size: tuple[int, ...]) -> int:
         """Batch size that the session runs so many frames at; the last frame fills it up."""

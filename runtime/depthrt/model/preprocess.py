@@ -7,19 +7,14 @@ the session is made.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.frame import Image, Matrix, YuvImage, image_size
+from depthrt.frame import Image, YuvImage, image_size, planes_to_rgb
 from depthrt.spec import InputSpec, Interpolation
 
 PAD_VALUE = 116  # about the mean pixel of photographs, so that a border has little contrast
-
-# Luma weights of red and blue: ITU-R BT.601, BT.709 and BT.2020.
-_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
 
 def network_size(size: tuple[int, int], spec: InputSpec) -> tuple[int, int]:
@@ -95,29 +90,6 @@ def check_image(image: Image) -> tuple[int, int]:
     return image_size(image)
 
 
-def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
-    """The 3x4 affine map from 8-bit Y,U,V to 8-bit R,G,B (ITU-R BT.601-7, BT.709-6, BT.2020-2)."""
-    return np.array(_rgb_matrix(matrix, full_range), np.float64)
-
-
-@cache
-def _rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
-    red, blue = _LUMA_WEIGHTS[matrix]
-    green = 1 - red - blue
-    y_scale, y_offset = (1.0, 0) if full_range else (255 / 219, 16)
-    c_scale = 1.0 if full_range else 255 / 224
-    from_u, from_v = 2 * (1 - blue) * c_scale, 2 * (1 - red) * c_scale
-    linear = np.array(
-        [
-            [y_scale, 0, from_v],
-            [y_scale, -blue / green * from_u, -red / green * from_v],
-            [y_scale, from_u, 0],
-        ]
-    )
-    offset = -linear @ np.array([y_offset, 128, 128])
-    return np.asarray(np.hstack([linear, offset[:, None]]), np.float64)
-
-
 def _resize_rgb(
     image: Image, dsize: tuple[int, int], interpolation: Interpolation
 ) -> NDArray[np.uint8]:
@@ -129,13 +101,4 @@ def _resize_rgb(
         return np.asarray(cv2.resize(image, dsize, interpolation=code), np.uint8)
     # Planes are resized first: the colour conversion then touches only the network's few pixels.
     planes = [cv2.resize(p, dsize, interpolation=code) for p in (image.y, image.u, image.v)]
-    small = cv2.transform(cv2.merge(planes), _rgb_matrix(image.matrix, image.full_range))
-    return np.asarray(small, np.uint8)
-
-
-def to_rgb(image: Image) -> NDArray[np.uint8]:
-    """The image as uint8 RGB (H,W,3) at its own size."""
-    if not isinstance(image, YuvImage):
-        return image
-    height, width = image_size(image)
-    return _resize_rgb(image, (width, height), "linear")
+    return planes_to_rgb(planes, image)

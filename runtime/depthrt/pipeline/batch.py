@@ -137,7 +137,7 @@ class StreamPostprocessor:
         if self._gated is not model:
             self.gate.reset()
             self._gated = model
-        return self.gate.unchanged(pixels, frame.time_s)
+        return self.gate.unchanged(pixels, frame.exact_time_s)
 
     def result(
         self,
@@ -155,7 +155,7 @@ class StreamPostprocessor:
             return self._reuse(frame)
         if self.model is not model:
             self._take_over(model)
-        depth = model.depth(values, image_size(frame.image))
+        depth = model.depth(values, image_size(frame.pixels))
         scene_cut = self.cuts.update(pixels)
         if scene_cut:
             self.reset()
@@ -166,7 +166,7 @@ class StreamPostprocessor:
             self.stats.busy_s["stabilise"] += time.perf_counter() - start
         if self.gate is not None:  # kept for frames to come, whatever is done to this one's
             self._depth = replace(depth, values=depth.values.copy())
-        shown = self.tracker.update(depth.values, frame.time_s)
+        shown = self.tracker.update(depth.values, frame.exact_time_s)
         self.stats.frames += 1
         return Result(frame, depth, shown, scene_cut)
 
@@ -174,10 +174,10 @@ class StreamPostprocessor:
         if self._depth is None:
             raise RuntimeError("the first frame of a stream has nothing to reuse")
         values = self._depth.values.copy()  # each result is its own, to work on in place
-        depth = replace(self._depth, values=values, image_size=image_size(frame.image))
+        depth = replace(self._depth, values=values, image_size=image_size(frame.pixels))
         self.stats.frames += 1
         self.stats.reused += 1
-        shown = self.tracker.update(depth.values, frame.time_s)
+        shown = self.tracker.update(depth.values, frame.exact_time_s)
         return Result(frame, depth, shown, scene_cut=False, reused=True)
 
     def _take_over(self, model: DepthModel) -> None:

@@ -190,7 +190,7 @@ class FrameReader:
             stream.stats.busy_s["wait" if stream.live else "decode"] += read_s - start_s
             if frame is None:
                 return None
-            if self._thinning is None or self._thinning.wants(frame.time_s):
+            if self._thinning is None or self._thinning.wants(frame.exact_time_s):
                 item = self._prepared(frame)
                 stream.stats.busy_s["prepare"] += time.perf_counter() - read_s
                 return item
@@ -198,8 +198,8 @@ class FrameReader:
 
     def _prepared(self, frame: Frame) -> PreparedFrame:
         stream, model = self._stream, self._choose_model()
-        pixels = prepare(frame.image, model.spec.input)
-        image = frame.image
+        pixels = prepare(frame.pixels, model.spec.input)
+        image = frame.pixels
         if not self._pictures:  # the decoder has its memory back at once
             image = without_pixels(image)
         elif not stream.source.info.owns_pictures:
@@ -207,7 +207,7 @@ class FrameReader:
         captured_s = frame.captured_s
         if stream.live and captured_s is None:
             captured_s = time.monotonic()
-        changed = image is not frame.image or captured_s is not frame.captured_s
+        changed = image is not frame.pixels or captured_s is not frame.captured_s
         if changed or frame.stream != stream.name:
-            frame = replace(frame, image=image, stream=stream.name, captured_s=captured_s)
+            frame = replace(frame, pixels=image, stream=stream.name, captured_s=captured_s)
         return PreparedFrame(stream, frame, pixels, model)

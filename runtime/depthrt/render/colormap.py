@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.frame import Matrix
-from depthrt.model.preprocess import rgb_matrix
+from depthrt.frame import Matrix, rgb_matrix
 
 COLORMAPS = {
     "inferno": cv2.COLORMAP_INFERNO,

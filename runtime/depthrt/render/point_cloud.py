@@ -1,4 +1,4 @@
-"""Point clouds: depth maps in space, with the image's colours, as PLY files."""
+"""Coloured point clouds of depth maps, and PLY files of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from depthrt.depth import Depth
 from depthrt.errors import UsageError
-from depthrt.frame import Image, YuvImage
-from depthrt.model.preprocess import check_image, to_rgb
+from depthrt.frame import Image, YuvImage, to_rgb
+from depthrt.model.preprocess import check_image
 from depthrt.render.camera import (
     DEFAULT_FOV_DEG,
     DEFAULT_SPAN,
@@ -28,7 +28,7 @@ _VERTEX = np.dtype([*((name, "<f4") for name in _POSITION), *((name, "u1") for n
 
 @dataclass(frozen=True, eq=False)
 class PointCloud:
-    """Points before a camera: x right, y down, z ahead, as OpenCV and ROS' optical frames have it.
+    """Points in front of a camera: x right, y down, z forward, as in OpenCV and ROS optical frames.
 
     - ``xyz``: float32 (N,3), in metres where the depth is metric;
     - ``rgb``: uint8 (N,3).
@@ -38,7 +38,7 @@ class PointCloud:
     rgb: NDArray[np.uint8]
 
     def to_ply(self, comments: tuple[str, ...] = ()) -> bytes:
-        """The cloud as a binary little-endian PLY file, with these lines as comments.
+        """The cloud as a binary little-endian PLY file with comment lines.
 
         Format: Turk, The PLY Polygon File Format, 1994.
         """
@@ -62,12 +62,12 @@ class PointCloud:
 class CloudOptions:
     """How depth becomes points; see :func:`point_cloud`.
 
-    - ``fov_deg``: horizontal angle of view, or ``intrinsics`` in pixels of the image; with neither
-      60 degrees;
+    - ``fov_deg``: horizontal field of view; or ``intrinsics``, in pixels of the image. Without
+      either it is 60 degrees;
     - ``span``: nearest and farthest distance; None: all of metric depth, 1 to 10 for relative;
-    - ``edge``: leave out points that hang between a near and a far surface, more than this share
-      of their distance from both, for depth maps are smooth where depth is not; 0.1 is usual. A
-      floor is thinned far away, where it rises as fast. None: all points stay.
+    - ``edge``: leave out points between a near and a far surface, which are farther from both than
+      this fraction of their distance: depth maps are smooth where real depth jumps. 0.1 is usual.
+      Distant floor, which is as steep, loses points too. None: all points stay.
 
     Raises:
         UsageError: values that contradict one another or lie outside their range.
@@ -90,15 +90,15 @@ class CloudOptions:
 
     @property
     def is_default(self) -> bool:
-        """Whether nothing was said."""
+        """Whether every option has its default."""
         return self == CloudOptions()
 
     def camera(self, size: tuple[int, int]) -> Intrinsics:
-        """The camera of images of this height and width."""
+        """The camera for images of this size (height, width)."""
         return self.intrinsics or Intrinsics.from_fov(self.fov_deg or DEFAULT_FOV_DEG, size)
 
     def assumed(self, *, metric: bool) -> str:
-        """What was assumed because nobody said it, as one sentence; empty when nothing was."""
+        """What is assumed for lack of options, as one sentence; empty if nothing is."""
         guesses = []
         if self.fov_deg is None and self.intrinsics is None:
             guesses.append(f"a view {DEFAULT_FOV_DEG:g} degrees wide (--fov or --intrinsics)")
@@ -117,19 +117,19 @@ def point_cloud(
     options: CloudOptions | None = None,
     display_range: tuple[float, float] | None = None,
 ) -> PointCloud:
-    """The points of an image: one for each value of its depth map that is a distance.
+    """The points of an image: one for each value of its depth map with a known distance.
 
     >>> cloud = point_cloud(image, model(image), CloudOptions(fov_deg=70))
     >>> Path("cloud.ply").write_bytes(cloud.to_ply())
 
-    Relative depth gives a true shape only where ``options.span`` is right: see
-    :func:`depthrt.render.camera.distances`, which says what ``display_range`` does.
+    The shape of relative depth is true only if ``options.span`` is. For ``display_range`` see
+    :func:`depthrt.render.camera.distances`.
 
     Args:
         image: uint8 RGB (H,W,3) or planar YUV.
         depth: its depth map.
         options: camera and distances.
-        display_range: of :class:`depthrt.Result`, for clouds of a sequence that fit together.
+        display_range: as in :class:`depthrt.Result`, so that the clouds of a sequence fit together.
 
     Raises:
         UsageError: no usable image.
@@ -146,7 +146,7 @@ def point_cloud(
 
 
 def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
-    """What a reader of the points has to know, line by line."""
+    """What a reader of the points must know, as lines: axes, unit, camera."""
     camera = options.camera(depth.image_size)
     height, width = depth.image_size
     lens = f"fx {camera.fx:g} fy {camera.fy:g} cx {camera.cx:g} cy {camera.cy:g}"
@@ -159,7 +159,7 @@ def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
 
 
 def _hanging(z: NDArray[np.float32], edge: float) -> NDArray[np.bool_]:
-    """Where a depth map (h,w) passes from a near to a far surface, both among the neighbours."""
+    """Where distances (h,w) lie between a nearer and a farther neighbour: points that hang."""
     known, kernel = np.isfinite(z), np.ones((3, 3), np.uint8)
     nearest = cv2.erode(np.where(known, z, np.float32(np.inf)), kernel)
     farthest = cv2.dilate(np.where(known, z, np.float32(-np.inf)), kernel)
@@ -176,7 +176,7 @@ def _resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
 
     if not isinstance(image, YuvImage):
         return resize(image)
-    # Planes first: the colour conversion then touches only the map's few pixels.
+    # Resized before the colour conversion, which then has fewer pixels.
     planes = (resize(image.y), resize(image.u), resize(image.v))
     return to_rgb(YuvImage(*planes, image.matrix, image.full_range))
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from depthrt.depth import Depth
 from depthrt.errors import UsageError
-from depthrt.frame import Image, Matrix, YuvImage
-from depthrt.model.preprocess import rgb_matrix
+from depthrt.frame import Image, Matrix, YuvImage, rgb_matrix
 from depthrt.render.colormap import colour_table, yuv_table
 from depthrt.spec import Kind
 

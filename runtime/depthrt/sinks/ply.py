@@ -17,7 +17,7 @@ def ply_of(result: Result, options: CloudOptions) -> bytes:
     """The PLY file of a frame; its comments say what the numbers mean."""
     frame, depth = result.frame, result.depth
     cloud = point_cloud(frame.image, depth, options, result.display_range)
-    place = f"{frame.stream} frame {frame.index} at {float(frame.time_s):.6f} s"
+    place = f"{frame.stream} frame {frame.index} at {frame.time_s:.6f} s"
     return cloud.to_ply(("made by depthrt", *describe_cloud(depth, options), place))
 
 

@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.depth import Depth
 from depthrt.errors import SourceError
 from depthrt.files.json_file import JsonObject, is_plain_name, read_object
 from depthrt.sinks.depth.codes import MAX_CODE, TAG_PREFIX, DepthCodes
 from depthrt.sinks.frame_folder import INDEX_FILE
 from depthrt.sources.containers import open_input
-from depthrt.spec import Kind, Unit
+from depthrt.spec import Kind, Resize, Unit
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -37,16 +38,18 @@ _BROKEN = (
 _LARGEST = float(np.finfo(np.float32).max)
 _KINDS = get_args(Kind)
 _UNITS = (*get_args(Unit), "", None)
+_RESIZES = (*get_args(Resize), None)
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
-    """One recorded depth map: float32 (h,w), NaN where invalid, and its time in seconds."""
+class Recorded(Depth):
+    """A depth map that was recorded; its values are NaN where there is none.
 
-    values: NDArray[np.float32]
-    time_s: float
-    kind: Kind
-    unit: Unit | None
+    ``time_s`` is its time in seconds. Files of depthrt 0.1 do not say ``image_size`` and
+    ``resize``: there they are the size of the map and ``stretch``.
+    """
+
+    time_s: float = 0.0
 
 
 def read_depth(path: str | Path) -> Iterator[Recorded]:
@@ -77,24 +80,35 @@ def _read_npz(path: Path) -> Iterator[Recorded]:
     # If it is no archive, numpy would leave a file open that it had opened itself.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         depth, times = archive["depth"], archive["time_s"]
-        meaning = _meaning({key: str(archive[key]) for key in ("kind", "unit")}, path)
+        about = {key: str(archive[key]) for key in ("kind", "unit", "resize") if key in archive}
+        meaning = _meaning(about, path)
+        sizes = archive["image_size"] if "image_size" in archive else np.array(depth.shape[1:])
     if depth.ndim != 3 or depth.dtype.kind != "f":
         raise ValueError(f"its depth is {depth.dtype} of shape {depth.shape}, not float32 N,h,w")
     if times.shape != depth.shape[:1] or times.dtype.kind != "f" or not np.isfinite(times).all():
         raise ValueError(f"its time_s is not {len(depth)} finite times, one for each map")
+    if sizes.dtype.kind not in "iu" or sizes.shape not in ((2,), (len(depth), 2)):
+        raise ValueError("its image_size is not one height and width, or one for each map")
     maps = depth.astype(np.float32, copy=False)
-    return (Recorded(values, float(t), *meaning) for values, t in zip(maps, times, strict=True))
+    sizes = np.broadcast_to(sizes, (len(depth), 2))
+    return (
+        meaning.recorded(values, float(t), (int(size[0]), int(size[1])))
+        for values, t, size in zip(maps, times, sizes, strict=True)
+    )
 
 
 def _read_folder(path: Path) -> Iterator[Recorded]:
     index = read_object(path / INDEX_FILE)
     codes = _codes(index.number("step"), index.number("offset"))
     meaning = _meaning(index.content, path / INDEX_FILE)
-    frames = [(_file_in(path, entry), entry.number("time_s")) for entry in index.objects("frames")]
+    frames = [
+        (_file_in(path, entry), entry.number("time_s"), _image_size(entry))
+        for entry in index.objects("frames")
+    ]
 
     def read() -> Iterator[Recorded]:
-        for file, time_s in frames:
-            yield Recorded(codes.decode(_read_png(file)), time_s, *meaning)
+        for file, time_s, size in frames:
+            yield meaning.recorded(codes.decode(_read_png(file)), time_s, size)
 
     return read()
 
@@ -134,7 +148,7 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
         if not container.streams.video:
             raise ValueError("no video in it")
         codes = _codes(float(tags["step"]), float(tags["offset"]))
-        meaning = _meaning(tags, path)
+        meaning = _meaning(_listed(tags), path)
     except _BROKEN:
         container.close()
         raise
@@ -150,12 +164,22 @@ def _read_mkv(path: Path) -> Iterator[Recorded]:
                 samples = frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False)
                 time_s = float(frame.time or 0)
                 step_s, last_s = max(step_s, time_s - last_s), time_s
-                yield Recorded(codes.decode(samples), time_s, *meaning)
+                yield meaning.recorded(codes.decode(samples), time_s)
             end_s = float(Fraction(container.duration or 0, av.time_base))
             if last_s + _SLACK * step_s < end_s:
                 raise SourceError(f"{path} is cut off: it ends at {last_s:.3f} s of {end_s:.3f} s")
 
     return read()
+
+
+def _listed(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The tags, the size of the picture as a list again."""
+    if "image_size" not in tags:
+        return dict(tags)
+    return {
+        **tags,
+        "image_size": [float(side) for side in tags["image_size"].strip("[]").split(",")],
+    }
 
 
 def _next_whole(frames: Iterator[VideoFrame], path: Path) -> VideoFrame | None:
@@ -189,8 +213,35 @@ def _codes(step: float, offset: float) -> DepthCodes:
     return DepthCodes(step, offset)
 
 
-def _meaning(content: Mapping[str, Any], where: Path) -> tuple[Kind, Unit | None]:
+@dataclass(frozen=True)
+class _Meaning:
+    """What a file says of all its maps."""
+
+    kind: Kind
+    unit: Unit | None
+    image_size: tuple[int, int] | None
+    resize: Resize
+
+    def recorded(
+        self, values: NDArray[np.float32], time_s: float, size: tuple[int, int] | None = None
+    ) -> Recorded:
+        height, width = values.shape
+        size = size or self.image_size or (height, width)
+        return Recorded(values, self.kind, self.unit, size, self.resize, time_s)
+
+
+def _meaning(content: Mapping[str, Any], where: Path) -> _Meaning:
     about = JsonObject(content, str(where))
     kind: Kind = about.one_of("kind", _KINDS)
     unit: Unit | None = about.one_of("unit", _UNITS) or None
-    return kind, unit
+    resize: Resize = about.one_of("resize", _RESIZES) or "stretch"
+    return _Meaning(kind, unit, _image_size(about), resize)
+
+
+def _image_size(about: JsonObject) -> tuple[int, int] | None:
+    if about.content.get("image_size") is None:
+        return None
+    sides = about.numbers("image_size", above=0)
+    if len(sides) != 2:
+        raise about.wrong("image_size", "a height and a width")
+    return int(sides[0]), int(sides[1])

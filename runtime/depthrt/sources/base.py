@@ -214,9 +214,9 @@ def select(frames: Iterator[Frame], selection: Selection) -> Iterator[Frame]:
     seen = 0
     begin_s, finish_s = selection.begin_s, selection.finish_s
     for frame in frames:
-        if finish_s is not None and frame.time_s >= finish_s:
+        if finish_s is not None and frame.exact_time_s >= finish_s:
             return
-        if frame.time_s < begin_s:
+        if frame.exact_time_s < begin_s:
             continue
         if seen % selection.stride == 0:
             yield frame

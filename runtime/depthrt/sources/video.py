@@ -81,7 +81,7 @@ class VideoSource:
             raise SourceError(f"{self._shown} holds no video frame that can be decoded")
         self.info = SourceInfo(
             name=self._name,
-            size=(self._first.image.shape[0], self._first.image.shape[1]),
+            size=(self._first.pixels.shape[0], self._first.pixels.shape[1]),
             rate=self._rate,
             time_base_s=self._tick_s,
             frame_count=selection.count(announced, self._rate) if announced else None,
@@ -97,7 +97,7 @@ class VideoSource:
         if selection.start_s > 0 and not live and not is_bare(self._container):
             self._restart(selection.begin_s)
             # Not every file finds the key frame before a time: then all is decoded up to it.
-            if self._first is None or self._first.time_s > selection.begin_s:
+            if self._first is None or self._first.exact_time_s > selection.begin_s:
                 self._restart()
 
     def stop(self) -> None:

@@ -50,7 +50,7 @@ class Stabiliser:
     """The state of one stream.
 
     >>> stabiliser = Stabiliser.of(model.spec)
-    >>> steady = stabiliser.update(depth.values, prepare(frame.image, model.spec.input))
+    >>> steady = stabiliser.update(depth.values, prepare(frame.pixels, model.spec.input))
 
     - ``align``: fit scale (and shift, unless ``metric``) to the frames before;
     - ``metric``: values are positive and their ratios matter, as of depth in metres; otherwise

@@ -85,7 +85,7 @@ def test_reuse_saves_on_a_still_camera_and_its_error_is_measured(
 @pytest.mark.slow
 def test_something_crosses_the_still_clip_that_is_made(tmp_path: Path) -> None:
     made = make_still_clip(tmp_path / "still.mp4", crossing=True)
-    frames = [to_rgb(frame.image).astype(np.float32) for frame in open_source(made).frames()]
+    frames = [to_rgb(frame.pixels).astype(np.float32) for frame in open_source(made).frames()]
     assert len(frames) == 250
     apart = [float(np.abs(frame - frames[0]).max()) for frame in (frames[50], frames[125])]
     assert apart[0] < 60 < 100 < apart[1]

@@ -111,7 +111,7 @@ def test_the_built_in_sizes_hold_a_rate_together(tmp_path: Path) -> None:
 def test_the_small_one_sees_what_the_other_does(model: DepthModel) -> None:
     small = DepthModel.load("depthrt-xs", provider="cpu")
     frame = next(iter(open_source("demo").frames()))
-    maps = [each(frame.image).at_image_size()[::8, ::8].ravel() for each in (model, small)]
+    maps = [each(frame.pixels).at_image_size()[::8, ::8].ravel() for each in (model, small)]
     assert np.corrcoef(*maps)[0, 1] > 0.95
 
 

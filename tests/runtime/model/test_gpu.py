@@ -68,14 +68,14 @@ def assert_close(reference: Map, depth: Map) -> None:
 def test_the_gpu_sees_what_the_cpu_sees(on_gpu: DepthModel) -> None:
     assert on_gpu.provider == "cuda"
     cpu = DepthModel.load(provider="cpu")
-    images = [frame.image for frame in open_source("demo").frames()][::12]
+    images = [frame.pixels for frame in open_source("demo").frames()][::12]
     assert len(images) > 3
     for image in images:
         assert_close(cpu(image).values, on_gpu(image).values)
 
 
 def test_a_batch_gives_what_its_frames_give_alone(on_gpu: DepthModel) -> None:
-    images = [frame.image for frame in open_source("demo").frames()][:20:5]
+    images = [frame.pixels for frame in open_source("demo").frames()][:20:5]
     for together, image in zip(on_gpu.infer_images(images), images, strict=True):
         assert_close(on_gpu(image).values, together.values)
 
@@ -128,7 +128,7 @@ def test_a_float16_export_runs(tmp_path: Path) -> None:
     assert exported.code == 0, exported.err
     on_gpu, on_cpu = (DepthModel.load(half, provider=name) for name in ("cuda", "cpu"))
     assert (on_gpu.provider, on_gpu.spec.precision) == ("cuda", "float16")
-    images = [frame.image for frame in open_source("demo").frames()][:20:5]
+    images = [frame.pixels for frame in open_source("demo").frames()][:20:5]
     for given, expected in zip(
         on_gpu.infer_images(images), on_cpu.infer_images(images), strict=True
     ):

@@ -66,7 +66,7 @@ def test_depth_is_that_of_each_frame_alone(
     model: DepthModel, make_clip: Callable[..., Path], batch: int
 ) -> None:
     clip = make_clip(frames=60, size=Clip().size)
-    expected = [model(frame.image).values for frame in open_source(clip).frames()]
+    expected = [model(frame.pixels).values for frame in open_source(clip).frames()]
     results = list(stream(clip, model, batch=batch))
     assert [result.frame.index for result in results] == list(range(60))
     for result, values in zip(results, expected, strict=True):

@@ -102,7 +102,7 @@ def test_order_and_depth_do_not_depend_on_the_threads(
     model: DepthModel, paths: list[Path], monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     source, stats = ImagesSource(paths, Selection()), Stats()
-    expected = [model(frame.image).values for frame in source.frames()]
+    expected = [model(frame.pixels).values for frame in source.frames()]
     threads = hold_up(model, monkeypatch)
     results = list(stream(source, model, batch=batch, stats=stats))
     assert [result.frame.index for result in results] == list(range(COUNT))

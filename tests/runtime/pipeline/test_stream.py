@@ -87,10 +87,10 @@ def test_pixels_can_be_let_go_once_the_network_has_them(model: DepthModel) -> No
     images = pictures(3)
     kept, bare = (list(stream(images, model, pictures=keep)) for keep in (True, False))
     for image, a, b in zip(images, kept, bare, strict=True):
-        np.testing.assert_array_equal(a.frame.image, image)
-        assert a.frame.image is not image, "whoever made it may write to it again"
-        assert b.frame.image.shape == image.shape
-        assert np.asarray(b.frame.image).strides == (0, 0, 0), "it takes no memory"
+        np.testing.assert_array_equal(a.frame.pixels, image)
+        assert a.frame.pixels is not image, "whoever made it may write to it again"
+        assert b.frame.pixels.shape == image.shape
+        assert np.asarray(b.frame.pixels).strides == (0, 0, 0), "it takes no memory"
         np.testing.assert_array_equal(a.depth.values, b.depth.values)
         assert (a.display_range, a.depth.image_size) == (b.display_range, b.depth.image_size)
 

@@ -9,8 +9,7 @@ import pytest
 
 from depthrt import UsageError
 from depthrt.depth import Depth
-from depthrt.frame import YuvImage
-from depthrt.model.preprocess import to_rgb
+from depthrt.frame import YuvImage, to_rgb
 from depthrt.render.camera import Intrinsics
 from depthrt.render.point_cloud import CloudOptions, PointCloud, point_cloud
 from ply import read_ply

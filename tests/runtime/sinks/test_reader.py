@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from depthrt import Stats, stream
 from depthrt.errors import SourceError
+from depthrt.jobs.run import Job, execute
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
 from depthrt.sinks.base import Sink
@@ -85,7 +86,7 @@ def test_the_model_gave_the_weighted_sum_of_the_pixels(
     source, target = make_clip(), tmp_path / "out.npz"
     record(source, target, model)
     for frame, recorded in zip(open_source(source).frames(), read_depth(target), strict=True):
-        expected = expected_depth(prepare(frame.image, model.spec.input)[None])[0]
+        expected = expected_depth(prepare(frame.pixels, model.spec.input)[None])[0]
         np.testing.assert_array_equal(recorded.values, expected)
 
 
@@ -239,3 +240,16 @@ def test_a_folder_that_lost_a_map_says_which(
     assert [next(maps).time_s for _ in range(3)] == pytest.approx([0, 0.04, 0.08])
     with pytest.raises(SourceError, match=r"000003\.png is missing"):
         next(maps)
+
+
+@pytest.mark.parametrize("name", ["depth.mkv", "depth.npz", "depth"])
+def test_maps_read_back_know_the_size_of_their_picture(
+    make_clip: MakeClip, model_path: Path, tmp_path: Path, name: str
+) -> None:
+    clip, target = make_clip(frames=3, size=(72, 96)), tmp_path / name
+    execute(Job(str(clip), target, str(model_path)))
+    for recorded in read_depth(target):
+        assert recorded.values.shape == (48, 64)
+        assert (recorded.image_size, recorded.resize) == ((72, 96), "stretch")
+        assert recorded.at_image_size().shape == (72, 96)
+        assert recorded.larger_is == "nearer"

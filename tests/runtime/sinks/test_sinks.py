@@ -72,7 +72,7 @@ def test_frames_times_rate_and_duration_are_the_sources(
     source = make_clip(suffix, **form)
     info = open_source(source).info
     written = probe(write(source, tmp_path / "out.mp4", model))
-    expected = [frame.time_s for frame in open_source(source).frames()]
+    expected = [frame.exact_time_s for frame in open_source(source).frames()]
     assert written.times_s == expected
     if suffix == ".mp4":
         assert written.rate == info.rate

@@ -188,4 +188,4 @@ def _real_frames(model: DepthModel) -> NDArray[np.uint8]:
     """Prepared frames of the built-in clip, spread over it: uint8 N,3,h,w."""
     every = open_source(DEMO_CLIP, Selection(stride=48, max_frames=_CHECKED_FRAMES))
     with closing(every.frames()) as frames:  # type: ignore[type-var]  # sources give generators
-        return np.stack([prepare(frame.image, model.spec.input) for frame in frames])
+        return np.stack([prepare(frame.pixels, model.spec.input) for frame in frames])
