@@ -64,7 +64,8 @@ def test_a_quick_run_improves_on_its_start_and_goes_on_where_it_stopped(tmp_path
     draw_cache(tmp_path / "cache")
     (tmp_path / "config.toml").write_text(CONFIG)
     start = tmp_path / "start.safetensors"
-    environment = {"PYTHONPATH": str(TRAINING), "PATH": ""}
+    # One thread: on busy cores more of them wait for one another.
+    environment = {"PYTHONPATH": str(TRAINING), "PATH": "", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", START, str(start)], check=True, env=environment)
     command = [sys.executable, "-m", "depthrt_training.train", "--quick", "--start", str(start)]
     command += ["--work", str(tmp_path), "--config", str(tmp_path / "config.toml")]
