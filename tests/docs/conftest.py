@@ -73,10 +73,8 @@ def named_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(depth, folder / "sets" / "street" / "depth" / depth.name)
     assert cv2.imwrite(str(folder / "photo.jpg"), pictures[labelled[0]])
     about = json.loads((DATA / "demo_depth" / "dataset.json").read_text())
-    keys = ("depth_unit_m", "min_depth_m", "max_depth_m", "invalid")
-    (folder / "sets" / "street" / "dataset.json").write_text(
-        json.dumps({key: about[key] for key in keys})
-    )
+    facts = {key: about[key] for key in ("depth_unit_m", "min_depth_m", "max_depth_m")}
+    (folder / "sets" / "street" / "dataset.json").write_text(json.dumps({**facts, "invalid": [0]}))
     return folder
 
 
