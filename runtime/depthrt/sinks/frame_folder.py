@@ -46,7 +46,7 @@ class FrameFolder:
             WriteError: the disk is full, or the folder cannot be made.
         """
         name = f"{frame.index:06d}{suffix}"
-        entry = {"file": name, "index": frame.index, "time_s": float(frame.time_s)}
+        entry = {"file": name, "index": frame.index, "time_s": frame.time_s}
         with held():
             try:
                 if not self.is_begun:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import UsageError, WriteError
 from depthrt.files.atomic_write import FileDraft
+from depthrt.frame import rgb_matrix
 from depthrt.interrupts import held
-from depthrt.model.preprocess import rgb_matrix
 from depthrt.process_state import Borrowed, default_variables
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
@@ -118,7 +118,7 @@ class WindowSink(Sink):
             cv2.imshow(self._title, picture)
         self._is_open = True
         start_s = time.monotonic()
-        key = cv2.waitKey(self._wait_ms(float(result.frame.time_s))) & 0xFF
+        key = cv2.waitKey(self._wait_ms(result.frame.time_s)) & 0xFF
         self.paused_s += time.monotonic() - start_s
         closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
         return not closed and key not in (_ESCAPE, _QUIT)

@@ -36,7 +36,7 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
     return {
         "stream": frame.stream,
         "index": frame.index,
-        "time_s": round(float(frame.time_s), 6),
+        "time_s": round(frame.time_s, 6),
         "latency_ms": _rounded_ms(result.latency_s),
         "kind": depth.kind,
         "unit": depth.unit,

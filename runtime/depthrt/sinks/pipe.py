@@ -96,7 +96,7 @@ class PipeSink(Sink):
             return
         canvas = self._canvas
         if canvas is None:
-            canvas = self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
+            canvas = self._canvas = Canvas.of(result.frame.pixels, self._view, self._colormap)
             self._announce(canvas.size, "")
             if self._form == "y4m":
                 yield y4m_head(canvas, self._info.selected_rate, self._info.pixel_aspect)
@@ -174,7 +174,7 @@ def _planes(result: Result, canvas: Canvas) -> Planes:
         np.empty(chroma, np.uint8),
         np.empty(chroma, np.uint8),
     )
-    compose(result.frame.image, result.depth, result.display_range, canvas, (y, u, v))
+    compose(result.frame.pixels, result.depth, result.display_range, canvas, (y, u, v))
     return y, u, v
 
 

@@ -57,7 +57,7 @@ class NpzSink(Sink):
                 )
             self._index.append(result.frame.index)
             self._image_sizes.append(result.depth.image_size)
-            self._time_s.append(float(result.frame.time_s))
+            self._time_s.append(result.frame.time_s)
             self._file.append(values)
         except WriteError:
             raise

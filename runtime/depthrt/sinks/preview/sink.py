@@ -111,7 +111,7 @@ class PreviewSink(Sink):
 
     def write(self, result: Result) -> bool:
         """Count a frame, and draw it if somebody looks."""
-        self._keep_pace(float(result.frame.time_s))
+        self._keep_pace(result.frame.time_s)
         now_s = time.monotonic()
         stream = result.frame.stream
         line = record(result, self._dropped(stream))
@@ -228,12 +228,12 @@ def parse_address(address: str) -> tuple[str, int]:
 
 def _draw(result: Result, colormap: str) -> tuple[Planes, Canvas]:
     """Draw the side view, small, into new memory."""
-    whole = Canvas.of(result.frame.image, "side", colormap)
+    whole = Canvas.of(result.frame.pixels, "side", colormap)
     share = min(1.0, _WIDTH / whole.width)
     height, width = (max(2, 2 * round(side * share / 2)) for side in (whole.height, whole.width))
     canvas = Canvas("side", height, width, whole.matrix, whole.full_range, colormap)
     planes = _empty(*canvas.size)
-    compose(result.frame.image, result.depth, result.display_range, canvas, planes)
+    compose(result.frame.pixels, result.depth, result.display_range, canvas, planes)
     return planes, canvas
 
 

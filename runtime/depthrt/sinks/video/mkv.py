@@ -79,7 +79,7 @@ class MkvSink(Sink):
     def _write(self, result: Result) -> bool:
         import av
 
-        values, time_s = sized(result.depth, self._size), result.frame.time_s
+        values, time_s = sized(result.depth, self._size), result.frame.exact_time_s
         container = self._container or self._begin(values, time_s, result.depth.image_size)
         if values.shape != self._shape:
             raise WriteError(

@@ -94,10 +94,10 @@ class Mp4Sink(Sink):
         base_s = self._info.time_base_s
         frame = av.VideoFrame(self._canvas.size[1], self._canvas.size[0], "yuv420p")
         planes = (plane_view(frame, 0), plane_view(frame, 1), plane_view(frame, 2))
-        compose(result.frame.image, result.depth, result.display_range, self._canvas, planes)
+        compose(result.frame.pixels, result.depth, result.display_range, self._canvas, planes)
         frame.time_base = base_s
         # Time stamps count from the first wanted frame, and must increase.
-        pts = max(self._last_pts + 1, round((result.frame.time_s - self._origin_s) / base_s))
+        pts = max(self._last_pts + 1, round((result.frame.exact_time_s - self._origin_s) / base_s))
         frame.pts = self._last_pts = pts
         duration = self._durations[pts] = self._duration(result.frame)
         self._encode(container, frame)
@@ -119,7 +119,7 @@ class Mp4Sink(Sink):
     def _duration(self, frame: Frame) -> int:
         """How long a frame is shown, in units of the time base."""
         stride, rate = self._info.selection.stride, self._info.rate or Fraction(1)
-        known_s = frame.duration_s if stride == 1 else None
+        known_s = frame.exact_duration_s if stride == 1 else None
         return max(1, round((known_s or stride / rate) / self._info.time_base_s))
 
     def _write_sound(self, container: OutputContainer, time_s: Fraction | None) -> None:
@@ -148,8 +148,10 @@ class Mp4Sink(Sink):
 
     def _open(self, result: Result) -> OutputContainer:
         container = open_container(self._draft, self._target, "mp4", _MUXER)
-        self._origin_s = result.frame.time_s if self._info.selection.start_s > 0 else Fraction(0)
-        self._canvas = Canvas.of(result.frame.image, self._view, self._colormap)
+        self._origin_s = (
+            result.frame.exact_time_s if self._info.selection.start_s > 0 else Fraction(0)
+        )
+        self._canvas = Canvas.of(result.frame.pixels, self._view, self._colormap)
         self._stream = self._add_stream(container)
         url = self._info.sound
         sound = Sound(url, container, self._origin_s) if url is not None else None
