@@ -22,6 +22,8 @@ from depthrt.errors import DepthrtError, WriteError
 from depthrt.files.json_file import read_json, write_json
 from depthrt.model.tuning_cache import machine_key
 from depthrt_benchmarks.common.pareto import pareto_front
+from depthrt_benchmarks.evaluation.metrics import metrics
+from depthrt_benchmarks.evaluation.protocol import alignment
 from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
 from depthrt_export.proof.evaluator import LatencyRatio
@@ -163,9 +165,10 @@ def search_key(
 
 @cache
 def code_hash() -> str:
-    """The hash of the export's and the calibration's source: what they make changes with it."""
+    """The hash of the source that results come from: export, calibration, alignment, AbsRel."""
     digest = hashlib.sha256()
-    for package in (Path(__file__).parents[1], Path(calibration.__file__).parent):
+    for place in (__file__, calibration.__file__, alignment.__file__, metrics.__file__):
+        package = Path(place).parents[1 if place == __file__ else 0]
         for file in sorted(package.rglob("*.py")):
             digest.update(f"{package.name}/{file.relative_to(package)}\n".encode())
             digest.update(file.read_bytes())
