@@ -55,6 +55,9 @@ class InputSpec:
     multiple_of: int = 1
     interpolation: Interpolation = "linear"
 
+    def __post_init__(self) -> None:
+        _spell(self, "resize")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -88,6 +91,7 @@ class ModelSpec:
         _require(nodes, "float_nodes", self.float_nodes, "a list of names")
         for key in ("provenance", "measured"):
             _require(isinstance(getattr(self, key), Mapping), key, getattr(self, key), "an object")
+        _spell(self, "kind", "precision")
         _require_one_of("kind", self.kind, get_args(Kind))
         _require_one_of("unit", self.unit, (*get_args(Unit), None))
         _require_one_of("precision", self.precision, get_args(Precision))
@@ -167,6 +171,14 @@ def _build(cls: type[Any], content: object, prefix: str = "") -> Any:
             raise ModelError(f"the depthrt spec has {word} fields: {listed}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
     return cls(**values)
+
+
+def _spell(frozen: object, *keys: str) -> None:
+    """Let words be written with - too, as on the command line: ``inverse-depth``."""
+    for key in keys:
+        word = getattr(frozen, key)
+        if isinstance(word, str):
+            object.__setattr__(frozen, key, word.replace("-", "_"))
 
 
 def _is_int(value: object) -> bool:

@@ -85,3 +85,16 @@ def test_a_missing_field_of_the_spec_itself_is_named() -> None:
     del content["kind"]
     with pytest.raises(ModelError, match="missing fields: kind"):
         ModelSpec.from_json(json.dumps(content))
+
+
+def test_words_may_be_written_with_a_hyphen() -> None:
+    spec = ModelSpec(
+        "net",
+        "inverse-depth",  # type: ignore[arg-type]
+        InputSpec(48, 64, resize="keep-aspect"),  # type: ignore[arg-type]
+        precision="int8-dynamic",  # type: ignore[arg-type]
+    )
+    assert (spec.kind, spec.input.resize, spec.precision) == (
+        "inverse_depth", "keep_aspect", "int8_dynamic",
+    )  # fmt: skip
+    assert ModelSpec.from_json(spec.to_json()) == spec

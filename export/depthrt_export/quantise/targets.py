@@ -156,6 +156,7 @@ def target(name: str) -> Target:
     Raises:
         UsageError: there is none.
     """
+    name = name.replace("_", "-")
     if name not in TARGETS:
         raise UsageError(f"--target {name!r} is none of {', '.join(TARGETS)}")
     found = TARGETS[name]

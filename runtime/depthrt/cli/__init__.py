@@ -22,15 +22,18 @@ from depthrt.interrupts import leave, terminable
 from depthrt.process_state import own_process
 
 ENTRY_POINTS = "depthrt.commands"
+_ORDER = ("run", "export", "calibrate", "tune", "bench", "eval", "info", "models", "doctor")
+"""Of the commands in the help: that of the work."""
 
 
 class Commands(TyperGroup):
     """The runtime's commands and those of other packages; errors become one sentence."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all commands."""
-        offered = [point.name for point in entry_points(group=ENTRY_POINTS)]
-        return [*super().list_commands(ctx), *sorted(offered)]
+        """The names of all commands, in the order of the work; those we do not know come last."""
+        offered = {point.name for point in entry_points(group=ENTRY_POINTS)}
+        names = {*super().list_commands(ctx), *offered}
+        return [*(name for name in _ORDER if name in names), *sorted(names.difference(_ORDER))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; one of another package is imported."""
@@ -87,7 +90,11 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed while running, 2 wrong usage or input, 3 accuracy gate, "
     "4 latency regression, 5 provider unavailable, 130 interrupted.",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # inverse_depth is inverse-depth, and --max_frames is --max-frames, in every command
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
 )
 app.command("run")(run.run)
 app.command("tune")(tune.tune)
