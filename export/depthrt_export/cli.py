@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from depthrt.errors import AccuracyGateError, UsageError
+from depthrt.installation import install_command
 from depthrt_export import cli_options as said
 
 if TYPE_CHECKING:
@@ -198,8 +199,7 @@ def _require_extra() -> None:
     missing = [n for n in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(n) is None]
     if missing:
         raise UsageError(
-            f"{', '.join(missing)} needed for export is not installed: "
-            'pip install "depthrt[export]"'
+            f"{', '.join(missing)} needed for export is not installed: {install_command('export')}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -33,17 +34,43 @@ def test_importing_the_runtime_is_lean() -> None:
     assert loaded.isdisjoint({*HEAVY, "av", "onnxruntime", "typer", "rich"})
 
 
-@pytest.mark.parametrize("asked", ["", "0"])
-def test_nothing_is_told_to_anybody_unless_asked_for(tmp_path: Path, asked: str) -> None:
-    code = "import depthrt; depthrt.DepthModel.load()"
-    variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    variables.pop("ORT_DISABLE_TELEMETRY", None)
-    if asked:
-        code += "; import os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '0'"
-        variables["ORT_DISABLE_TELEMETRY"] = asked
-    subprocess.run([sys.executable, "-c", code], env=variables, check=True)
-    if not asked:
-        assert list(tmp_path.rglob("*")) == []  # no identity, no queue of events
+TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+
+
+def variables_after_a_load(home: Path, asked: dict[str, str]) -> dict[str, str | None]:
+    """The variables that onnxruntime sees at its import, by what the user has set."""
+    code = """
+import builtins, json, os, sys
+real = builtins.__import__
+def importing(name, *args, **kwargs):
+    if name == "onnxruntime" and "onnxruntime" not in sys.modules:
+        print(json.dumps({key: os.environ.get(key) for key in sys.argv[1:]}))
+    return real(name, *args, **kwargs)
+builtins.__import__ = importing
+import depthrt
+depthrt.DepthModel.load()
+"""
+    variables = {k: v for k, v in os.environ.items() if k not in TELEMETRY}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *TELEMETRY],
+        env={**variables, "XDG_CACHE_HOME": str(home), "HOME": str(home), **asked},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout.splitlines()[0])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_nothing_is_told_to_anybody_unless_asked_for(tmp_path: Path) -> None:
+    assert variables_after_a_load(tmp_path, {}) == dict.fromkeys(TELEMETRY, "1")
+    assert list(tmp_path.rglob("*")) == []  # no identity, no queue of events
+
+
+@pytest.mark.parametrize("name", TELEMETRY)
+def test_who_wants_telemetry_or_forbids_it_by_one_name_is_heeded(tmp_path: Path, name: str) -> None:
+    (other,) = {*TELEMETRY} - {name}
+    assert variables_after_a_load(tmp_path, {name: "0"}) == {name: "0", other: None}
+    assert variables_after_a_load(tmp_path, {name: "1"}) == {name: "1", other: "1"}
 
 
 def test_a_first_depth_loads_no_pipeline() -> None:

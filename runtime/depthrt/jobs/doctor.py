@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from depthrt.errors import DepthrtError
+from depthrt.installation import install_onnxruntime
 from depthrt.model import cpu
 from depthrt.model.session import usable_cores
 
@@ -76,15 +77,15 @@ def examine() -> Report:
     if len(wheels) > 1:
         problems.append(
             f"{' and '.join(wheels)} overwrite one another's files: pip uninstall all of them, "
-            "then install one of depthrt[cpu], depthrt[gpu], depthrt[openvino]"
+            f"then {install_onnxruntime()}"
         )
     elif wheels and "none" in providers:
         problems.append(
-            f"{wheels[0]} is installed but does not load: pip uninstall it, then install one of "
-            "depthrt[cpu], depthrt[gpu], depthrt[openvino]"
+            f"{wheels[0]} is installed but does not load: pip uninstall it, then "
+            f"{install_onnxruntime()}"
         )
     if not wheels:
-        problems.append("no onnxruntime wheel: install depthrt[cpu], [gpu] or [openvino]")
+        problems.append(f"no onnxruntime wheel: {install_onnxruntime()}")
     problems += [f"{name} is missing: reinstall av" for name, found in codecs.items() if not found]
     return Report(
         versions=_versions(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from depthrt.errors import DepthrtError, ModelError, ProviderError
 from depthrt.files.json_file import parse_json
+from depthrt.installation import install_onnxruntime
 from depthrt.model import cpu, cuda
 from depthrt.model.providers import (
     PROVIDERS,
@@ -20,7 +21,7 @@ from depthrt.model.providers import (
     provider_options,
     short_name,
 )
-from depthrt.process_state import Borrowed, default_variables, is_own_process
+from depthrt.process_state import Borrowed, Undo, default_variables, is_own_process
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 _FATAL_ONLY = 4
 _WARNING = 2
 
-_no_telemetry = Borrowed(lambda: default_variables({"ORT_DISABLE_TELEMETRY": "1"}))
+_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # versions read one or the other
+
+
+def _forbid_telemetry() -> Undo:
+    """Set the variables that the user has not set, unless one of them asks for telemetry."""
+    asked_for = any(os.environ.get(name, "1").lower() in ("0", "false") for name in _TELEMETRY)
+    return default_variables({} if asked_for else dict.fromkeys(_TELEMETRY, "1"))
+
+
+_no_telemetry = Borrowed(_forbid_telemetry)
 
 
 def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
@@ -198,14 +208,12 @@ def import_onnxruntime() -> ModuleType:
             import onnxruntime as module
     except ImportError as error:
         raise ProviderError(
-            "onnxruntime is not installed or does not load: install exactly one of "
-            '"depthrt[cpu]", "depthrt[gpu]", "depthrt[openvino]"'
+            f"onnxruntime is not installed or does not load: {install_onnxruntime()}"
         ) from error
     if not hasattr(module, "get_available_providers"):  # a folder that uninstalling left behind
         raise ProviderError(
             "onnxruntime's files are gone, as when one of two wheels was uninstalled: uninstall "
-            'every onnxruntime wheel, then install one of "depthrt[cpu]", "depthrt[gpu]", '
-            '"depthrt[openvino]"'
+            f"every onnxruntime wheel, then {install_onnxruntime()}"
         )
     return cast(ModuleType, module)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from depthrt.errors import UsageError
+from depthrt.installation import install_command
 from depthrt_benchmarks.bench.report.html import render as render_bench
 from depthrt_benchmarks.common.report.page import require_libraries
 from depthrt_benchmarks.common.report.picture import jpeg, png
@@ -136,5 +137,5 @@ def test_libraries_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(page, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as failed:
         require_libraries("--html", "bench")
-    wanted = '--html needs jinja2 and matplotlib: pip install "depthrt[bench]"'
+    wanted = f"--html needs jinja2 and matplotlib: {install_command('bench')}"
     assert str(failed.value) == wanted

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from depthrt.errors import TargetError, UsageError, WriteError
+from depthrt.installation import install_command
 from depthrt.model.depth_model import DepthModel
 from depthrt.process_state import Borrowed, default_variables, loggers_at, no_warnings
 from depthrt.sources.display_name import shown_source, without_secrets
@@ -64,7 +65,7 @@ def check(target: str) -> None:
         TargetError: the folder cannot be made or written, or holds a database that is not MLflow's.
     """
     if importlib.util.find_spec("mlflow") is None:
-        raise UsageError('--track needs MLflow: pip install "depthrt[track]"')
+        raise UsageError(f"--track needs MLflow: {install_command('track')}")
     if "://" in target:
         return
     try:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from depthrt.errors import UsageError
+from depthrt.installation import install_command
 
 _LIBRARIES = ("jinja2", "matplotlib")
 
@@ -28,7 +29,7 @@ def require_libraries(option: str, extra: str) -> None:
     """
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
     if missing:
-        raise UsageError(f'{option} needs {" and ".join(missing)}: pip install "depthrt[{extra}]"')
+        raise UsageError(f"{option} needs {' and '.join(missing)}: {install_command(extra)}")
 
 
 def render_page(package: str, values: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import SourceError, UsageError
+from depthrt.installation import install_command
 from depthrt_benchmarks.evaluation.datasets.base import Pair
 
 
@@ -51,5 +52,5 @@ def _module(name: str, path: Path) -> Any:
     except ImportError as error:
         package = name.partition(".")[0]
         raise UsageError(
-            f'{path} needs {package}: pip install "depthrt[bench]", or pip install {package}'
+            f"{path} needs {package}: {install_command('bench')}, or pip install {package}"
         ) from error
