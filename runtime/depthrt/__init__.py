@@ -3,18 +3,52 @@
 >>> import depthrt
 >>> model = depthrt.DepthModel.load()               # the built-in model, or a path
 >>> depth = model(depthrt.read_image("photo.jpg"))  # depth.values, depth.at_image_size()
->>> for result in depthrt.stream("clip.mp4", model):
-...     picture = depthrt.colourise(result.depth, result.display_range)
+>>> with depthrt.stream("clip.mp4", model) as results:
+...     for result in results:
+...         picture = depthrt.colourise(result.depth, result.display_range)
 >>> running = depthrt.start(depthrt.stream(0, model), on_result)    # a callback, in a thread
 >>> cloud = depthrt.point_cloud(image, depth, depthrt.CloudOptions(fov_deg=70))  # cloud.to_ply()
+
+``help(depthrt.stream)`` and the like say more of each name.
+
+Models
+    DepthModel              a network, ready to run: model(image) gives its Depth
+    ModelSpec, InputSpec    what a model file says of itself and of its input
+    prepare                 an image as the network's input
+    Ladder, build_ladder    several models, of which one is chosen at a time to hold a rate
+
+Depth
+    Depth                   a depth map; its values, kind, unit, and size of its image
+    colourise               a picture of it
+    point_cloud, PointCloud, CloudOptions, Intrinsics    points in space, and the camera
+    read_depth, Recorded    depth maps that `depthrt run` has written
+
+Frames and sources
+    read_image              a file as an RGB image
+    open_source, Source, SourceInfo, Selection           a video, camera, URL, folder; which frames
+    Frame, YuvImage, to_rgb                              a picture and its time
+
+Streams
+    stream, stream_many     depth of one source, or of several through one session
+    start, Background       a callback for each result, in a thread
+    Result, Stats           a frame with its depth; what was counted
+    LiveLimits, Reuse, Stabiliser       newest frames only; frames that do not change; no flicker
+
+Errors
+    DepthrtError            all of them; each is a sentence and has an exit code
+    UsageError, SourceError, TargetError, ModelError, ProviderError, InferenceError, WriteError,
+    AccuracyGateError, LatencyGateError
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from depthrt.depth import Depth
     from depthrt.errors import (
         AccuracyGateError,
@@ -133,4 +167,14 @@ if not TYPE_CHECKING:  # a type checker is to see the names above and no others
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [] if _is_for_help() else sorted({*globals(), *__all__})
+
+
+def _is_for_help() -> bool:
+    """Whether help(depthrt) asks: it prints each class whole, and the overview says enough."""
+    frame: FrameType | None = sys._getframe(1)  # of __dir__; pydoc asks by way of inspect
+    for _ in range(4):
+        frame = None if frame is None else frame.f_back
+        if frame is not None and frame.f_globals.get("__name__") == "pydoc":
+            return True
+    return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import pydoc
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -108,6 +110,19 @@ def test_the_public_face_is_what_is_visible() -> None:
     assert visible - {"TYPE_CHECKING", "annotations"} == set(depthrt.__all__)
     assert set(depthrt.__all__) <= set(dir(depthrt))
     assert list(depthrt.__all__) == sorted(depthrt.__all__)
+
+
+def test_help_fits_a_few_screens_and_names_all_that_is_public() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import depthrt; help(depthrt)"],
+        capture_output=True, text=True, check=True, env={**os.environ, "PAGER": "cat"},
+    )  # fmt: skip
+    assert len(done.stdout.splitlines()) < 120
+    words = set(re.findall(r"\w+", done.stdout))
+    assert set(depthrt.__all__) <= words
+    assert max(map(len, done.stdout.splitlines())) < 120
+    assert dict(inspect.getmembers(depthrt))["Depth"] is depthrt.Depth
+    assert "class Depth" in pydoc.plain(pydoc.render_doc(depthrt.Depth))
 
 
 def test_an_unknown_name_is_said_so() -> None:
