@@ -182,10 +182,12 @@ def _takes_part(session: ort.InferenceSession, name: str) -> bool:
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may run on."""
+    """Number of cores that this process may run on and whose time it may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(cores, cpu.quota_cores() or cores)
 
 
 def offered_providers() -> list[str]:
