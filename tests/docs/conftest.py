@@ -43,6 +43,11 @@ from my_project import MyDepthNet
 def build():
     return MyDepthNet()
 """
+# The second of each pair is faster, or sees worse.
+_MODELS = {
+    "mine.onnx": "depthrt-s", "small.onnx": "depthrt-xs",
+    "new.onnx": "depthrt-s", "old.onnx": "depthrt-xs",
+}  # fmt: skip
 SETTINGS = """
 DEPTHRT = {
     "kind": "inverse-depth", "size": (192, 320), "multiple_of": 32,
@@ -111,7 +116,7 @@ def prepared(
             from experiments.quantisation.depth_families import FAMILIES, save
 
             save(FAMILIES["depth-anything"], tmp_path / "depth-anything-v2-small-hf")
-        for name, model in (("mine.onnx", "depthrt-s"), ("small.onnx", "depthrt-xs")):
+        for name, model in _MODELS.items():
             if f"-o {name}" not in text and name in text:
                 shutil.copy(find_model(model), tmp_path / name)
         return tmp_path
