@@ -6,7 +6,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
 from depthrt_benchmarks.evaluation.scoring.clip import PROTOCOL as CLIP_PROTOCOL
 from depthrt_benchmarks.evaluation.scoring.clip import ClipEvaluation
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.paired import PairedDifferences
 from depthrt_benchmarks.evaluation.scoring.score import Row
-from depthrt_benchmarks.evaluation.scoring.statistics import RESAMPLES, Difference, means, ranges
+from depthrt_benchmarks.evaluation.scoring.statistics import RESAMPLES, means, ranges
 
 _WORST = 5
 _DIGITS = 6
@@ -27,17 +28,6 @@ INTERVAL = (
     f"95%, percentile bootstrap over images, {RESAMPLES} resamples, fixed seed, widened for few "
     "images (Student's t)"
 )
-
-
-@dataclass(frozen=True)
-class PairedDifferences:
-    """Two models on one set; a positive difference means that the second's figure is larger."""
-
-    dataset: str
-    first: str
-    second: str
-    differences: list[Difference]
-    warnings: list[str]
 
 
 def evaluation_dict(found: Evaluation) -> dict[str, Any]:
@@ -49,10 +39,12 @@ def evaluation_dict(found: Evaluation) -> dict[str, Any]:
         "dataset": found.dataset,
         "layout": found.layout,
         "protocol": found.protocol,
+        "assumed": found.assumed,
         "images": len(measured),
         "skipped": len(found.rows) - len(measured),
         "hollow": sum(bool(row.hollow) for row in measured),
         "non_finite_images": sum(row.non_finite > 0 for row in found.rows),
+        "truth": _truth_dict(found.rows),
         "metrics": {key: asdict(mean) for key, mean in means(measured).items()},
         "ranges": [asdict(r) for r in ranges(found.rows, MIN_PIXELS)],
         "worst": [{"image": row.name, "abs_rel": row.metrics["abs_rel"]} for row in worst],
@@ -64,6 +56,22 @@ def evaluation_dict(found: Evaluation) -> dict[str, Any]:
     video = video_dict(found)
     rounded: dict[str, Any] = _rounded({**content, "video": video} if video else content)
     return rounded
+
+
+def _truth_dict(rows: Sequence[Row]) -> dict[str, Any]:
+    """How much of the depth maps counts, and what kinds of numbers they hold, by image."""
+    pixels = sum(row.truth.height * row.truth.width for row in rows)
+    held = [row.truth for row in rows if row.truth.plateau_m is not None]
+    return {
+        "numbers": dict(Counter(row.truth.numbers for row in rows if row.truth.numbers)),
+        "valid_share": sum(row.valid for row in rows) / max(pixels, 1),
+        "saturated_share": sum(row.truth.saturated for row in rows) / max(pixels, 1),
+        "plateau": {
+            "images": len(held),
+            "share": sum(facts.plateau for facts in held) / max(pixels, 1),
+            "greatest_m": max((facts.plateau_m or 0.0 for facts in held), default=None),
+        },
+    }
 
 
 def video_dict(found: Evaluation) -> dict[str, Any]:
@@ -213,5 +221,10 @@ def _row(line: dict[str, str | None]) -> Row:
         raise ValueError(f"a figure of {cells['image']} is no finite number")
     if not cells["skipped"] and "abs_rel" not in figures:
         raise ValueError(f"{cells['image']} has no abs_rel")
-    valid = int(cells["valid_pixels"])
-    return Row(cells["image"], "", cells["skipped"], valid, metrics=figures)
+    return Row(
+        cells["image"],
+        skipped=cells["skipped"],
+        valid=int(cells["valid_pixels"]),
+        non_finite=int(cells["non_finite"]),
+        metrics=figures,
+    )

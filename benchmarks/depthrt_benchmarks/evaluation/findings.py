@@ -9,6 +9,7 @@ import numpy as np
 from depthrt.spec import Kind
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.scoring.score import Row
+from depthrt_benchmarks.evaluation.scoring.truth_findings import of_truth
 
 NEAREST_USUAL_M, FARTHEST_USUAL_M = 0.05, 500.0
 TURNED_SHARE = 0.5
@@ -31,6 +32,8 @@ def findings(rows: Sequence[Row], protocol: Protocol, kind: Kind) -> list[str]:
             _non_finite(rows, kind),
             _skipped(rows),
             _unreadable(rows),
+            _hollow(measured),
+            *of_truth(rows, protocol),
             _aspect(rows),
         )
         if sentence
@@ -112,6 +115,16 @@ def _unreadable(rows: Sequence[Row]) -> str:
     return (
         f"{len(broken)} of {len(rows)} images could not be used (first: "
         f"{broken[0].skipped.removeprefix('unreadable: ')})"
+    )
+
+
+def _hollow(rows: Sequence[Row]) -> str:
+    hollow = [row for row in rows if row.hollow]
+    if not hollow:
+        return ""
+    return (
+        f"the figures of {len(hollow)} of {len(rows)} images say nothing about the model, but are "
+        f"in the mean (first: {hollow[0].name}: {hollow[0].hollow})"
     )
 
 

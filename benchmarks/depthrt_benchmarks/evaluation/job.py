@@ -9,14 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import SourceError, UsageError
+from depthrt.errors import AccuracyGateError, SourceError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt_benchmarks.common.names import distinct_names
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import find_sets, open_dataset
-from depthrt_benchmarks.evaluation.document import PairedDifferences, read_table
+from depthrt_benchmarks.evaluation.document import read_table
 from depthrt_benchmarks.evaluation.findings import findings
-from depthrt_benchmarks.evaluation.gate import Gate, Verdict, check_range, judge
+from depthrt_benchmarks.evaluation.gates.fail_worse import (
+    WorseGate,
+    WorseVerdicts,
+    judge_worse,
+    refuse_one_model,
+)
+from depthrt_benchmarks.evaluation.gates.max_abs_rel import Gate, Verdict, check_range, judge
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, choose, doubts
 from depthrt_benchmarks.evaluation.scoring.clip import ClipEvaluation, evaluate_clip, is_clip
 from depthrt_benchmarks.evaluation.scoring.evaluate import (
@@ -26,8 +32,9 @@ from depthrt_benchmarks.evaluation.scoring.evaluate import (
     evaluate,
     limit,
 )
+from depthrt_benchmarks.evaluation.scoring.paired import PairedDifferences, differences
 from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile, resume_key
-from depthrt_benchmarks.evaluation.scoring.statistics import paired_differences
+from depthrt_benchmarks.evaluation.scoring.truth_findings import assumed_units
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Job:
     - ``against``: models, or tables of earlier evaluations (.csv), to compare the first model with;
     - ``video``: flicker and TAE where a set is a sequence;
     - ``fresh``: measure again what an interrupted run has measured;
-    - ``gate``: what the first model must meet.
+    - ``gate``: what the first model must meet;
+    - ``worse``: how much worse than each of ``against`` it may be.
     """
 
     model: str | None
@@ -53,6 +61,7 @@ class Job:
     video: bool = True
     fresh: bool = False
     gate: Gate | None = None
+    worse: WorseGate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +77,8 @@ class Drawn:
 class Outcome:
     """All results; they are filled in while the sets are evaluated.
 
-    ``left_out``: folders beside the sets that are none, in sentences; ``verdict``: that of the
-    gate, where there is one.
+    ``left_out``: folders beside the sets that are none, in sentences; ``verdict``, ``worse``: those
+    of the gates, where there are any.
     """
 
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -81,6 +90,22 @@ class Outcome:
     journals: list[ResumeFile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
+    worse: WorseVerdicts | None = None
+
+    @property
+    def verdicts(self) -> list[Verdict | WorseVerdicts]:
+        """Those of the gates that were asked for."""
+        return [found for found in (self.verdict, self.worse) if found is not None]
+
+    def raise_if_failed(self) -> None:
+        """Raise what the command line turns into exit code 3.
+
+        Raises:
+            AccuracyGateError: a gate is not passed.
+        """
+        failures = [line for found in self.verdicts for line in found.failures]
+        if failures:
+            raise AccuracyGateError("; ".join(failures))
 
     def warnings(self) -> list[str]:
         """Every warning, with its model and set."""
@@ -112,6 +137,8 @@ def execute(job: Job, progress: Progress) -> Outcome:
     clip_names = distinct_names([Path(c).name for c in clips], [Path(c) for c in clips])
     names = [job.model, *(other for other in job.against if not other.endswith(".csv"))]
     models = [DepthModel.load(n, provider=job.provider, threads=job.threads) for n in names]
+    if job.worse is not None:
+        refuse_one_model(models[0], models[1:])
     labels = _labels(models)
     tables = [Path(other) for other in job.against if other.endswith(".csv")]
     earlier = _told_apart(labels, tables, [_earlier(path, sets) for path in tables])
@@ -130,7 +157,7 @@ def execute(job: Job, progress: Progress) -> Outcome:
             for model, label in zip(models, labels, strict=True)
         ]
         others = [e for e in earlier if e.dataset == dataset.name]
-        outcome.comparisons += [_differences(found[0], other) for other in (*found[1:], *others)]
+        outcome.comparisons += [differences(found[0], other) for other in (*found[1:], *others)]
     for clip, name in zip(clips, clip_names, strict=True):
         for model, label in zip(models, labels, strict=True):
             measured = evaluate_clip(model, label, clip, job.max_images, progress)
@@ -138,7 +165,24 @@ def execute(job: Job, progress: Progress) -> Outcome:
     if job.gate is not None:
         own = [found for found in outcome.evaluations if found.model == labels[0]]
         outcome.verdict = judge(job.gate, own, outcome.left_out)
+    if job.worse is not None:
+        bases = [*labels[1:], *dict.fromkeys(evaluation.model for evaluation in earlier)]
+        outcome.worse = _beside_bases(job.worse, labels[0], bases, outcome, earlier)
     return outcome
+
+
+def _beside_bases(
+    gate: WorseGate,
+    label: str,
+    bases: Sequence[str],
+    outcome: Outcome,
+    earlier: Sequence[Evaluation],
+) -> WorseVerdicts:
+    """The first model beside each base, on every set."""
+    known = {(e.model, e.dataset): e for e in (*outcome.evaluations, *earlier)}
+    own = [found for found in outcome.evaluations if found.model == label]
+    sides = [(found, base, known.get((base, found.dataset))) for found in own for base in bases]
+    return judge_worse(gate, sides, outcome.left_out)
 
 
 def _apart(sets: Sequence[Dataset]) -> list[Dataset]:
@@ -221,39 +265,11 @@ def _one(
         *cut,
     ]
     images = min(whole + dataset.left_out, job.max_images or sys.maxsize)
-    found = replace(found, warnings=warnings, images=max(images, part))
+    assumed = [*dataset.assumed, *(assumed_units(found.rows) if dataset.unit_assumed else [])]
+    found = replace(found, warnings=warnings, images=max(images, part), assumed=assumed)
     outcome.evaluations.append(found)
     outcome.drawn.append(Drawn(task, dataset, found))
     return found
-
-
-def _differences(first: Evaluation, second: Evaluation) -> PairedDifferences:
-    differences = paired_differences(first.rows, second.rows)
-    warnings = []
-    if first.protocol != second.protocol:
-        warnings.append(
-            f"not the same protocol ({first.protocol.split(';')[0]} and "
-            f"{second.protocol.split(';')[0]}): compare with care"
-        )
-    images = max((d.images for d in differences), default=0)
-    if images < len(first.scored):
-        warnings.append(f"{images} of {len(first.scored)} images were measured for both")
-    other = _other_truth(first, second)
-    if other:
-        warnings.append(
-            f"{len(other)} images have other valid pixels (first: {other[0]}): it seems that they "
-            "are of two sets"
-        )
-    return PairedDifferences(first.dataset, first.model, second.model, differences, warnings)
-
-
-def _other_truth(first: Evaluation, second: Evaluation) -> list[str]:
-    """Images of the same name whose valid pixels differ in number under the same range and crop."""
-    ranges = {e.protocol.partition(";")[2] for e in (first, second)}
-    if len(ranges) > 1:
-        return []
-    valid = {row.name: row.valid for row in second.scored}
-    return [row.name for row in first.scored if valid.get(row.name, row.valid) != row.valid]
 
 
 def _labels(models: Sequence[DepthModel]) -> list[str]:

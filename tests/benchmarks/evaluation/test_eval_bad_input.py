@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from clips import Clip, write_clip
 from commands import Command
 from depthrt.spec import METADATA_KEY
-from labelled import grey_picture, write_picture, write_png16, write_set
+from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
 from models import SIZE, build_model, build_spec
 
 
@@ -115,7 +115,8 @@ def test_picture_and_depth_of_other_shapes(
     command: Command, model_path: Path, tmp_path: Path
 ) -> None:
     folder = write_set(tmp_path / "desk")
-    write_png16(folder / "depth/000003.png", np.full((48, 48), 9000, np.uint16))
+    square = np.rint(exact_depth_m(grey_picture(0))[:, :48] * 1e4)
+    write_png16(folder / "depth/000003.png", square.astype(np.uint16))
     done = command("eval", model_path, folder)
     assert done.code == 0
     assert "differ in shape in 1 of 6 images (first: 000003)" in done.complaint

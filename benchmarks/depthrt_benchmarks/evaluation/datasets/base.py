@@ -17,6 +17,22 @@ from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 Truth = NDArray[np.float32]
 
+SCALE, INVALID, NEAR, FAR = "--depth-scale", "--invalid", "--near", "--far"
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What reading a pair met with; said beside the figures.
+
+    - ``numbers``: the type of the depth file's numbers, as in ``uint16``; empty where not known;
+    - ``saturated``: pixels that hold the largest whole number of that type, taken as unknown;
+    - ``notes``: what was changed in the picture, each completing "N pictures ...".
+    """
+
+    numbers: str = ""
+    saturated: int = 0
+    notes: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -24,6 +40,7 @@ class Pair:
 
     image: RgbImage
     depth_m: Truth
+    facts: PairFacts = PairFacts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +71,10 @@ class Dataset:
     - ``warnings``: what was wrong with it, in sentences;
     - ``place``: the folder or file it was opened from;
     - ``left_out``: its images that are no items, for want of a partner or a name of their own;
-    - ``files``: what decides the figures of many items (units, poses, lists), there or not.
+    - ``files``: what decides the figures of many items (units, poses, lists), there or not;
+    - ``assumed``: what the reader chose where the files do not say it, in sentences;
+    - ``unit_assumed``: whether the unit of the depth files follows from their numbers' type;
+    - ``heeds``: the options of :class:`ReadOptions` that the reader uses.
     """
 
     name: str
@@ -65,6 +85,9 @@ class Dataset:
     place: Path = Path()
     files: tuple[Path, ...] = ()
     left_out: int = 0
+    assumed: tuple[str, ...] = ()
+    unit_assumed: bool = False
+    heeds: tuple[str, ...] = (SCALE,)
 
     @property
     def is_sequence(self) -> bool:
@@ -77,7 +100,9 @@ class ReadOptions:
     """What the user says about the files; None: the default of the layout.
 
     - ``depth_scale``: metres of one unit of the depth files;
-    - ``near_m``, ``far_m``: clip planes of a game's depth buffer.
+    - ``near_m``, ``far_m``: clip planes of a game's depth buffer;
+    - ``invalid``: numbers of the depth files that mean "nothing measured", besides those that
+      always do.
 
     Raises:
         UsageError: one that is not above 0, or not finite.
@@ -86,12 +111,37 @@ class ReadOptions:
     depth_scale: float | None = None
     near_m: float | None = None
     far_m: float | None = None
+    invalid: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        given = {"--depth-scale": self.depth_scale, "--near": self.near_m, "--far": self.far_m}
-        for option, value in given.items():
+        for option, value in self._metres.items():
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{option} {value:g} is not a number of metres above 0")
+
+    @property
+    def _metres(self) -> dict[str, float | None]:
+        return {SCALE: self.depth_scale, NEAR: self.near_m, FAR: self.far_m}
+
+    @property
+    def given(self) -> list[str]:
+        """The options that the user gave."""
+        metres = [option for option, value in self._metres.items() if value is not None]
+        return [*metres, INVALID] if self.invalid else metres
+
+
+def parse_invalid(text: str | None) -> tuple[float, ...]:
+    """``10000``, or several numbers with commas between.
+
+    Raises:
+        UsageError: something else.
+    """
+    try:
+        return tuple(float(word) for word in text.split(",")) if text is not None else ()
+    except ValueError as error:
+        raise UsageError(
+            f"{INVALID} {text}: give numbers as they stand in the depth files, as in 10000 or "
+            "10000,20000"
+        ) from error
 
 
 def missing_warning(missing: Sequence[str], what: str, whole: int) -> tuple[str, ...]:

@@ -113,7 +113,12 @@ def open_dataset(place: Path, layout: str, options: ReadOptions) -> Dataset:
     Raises:
         SourceError: nothing of that layout is there, or no pair.
     """
-    return with_names_once(replace(_OPEN[layout](place, options), place=place))
+    dataset = with_names_once(replace(_OPEN[layout](place, options), place=place))
+    unused = [option for option in options.given if option not in dataset.heeds]
+    if not unused:
+        return dataset
+    warning = f"{' and '.join(unused)} has no effect on the layout {layout}"
+    return replace(dataset, warnings=(*dataset.warnings, warning))
 
 
 def detect(place: Path) -> str | None:

@@ -9,13 +9,14 @@ from typing import Any
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.report.page import render_page
 from depthrt_benchmarks.common.report.plot import Plot
-from depthrt_benchmarks.evaluation.document import INTERVAL, PairedDifferences, video_dict
+from depthrt_benchmarks.evaluation.document import INTERVAL, video_dict
 from depthrt_benchmarks.evaluation.job import Outcome
 from depthrt_benchmarks.evaluation.metrics.metrics import BY_KEY, METRICS
 from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS
 from depthrt_benchmarks.evaluation.report.charts import charts, keys
 from depthrt_benchmarks.evaluation.report.pictures import DrawnImage, draw, drawn_rows
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.paired import PairedDifferences
 from depthrt_benchmarks.evaluation.scoring.statistics import Mean, means, ranges
 
 WORST_DRAWN = 4
@@ -39,6 +40,7 @@ class ShownSet:
     name: str
     anchor: str
     protocols: list[str]
+    assumed: list[str]
     figures: Table
     keys: list[tuple[str, str]]
     plots: list[Plot]
@@ -53,7 +55,7 @@ def render(outcome: Outcome) -> str:
     values = {
         "models": ", ".join(model["model"] for model in outcome.models),
         "interval": INTERVAL,
-        "gate": [] if outcome.verdict is None else outcome.verdict.lines(),
+        "gate": [line for verdict in outcome.verdicts for line in verdict.lines()],
         "warnings": outcome.warnings(),
         "sets": [_set(outcome, name) for name in names],
         "clips": _clips(outcome),
@@ -68,6 +70,7 @@ def _set(outcome: Outcome, name: str) -> ShownSet:
         name,
         "set-" + "".join(c if c.isalnum() else "-" for c in name),
         list(dict.fromkeys(found.protocol for found in members)),
+        list(dict.fromkeys(line for found in members for line in found.assumed)),
         _figures(members),
         keys(members),
         charts(members),

@@ -46,4 +46,8 @@ def write_outputs(
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     found = document(outcome.models, outcome.evaluations, outcome.clips, outcome.comparisons)
-    return found if outcome.verdict is None else {**found, "gate": outcome.verdict.as_dict()}
+    if outcome.verdict is not None:
+        found["gate"] = outcome.verdict.as_dict()
+    if outcome.worse is not None:
+        found["fail_worse"] = outcome.worse.as_dict()
+    return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from depthrt_benchmarks.evaluation.document import PairedDifferences, video_dict
+from depthrt_benchmarks.evaluation.document import video_dict
 from depthrt_benchmarks.evaluation.job import Outcome
 from depthrt_benchmarks.evaluation.metrics.metrics import BY_KEY
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
+from depthrt_benchmarks.evaluation.scoring.paired import PairedDifferences
 from depthrt_benchmarks.evaluation.scoring.statistics import Mean, means
 
 _WITH_INTERVAL = ("abs_rel", "delta1")
@@ -39,6 +40,8 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
         console.print(table)
         for protocol in dict.fromkeys(found.protocol for found in members):
             console.print(f"[dim]{_plain(protocol)}[/dim]")
+        for line in dict.fromkeys(line for found in members for line in found.assumed):
+            console.print(f"[dim]assumed: {_plain(line)}[/dim]")
         for comparison in outcome.comparisons:
             if comparison.dataset == dataset:
                 console.print(_plain(_sentence(comparison)))
@@ -53,7 +56,7 @@ def show(outcome: Outcome, *, to_stderr: bool) -> None:
                 f"the spread | {flicker.pairs} pairs of {clip.frames} frames"
             )
 
-    for line in outcome.verdict.lines() if outcome.verdict is not None else ():
+    for line in (line for verdict in outcome.verdicts for line in verdict.lines()):
         console.print(_plain(line), soft_wrap=True)
 
 

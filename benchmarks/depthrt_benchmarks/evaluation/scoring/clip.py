@@ -10,7 +10,6 @@ from pathlib import Path
 from depthrt import stream
 from depthrt.errors import SourceError
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.preprocess import to_rgb
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 from depthrt_benchmarks.evaluation.metrics.flicker import ClipFlicker, FlickerMeter
@@ -35,7 +34,9 @@ class ClipEvaluation:
 def is_clip(place: str) -> bool:
     """Whether a DATASET argument is a video: any file but MATLAB's, or the built-in clip."""
     path = Path(place)
-    return (place == "demo" and not path.exists()) or (path.is_file() and path.suffix != ".mat")
+    return (place == "demo" and not path.exists()) or (
+        path.is_file() and path.suffix.lower() != ".mat"
+    )
 
 
 def evaluate_clip(
@@ -55,14 +56,13 @@ def evaluate_clip(
     meter, frames = FlickerMeter(), 0
     with closing(stream(opened, model, batch=model.batch)) as results:
         for result in results:
-            meter.add(to_rgb(result.frame.image), {"depth": result.depth.values})
+            meter.add(result.frame.image, {"depth": result.depth.values})
             frames += 1
             progress(Path(source).name, frames, max(total, frames))
     if frames < 2:
         raise SourceError(f"{source} has {frames} frames: flicker needs two or more")
     flicker = meter.result("depth")
     warnings = [] if flicker else [f"no two frames of {source} could be compared"]
-    lost = opened.losses.sentence()
-    return ClipEvaluation(
-        label, Path(source).name, frames, flicker, [*warnings, *([lost] if lost else [])]
-    )
+    cut = f"measured on its first {frames} frames (--max-images)" if frames == most else ""
+    warnings += [line for line in (opened.losses.sentence(), cut, *opened.info.notes) if line]
+    return ClipEvaluation(label, Path(source).name, frames, flicker, warnings)

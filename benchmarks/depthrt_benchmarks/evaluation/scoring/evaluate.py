@@ -42,6 +42,7 @@ class Evaluation:
     - ``tae_percent``: temporal alignment error by sequence, where poses and cameras are known;
     - ``resumed``: images that an earlier, interrupted run had measured;
     - ``images``: how many were to be scored, including those that could not be;
+    - ``assumed``: what was chosen where neither the set nor an option says it, in sentences;
     - ``warnings``: reasons to doubt the figures, in sentences.
     """
 
@@ -54,6 +55,7 @@ class Evaluation:
     resumed: int = 0
     images: int = 0
     warnings: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
 
     @property
     def scored(self) -> list[Row]:

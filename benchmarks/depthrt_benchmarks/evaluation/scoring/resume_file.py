@@ -27,7 +27,7 @@ from depthrt_benchmarks.common.file_lock import lock
 from depthrt_benchmarks.evaluation.datasets.base import Dataset
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 
-_SCHEMA = 3
+_SCHEMA = 4
 
 
 def resume_folder() -> Path:

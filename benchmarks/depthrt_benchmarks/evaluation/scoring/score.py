@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from depthrt.files.json_file import is_number
 from depthrt.spec import Kind
-from depthrt_benchmarks.evaluation.datasets.base import Pair
+from depthrt_benchmarks.evaluation.datasets.base import Pair, PairFacts
 from depthrt_benchmarks.evaluation.metrics.boundary import LEAST_SHARE, boundary_f1
 from depthrt_benchmarks.evaluation.metrics.flicker import Flicker
 from depthrt_benchmarks.evaluation.metrics.metrics import Bin, depth_metrics, range_bins
@@ -27,6 +27,7 @@ from depthrt_benchmarks.evaluation.protocol.alignment import (
 from depthrt_benchmarks.evaluation.protocol.crops import crop_mask, cut
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.protocol.resize import resize_to
+from depthrt_benchmarks.evaluation.scoring.truth_facts import TruthFacts, is_truth, plateau
 
 ASPECT_TOLERANCE = 0.02
 _FLAT = 1e-6
@@ -42,7 +43,8 @@ class Row:
     - ``non_finite``: NaN or infinite values among the network's ``outputs``;
     - ``odd_aspect``: picture and truth differ in shape;
     - ``hollow``: why its figures say nothing about the model; empty where they do;
-    - ``moments``: for the fit of its sequence; ``flicker``: against the frame before.
+    - ``moments``: for the fit of its sequence; ``flicker``: against the frame before;
+    - ``truth``: what its true depth looks like.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Row:
     bins: list[Bin] = field(default_factory=list)
     moments: Moments = field(default_factory=Moments)
     flicker: Flicker | None = None
+    truth: TruthFacts = field(default_factory=TruthFacts)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -80,6 +83,7 @@ class Row:
                 "bins": [Bin(**b) for b in content["bins"]],
                 "moments": Moments(**content["moments"]),
                 "flicker": None if flicker is None else Flicker(**flicker),
+                "truth": TruthFacts(**content["truth"]),
             }
         )
 
@@ -88,7 +92,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "name": str, "sequence": str, "skipped": str, "valid": int, "truth_median_m": (int, float),
     "ratio": (int, float, NoneType), "outputs": int, "non_finite": int, "odd_aspect": bool,
     "hollow": str, "scale": (int, float), "shift": (int, float), "metrics": dict, "bins": list,
-    "moments": dict, "flicker": (dict, NoneType),
+    "moments": dict, "flicker": (dict, NoneType), "truth": dict,
 }  # fmt: skip
 
 
@@ -97,6 +101,8 @@ def is_row(name: str, content: Any) -> bool:
     if not isinstance(content, dict) or content.keys() != _KINDS.keys() or content["name"] != name:
         return False
     if not all(isinstance(content[key], kind) for key, kind in _KINDS.items()):
+        return False
+    if not is_truth(content["truth"]):
         return False
     try:
         row = Row.from_dict(content)
@@ -115,6 +121,7 @@ class View:
     image: NDArray[np.uint8]
     truth_m: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    facts: PairFacts = field(default_factory=PairFacts)
 
 
 def view(pair: Pair, protocol: Protocol) -> View:
@@ -122,7 +129,7 @@ def view(pair: Pair, protocol: Protocol) -> View:
     truth = cut(protocol.crop, pair.depth_m)
     inside = (truth > protocol.min_depth_m) & (truth < protocol.max_depth_m)
     image = np.ascontiguousarray(cut(protocol.crop, pair.image))
-    return View(image, truth, inside & crop_mask(protocol.crop, *truth.shape))
+    return View(image, truth, inside & crop_mask(protocol.crop, *truth.shape), pair.facts)
 
 
 def aligned_map(
@@ -157,6 +164,7 @@ def score(
         "outputs": int(output.size),
         "non_finite": int(output.size - np.isfinite(output).sum()),
         "odd_aspect": _odd(seen),
+        "truth": _truth(seen),
     }
     if facts["valid"] < protocol.min_pixels:
         return Row(skipped=f"{facts['valid']} valid pixels", **facts)
@@ -188,6 +196,13 @@ def score(
         moments=sums,
         **facts,
     )
+
+
+def _truth(seen: View) -> TruthFacts:
+    height, width = seen.truth_m.shape
+    facts = seen.facts
+    known = plateau(seen.truth_m[seen.valid])
+    return TruthFacts(height, width, facts.numbers, facts.saturated, list(facts.notes), *known)
 
 
 def _hollow(space: NDArray[np.float64], truth_m: NDArray[np.float64], align: Align) -> str:

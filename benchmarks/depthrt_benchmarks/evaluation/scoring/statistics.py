@@ -20,7 +20,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images, its 95% interval, and the number of images."""
+    """A mean over images, its interval, and the number of images."""
 
     value: float
     low: float
@@ -55,27 +55,35 @@ class Range:
     delta1: float
 
 
-def bootstrap_mean(values: Sequence[float]) -> Mean:
-    """The mean and its 95% interval, from the means of resampled images.
+def bootstrap_mean(
+    values: Sequence[float], alpha: float = _ALPHA, resamples: int = RESAMPLES
+) -> Mean:
+    """The mean and its interval, from the means of resampled images.
 
-    Images are drawn with replacement, 2000 times. The seed is fixed, so equal values give equal
-    intervals. The interval of one image is its value. Frames of a video are alike, so their
-    intervals are too narrow.
+    Images are drawn with replacement. The seed is fixed, so equal values give equal intervals. The
+    interval of one image is its value. Frames of a video are alike, so their intervals are too
+    narrow.
+
+    Args:
+        values: one for each image.
+        alpha: how often the interval may miss the true mean; of the default, 95% hold it.
+        resamples: how many times images are drawn.
     """
     numbers = np.asarray(values, np.float64)
     centre, count = float(numbers.mean()), len(numbers)
     if count == 1:
         return Mean(centre, centre, centre, 1)
-    return Mean(centre, *bootstrap_bounds(centre, _means(numbers), count, _ALPHA), count)
+    bounds = bootstrap_bounds(centre, _means(numbers, resamples), count, alpha)
+    return Mean(centre, *bounds, count)
 
 
-def _means(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def _means(numbers: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
     random = np.random.default_rng(_SEED)
     count = len(numbers)
     return np.concatenate(
         [
-            numbers[random.integers(0, count, (min(_AT_ONCE, RESAMPLES - begin), count))].mean(1)
-            for begin in range(0, RESAMPLES, _AT_ONCE)
+            numbers[random.integers(0, count, (min(_AT_ONCE, resamples - begin), count))].mean(1)
+            for begin in range(0, resamples, _AT_ONCE)
         ]
     )
 

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.files.json_file import JsonObject, is_number, read_object
-from depthrt.sources.images import natural_order, read_image
+from depthrt.sources.images import natural_order
 from depthrt_benchmarks.evaluation.datasets.base import (
+    INVALID,
+    SCALE,
     Dataset,
     Item,
-    Pair,
     ReadOptions,
     lone_depths,
     lone_warning,
@@ -36,8 +37,10 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.formats.files import (
-    read_depth,
+    AnyCase,
+    files_of,
     read_number_lines,
+    read_pair,
     read_values,
 )
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, usable_pose
@@ -75,23 +78,24 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     """
     facts = read_facts(folder / INDEX)
     unit_m = options.depth_scale or facts.unit_m
+    invalid = (*facts.invalid, *options.invalid)
     name = folder.resolve().name
     found = sorted(p for p in (folder / "rgb").glob("*") if p.suffix.lower() in _PICTURES)
     pictures = sorted(found, key=natural_order)
     poses = _poses(folder / POSES)
     sequence = name if facts.is_video else ""
-    items, missing = [], []
+    items, missing, files = [], [], AnyCase()
     for picture in pictures:
-        depth = folder / "depth" / f"{picture.stem}.png"
-        if not depth.is_file():
+        depth = files.find(folder / "depth" / f"{picture.stem}.png")
+        if depth is None:
             missing.append(f"rgb/{picture.name}")
             continue
-        read = partial(_read, picture, depth, unit_m, facts.invalid)
+        read = partial(read_pair, picture, depth, unit_m, invalid)
         pose = poses.get(picture.stem)
         items.append(Item(picture.stem, (picture, depth), read, sequence, pose, facts.camera))
     require_items(items, folder, "rgb/NAME.jpg with depth/NAME.png")
     lost = [item.name for item in items if item.name in poses and item.pose is None]
-    lone = lone_depths((folder / "depth").glob("*.png"), items)
+    lone = lone_depths(files_of(folder / "depth", (".png",)), items)
     if facts.camera is not None:
         _check_shape(folder / INDEX, facts.camera, items[0].files[1])
     return Dataset(
@@ -105,11 +109,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         + pose_warning(lost, len(items)),
         files=(folder / INDEX, folder / POSES),
         left_out=len(missing) + len(lone),
+        heeds=(SCALE, INVALID),
     )
-
-
-def _read(picture: Path, depth: Path, unit_m: float, invalid: tuple[float, ...]) -> Pair:
-    return Pair(read_image(picture), read_depth(depth, unit_m, invalid))
 
 
 def read_facts(path: Path) -> Facts:

@@ -23,7 +23,12 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import clean, read_values
+from depthrt_benchmarks.evaluation.datasets.formats.files import (
+    AnyCase,
+    clean,
+    files_of,
+    read_values,
+)
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "diode"
@@ -31,7 +36,7 @@ LAYOUT = "diode"
 
 def is_here(folder: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return next(folder.rglob("*_depth_mask.npy"), None) is not None
+    return any(p.suffix.lower() == ".npy" for p in folder.rglob("*_depth_mask.*"))
 
 
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
@@ -40,14 +45,15 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     Raises:
         SourceError: there is no pair.
     """
-    pictures = sorted(folder.rglob("*.png"))
-    items, missing = [], []
+    pictures = files_of(folder, (".png",), "**/*")
+    items, missing, files = [], [], AnyCase()
     for picture in pictures:
         depth, mask = (
-            picture.with_name(f"{picture.stem}_{what}.npy") for what in ("depth", "depth_mask")
+            files.find(picture.with_name(f"{picture.stem}_{what}.npy"))
+            for what in ("depth", "depth_mask")
         )
         name = picture.relative_to(folder).with_suffix("").as_posix()
-        if not depth.is_file() or not mask.is_file():
+        if depth is None or mask is None:
             missing.append(name)
             continue
         read = partial(_read, picture, depth, mask, options.depth_scale or 1.0)
@@ -56,7 +62,8 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     warnings = missing_warning(missing, "depth or mask", len(pictures))
     part = folder.resolve().name
     name = f"DIODE {part}" if part in ("indoors", "outdoor") else "DIODE"
-    lone = sorted(p.name for p in folder.rglob("*_depth.npy") if not _picture_of(p).is_file())
+    depths = files_of(folder, (".npy",), "**/*_depth.*")
+    lone = [p.name for p in depths if files.find(_picture_of(p)) is None]
     warnings += lone_warning(lone)
     left_out = len(missing) + len(lone)
     return Dataset(name, LAYOUT, items, Customs(0.6, 350.0), warnings, left_out=left_out)

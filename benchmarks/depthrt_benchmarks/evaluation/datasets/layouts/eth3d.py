@@ -27,12 +27,13 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import clean
+from depthrt_benchmarks.evaluation.datasets.formats.files import clean, files_of
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "eth3d"
 _PICTURES = "images/dslr_images"
 _DEPTHS = "ground_truth_depth/dslr_images"
+_SUFFIXES = (".jpg", ".jpeg")
 
 
 def is_here(folder: Path) -> bool:
@@ -47,14 +48,14 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         SourceError: there is no pair.
     """
     root = folder.resolve()  # the folder itself may be the scene that gives its name
-    depths = {_key(p): p for p in root.rglob(f"{_DEPTHS}/*.JPG")}
-    pictures = sorted(root.rglob(f"{_PICTURES}/*.JPG"))
+    depths = {_key(p): p for p in files_of(root, _SUFFIXES, f"**/{_DEPTHS}/*")}
+    pictures = files_of(root, _SUFFIXES, f"**/{_PICTURES}/*")
     items, missing = [], []
     for picture in pictures:
         scene, name = _key(picture)
         depth = depths.get((scene, name))
         if depth is None:
-            missing.append(f"{scene}/{name}")
+            missing.append(f"{scene}/{picture.name}")
             continue
         read = partial(_read, picture, depth, options.depth_scale or 1.0)
         items.append(Item(f"{scene}/{picture.stem}", (picture, depth), read))
@@ -67,7 +68,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
 
 
 def _key(path: Path) -> tuple[str, str]:
-    return path.parts[-4], path.name
+    return path.parts[-4], path.stem
 
 
 def _stored(path: Path) -> RgbImage:

@@ -3,40 +3,55 @@
 Either two folders side by side (``rgb``, ``images``, ``image``, ``color`` or ``colour``; ``depth``,
 ``depths``, ``gt`` or ``ground_truth``), sub-folders included, with one stem: ``rgb/a/1.jpg`` and
 ``depth/a/1.png``; or one folder with ``NAME.jpg`` and ``NAME_depth.png`` (also ``NAME-depth``,
-``NAME.depth``) or ``NAME.npy``. Depth is PNG, TIFF, PFM, .npy or .npz; whole numbers are
-millimetres and floating point metres, unless ``--depth-scale`` says otherwise.
+``NAME.depth``) or ``NAME.npy``. Depth is .npy, .npz, PFM, TIFF or PNG, of several the first in this
+order; whole numbers are millimetres and floating point metres, unless ``--depth-scale`` says
+otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from depthrt.sources.images import IMAGE_SUFFIXES, natural_order, read_image
+from depthrt.sources.images import IMAGE_SUFFIXES, natural_order
 from depthrt_benchmarks.evaluation.datasets.base import (
+    INVALID,
+    SCALE,
     Dataset,
     Item,
-    Pair,
     ReadOptions,
-    lone_depths,
     lone_warning,
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import DEPTH_SUFFIXES, read_depth
+from depthrt_benchmarks.evaluation.datasets.formats.files import DEPTH_SUFFIXES, read_pair
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "pairs"
 _PICTURE_FOLDERS = ("rgb", "images", "image", "color", "colour")
 _DEPTH_FOLDERS = ("depth", "depths", "gt", "ground_truth")
 _ENDINGS = ("_depth", "-depth", ".depth")
+_ARRAYS = (".npy", ".npz", ".pfm", ".exr")  # never pictures, so NAME alone is enough
 _CAP_M = 80.0
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Pictures with their depth files, the best first; ``lone``: depth files of no picture."""
+
+    root: Path
+    pairs: Sequence[tuple[Path, Sequence[Path]]]
+    lone: Sequence[str]
+    assumed: tuple[str, ...] = ()
 
 
 def is_here(folder: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return _folders(folder) is not None or any(_in_one(folder)[1])
+    if _folders(folder, _PICTURE_FOLDERS) and _folders(folder, _DEPTH_FOLDERS):
+        return True
+    return folder.is_dir() and any(depths for _, depths in _in_one(folder).pairs)
 
 
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
@@ -45,74 +60,105 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     Raises:
         SourceError: there is no pair.
     """
-    sides = _folders(folder)
-    if sides is None:
-        pictures, partners = _in_one(folder)
-        root = folder
-        found = [p for p in folder.iterdir() if p.stem.endswith(_ENDINGS) and _is_depth(p)]
-    else:
-        root = sides[0]
-        pictures = [p for p in _files(root) if p.suffix.lower() in IMAGE_SUFFIXES]
-        depths = {_stem(p, sides[1]): p for p in _files(sides[1]) if p.suffix in DEPTH_SUFFIXES}
-        partners = [depths.get(_stem(p, root)) for p in pictures]
-        found = list(depths.values())
-    items, missing = [], []
-    for picture, depth in zip(pictures, partners, strict=True):
-        if depth is None:
-            missing.append(str(picture.relative_to(folder)))
-            continue
-        read = partial(_read, picture, depth, options.depth_scale)
-        items.append(Item(_stem(picture, root), (picture, depth), read))
+    pictures, depths = _folders(folder, _PICTURE_FOLDERS), _folders(folder, _DEPTH_FOLDERS)
+    found = _side_by_side(pictures, depths) if pictures and depths else _in_one(folder)
+    items = [
+        Item(
+            _stem(picture, found.root),
+            (picture, own[0]),
+            partial(read_pair, picture, own[0], options.depth_scale, options.invalid),
+        )
+        for picture, own in found.pairs
+        if own
+    ]
     require_items(
         items, folder, "rgb/NAME.jpg with depth/NAME.png, or NAME.jpg with NAME_depth.png"
     )
-    warnings = missing_warning(missing, "depth file of their name", len(pictures))
-    lone = lone_depths(found, items)
+    missing = [str(picture.relative_to(folder)) for picture, own in found.pairs if not own]
+    warnings = missing_warning(missing, "depth file of their name", len(found.pairs))
     return Dataset(
         folder.resolve().name,
         LAYOUT,
         items,
         Customs(1e-3, _CAP_M),
-        warnings + lone_warning(lone),
-        left_out=len(missing) + len(lone),
+        warnings + lone_warning(found.lone) + _several(found),
+        left_out=len(missing) + len(found.lone),
+        assumed=found.assumed,
+        unit_assumed=options.depth_scale is None,
+        heeds=(SCALE, INVALID),
     )
 
 
-def _read(picture: Path, depth: Path, unit_m: float | None) -> Pair:
-    return Pair(read_image(picture), read_depth(depth, unit_m))
+def _several(found: _Files) -> tuple[str, ...]:
+    """The warning about pictures that have more than one depth file."""
+    first = next((own for _, own in found.pairs if len(own) > 1), None)
+    if first is None:
+        return ()
+    count = sum(len(own) > 1 for _, own in found.pairs)
+    return (
+        f"{count} of {len(found.pairs)} pictures have several depth files, of which one was taken "
+        f"(first: {first[0].name}, not {first[1].name})",
+    )
 
 
-def _folders(folder: Path) -> tuple[Path, Path] | None:
-    picture = next((folder / n for n in _PICTURE_FOLDERS if (folder / n).is_dir()), None)
-    depth = next((folder / n for n in _DEPTH_FOLDERS if (folder / n).is_dir()), None)
-    return None if picture is None or depth is None else (picture, depth)
+def _folders(folder: Path, names: Sequence[str]) -> list[Path]:
+    return [folder / name for name in names if (folder / name).is_dir()]
 
 
-def _in_one(folder: Path) -> tuple[list[Path], list[Path | None]]:
-    files = [p for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
-    depths = {p.name: p for p in files if p.suffix in DEPTH_SUFFIXES}
+def _side_by_side(pictures_in: Sequence[Path], depths_in: Sequence[Path]) -> _Files:
+    root, depth_root = pictures_in[0], depths_in[0]
+    by_stem: dict[str, list[Path]] = {}
+    for path in _best_first(p for p in depth_root.rglob("*") if _is_depth(p)):
+        by_stem.setdefault(_stem(path, depth_root), []).append(path)
+    pictures = sorted((p for p in root.rglob("*") if _is_picture(p)), key=lambda p: p.as_posix())
+    stems = {_stem(picture, root) for picture in pictures}
+    others = [path.name for path in (*pictures_in[1:], *depths_in[1:])]
+    return _Files(
+        root,
+        [(picture, by_stem.get(_stem(picture, root), ())) for picture in pictures],
+        sorted(own[0].name for stem, own in by_stem.items() if stem not in stems),
+        (f"{root.name} and {depth_root.name} are read, not {', '.join(others)}",) if others else (),
+    )
+
+
+def _in_one(folder: Path) -> _Files:
+    files = [p for p in folder.iterdir() if p.is_file()]
+    by_stem: dict[str, list[Path]] = {}
+    for path in _best_first(filter(_is_depth, files)):
+        stem, ending = _without_ending(path.stem)
+        if ending or path.suffix.lower() in _ARRAYS:
+            by_stem.setdefault(stem, []).append(path)
     pictures = sorted(
-        (p for p in files if p.suffix.lower() in IMAGE_SUFFIXES and not p.stem.endswith(_ENDINGS)),
-        key=natural_order,
+        (p for p in files if _is_picture(p) and not p.stem.endswith(_ENDINGS)), key=natural_order
     )
-    return pictures, [_beside(p, depths) for p in pictures]
+    stems = {picture.stem for picture in pictures}
+    lone = [
+        path.name
+        for stem, own in by_stem.items()
+        if stem not in stems
+        for path in own
+        if path.stem.endswith(_ENDINGS)
+    ]
+    return _Files(folder, [(p, by_stem.get(p.stem, ())) for p in pictures], sorted(lone))
 
 
-def _beside(picture: Path, depths: dict[str, Path]) -> Path | None:
-    names = [f"{picture.stem}{e}{s}" for e in (*_ENDINGS, "") for s in DEPTH_SUFFIXES]
-    found = (depths[name] for name in names if name in depths and name != picture.name)
-    return next((p for p in found if p.stem != picture.stem or p.suffix in _ARRAYS), None)
+def _without_ending(stem: str) -> tuple[str, str]:
+    """A stem without ``_depth`` and its like, and that ending; empty where there is none."""
+    ending = next((e for e in _ENDINGS if stem.endswith(e)), "")
+    return stem.removesuffix(ending), ending
 
 
-_ARRAYS = (".npy", ".npz", ".pfm", ".exr")
+def _best_first(files: Iterable[Path]) -> list[Path]:
+    """By how exact their form is, then by name."""
+    return sorted(files, key=lambda p: (DEPTH_SUFFIXES.index(p.suffix.lower()), p.as_posix()))
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.as_posix())
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _is_depth(path: Path) -> bool:
-    return path.suffix in DEPTH_SUFFIXES and path.is_file()
+    return path.suffix.lower() in DEPTH_SUFFIXES and path.is_file()
 
 
 def _stem(path: Path, root: Path) -> str:

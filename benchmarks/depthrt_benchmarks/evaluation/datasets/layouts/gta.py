@@ -32,6 +32,8 @@ from depthrt.errors import SourceError, UsageError
 from depthrt.files.json_file import JsonObject, read_object
 from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
+    FAR,
+    NEAR,
     Dataset,
     Item,
     Pair,
@@ -41,7 +43,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import clean, read_values
+from depthrt_benchmarks.evaluation.datasets.formats.files import AnyCase, clean, read_values
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "gta"
@@ -100,10 +102,10 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
             if p.suffix.lower() in _PICTURES and not p.stem.endswith(("-depth", "-stencil"))
         )
         places = [p.with_name(f"{p.stem}-depth") for p in pictures]
-    items, missing = [], []
+    items, missing, names = [], [], AnyCase()
     for picture, place in zip(pictures, places, strict=True):
-        files = (place.with_name(f"{place.name}{suffix}") for suffix in _DEPTHS)
-        depth = next((p for p in files if p.is_file()), None)
+        files = (names.find(place.with_name(f"{place.name}{suffix}")) for suffix in _DEPTHS)
+        depth = next(filter(None, files), None)
         if depth is None:
             missing.append(picture.name)
             continue
@@ -115,7 +117,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     buffers = (
         (folder / "depth").glob("*") if (folder / "rgba").is_dir() else folder.glob("*-depth.*")
     )
-    lone = sorted(p.name for p in buffers if p.suffix in _DEPTHS and p.stem not in known)
+    lone = sorted(p.name for p in buffers if p.suffix.lower() in _DEPTHS and p.stem not in known)
     return Dataset(
         folder.resolve().name,
         LAYOUT,
@@ -124,12 +126,14 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         warnings + lone_warning(lone),
         files=(folder / CAMERA_FILE,),
         left_out=len(missing) + len(lone),
+        assumed=_assumed(facts, options),
+        heeds=(NEAR, FAR),
     )
 
 
 def _read(picture: Path, depth: Path, clip: ClipPlanes) -> Pair:
     image = read_image(picture)
-    buffer = _raw(depth, image.shape[:2]) if depth.suffix == ".raw" else read_values(depth)
+    buffer = _raw(depth, image.shape[:2]) if depth.suffix.lower() == ".raw" else read_values(depth)
     return Pair(image, truth_of_buffer(buffer, clip, depth))
 
 
@@ -179,6 +183,20 @@ def _clip(facts: JsonObject, name: str, options: ReadOptions) -> ClipPlanes:
         options.near_m or _plane("near_m", said, ClipPlanes.near_m),
         options.far_m or _plane("far_m", said, ClipPlanes.far_m),
     )
+
+
+def _assumed(facts: JsonObject, options: ReadOptions) -> tuple[str, ...]:
+    """That the clip planes are the game's own, where neither the options nor the file say them."""
+    told = {
+        f"near plane {ClipPlanes.near_m:g} m ({NEAR})": (options.near_m, "near_m"),
+        f"far plane {ClipPlanes.far_m:g} m ({FAR})": (options.far_m, "far_m"),
+    }
+    guessed = [
+        words
+        for words, (option, key) in told.items()
+        if option is None and key not in facts.content and "frames" not in facts.content
+    ]
+    return (f"{' and '.join(guessed)}: the game's own camera",) if guessed else ()
 
 
 def _plane(key: str, said: Sequence[JsonObject], standard: float) -> float:

@@ -25,7 +25,9 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     require_items,
 )
 from depthrt_benchmarks.evaluation.datasets.formats.files import (
+    AnyCase,
     clean,
+    files_of,
     read_number_lines,
     read_values,
 )
@@ -50,23 +52,30 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         SourceError: there is no pair.
     """
     names = [word for words in read_number_lines(folder / LIST) for word in words]
-    mats = next((p for p in (folder, folder / "ibims1_core_mat") if any(p.glob("*.mat"))), None)
+    places = (folder, folder / "ibims1_core_mat")
+    mats = next((p for p in places if p.is_dir() and files_of(p, (".mat",))), None)
     raw = next((p for p in (folder / "ibims1_core_raw", folder) if (p / "rgb").is_dir()), None)
-    items, missing = [], []
+    items, missing, bare, files = [], [], 0, AnyCase()
     for name in names:
-        mat = None if mats is None else mats / f"{name}.mat"
-        if mat is not None and mat.is_file():
+        mat = None if mats is None else files.find(mats / f"{name}.mat")
+        depth = None if raw is None else files.find(raw / "depth" / f"{name}.png")
+        if mat is not None:
             items.append(Item(name, (mat,), partial(_read_mat, mat)))
-        elif raw is not None and (raw / "depth" / f"{name}.png").is_file():
-            picture, depth = raw / "rgb" / f"{name}.png", raw / "depth" / f"{name}.png"
+        elif raw is not None and depth is not None:
+            place = raw / "rgb" / f"{name}.png"
+            picture = files.find(place) or place
             unit_m = options.depth_scale or RAW_UNIT_M
-            masks = tuple(_mask(depth, kind) for kind in _MASKS)
+            sides = [_mask(depth, kind) for kind in _MASKS]
+            masks = tuple(files.find(path) or path for path in sides)
+            bare += not all(path.is_file() for path in masks)
             read = partial(_read_raw, picture, depth, masks, unit_m)
             items.append(Item(name, (picture, depth, *masks), read))
         else:
             missing.append(name)
     require_items(items, folder, f"{LIST} with ibims1_core_mat/NAME.mat")
     warnings = missing_warning(missing, ".mat", len(names))
+    if bare:
+        warnings += (f"{bare} of {len(items)} images lack a mask: all of their pixels count",)
     return Dataset(
         "iBims-1",
         LAYOUT,

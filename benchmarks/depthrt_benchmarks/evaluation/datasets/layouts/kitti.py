@@ -16,18 +16,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
+    INVALID,
+    SCALE,
     Dataset,
     Item,
-    Pair,
     ReadOptions,
     lone_depths,
     lone_warning,
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import read_depth, read_number_lines
+from depthrt_benchmarks.evaluation.datasets.formats.files import (
+    AnyCase,
+    files_of,
+    read_number_lines,
+    read_pair,
+)
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
 LAYOUT = "kitti"
@@ -52,9 +57,9 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     unit_m = options.depth_scale or UNIT_M
     selection = _selection(folder)
     if selection is not None:
-        return _benchmark(selection, unit_m)
+        return _benchmark(selection, unit_m, options)
     pictures = {_key(p, -4): p for p in _raw_pictures(folder)}
-    listed = _list(folder)
+    place, listed = _list(folder)
     truths = {_key(p, -5): p for p in _truths(folder)}
     keys = sorted(truths) if listed is None else [key for key in listed if key]
     items, missing = [], []
@@ -63,7 +68,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         if picture is None or depth is None:
             missing.append("/".join(key))
             continue
-        read = partial(_read, picture, depth, unit_m)
+        read = partial(read_pair, picture, depth, unit_m, options.invalid)
         items.append(Item("/".join(key), (picture, depth), read))
     require_items(
         items, folder, "DATE/DRIVE_sync/image_02/data/N.png with proj_depth/groundtruth/image_02"
@@ -74,11 +79,16 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         count = sum(key is None for key in listed)
         warnings = (*warnings, f"{count} lines of the list have no ground truth (None)")
     name = "KITTI" if listed is None else "KITTI Eigen"
-    return Dataset(name, LAYOUT, items, EIGEN, warnings, left_out=len(missing))
-
-
-def _read(picture: Path, depth: Path, unit_m: float) -> Pair:
-    return Pair(read_image(picture), read_depth(depth, unit_m))
+    return Dataset(
+        name,
+        LAYOUT,
+        items,
+        EIGEN,
+        warnings,
+        left_out=len(missing),
+        assumed=() if listed is None else (f"the images are those of {place.name}",),
+        heeds=(SCALE, INVALID),
+    )
 
 
 Key = tuple[str, str, str]  # drive, camera, frame
@@ -90,25 +100,26 @@ def _key(path: Path, drive: int) -> Key:
 
 
 def _raw_pictures(folder: Path) -> list[Path]:
-    return [p for p in folder.rglob("*_sync/image_0?/data/*") if p.suffix in (".png", ".jpg")]
+    return files_of(folder, (".png", ".jpg", ".jpeg"), "**/*_sync/image_0?/data/*")
 
 
 def _truths(folder: Path) -> Iterator[Path]:
-    return folder.rglob("*_sync/proj_depth/groundtruth/image_0?/*.png")
+    found = folder.rglob("*_sync/proj_depth/groundtruth/image_0?/*")
+    return (path for path in found if path.suffix.lower() == ".png")
 
 
-def _list(folder: Path) -> list[Key | None] | None:
-    """The keys of the list's lines, None for a line without ground truth; None: no list."""
+def _list(folder: Path) -> tuple[Path, list[Key | None] | None]:
+    """The list and the keys of its lines, None for a line without ground truth; None: no list."""
     for path in sorted(folder.glob("*.txt")):
         lines = read_number_lines(path)
         if lines and all(len(words) >= 2 and "image_0" in words[0] for words in lines):
-            return [_listed(words) for words in lines]
+            return path, [_listed(words) for words in lines]
         if lines and all(len(words) == 3 and words[2] in _SIDES for words in lines):
-            return [
+            return path, [
                 (PurePosixPath(drive).name, _SIDES[side], frame.zfill(10))
                 for drive, frame, side in lines
             ]
-    return None
+    return folder, None
 
 
 def _listed(words: list[str]) -> Key | None:
@@ -123,24 +134,23 @@ def _selection(folder: Path) -> Path | None:
     return next((p for p in places if (p / "groundtruth_depth").is_dir()), None)
 
 
-def _benchmark(folder: Path, unit_m: float) -> Dataset:
-    pictures = sorted((folder / "image").glob("*.png"))
-    items, missing = [], []
+def _benchmark(folder: Path, unit_m: float, options: ReadOptions) -> Dataset:
+    pictures = files_of(folder / "image", (".png",))
+    items, missing, files = [], [], AnyCase()
     for picture in pictures:
-        depth = (
-            folder
-            / "groundtruth_depth"
-            / picture.name.replace("_sync_image_", "_sync_groundtruth_depth_")
-        )
-        if not depth.is_file():
+        name = picture.name.replace("_sync_image_", "_sync_groundtruth_depth_")
+        depth = files.find(folder / "groundtruth_depth" / name)
+        if depth is None:
             missing.append(picture.name)
             continue
-        read = partial(_read, picture, depth, unit_m)
+        read = partial(read_pair, picture, depth, unit_m, options.invalid)
         items.append(Item(picture.stem, (picture, depth), read))
     require_items(items, folder, "image/*.png with groundtruth_depth/*.png")
     warnings = missing_warning(missing, "groundtruth_depth", len(pictures))
-    lone = lone_depths((folder / "groundtruth_depth").glob("*.png"), items)
+    lone = lone_depths(files_of(folder / "groundtruth_depth", (".png",)), items)
     warnings += lone_warning(lone)
     left_out = len(missing) + len(lone)
     name = "KITTI depth benchmark"
-    return Dataset(name, LAYOUT, items, BENCHMARK, warnings, left_out=left_out)
+    return Dataset(
+        name, LAYOUT, items, BENCHMARK, warnings, left_out=left_out, heeds=(SCALE, INVALID)
+    )

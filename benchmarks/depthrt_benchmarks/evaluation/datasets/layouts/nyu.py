@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
+    INVALID,
+    SCALE,
     Dataset,
     Item,
     Pair,
@@ -29,7 +30,12 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     missing_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import MILLIMETRE, clean, read_depth
+from depthrt_benchmarks.evaluation.datasets.formats.files import (
+    MILLIMETRE,
+    AnyCase,
+    clean,
+    read_pair,
+)
 from depthrt_benchmarks.evaluation.datasets.formats.matlab import (
     h5py_module,
     load_mat,
@@ -40,15 +46,16 @@ from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 LAYOUT = "nyu"
 MAT = "nyu_depth_v2_labeled.mat"
 CUSTOMS = Customs(1e-3, 10.0, "nyu-eigen")
-_DEPTH = re.compile(r"(sync_)?depth_\d{4,5}\.png|\d{5}_depth\.png")
-_PICTURE = re.compile(r"rgb_(\d{4,5})\.(png|jpg)|(\d{5})_colors\.png")
+_DEPTH = re.compile(r"(sync_)?depth_\d{4,5}\.png|\d{5}_depth\.png", re.IGNORECASE)
+_PICTURE = re.compile(r"rgb_(\d{4,5})\.(png|jpe?g)|(\d{5})_colors\.png", re.IGNORECASE)
 
 
 def is_here(folder: Path) -> bool:
     """Whether this is the .mat, its folder, or one of the PNG trees."""
     if _mat(folder) is not None:
         return True
-    return folder.is_dir() and any(_depth_of(p) for p in _pictures(folder))
+    names = AnyCase()
+    return folder.is_dir() and any(_depth_of(p, names) for p in _pictures(folder))
 
 
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
@@ -62,15 +69,16 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     if mat is not None:
         return _open_mat(mat)
     unit_m = options.depth_scale or MILLIMETRE
-    items, missing = [], []
+    items, missing, names = [], [], AnyCase()
     pictures = _pictures(folder)
     for picture in pictures:
         name = picture.relative_to(folder).with_suffix("").as_posix()
-        depth = _depth_of(picture)
+        depth = _depth_of(picture, names)
         if depth is None:
             missing.append(name)
             continue
-        items.append(Item(name, (picture, depth), partial(_read, picture, depth, unit_m)))
+        read = partial(read_pair, picture, depth, unit_m, options.invalid)
+        items.append(Item(name, (picture, depth), read))
     require_items(items, folder, "rgb_0001.png with depth_0001.png in a folder for each scene")
     warnings = missing_warning(missing, "depth of their number", len(pictures))
     known = {(picture.parent, _number(picture)) for picture in pictures}
@@ -78,22 +86,27 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     lone = sorted(p.name for p in depths if (p.parent, _number(p)) not in known)
     warnings += lone_warning(lone)
     left_out = len(missing) + len(lone)
-    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, left_out=left_out)
+    return Dataset(
+        "NYUv2",
+        LAYOUT,
+        items,
+        CUSTOMS,
+        warnings,
+        left_out=left_out,
+        assumed=() if options.depth_scale else ("depth files are in millimetres, as NYUv2's are",),
+        heeds=(SCALE, INVALID),
+    )
 
 
 def _number(path: Path) -> str:
     return "".join(c for c in path.stem if c.isdecimal())
 
 
-def _read(picture: Path, depth: Path, unit_m: float) -> Pair:
-    return Pair(read_image(picture), read_depth(depth, unit_m))
-
-
 def _pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if _PICTURE.fullmatch(p.name))
 
 
-def _depth_of(picture: Path) -> Path | None:
+def _depth_of(picture: Path, files: AnyCase) -> Path | None:
     found = _PICTURE.fullmatch(picture.name)
     if found is None:
         return None
@@ -101,11 +114,11 @@ def _depth_of(picture: Path) -> Path | None:
         names = [f"{found[3]}_depth.png"]
     else:
         names = [f"{kind}_{found[1]}.png" for kind in ("depth", "sync_depth")]
-    return next((p for n in names if (p := picture.with_name(n)).is_file()), None)
+    return next((p for n in names if (p := files.find(picture.with_name(n))) is not None), None)
 
 
 def _mat(place: Path) -> Path | None:
-    path = place if place.suffix == ".mat" else place / MAT
+    path = place if place.suffix.lower() == ".mat" else place / MAT
     return path if path.is_file() else None
 
 
@@ -132,7 +145,7 @@ def _open_mat(path: Path) -> Dataset:
             "split alone",
         )
     items = [Item(f"{n + 1:04d}", (path,), partial(_read_mat, path, int(n))) for n in numbers]
-    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, files=(splits,))
+    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, files=(splits,), heeds=())
 
 
 def _test_numbers(splits: Path) -> NDArray[np.intp]:

@@ -30,7 +30,7 @@ from depthrt_benchmarks.evaluation.datasets.base import (
     pose_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import clean
+from depthrt_benchmarks.evaluation.datasets.formats.files import AnyCase, clean, files_of
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
@@ -41,7 +41,7 @@ _PASSES = ("final", "clean")
 
 def is_here(folder: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return next((_root(folder) / "depth").glob("*/*.dpt"), None) is not None
+    return any(p.suffix.lower() == ".dpt" for p in (_root(folder) / "depth").glob("*/*"))
 
 
 def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
@@ -52,22 +52,23 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     """
     root = _root(folder)
     pictures_in = next((root / p for p in _PASSES if (root / p).is_dir()), root / _PASSES[0])
-    pictures = sorted(pictures_in.glob("*/frame_*.png"))
-    items, missing, lost = [], [], []
+    pictures = files_of(pictures_in, (".png",), "*/frame_*")
+    items, missing, lost, files = [], [], [], AnyCase()
     for picture in pictures:
         scene, stem = picture.parts[-2], picture.stem
-        depth = root / "depth" / scene / f"{stem}.dpt"
-        if not depth.is_file():
+        depth = files.find(root / "depth" / scene / f"{stem}.dpt")
+        if depth is None:
             missing.append(f"{scene}/{picture.name}")
             continue
-        file = root / "camdata_left" / scene / f"{stem}.cam"
+        place = root / "camdata_left" / scene / f"{stem}.cam"
+        file = files.find(place) or place
         camera, pose = _camera(file)
         lost += [f"{scene}/{stem}"] * (camera is not None and pose is None)
         read = partial(_read, picture, depth, options.depth_scale or 1.0)
         items.append(Item(f"{scene}/{stem}", (picture, depth, file), read, scene, pose, camera))
     require_items(items, folder, "training/final/SCENE/frame_0001.png with training/depth")
     warnings = missing_warning(missing, "depth", len(pictures)) + pose_warning(lost, len(items))
-    lone = lone_depths((root / "depth").glob("*/*.dpt"), items)
+    lone = lone_depths(files_of(root / "depth", (".dpt",), "*/*"), items)
     warnings += lone_warning(lone)
     name, left_out = f"Sintel {pictures_in.name}", len(missing) + len(lone)
     return Dataset(name, LAYOUT, items, Customs(1e-3, 70.0), warnings, left_out=left_out)

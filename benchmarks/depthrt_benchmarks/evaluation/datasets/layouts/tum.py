@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.sources.images import read_image
 from depthrt_benchmarks.evaluation.datasets.base import (
+    INVALID,
+    SCALE,
     Dataset,
     Item,
-    Pair,
     ReadOptions,
     missing_warning,
     pose_warning,
     require_items,
 )
-from depthrt_benchmarks.evaluation.datasets.formats.files import read_depth, read_number_lines
+from depthrt_benchmarks.evaluation.datasets.formats.files import read_number_lines, read_pair
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics, usable_pose
 from depthrt_benchmarks.evaluation.protocol.protocol import Customs
 
@@ -57,7 +57,9 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     partners = dict(associate([t for t, _ in colours], [t for t, _ in depths]))
     poses = _poses(folder / TRUTH)
     name = folder.resolve().name
-    camera = next((c for key, c in CAMERAS.items() if key in name), DEFAULT_CAMERA)
+    known = next((c for key, c in CAMERAS.items() if key in name), None)
+    camera = known or DEFAULT_CAMERA
+    default = "the camera is ROS' default (for TAE alone): the folder's name says no other"
     items, missing, lost, gone = [], [], [], 0
     for number, (time_s, words) in enumerate(colours):
         picture = folder / words[0]
@@ -67,7 +69,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
             missing.append(words[0])
             gone += depth is not None  # a picture without depth in time is none of the set
             continue
-        read = partial(_read, picture, depth, unit_m)
+        read = partial(read_pair, picture, depth, unit_m, options.invalid)
         pose, unusable = _nearest(poses, time_s)
         lost += [picture.stem] * unusable
         items.append(Item(picture.stem, (picture, depth), read, name, pose, camera))
@@ -76,7 +78,17 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
     warnings += pose_warning(lost, len(items))
     files = tuple(folder / part for part in (*LISTS, TRUTH))
     customs = Customs(1e-3, 10.0)
-    return Dataset(name, LAYOUT, items, customs, warnings, files=files, left_out=gone)
+    return Dataset(
+        name,
+        LAYOUT,
+        items,
+        customs,
+        warnings,
+        files=files,
+        left_out=gone,
+        assumed=() if known else (default,),
+        heeds=(SCALE, INVALID),
+    )
 
 
 def associate(
@@ -101,10 +113,6 @@ def associate(
             taken[i] = j
             used.add(j)
     return sorted(taken.items())
-
-
-def _read(picture: Path, depth: Path, unit_m: float) -> Pair:
-    return Pair(read_image(picture), read_depth(depth, unit_m))
 
 
 def _stamped(path: Path) -> list[tuple[float, list[str]]]:

@@ -6,17 +6,11 @@ A gate passes when every set meets it. A set meets it when
 - the mean AbsRel over the judged images is at most ``--max-abs-rel``;
 - the network gave no NaN or infinite value, of which `depthrt run` would refuse the frame;
 - least squares did not turn near and far round in more than half of the images.
-
-An image is judged when it and its depth can be read, enough of its pixels are valid, and its
-figures say something of the model (:attr:`Row.hollow`). Pictures without a depth file and depth
-files without a picture are images that were not judged. What ``--max-images`` leaves out is not
-missed: the user chose it.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,44 +18,15 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.findings import TURNED_SHARE, turned
+from depthrt_benchmarks.evaluation.gates.judged import (
+    Need,
+    broken,
+    judged_rows,
+    require_labels,
+    too_few,
+)
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
-from depthrt_benchmarks.evaluation.scoring.clip import is_clip
-from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation, NothingScoredError
-from depthrt_benchmarks.evaluation.scoring.score import Row
-
-ALL_IMAGES = "100%"
-
-
-@dataclass(frozen=True)
-class Need:
-    """How many images of a set must be judged: a number or a share."""
-
-    text: str = ALL_IMAGES
-    count: int = 0
-    share: float = 1.0
-
-    def of(self, images: int) -> int:
-        """The number for a set of so many, at least 1."""
-        return self.count or max(1, math.ceil(self.share * images - 1e-9))
-
-    @classmethod
-    def parse(cls, text: str) -> Need:
-        """``500``, or ``95%``.
-
-        Raises:
-            UsageError: something else, 0, or more than 100%.
-        """
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(%?)", text.strip(), re.ASCII)
-        number = float(found[1]) if found else 0.0
-        if found and found[2] and 0 < number <= 100:
-            return cls(text, share=number / 100)
-        if found and not found[2] and number >= 1 and number.is_integer():
-            return cls(text, count=int(number))
-        raise UsageError(
-            f"--min-images {text}: give a number of images, as in 500, or a share of each set, as "
-            "in 95%"
-        )
+from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -144,37 +109,17 @@ class Verdict:
             raise AccuracyGateError("; ".join(self.failures))
 
 
-def check_gate(
-    most: float | None, least: str | None, datasets: Sequence[str], max_images: int | None = None
-) -> Gate | None:
-    """The gate that was asked for, one that could not fail refused; None where none was.
-
-    Args:
-        most: ``--max-abs-rel``.
-        least: ``--min-images``.
-        datasets: what is to be measured.
-        max_images: ``--max-images``.
+def check_gate(most: float | None, need: Need, datasets: Sequence[str]) -> Gate | None:
+    """The gate that was asked for by ``--max-abs-rel``; None where none was.
 
     Raises:
-        UsageError: it is no number above 0, no number of images, one that could never be met, or
-            no labelled set is to be measured.
+        UsageError: it is no number above 0, or no labelled set is to be measured.
     """
     if most is None:
-        if least is not None:
-            raise UsageError(f"--min-images {least} is of a gate: give --max-abs-rel, too")
         return None
     if not 0 < most < math.inf:
         raise UsageError(f"--max-abs-rel {most:g} must be a number above 0, for instance 0.2")
-    if all(map(is_clip, datasets)):
-        raise UsageError(
-            "--max-abs-rel needs a labelled set: a clip has no true depth, so no AbsRel would be "
-            "measured"
-        )
-    need = Need.parse(ALL_IMAGES if least is None else least)
-    if max_images is not None and need.count > max_images:
-        raise UsageError(
-            f"--min-images {least} is more than the {max_images} that --max-images leaves"
-        )
+    require_labels("--max-abs-rel", datasets)
     return Gate(most, need)
 
 
@@ -204,16 +149,8 @@ def judge(gate: Gate, evaluations: Iterable[Evaluation], left_out: Iterable[str]
     return Verdict(gate, tuple(_judge_set(found, gate) for found in evaluations), tuple(left_out))
 
 
-def judge_nothing(gate: Gate, error: NothingScoredError) -> AccuracyGateError:
-    """What becomes of a gate when not one image of a set could be measured."""
-    return AccuracyGateError(
-        f"0 of {error.images} images could be judged, but {gate.need.of(error.images)} are needed "
-        f"(--min-images {gate.need.text}): {error}"
-    )
-
-
 def _judge_set(found: Evaluation, gate: Gate) -> SetVerdict:
-    judged = [row for row in found.scored if not row.hollow and not row.non_finite]
+    judged = judged_rows(found)
     errors = [row.metrics.get("abs_rel", math.nan) for row in judged]
     abs_rel = float(np.mean(errors)) if errors else None
     needed = gate.need.of(found.images)
@@ -223,36 +160,8 @@ def _judge_set(found: Evaluation, gate: Gate) -> SetVerdict:
             f"AbsRel is {abs_rel:.4f}, more than the {gate.max_abs_rel:g} allowed by --max-abs-rel"
         )
     if len(judged) < needed:
-        failures.append(
-            f"{len(judged)} of {found.images} images could be judged, but {needed} are needed "
-            f"(--min-images {gate.need.text}){_first_missed(found)}"
-        )
-    bad = [row for row in found.rows if row.non_finite]
-    if bad:
-        failures.append(
-            f"the network gave NaN or infinite values in {len(bad)} of {len(found.rows)} images, "
-            f"which `depthrt run` refuses (first: {bad[0].name})"
-        )
-    least_squares = found.protocol.split(";")[0].endswith("lsq")
-    if least_squares and judged and turned(judged) > TURNED_SHARE * len(judged):
-        failures.append(
-            f"the fit turned near and far round in {turned(judged)} of {len(judged)} images: the "
-            "model's spec names the wrong kind, or its depth is wrong"
-        )
+        failures.append(too_few(found, len(judged), gate.need))
+    failures += broken(found, judged)
     return SetVerdict(
         found.model, found.dataset, abs_rel, len(judged), found.images, needed, tuple(failures)
     )
-
-
-def _first_missed(found: Evaluation) -> str:
-    """An example of what was not judged, and why."""
-    for row in found.rows:
-        if why := _missed(row):
-            return f" (first that could not: {row.name}: {why})"
-    return " (of the others, picture or depth file is missing)"
-
-
-def _missed(row: Row) -> str:
-    if row.skipped:
-        return row.skipped.removeprefix("unreadable: ")
-    return row.hollow or ("NaN or infinite values" if row.non_finite else "")

@@ -13,7 +13,8 @@ import pytest
 
 from commands import Command
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.gate import Gate, Need, Verdict, judge
+from depthrt_benchmarks.evaluation.gates.judged import Need
+from depthrt_benchmarks.evaluation.gates.max_abs_rel import Gate, Verdict, judge
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
 from depthrt_benchmarks.evaluation.scoring.score import Row
 from labelled import write_png16, write_set

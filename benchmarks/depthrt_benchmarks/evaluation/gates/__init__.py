@@ -1,0 +1,1 @@
+"""Gates on accuracy: what `depthrt eval` says by its exit code."""
