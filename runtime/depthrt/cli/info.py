@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnxruntime as ort
+
     from depthrt.model.depth_model import DepthModel
 
 
@@ -23,8 +27,10 @@ def info(
     if as_json:
         typer.echo(json.dumps(_facts(loaded)))
         return
-    for key, value in _flat(_facts(loaded)):
-        typer.echo(f"{key:<28} {value}")
+    rows = _flat(_facts(loaded))
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        typer.echo(f"{key:<{width}} {_shown(value)}")
 
 
 def models(
@@ -79,6 +85,9 @@ def _facts(model: DepthModel) -> dict[str, Any]:
         "file_mb": round(model.path.stat().st_size / 1e6, 2),
         "sha256": model.sha256(),
         "bound_provider": model.provider,
+        "inputs": _tensors(model.session.get_inputs()),
+        "outputs": _tensors(model.session.get_outputs()),
+        "assumed": model.spec.provenance.get("assumed"),
         "dynamic_batch": model.fixed_batch is None,
         "dynamic_size": model.dynamic_size,
         "weight_bits": weight_bits(model.session) or None,
@@ -88,10 +97,33 @@ def _facts(model: DepthModel) -> dict[str, Any]:
     }
 
 
+def _tensors(tensors: Sequence[ort.NodeArg]) -> dict[str, str]:
+    """Type and shape of each input or output, by its name."""
+    found = {}
+    for each in tensors:
+        kind = each.type.removeprefix("tensor(").removesuffix(")")
+        shape = ", ".join(str(side) for side in each.shape)
+        found[each.name] = f"{'float32' if kind == 'float' else kind} ({shape})"
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value for people; what is not there is a dash."""
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(_shown(each) for each in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_shown(each)}" for key, each in value.items())
+    return str(value)
+
+
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for key, value in content.items():
         name = f"{prefix}{key}"
+        if name == "provenance.assumed":  # stands at the top
+            continue
         if isinstance(value, dict) and value:
             rows.extend(_flat(value, "" if key == "spec" else f"{name}."))
         elif name == "tuned" and value is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from dataclasses import asdict, dataclass, field
@@ -12,15 +11,20 @@ from typing import Any, Literal
 
 from depthrt.errors import DepthrtError
 from depthrt.installation import install_onnxruntime
+from depthrt.jobs import machine
 from depthrt.model import cpu
 from depthrt.model.session import usable_cores
+from depthrt.sinks.image import has_display
 
 # Distributions that each install the package onnxruntime, and so overwrite one another.
 WHEELS = tuple(
     f"onnxruntime{suffix}"
     for suffix in ("", "-gpu", "-openvino", "-directml", "-qnn", "-migraphx", "-rocm", "-silicon")
 )
-PACKAGES = ("depthrt", "numpy", "opencv-python", "av", *WHEELS, "torch", "onnx")
+PACKAGES = (
+    "depthrt", "numpy", "opencv-python", "opencv-python-headless", "av", *WHEELS, "openvino",
+    "torch", "onnx",
+)  # fmt: skip
 CODECS: dict[str, tuple[str, Literal["r", "w"]]] = {
     "H.264 decoder": ("h264", "r"),
     "H.264 encoder": ("libx264", "w"),
@@ -34,9 +38,19 @@ class Report:
     """What was found; ``problems`` are sentences that say what to do about each."""
 
     versions: dict[str, str]
+    python: str
+    place: str
     machine: str
+    system: str
     processor: str
+    processor_features: list[str]
     cores: int
+    cores_of: dict[str, int | None]
+    memory_gb: float | None
+    gpus: list[str]
+    ffmpeg: str
+    extras: dict[str, str]
+    tunings: str
     onnxruntime_wheels: list[str]
     providers: dict[str, str]
     codecs: dict[str, bool]
@@ -57,9 +71,21 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for a terminal."""
-        rows = [f"python {self.versions['python']} on {self.machine}, {self.cores} usable cores"]
-        rows.append(f"processor: {self.processor}")
+        memory = "unknown" if self.memory_gb is None else f"{self.memory_gb} GB"
+        rows = [
+            f"python {self.python}",
+            f"system: {self.system}",
+            f"processor: {self.processor}",
+            f"its features: {' '.join(self.processor_features) or 'unknown'}",
+            machine.cores_line(self.cores_of),
+            f"memory: {memory}",
+            f"GPUs: {'; '.join(self.gpus) or 'no NVIDIA driver found'}",
+            f"depthrt in {self.place}",
+        ]
         rows += [f"{k} {v}" for k, v in self.versions.items() if k != "python"]
+        rows.append(f"FFmpeg {self.ffmpeg} (of PyAV)")
+        rows += [f"extra {k}: {v}" for k, v in self.extras.items()]
+        rows.append(f"tunings: {self.tunings}")
         rows += [f"provider {k}: {v}" for k, v in self.providers.items()]
         rows += [f"{k}: {'yes' if v else 'missing'}" for k, v in self.codecs.items()]
         rows.append(f"cameras: {', '.join(map(str, self.cameras)) or 'none'}")
@@ -89,6 +115,16 @@ def examine() -> Report:
     problems += [f"{name} is missing: reinstall av" for name, found in codecs.items() if not found]
     return Report(
         versions=_versions(),
+        python=machine.python(),
+        place=machine.place(),
+        system=machine.system(),
+        processor_features=machine.processor_features(),
+        cores_of=machine.cores(),
+        memory_gb=machine.memory_gb(),
+        gpus=machine.gpus(),
+        ffmpeg=machine.ffmpeg(),
+        extras=machine.extras(),
+        tunings=machine.tunings(),
         machine=f"{platform.system()} {platform.machine()}",
         processor=_processor(),
         cores=usable_cores(),
@@ -96,7 +132,7 @@ def examine() -> Report:
         providers=providers,
         codecs=codecs,
         cameras=cameras(),
-        display=bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+        display=has_display(),
         problems=problems,
     )
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from math import ceil
 from pathlib import Path, PurePosixPath
 
 _X86 = ("x86_64", "amd64", "i386", "i686")
+_LINUX_NAMES = {
+    "AVX2": "avx2", "AVX512F": "avx512f", "AVX512VNNI": "avx512_vnni", "AVX512_CLX": "avx512_vnni",
+    "AVX512BF16": "avx512_bf16", "AVX512FP16": "avx512_fp16", "ASIMD": "asimd",
+    "ASIMDHP": "asimdhp", "ASIMDDP": "asimddp", "SVE": "sve",
+}  # fmt: skip
+"""NumPy's names of instruction sets, and those of Linux."""
 
 
 def name() -> str:
     """The processor's name from ``/proc/cpuinfo``; where that is missing, what Python knows."""
-    return _entry("model name") or platform.processor() or platform.machine()
+    return _entry("model name") or _apple_name() or platform.processor() or platform.machine()
 
 
 def flags() -> frozenset[str]:
-    """Instruction sets by Linux' names, such as ``avx2``; empty without ``/proc/cpuinfo``."""
-    return frozenset((_entry("flags") or _entry("Features")).split())
+    """Instruction sets by Linux' names, such as ``avx2``; those NumPy knows without ``/proc``."""
+    listed = (_entry("flags") or _entry("Features")).split()
+    return frozenset(listed) if listed else _numpy_flags()
 
 
 def sums_saturate() -> bool:
@@ -91,6 +99,27 @@ def _text(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, ValueError):
+        return ""
+
+
+def _numpy_flags() -> frozenset[str]:
+    """Instruction sets that NumPy has found, as on Windows and macOS; it knows no AVX-VNNI."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as found
+    except ImportError:  # it is NumPy's own, and may go
+        return frozenset()
+    return frozenset(flag for name, flag in _LINUX_NAMES.items() if found.get(name))
+
+
+@cache
+def _apple_name() -> str:
+    """The processor's name on macOS, such as ``Apple M2``; empty elsewhere."""
+    if platform.system() != "Darwin":
+        return ""
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -85,6 +86,13 @@ class ImageSink(Sink):
         return content.tobytes()
 
 
+def has_display() -> bool:
+    """Whether windows can be shown: Windows and macOS say nothing of their displays."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 # Qt in OpenCV's wheel warns of fonts that the wheel lacks. It reads this at its first window.
 _quiet_qt = Borrowed(lambda: default_variables({"QT_LOGGING_RULES": "default.warning=false"}))
 
@@ -103,7 +111,7 @@ class WindowSink(Sink):
     """
 
     def __init__(self, title: str, view: View, colormap: str, *, paced: bool = False) -> None:
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if not has_display():
             raise UsageError("--show needs a display and there is none: write a file with -o")
         self._title = f"depthrt: {title}"
         self._view, self._colormap = view, colormap

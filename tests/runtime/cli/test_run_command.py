@@ -239,6 +239,20 @@ def test_info_reads_the_contract_back(command: Command, model_path: Path) -> Non
     assert "inverse_depth" in text.out
 
 
+def test_info_says_tensors_and_what_was_assumed(command: Command, tmp_path: Path) -> None:
+    provenance = {"assumed": {"input": "pixel/255"}, "a new field": {"of": [1, 2]}}
+    spec = replace(build_spec(), provenance=provenance)
+    model = build_model(tmp_path / "m.onnx", spec=spec)
+    found = command("info", model, "--json").document
+    assert found["assumed"] == {"input": "pixel/255"}
+    assert found["inputs"]["image"].startswith("uint8 (")
+    assert found["inputs"]["image"].endswith(", 3, 48, 64)")
+    assert found["outputs"]["depth"].startswith("float32 (")
+    lines = [line.split(maxsplit=1) for line in command("info", model).out.splitlines()]
+    assert ["assumed.input", "pixel/255"] in lines
+    assert ["provenance.a", "new field.of 1, 2"] in lines
+
+
 def test_without_a_command_it_shows_its_help(command: Command) -> None:
     for arguments in ([], ["--help"]):
         ended = command(*arguments)

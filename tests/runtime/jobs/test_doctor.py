@@ -10,7 +10,9 @@ from commands import Command
 from depthrt.errors import ProviderError
 from depthrt.installation import install_command
 from depthrt.jobs import doctor as diagnosis
+from depthrt.jobs import machine
 from depthrt.jobs.doctor import examine, onnxruntime_wheels
+from depthrt.jobs.machine import cores_line
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +115,37 @@ def test_a_missing_codec_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.codecs["H.264 encoder"] is False
     assert report.problems == ["H.264 encoder is missing: reinstall av"]
     assert report.exit_code == 1
+
+
+def test_what_an_engineer_asks_first_is_said(command: Command) -> None:
+    text = command("doctor").out
+    for fact in ("system: ", "cores: ", "memory: ", "FFmpeg ", "extra export: ", "tunings: "):
+        assert f"\n{fact}" in text
+    found = command("doctor", "--json").document
+    assert found["cores_of"]["usable"] == found["cores"]
+    assert Path(found["place"], "__init__.py").is_file()
+    assert set(found["extras"]) == {"export", "bench", "track"}
+
+
+def test_what_limits_the_cores_is_said() -> None:
+    assert cores_line({"usable": 4, "of": 4, "mask": 4, "quota": None}) == "cores: 4 usable of 4"
+    limited = cores_line({"usable": 2, "of": 32, "mask": 8, "quota": 2})
+    assert limited.startswith("cores: 2 usable of 32 (8 by the affinity mask, 2 by the container")
+    assert cores_line({"usable": 8, "of": 8, "mask": None, "quota": None}).endswith("8 usable of 8")
+
+
+def test_a_missing_extra_says_how_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = machine.find_spec
+    monkeypatch.setattr(machine, "find_spec", lambda name: None if name == "torch" else found(name))
+    assert machine.extras()["export"] == f"no torch: {install_command('export')}"
+
+
+def test_gpus_are_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.gpus() == []
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.1, 143771 MiB'\n")
+    tool.chmod(0o755)
+    assert machine.gpus() == ["NVIDIA H200, 570.1, 143771 MiB"]
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert machine.gpus() == []

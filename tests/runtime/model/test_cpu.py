@@ -28,6 +28,17 @@ def test_sums_saturate_on_x86_without_vnni(
     assert cpu.sums_saturate() is saturates
 
 
+def test_without_cpuinfo_numpy_says_what_the_processor_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    linux = cpu.flags()
+    monkeypatch.setattr(cpu, "_entry", lambda key: "")
+    assert ("avx2" in cpu.flags()) == ("avx2" in linux)
+    assert ("avx512_vnni" in cpu.flags()) == ("avx512_vnni" in linux)
+    assert ("asimdhp" in cpu.flags()) == ("asimdhp" in linux)
+    assert cpu.name()
+
+
 def test_this_processor_has_a_name() -> None:
     assert cpu.name()
     assert all(" " not in flag for flag in cpu.flags())

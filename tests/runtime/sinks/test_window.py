@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt import Depth, Frame, Result, UsageError
-from depthrt.sinks.image import WindowSink
+from depthrt.sinks.image import WindowSink, has_display
 
 
 class Screen:
@@ -79,3 +79,13 @@ def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UsageError, match="--show needs a display"):
         WindowSink("clip", "depth", "gray")
+
+
+@pytest.mark.parametrize(("system", "shown"), [("win32", True), ("darwin", True), ("linux", False)])
+def test_windows_and_macos_need_no_variable_to_show_windows(
+    monkeypatch: pytest.MonkeyPatch, system: str, shown: bool
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("depthrt.sinks.image.sys.platform", system)
+    assert has_display() is shown
