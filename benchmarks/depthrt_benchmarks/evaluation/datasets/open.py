@@ -117,7 +117,7 @@ def open_dataset(place: Path, layout: str, options: ReadOptions) -> Dataset:
     unused = [option for option in options.given if option not in dataset.heeds]
     if not unused:
         return dataset
-    warning = f"{' and '.join(unused)} has no effect on the layout {layout}"
+    warning = f"no effect on the layout {layout}: {', '.join(unused)}"
     return replace(dataset, warnings=(*dataset.warnings, warning))
 
 
