@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from math import ceil
 from pathlib import Path, PurePosixPath
 
@@ -104,9 +105,9 @@ def _text(file: Path) -> str:
 
 def _numpy_flags() -> frozenset[str]:
     """Instruction sets that NumPy has found, as on Windows and macOS; it knows no AVX-VNNI."""
-    try:
-        from numpy._core._multiarray_umath import __cpu_features__ as found
-    except ImportError:  # it is NumPy's own, and may go
+    try:  # it is NumPy's own, and may go
+        found = import_module("numpy._core._multiarray_umath").__cpu_features__
+    except (ImportError, AttributeError):
         return frozenset()
     return frozenset(flag for name, flag in _LINUX_NAMES.items() if found.get(name))
 
