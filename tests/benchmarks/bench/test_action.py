@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import gate_models
 from depthrt.model.registry import find_model
+from labelled import write_set
+from models import build_model
 from slower import slower
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +40,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *arguments], check=True)
 
 
-def step(folder: Path, **settings: str) -> tuple[int, str, str]:
+def step(folder: Path, script: str = "compare.sh", **settings: str) -> tuple[int, str, str]:
     """Exit code, summary and outputs of the step."""
     commands = folder / "bin"
     commands.mkdir(exist_ok=True)
@@ -46,6 +49,8 @@ def step(folder: Path, **settings: str) -> tuple[int, str, str]:
     )
     (commands / "depthrt").chmod(0o755)
     summary, output = folder / "summary.md", folder / "output.txt"
+    for path in (summary, output):
+        path.unlink(missing_ok=True)
     given = {
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "MODEL": "models/depth.onnx",
@@ -57,7 +62,7 @@ def step(folder: Path, **settings: str) -> tuple[int, str, str]:
         **settings,
     }
     done = subprocess.run(
-        ["bash", str(ACTION / "compare.sh")],
+        ["bash", str(ACTION / script)],
         cwd=folder,
         env={**os.environ, **given},
         capture_output=True,
@@ -90,11 +95,13 @@ def test_an_equal_model_passes(repository: Path) -> None:
     code, summary, output = step(repository, FAIL_ABOVE="1.5")
     assert code == 0
     assert "Gate at 1.5: **passed**" in summary
-    assert "verdict=cannot tell" in output
+    ratio = float(output.partition("ratio=")[2].split()[0])
+    assert 1 / 1.5 < ratio < 1.5
 
 
-def commit(folder: Path, name: str) -> None:
-    (folder / name).write_text("words")
+def commit(folder: Path, name: str, write: bool = True) -> None:
+    if write:
+        (folder / name).write_text("words")
     git(folder, "add", name)
     git(folder, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", name)
 
@@ -174,11 +181,82 @@ def test_the_action_hands_every_input_to_its_steps() -> None:
     action = yaml.safe_load((ACTION / "action.yml").read_text())
     used = json.dumps(action["runs"])
     assert all(f"inputs.{name}" in used for name in action["inputs"])
-    script = (ACTION / "compare.sh").read_text()
-    (compare,) = (s for s in action["runs"]["steps"] if s.get("id") == "compare")
-    assert all(f"${{{name}" in script or f"${name}" in script for name in compare["env"])
+    shared = (ACTION / "base.sh").read_text()
+    for step_id in ("compare", "accuracy"):
+        script = shared + (ACTION / f"{step_id}.sh").read_text()
+        (one,) = (s for s in action["runs"]["steps"] if s.get("id") == step_id)
+        assert all(f"${{{name}" in script or f"${name}" in script for name in one["env"])
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "bench.yml").read_text())
     steps = workflow["jobs"]["built-in-model"]["steps"]
     (own,) = (s for s in steps if str(s.get("uses", "")).startswith("./"))
     assert set(own["with"]) <= set(action["inputs"])
     assert (ROOT / own["with"]["model"]).is_file()
+
+
+@pytest.fixture
+def judged(repository: Path, tmp_path: Path) -> Path:
+    """The clone with the tiny model at its base, and a set that it sees exactly."""
+    build_model(repository / "models" / "depth.onnx")
+    commit(repository, "models/depth.onnx", write=False)
+    git(repository, "branch", "-f", "main")
+    write_set(repository / "sets" / "desk", 12)
+    return repository
+
+
+def accuracy(folder: Path, **settings: str) -> tuple[int, str, str]:
+    given = {"SETS": "sets", "FAIL_WORSE": "1%", "MAX_ABS_REL": "", "MIN_IMAGES": "100%"}
+    return step(folder, "accuracy.sh", **{**given, **settings})
+
+
+def test_a_model_that_sees_worse_fails(judged: Path) -> None:
+    gate_models.bent(judged / "models" / "depth.onnx")
+    code, summary, output = accuracy(judged)
+    assert code == 3
+    assert "Beside the base: **failed**" in summary
+    assert "| desk | depth float32 | 12 | 0.0" in summary
+    assert "accuracy=failed\n" in output
+    kept = json.loads((judged / "depthrt-bench" / "accuracy.json").read_text())
+    assert kept["fail_worse"]["passed"] is False
+    assert "table=depthrt-bench/accuracy.md" in output
+    assert accuracy(judged, FAIL_WORSE="", MAX_ABS_REL="0.01")[0] == 3
+
+
+def test_a_model_that_sees_as_well_passes(judged: Path) -> None:
+    gate_models.equal(judged / "models" / "depth.onnx")
+    code, summary, output = accuracy(judged, MAX_ABS_REL="0.01")
+    assert code == 0
+    assert "AbsRel: **passed**" in summary
+    assert "Beside the base: **passed**" in summary
+    assert "accuracy=passed\n" in output
+
+
+def test_an_unchanged_model_is_judged_by_itself_alone(judged: Path) -> None:
+    commit(judged, "README.md")
+    code, summary, output = accuracy(judged, MAX_ABS_REL="0.01")
+    assert code == 0
+    assert "Not compared: models/depth.onnx is as it was at main." in summary
+    assert "AbsRel: **passed**" in summary
+    assert "accuracy=passed\n" in output
+    code, summary, output = accuracy(judged)
+    assert (code, "**passed**" in summary) == (0, False)
+    assert "accuracy=\n" in output
+
+
+def test_accuracy_is_not_passed_by_what_shows_nothing(judged: Path) -> None:
+    code, summary, output = accuracy(judged, BASE_REF="HEAD")
+    assert (code, output) == (3, "accuracy=failed\n")
+    assert "is the commit that is checked out" in summary
+    code, summary, output = accuracy(judged, BASE_MODEL="models/depth.onnx")
+    assert (code, output) == (3, "accuracy=failed\n")
+    assert accuracy(judged, SETS="gone", FAIL_WORSE="")[0] == 2
+    assert accuracy(judged, MODEL="models/gone.onnx")[0] == 2
+
+
+def test_the_workflow_to_copy_fits_the_action_and_stands_in_the_documentation() -> None:
+    text = (ROOT / ".github" / "examples" / "depth.yml").read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    (own,) = (s for s in job["steps"] if "depthrt-bench@" in str(s.get("uses", "")))
+    action = yaml.safe_load((ACTION / "action.yml").read_text())
+    assert set(own["with"]) <= set(action["inputs"])
+    assert {"fail-above", "sets", "fail-worse"} <= set(own["with"])
+    assert f"```yaml\n{text}```" in (ROOT / "docs" / "guide" / "measure.md").read_text()

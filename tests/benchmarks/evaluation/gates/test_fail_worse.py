@@ -8,10 +8,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
 
+import gate_models
 from commands import Command
 from depthrt_benchmarks.evaluation.gates import fail_worse
 from depthrt_benchmarks.evaluation.gates.fail_worse import (
@@ -24,7 +23,6 @@ from depthrt_benchmarks.evaluation.gates.judged import Need
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
 from depthrt_benchmarks.evaluation.scoring.score import Row
 from labelled import write_set
-from models import build_model, build_spec
 
 PROTOCOL = "none; no crop"
 
@@ -153,12 +151,7 @@ def test_the_margin_may_be_left_out(given: list[str], read: list[str]) -> None:
 
 @pytest.fixture
 def bent(tmp_path: Path) -> Path:
-    """The tiny model with its inverse depth squared, so that no straight line fits it."""
-    model = onnx.load(build_model(tmp_path / "bent.onnx", spec=build_spec(name="bent")))
-    model.graph.node[-1].output[0] = "straight"
-    model.graph.node.append(helper.make_node("Mul", ["straight", "straight"], ["depth"]))
-    onnx.save(model, tmp_path / "bent.onnx")
-    return tmp_path / "bent.onnx"
+    return gate_models.bent(tmp_path / "bent.onnx")
 
 
 def test_a_worse_model_fails_and_a_better_one_passes(
