@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ IMAGE_SUFFIXES = {
 }  # fmt: skip
 # libpng would print of a torn file. Some programs leave bytes of their own behind the end.
 _HEAD_BYTES = 1 << 16
+_SILENT = 0  # OpenCV's log level
 _WEBP_ANIMATED = 2  # in the flags of an extended WebP file
 _PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
@@ -57,12 +59,13 @@ def read_image(path: str | Path) -> RgbImage:
 
 
 def _silence_opencv() -> Undo:
-    logging = cv2.utils.logging
+    # OpenCV 5 has moved them; 4 has no stubs of them.
+    logging: Any = cv2 if hasattr(cv2, "getLogLevel") else cv2.utils.logging
     level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_SILENT)
 
     def undo() -> None:
-        if logging.getLogLevel() == logging.LOG_LEVEL_SILENT:  # nobody chose another meanwhile
+        if logging.getLogLevel() == _SILENT:  # nobody chose another meanwhile
             logging.setLogLevel(level)
 
     return undo
