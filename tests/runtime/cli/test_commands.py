@@ -33,14 +33,14 @@ def test_a_command_that_we_do_not_know_comes_last(monkeypatch: pytest.MonkeyPatc
         (["--kind", "inverse_depth"], "no-such"),
         (["--kind", "inverse-depth"], "no-such"),
         (["--resize", "keep_aspect", "--multiple_of", "14"], "no-such"),
-        (["--kind", "inverse_death"], "is not one of 'inverse-depth', 'depth', 'metric'"),
+        (["--kind", "inverse_death"], "inverse-depth, depth, metric"),
     ],
 )
 def test_both_spellings_are_understood_by_export(
     command: Command, tmp_path: Path, spelt: list[str], expected: str
 ) -> None:
     ended = command("export", "./no-such.py:build", "-o", tmp_path / "o.onnx", *spelt)
-    assert expected in ended.complaint
+    assert expected in ended.complaint.replace("'", "")
     assert ended.code == 2
 
 
