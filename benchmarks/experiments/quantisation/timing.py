@@ -89,6 +89,8 @@ def _ratios(
 
 
 def main() -> None:
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
     provider, plain, frames, seconds, *files = sys.argv[1:]
     found = measure(
         Path(plain),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.preprocess import prepare, to_rgb
+from depthrt.model.preprocess import prepare
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
@@ -52,7 +52,7 @@ def pictures(count: int) -> list[NDArray[np.uint8]]:
     """RGB frames of the built-in clip (H,W,3); a clip that is too short is repeated."""
     source = open_source(DEMO_CLIP, Selection(stride=4, max_frames=count))
     with closing(source.frames()) as frames:  # type: ignore[type-var]  # sources give generators
-        found = [to_rgb(frame.image) for frame in frames]
+        found = [frame.image for frame in frames]
     return [found[i % len(found)] for i in range(count)]
 
 

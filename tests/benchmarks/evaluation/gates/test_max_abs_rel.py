@@ -204,7 +204,7 @@ def test_the_page_says_the_verdict(command: Command, model_path: Path, tmp_path:
 def test_a_count_without_a_gate(command: Command, model_path: Path, tmp_path: Path) -> None:
     done = command("eval", model_path, write_set(tmp_path / "desk", 1), "--min-images", 1)
     assert (done.code, done.out) == (2, "")
-    assert "give --max-abs-rel, too" in done.complaint
+    assert "give --max-abs-rel or --fail-worse, too" in done.complaint
 
 
 @pytest.mark.parametrize(
