@@ -28,7 +28,8 @@ class SinkWarnings:
 
     - ``clamped``: how many depth values lay outside the 16-bit range, and were written as its
       nearest end;
-    - ``assumed``: what was assumed of a point cloud's camera and scale, as a sentence; else empty.
+    - ``assumed``: what was assumed of a point cloud's camera and scale, or of the size of pictures,
+      as a sentence; else empty.
     """
 
     clamped: int = 0

@@ -144,6 +144,10 @@ def test_each_picture_of_another_size_is_said(command: Command, model_path: Path
     index = json.loads(Path("o/depth.json").read_text())
     assert index["image_size"] == [40, 50]
     assert [frame.get("image_size") for frame in index["frames"]] == [None, None, [30, 20]]
+    said = command("run", "in", "-m", model_path, "-o", "o.mkv", "--source-fps", 25, "--json")
+    assert "the pictures of o.mkv differ in size" in said.err
+    assert "differ in size" in said.document["assumed"]
+    assert command("run", "in/0.png", "-m", model_path, "-o", "one.mkv").err == ""
     ended = command("run", "in", "-m", model_path, "-o", "big/", "--size", "source")
     assert ended.code == 0
     assert [depth.values.shape for depth in read_depth("big")] == [(40, 50), (40, 50), (30, 20)]

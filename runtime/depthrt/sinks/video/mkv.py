@@ -49,6 +49,8 @@ class MkvSink(Sink):
         self._last_pts = -1
         self._is_empty, self._has_end = True, False
         self._clamped = 0
+        self._image_size = (0, 0)
+        self._differ = False  # in size, the pictures
 
     def write(self, result: Result) -> bool:
         """Encode and write one depth map."""
@@ -73,8 +75,12 @@ class MkvSink(Sink):
         return self._draft.place() if complete and self._has_end else self._draft.kept()
 
     def warnings(self) -> SinkWarnings:
-        """How many values the codes could not hold."""
-        return SinkWarnings(clamped=self._clamped)
+        """How many values the codes could not hold, and whether pictures differ in size."""
+        said = (
+            f"the pictures of {self._target.name} differ in size, and it says that of the first: "
+            "write .npz or a folder of PNG to keep each"
+        )
+        return SinkWarnings(clamped=self._clamped, assumed=said if self._differ else "")
 
     def _write(self, result: Result) -> bool:
         import av
@@ -86,6 +92,7 @@ class MkvSink(Sink):
                 f"the depth map's size changed from {self._shape} to {values.shape}, which a video "
                 "cannot hold: write PNG files instead"
             )
+        self._differ |= result.depth.image_size != self._image_size
         codes, clamped = self._codes.encode(values)
         self._clamped += clamped
         base_s = self._info.time_base_s
@@ -121,6 +128,7 @@ class MkvSink(Sink):
     ) -> OutputContainer:
         container = open_container(self._draft, self._target, "matroska")
         self._codes = DepthCodes.choose(self._spec, values)
+        self._image_size = image_size
         self._shape = values.shape
         for key, value in describe(self._spec, image_size, self._codes).items():
             container.metadata[TAG_PREFIX + key.upper()] = "" if value is None else str(value)
