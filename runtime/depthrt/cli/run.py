@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from depthrt.cli.run_options import FormName, SizeName, ViewName, cloud_options, pipe_format
+from depthrt.cli.run_options import (
+    CameraFormatOption,
+    CameraFpsOption,
+    CameraSizeOption,
+    EdgeOption,
+    FarOption,
+    FormName,
+    FovOption,
+    FpsOption,
+    IntrinsicsOption,
+    JsonlOption,
+    MaxLatencyOption,
+    NearOption,
+    PreviewOption,
+    ReconnectOption,
+    SizeName,
+    ViewName,
+    cloud_options,
+    pipe_format,
+)
 from depthrt.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +34,6 @@ if TYPE_CHECKING:
 
 
 _SELECT, _LOOK, _MACHINE = "Which frames", "How it looks", "How it runs"
-_LIVE, _MORE, _POINTS = "Live sources", "More outputs", "Point clouds"
 
 
 def run(
@@ -167,98 +184,19 @@ def run(
             rich_help_panel=_MACHINE,
         ),
     ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(help="Take this many frames a second of each at most.", rich_help_panel=_LIVE),
-    ] = None,
-    max_latency: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            help="Drop frames that are older than this.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = None,
-    reconnect: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="How long a source that goes away is tried again; inf is for ever.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = 60.0,
-    camera_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH",
-            help="Ask cameras for pictures of this size, as 1280x720.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = None,
-    camera_fps: Annotated[
-        float | None,
-        typer.Option(help="Ask cameras for this many frames a second.", rich_help_panel=_LIVE),
-    ] = None,
-    camera_format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOURCC",
-            help="Ask cameras for this pixel format. MJPG often allows more frames a second.",
-            rich_help_panel=_LIVE,
-        ),
-    ] = None,
-    jsonl: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a JSON line for every frame to this file; - is standard output.",
-            rich_help_panel=_MORE,
-        ),
-    ] = None,
-    preview: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[HOST:]PORT",
-            help="Serve a web page that shows the run; without a host to this machine only.",
-            rich_help_panel=_MORE,
-        ),
-    ] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DEGREES",
-            help="The horizontal angle of view of the camera. Default: 60.",
-            rich_help_panel=_POINTS,
-        ),
-    ] = None,
-    intrinsics: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FX,FY,CX,CY",
-            help="Focal lengths and optical centre in pixels of the source's frames.",
-            rich_help_panel=_POINTS,
-        ),
-    ] = None,
-    near: Annotated[
-        float | None,
-        typer.Option(
-            help="Distance of the nearest point. Relative depth is stretched from --near to --far "
-            "(default: 1 to 10); metric depth is cut off there.",
-            rich_help_panel=_POINTS,
-        ),
-    ] = None,
-    far: Annotated[
-        float | None,
-        typer.Option(help="Distance of the farthest point.", rich_help_panel=_POINTS),
-    ] = None,
-    edge: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Leave out points that hang between a near and a far surface: those that are "
-            "farther from both than this share of their distance. 0.1 is usual.",
-            rich_help_panel=_POINTS,
-        ),
-    ] = None,
+    fps: FpsOption = None,
+    max_latency: MaxLatencyOption = None,
+    reconnect: ReconnectOption = 60.0,
+    camera_size: CameraSizeOption = None,
+    camera_fps: CameraFpsOption = None,
+    camera_format: CameraFormatOption = None,
+    jsonl: JsonlOption = None,
+    preview: PreviewOption = None,
+    fov: FovOption = None,
+    intrinsics: IntrinsicsOption = None,
+    near: NearOption = None,
+    far: FarOption = None,
+    edge: EdgeOption = None,
     target_fps: Annotated[
         float | None,
         typer.Option(

@@ -1,15 +1,114 @@
-"""What the options of `depthrt run` mean together."""
+"""Options of `depthrt run`, and what they mean together."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
 
 from depthrt.errors import UsageError
 
 if TYPE_CHECKING:
     from depthrt.render.point_cloud import CloudOptions
     from depthrt.sinks.pipe import PipeFormat
+
+
+_LIVE, _MORE, _POINTS = "Live sources", "More outputs", "Point clouds"
+
+FpsOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Take this many frames a second of each at most.", rich_help_panel=_LIVE),
+]
+MaxLatencyOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MS",
+        help="Drop frames that are older than this.",
+        rich_help_panel=_LIVE,
+    ),
+]
+ReconnectOption: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long a source that goes away is tried again; inf is for ever.",
+        rich_help_panel=_LIVE,
+    ),
+]
+CameraSizeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH",
+        help="Ask cameras for pictures of this size, as 1280x720.",
+        rich_help_panel=_LIVE,
+    ),
+]
+CameraFpsOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Ask cameras for this many frames a second.", rich_help_panel=_LIVE),
+]
+CameraFormatOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOURCC",
+        help="Ask cameras for this pixel format. MJPG often allows more frames a second.",
+        rich_help_panel=_LIVE,
+    ),
+]
+JsonlOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write a JSON line for every frame to this file; - is standard output.",
+        rich_help_panel=_MORE,
+    ),
+]
+PreviewOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Serve a web page that shows the run; without a host to this machine only.",
+        rich_help_panel=_MORE,
+    ),
+]
+FovOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DEGREES",
+        help="The horizontal angle of view of the camera. Default: 60.",
+        rich_help_panel=_POINTS,
+    ),
+]
+IntrinsicsOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FX,FY,CX,CY",
+        help="Focal lengths and optical centre in pixels of the source's frames.",
+        rich_help_panel=_POINTS,
+    ),
+]
+NearOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="Distance of the nearest point. Relative depth is stretched from --near to --far "
+        "(default: 1 to 10); metric depth is cut off there.",
+        rich_help_panel=_POINTS,
+    ),
+]
+FarOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Distance of the farthest point.", rich_help_panel=_POINTS),
+]
+EdgeOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Leave out points that hang between a near and a far surface: those that are "
+        "farther from both than this share of their distance. 0.1 is usual.",
+        rich_help_panel=_POINTS,
+    ),
+]
 
 
 class ViewName(str, Enum):
