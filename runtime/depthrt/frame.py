@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,20 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
 RgbImage: TypeAlias = NDArray[np.uint8]  # H,W,3, RGB, 0..255
+Plane: TypeAlias = NDArray[Any]  # h,w; 8 bits, of HDR 16
 
 
 @dataclass(frozen=True, eq=False)
 class YuvImage:
     """8-bit planar YUV as a video decoder gives it; the planes are views of its memory: read only.
 
-    ``y`` is H,W; ``u`` and ``v`` have the same size or are subsampled.
+    ``y`` is H,W; ``u`` and ``v`` have the same size or are subsampled. ``for_screens`` is False
+    where the planes are not what a usual screen shows (HDR).
     """
 
-    y: NDArray[np.uint8]
-    u: NDArray[np.uint8]
-    v: NDArray[np.uint8]
+    y: Plane
+    u: Plane
+    v: Plane
     matrix: Matrix = "bt709"
     full_range: bool = False
 
@@ -40,6 +42,19 @@ class YuvImage:
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.y.shape[0], self.y.shape[1]
+
+    for_screens: ClassVar[bool] = True
+
+    def with_planes(self, change: Callable[[Plane], Plane]) -> YuvImage:
+        """The same image with each plane changed."""
+        return replace(self, y=change(self.y), u=change(self.u), v=change(self.v))
+
+    def rgb_of(self, planes: Sequence[Plane]) -> RgbImage:
+        """Y, U and V of one size, coded as this image's, as uint8 RGB (h,w,3)."""
+        import cv2
+
+        matrix = _rgb_matrix(self.matrix, self.full_range)
+        return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """As numpy sees it: uint8 RGB (H,W,3), always made anew."""
@@ -68,16 +83,14 @@ def without_pixels(image: Image) -> Image:
     """An image of the same form, all zero, that takes no memory."""
     if not isinstance(image, YuvImage):
         return np.broadcast_to(np.uint8(0), image.shape)
-    y, u, v = (np.broadcast_to(np.uint8(0), p.shape) for p in (image.y, image.u, image.v))
-    return YuvImage(y, u, v, image.matrix, image.full_range)
+    return image.with_planes(lambda plane: np.broadcast_to(plane.dtype.type(0), plane.shape))
 
 
 def copy_image(image: Image) -> Image:
     """The same image in memory of its own."""
     if not isinstance(image, YuvImage):
         return np.array(image)
-    y, u, v = (plane.copy() for plane in (image.y, image.u, image.v))
-    return YuvImage(y, u, v, image.matrix, image.full_range)
+    return image.with_planes(np.copy)
 
 
 def image_size(image: Image) -> tuple[int, int]:
@@ -93,15 +106,7 @@ def to_rgb(image: Image) -> RgbImage:
 
     height, width = image.shape
     chroma = [cv2.resize(plane, (width, height)) for plane in (image.u, image.v)]
-    return planes_to_rgb((image.y, *chroma), image)
-
-
-def planes_to_rgb(planes: Sequence[NDArray[Any]], image: YuvImage) -> RgbImage:
-    """Y, U and V of one size as uint8 RGB (h,w,3), with the colour coding of ``image``."""
-    import cv2
-
-    matrix = _rgb_matrix(image.matrix, image.full_range)
-    return np.asarray(cv2.transform(cv2.merge(planes), matrix), np.uint8)
+    return image.rgb_of((image.y, *chroma))
 
 
 def rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.frame import Image, YuvImage, image_size, planes_to_rgb
+from depthrt.frame import Image, YuvImage, image_size
 from depthrt.spec import InputSpec, Interpolation
 
 PAD_VALUE = 116  # about the mean pixel of photographs, so that a border has little contrast
@@ -101,4 +101,4 @@ def _resize_rgb(
         return np.asarray(cv2.resize(image, dsize, interpolation=code), np.uint8)
     # Planes are resized first: the colour conversion then touches only the network's few pixels.
     planes = [cv2.resize(p, dsize, interpolation=code) for p in (image.y, image.u, image.v)]
-    return planes_to_rgb(planes, image)
+    return image.rgb_of(planes)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from depthrt.depth import Depth
 from depthrt.errors import UsageError
-from depthrt.frame import Image, YuvImage, to_rgb
+from depthrt.frame import Image, Plane, YuvImage, to_rgb
 from depthrt.model.preprocess import check_image
 from depthrt.render.camera import (
     DEFAULT_FOV_DEG,
@@ -170,15 +170,14 @@ def _resized(image: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The image at another height and width, as RGB."""
     target = (size[1], size[0])
 
-    def resize(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def resize(plane: Plane) -> Plane:
         how = cv2.INTER_AREA if plane.shape[0] > size[0] else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(plane, target, interpolation=how), np.uint8)
+        return cv2.resize(plane, target, interpolation=how)
 
     if not isinstance(image, YuvImage):
         return resize(image)
     # Resized before the colour conversion, which then has fewer pixels.
-    planes = (resize(image.y), resize(image.u), resize(image.v))
-    return to_rgb(YuvImage(*planes, image.matrix, image.full_range))
+    return to_rgb(image.with_planes(resize))
 
 
 def _one_line(text: str) -> str:

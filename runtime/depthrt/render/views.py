@@ -43,7 +43,7 @@ class Canvas:
     def of(cls, image: Image, view: View, colormap: str) -> Canvas:
         """The canvas for a source by one of its frames."""
         height, width = (side + side % 2 for side in image.shape[:2])
-        if isinstance(image, YuvImage):
+        if isinstance(image, YuvImage) and image.for_screens:
             return cls(view, height, width, image.matrix, image.full_range, colormap)
         return cls(view, height, width, "bt601", False, colormap)  # as OpenCV converts RGB
 
@@ -120,9 +120,11 @@ def _colour_planes(depth: Depth, display_range: tuple[float, float], canvas: Can
 
 def _planes_of(image: Image, canvas: Canvas) -> Planes:
     """The picture as planar YUV; RGB of odd size becomes that of the canvas."""
-    if isinstance(image, YuvImage):
-        return image.y, image.u, image.v
     height, width = canvas.height, canvas.width
+    if isinstance(image, YuvImage):
+        if image.for_screens:
+            return image.y, image.u, image.v
+        image = image.rgb_of([cv2.resize(p, (width, height)) for p in (image.y, image.u, image.v)])
     even = image
     if image.shape[:2] != (height, width):
         even = np.asarray(cv2.resize(image, (width, height)), np.uint8)

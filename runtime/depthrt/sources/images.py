@@ -167,13 +167,11 @@ class AnimationSource:
     """The pictures of an animated WebP file, which FFmpeg does not decode, with their times.
 
     Raises:
-        SourceError: it cannot be decoded, or not by this OpenCV.
+        SourceError: it cannot be decoded.
     """
 
     def __init__(self, path: Path, selection: Selection) -> None:
         self.losses = Losses()
-        if not hasattr(cv2, "imreadanimation"):
-            raise SourceError(f"{path} is an animation: reading it needs OpenCV 4.11 or later")
         with quiet_opencv():
             found, animation = cv2.imreadanimation(str(path))
         if not found or not animation.frames:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from depthrt.frame import Image, YuvImage
+from depthrt.frame import Image, Plane, YuvImage
 
 
 def deinterlaced(image: Image) -> Image:
@@ -18,12 +17,11 @@ def deinterlaced(image: Image) -> Image:
     nearly all of its detail, so that film in an interlaced stream is hardly touched.
     """
     if isinstance(image, YuvImage):
-        y, u, v = (_filtered(plane) for plane in (image.y, image.u, image.v))
-        return YuvImage(y, u, v, image.matrix, image.full_range)
+        return image.with_planes(_filtered)
     return _filtered(image)
 
 
-def _filtered(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _filtered(plane: Plane) -> Plane:
     """A plane (h,w) or picture (h,w,3); the upper field is its even lines."""
     lower = np.ascontiguousarray(plane[1::2])
     if not len(lower):
@@ -33,6 +31,6 @@ def _filtered(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if len(below) < len(lower):  # the last line has none below it
         below = np.concatenate([below, above[-1:]])
     least, most = cv2.min(above, below), cv2.max(above, below)
-    out: NDArray[np.uint8] = plane.copy()
+    out: Plane = plane.copy()
     out[1::2] = cv2.max(least, cv2.min(lower, most))
     return out

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.frame import Image, Matrix, view_planes
 from depthrt.sources.containers import reason_of
+from depthrt.sources.decode.hdr_image import view_hdr
 from depthrt.sources.decode.interlace import deinterlaced
 from depthrt.sources.decode.orientation import UPRIGHT, display_matrix, upright
 from depthrt.sources.decode.tone_map import HLG, NAMES, PQ, tone_mapped
@@ -72,7 +73,7 @@ class Look:
 
 
 def picture(decoded: VideoFrame, look: Look) -> Image:
-    """A decoded frame as it is to be seen: tone-mapped, without combs, upright.
+    """A decoded frame as it is to be seen: without combs, upright, HDR ready to be tone-mapped.
 
     Raises:
         SourceError: FFmpeg cannot convert its pixel format.
@@ -83,8 +84,7 @@ def picture(decoded: VideoFrame, look: Look) -> Image:
     image: Image
     try:
         if look.transfer in (PQ, HLG):
-            signal = np.asarray(decoded.to_ndarray(format="rgb48le"), np.uint16)
-            image = tone_mapped(signal, look.transfer)
+            image = _hdr(decoded, look)
         elif name in PLANAR_8_BIT:
             image = view_planes(decoded, look.matrix, look.full_range)
         else:
@@ -96,6 +96,15 @@ def picture(decoded: VideoFrame, look: Look) -> Image:
     if decoded.interlaced_frame:
         image = deinterlaced(image)
     return image if look.orientation == UPRIGHT else upright(image, look.orientation)
+
+
+def _hdr(decoded: VideoFrame, look: Look) -> Image:
+    """Its own planes, which are tone-mapped once somebody looks, or else RGB."""
+    planes = view_hdr(decoded, look.matrix, look.full_range, look.transfer)
+    if planes is not None:
+        return planes
+    signal = np.asarray(decoded.to_ndarray(format="rgb48le"), np.uint16)
+    return tone_mapped(signal, look.transfer)
 
 
 def _rgb(decoded: VideoFrame, look: Look) -> NDArray[np.uint8]:

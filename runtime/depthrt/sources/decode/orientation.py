@@ -8,10 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from depthrt.frame import Image, YuvImage
+from depthrt.frame import Image, Plane, YuvImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +63,13 @@ def _matrices(decoded: VideoFrame) -> Iterator[bytes]:
 def upright(image: Image, matrix: tuple[int, int, int, int]) -> Image:
     """An image as its display matrix wants it shown."""
     if isinstance(image, YuvImage):
-        y, u, v = (_shown(plane, matrix) for plane in (image.y, image.u, image.v))
-        return YuvImage(y, u, v, image.matrix, image.full_range)
+        return image.with_planes(lambda plane: _shown(plane, matrix))
     return _shown(image, matrix)
 
 
-def _shown(plane: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+def _shown(plane: Plane, matrix: tuple[int, int, int, int]) -> Plane:
     a, b, c, d = matrix
-    steps: list[Callable[[NDArray[np.uint8]], object]] = []
+    steps: list[Callable[[Plane], Plane]] = []
     if not a:
         steps.append(cv2.transpose)
     if a < 0 or c < 0:
@@ -80,5 +77,5 @@ def _shown(plane: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArr
     if b < 0 or d < 0:
         steps.append(lambda plane: cv2.flip(plane, _VERTICALLY))
     for step in steps:
-        plane = np.asarray(step(plane), np.uint8)
+        plane = step(plane)
     return plane

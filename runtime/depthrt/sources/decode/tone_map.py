@@ -24,7 +24,6 @@ _KNEE = 0.97  # of the screen's signal
 _GAMMA = 2.4  # of the screen (ITU-R BT.1886)
 _LEVELS = 1 << 14  # of the square root of light, 0..1 is dark to the brightest there is
 _BRIGHTEST = 10_000 / _WHITE
-_LEVELS_PER_ROOT = np.float32((_LEVELS - 1) / _BRIGHTEST**0.5)
 _BAND = 16  # rows at a time, which the processor's cache holds
 # ITU-R BT.2087: linear RGB of BT.2020 to that of BT.709.
 _TO_BT709 = np.array(
@@ -43,15 +42,16 @@ def tone_mapped(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     for row in range(0, len(signal), _BAND):
         band = slice(row, row + _BAND)
         light = cv2.transform(np.take(_light(transfer), signal[band]), _TO_BT709)
-        light = np.maximum(light, 0)  # below 0 are colours that BT.709 does not have
-        level = np.minimum(cv2.sqrt(light) * _LEVELS_PER_ROOT, _LEVELS - 1)
-        np.take(_screen(), level.astype(np.uint16), out=out[band], mode="clip")
+        # Below 0 are colours that BT.709 does not have.
+        cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO, dst=light)
+        level = cv2.sqrt(light, dst=light).astype(np.uint16)
+        np.take(_screen(), level, out=out[band], mode="clip")
     return out
 
 
 @cache
 def _light(transfer: int) -> NDArray[np.float32]:
-    """Displayed light, relative to white, by 16-bit signal (ITU-R BT.2100)."""
+    """Displayed light, so that its square root is a level, by 16-bit signal (ITU-R BT.2100)."""
     signal = np.minimum(np.arange(1 << 16) / FULL_SIGNAL, 1)
     if transfer == PQ:
         m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
@@ -61,7 +61,7 @@ def _light(transfer: int) -> NDArray[np.float32]:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
         light = 1000 * scene**1.2  # the system gamma, of each colour by itself
-    return np.asarray(light / _WHITE, np.float32)
+    return np.asarray(light / _WHITE / _BRIGHTEST * (_LEVELS - 1) ** 2, np.float32)
 
 
 @cache

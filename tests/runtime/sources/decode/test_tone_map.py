@@ -12,7 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from commands import Command
-from depthrt import open_source, to_rgb
+from depthrt import InputSpec, open_source, prepare, to_rgb
+from depthrt.sources.decode.hdr_image import HdrImage, view_hdr
+from depthrt.sources.decode.orientation import upright
 from depthrt.sources.decode.tone_map import FULL_SIGNAL, HLG, PQ, tone_mapped
 
 MakeClip = Callable[..., Path]
@@ -115,3 +117,35 @@ def test_the_view_shows_what_the_network_sees(
 def test_pictures_of_ten_bit_without_it_are_left_alone(make_clip: MakeClip) -> None:
     source = open_source(make_clip(codec="libx264", pix_fmt="yuv420p10le"))
     assert source.info.notes == ()
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_it_is_mapped_only_where_somebody_looks(tmp_path: Path, transfer: int) -> None:
+    """The network's small picture and the whole one agree; no tone-mapped one is kept."""
+    signal = np.linspace(0, 1, WIDTH)
+    path = write_hdr(tmp_path / "clip.mp4", SIGNALS[transfer](WHITE_CD_M2 * signal**2.4), transfer)
+    frame = next(open_source(path).frames())
+    assert isinstance(frame.pixels, HdrImage)
+    assert (frame.pixels.y.dtype, frame.pixels.y.shape) == (np.uint16, (HEIGHT, WIDTH))
+    assert not frame.pixels.y.flags.owndata  # the decoder's own memory
+    prepared = prepare(frame.pixels, InputSpec(32, 160))
+    whole = prepare(frame.image, InputSpec(32, 160))
+    assert np.abs(prepared.astype(int) - whole).mean() < 1
+    assert prepared.min() < 8
+    assert prepared.max() > 244
+
+
+@pytest.mark.parametrize(("pix_fmt", "bits"), [("yuv422p10le", 10), ("yuv444p12le", 12)])
+def test_bits_and_sampling_do_not_matter(pix_fmt: str, bits: int) -> None:
+    frame = av.VideoFrame(64, 16, pix_fmt)
+    luma = pq(np.array([WHITE_CD_M2 * 0.5**2.4]))[0]
+    for number, plane in enumerate(frame.planes):
+        code = (16 + 219 * luma if number == 0 else 128) * 2 ** (bits - 8)
+        values = np.full((plane.height, plane.line_size // 2), round(code), np.uint16)
+        plane.update(values.tobytes())
+    image = view_hdr(frame, "bt2020", False, PQ)
+    assert image is not None
+    assert np.abs(to_rgb(image).astype(int) - 127).max() <= 2
+    assert np.abs(np.asarray(upright(image, (0, 1, -1, 0))).astype(int) - 127).max() <= 2
+    assert upright(image, (0, 1, -1, 0)).shape[:2] == (64, 16)
+    assert view_hdr(av.VideoFrame(64, 16, "p010le"), "bt2020", False, PQ) is None
