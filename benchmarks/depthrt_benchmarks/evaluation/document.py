@@ -75,7 +75,7 @@ def _truth_dict(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def video_dict(found: Evaluation) -> dict[str, Any]:
-    """Flicker and TAE of a set of frames; empty where there is none."""
+    """Flicker and TAE of a set of video frames; empty for other sets."""
     pairs = [row.flicker for row in found.rows if row.flicker is not None]
     content: dict[str, Any] = {}
     if pairs:
@@ -145,7 +145,7 @@ _VIDEO = ("flicker_median", "flicker_p95")
 
 
 def write_table(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """A line for every image; figures in full, empty where there are none.
+    """A line for every image; figures in full, empty where an image has none.
 
     A file's name that is no UTF-8 is written as the bytes that it is.
     """

@@ -77,8 +77,8 @@ class Drawn:
 class Outcome:
     """All results; they are filled in while the sets are evaluated.
 
-    ``left_out``: folders beside the sets that are none, in sentences; ``verdict``, ``worse``: those
-    of the gates, where there are any.
+    ``left_out``: folders beside the sets that are not sets, in sentences; ``verdict``, ``worse``:
+    what the gates say, where there are any.
     """
 
     models: list[dict[str, Any]] = field(default_factory=list)

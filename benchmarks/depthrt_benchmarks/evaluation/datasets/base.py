@@ -70,11 +70,11 @@ class Dataset:
     - ``layout``: which reader made it; ``customs``: how it is usually evaluated;
     - ``warnings``: what was wrong with it, in sentences;
     - ``place``: the folder or file it was opened from;
-    - ``left_out``: its images that are no items, for want of a partner or a name of their own;
+    - ``left_out``: how many images are not items: they have no partner, or another has their name;
     - ``files``: what decides the figures of many items (units, poses, lists), there or not;
     - ``assumed``: what the reader chose where the files do not say it, in sentences;
     - ``unit_assumed``: whether the unit of the depth files follows from their numbers' type;
-    - ``heeds``: the options of :class:`ReadOptions` that the reader uses.
+    - ``heeds``: which options of :class:`ReadOptions` the reader uses.
     """
 
     name: str
@@ -202,7 +202,7 @@ def require_items(items: Sequence[Item], folder: Path, wanted: str) -> None:
     """Refuse a dataset without a pair.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is no pair.
     """
     if not items:
         raise SourceError(f"{folder} holds no pair: expected {wanted}")

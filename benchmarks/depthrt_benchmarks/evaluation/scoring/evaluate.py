@@ -96,7 +96,7 @@ def evaluate(task: Task, dataset: Dataset, journal: ResumeFile, progress: Progre
 
     Raises:
         NothingScoredError: not one image could be measured.
-        UsageError: an alignment over sequences, and the set is none.
+        UsageError: the alignment needs a sequence, and the set is not one.
     """
     protocol = task.protocol
     if protocol.align == SEQUENCE_ALIGN and not dataset.is_sequence:

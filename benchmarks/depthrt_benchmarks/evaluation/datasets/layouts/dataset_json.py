@@ -148,7 +148,7 @@ def _invalid(about: JsonObject) -> tuple[float, ...]:
 
 
 def _camera(about: JsonObject) -> Intrinsics:
-    """Fx, fy, cx, cy in pixels of a picture of width x height, or of the depth map."""
+    """The intrinsics: fx, fy, cx, cy in pixels of a width x height picture, or of the depth map."""
     given = about.value("intrinsics")
     content = given if isinstance(given, dict) else {}
     numbers: list[Any] = [content.get(key) for key in _PIXELS]
@@ -169,7 +169,7 @@ def _camera(about: JsonObject) -> Intrinsics:
 
 
 def _check_shape(index: Path, camera: Intrinsics, depth: Path) -> None:
-    """Refuse a camera of another shape than the depth maps: no scaling brings them together."""
+    """Refuse intrinsics of another aspect ratio than the depth maps': scaling cannot fit them."""
     try:
         height, width = read_values(depth).shape
     except SourceError:  # said when its turn comes
@@ -182,7 +182,7 @@ def _check_shape(index: Path, camera: Intrinsics, depth: Path) -> None:
 
 
 def _poses(path: Path) -> dict[str, NDArray[np.float64] | None]:
-    """By frame; None where the numbers are none."""
+    """The poses by frame name; None where a line holds no valid pose."""
     if not path.is_file():
         return {}
     found = {}

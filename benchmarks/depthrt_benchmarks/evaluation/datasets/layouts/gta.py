@@ -89,7 +89,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         SourceError: a camera.json that cannot be read, or no pair.
-        UsageError: clip planes that are none.
+        UsageError: clip planes that are not 0 < near < far.
     """
     facts = _camera_facts(folder / CAMERA_FILE)
     if (folder / "rgba").is_dir():
@@ -200,5 +200,5 @@ def _assumed(facts: JsonObject, options: ReadOptions) -> tuple[str, ...]:
 
 
 def _plane(key: str, said: Sequence[JsonObject], standard: float) -> float:
-    """Of a frame, else of all frames, else the game's own."""
+    """The plane of this frame, else that of all frames, else the game's own."""
     return next((each.number(key) for each in said if key in each.content), standard)

@@ -67,7 +67,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         depth = None if partner is None else folder / depths[partner][1][0]
         if depth is None or not depth.is_file() or not picture.is_file():
             missing.append(words[0])
-            gone += depth is not None  # a picture without depth in time is none of the set
+            gone += depth is not None  # a picture without depth near in time is not counted
             continue
         read = partial(read_pair, picture, depth, unit_m, options.invalid)
         pose, unusable = _nearest(poses, time_s)
@@ -130,7 +130,7 @@ Poses = list[tuple[float, NDArray[np.float64] | None]]  # seconds, camera to wor
 
 
 def _poses(path: Path) -> Poses:
-    """Every stamp with its pose; None where the numbers are none."""
+    """Every time stamp with its pose; None where a line holds no valid pose."""
     found: Poses = []
     for time_s, words in _stamped(path) if path.is_file() else []:
         try:
@@ -142,7 +142,7 @@ def _poses(path: Path) -> Poses:
 
 
 def _nearest(poses: Poses, time_s: float) -> tuple[NDArray[np.float64] | None, bool]:
-    """The pose nearest in time, if near enough, and whether it is none for want of numbers."""
+    """The nearest pose in time, if near enough; and whether that one is not valid."""
     if not poses:
         return None, False
     times = np.array([t for t, _ in poses])
