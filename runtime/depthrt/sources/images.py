@@ -25,6 +25,7 @@ IMAGE_SUFFIXES = {
 # libpng would print of a torn file. Some programs leave bytes of their own behind the end.
 _HEAD_BYTES = 1 << 16
 _SILENT = 0  # OpenCV's log level
+_ANIMATED = (".png", ".webp")
 _WEBP_ANIMATED = 2  # in the flags of an extended WebP file
 _PNG_BEGIN, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played at this rate
@@ -90,13 +91,34 @@ def is_animation(path: Path) -> bool:
     return head[8:16] == b"WEBPVP8X" and bool(head[20:21] and head[20] & _WEBP_ANIMATED)
 
 
-def _pages_note(path: Path) -> str:
-    """What is left out of a file of several pages, in words; else empty."""
+def _pages(path: Path) -> int:
+    """How many pages a TIFF file has; 1 of any other."""
     if path.suffix.lower() not in (".tif", ".tiff"):
-        return ""
+        return 1
     with quiet_opencv():
-        pages = cv2.imcount(str(path))
-    return f"its first page of {pages} is taken" if pages > 1 else ""
+        return int(cv2.imcount(str(path)))
+
+
+def _left_out_note(paths: Sequence[Path]) -> str:
+    """What is left out of files that hold several pictures, in words; else empty."""
+    if len(paths) == 1:
+        pages = _pages(paths[0])
+        return f"its first page of {pages} is taken" if pages > 1 else ""
+    several = [path.name for path in paths if _holds_several(path)]
+    if not several:
+        return ""
+    if len(several) == 1:
+        return f"{several[0]} holds several pictures: its first is taken"
+    return f"{len(several)} files hold several pictures ({several[0]}, ...): their first is taken"
+
+
+def _holds_several(path: Path) -> bool:
+    """Whether it is an animation or has pages; False of what cannot be read, said in its turn."""
+    try:
+        animated = path.suffix.lower() in _ANIMATED and path.is_file() and is_animation(path)
+        return animated or (path.is_file() and _pages(path) > 1)
+    except OSError:
+        return False
 
 
 def _rate_of(selection: Selection, *, single: bool) -> tuple[Fraction, str]:
@@ -117,9 +139,8 @@ class ImagesSource:
         first = self._first_readable()
         single = len(self._paths) == 1
         self._rate, note = _rate_of(selection, single=single)
-        pages = _pages_note(self._paths[0]) if single else ""
         numbered = selection.reading.video_stream is not None
-        notes = [note, pages, UNUSED_VIDEO_STREAM if numbered else ""]
+        notes = [note, _left_out_note(self._paths), UNUSED_VIDEO_STREAM if numbered else ""]
         self.info = SourceInfo(
             name=name or self._paths[0].name,
             size=(first.shape[0], first.shape[1]),

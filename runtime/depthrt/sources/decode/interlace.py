@@ -21,6 +21,19 @@ def deinterlaced(image: Image) -> Image:
     return _filtered(image)
 
 
+def full_height(field: Image) -> Image:
+    """A single field, every second line of a picture, with the lines between interpolated."""
+    if isinstance(field, YuvImage):
+        return field.with_planes(_doubled)
+    return _doubled(field)
+
+
+def _doubled(plane: Plane) -> Plane:
+    """A plane (h,w) or picture (h,w,3) of twice the height."""
+    height, width = plane.shape[:2]
+    return cv2.resize(plane, (width, 2 * height))
+
+
 def _filtered(plane: Plane) -> Plane:
     """A plane (h,w) or picture (h,w,3); the upper field is its even lines."""
     lower = np.ascontiguousarray(plane[1::2])

@@ -12,7 +12,7 @@ from depthrt.errors import SourceError
 from depthrt.frame import Image, Matrix, view_planes
 from depthrt.sources.containers import reason_of
 from depthrt.sources.decode.hdr_image import view_hdr
-from depthrt.sources.decode.interlace import deinterlaced
+from depthrt.sources.decode.interlace import deinterlaced, full_height
 from depthrt.sources.decode.orientation import UPRIGHT, display_matrix, upright
 from depthrt.sources.decode.tone_map import HLG, NAMES, PQ, tone_mapped
 
@@ -35,7 +35,8 @@ class Look:
     - ``matrix``, ``full_range``: their colour coding;
     - ``orientation``: the display matrix, of :func:`display_matrix`;
     - ``transfer``: FFmpeg's number of the transfer function;
-    - ``interlaced``: the key frame is; the frames after it say so themselves.
+    - ``interlaced``: the key frame is; the frames after it say so themselves;
+    - ``by_field``: an interlaced frame of the decoder is a single field, of half the height (HEVC).
     """
 
     plain: bool
@@ -44,6 +45,7 @@ class Look:
     orientation: tuple[int, int, int, int]
     transfer: int
     interlaced: bool
+    by_field: bool = False
 
     @classmethod
     def of(cls, decoded: VideoFrame, stream: VideoStream) -> Look:
@@ -61,6 +63,7 @@ class Look:
             orientation=orientation,
             transfer=transfer,
             interlaced=decoded.interlaced_frame,
+            by_field=stream.codec_context.codec.canonical_name == "hevc",
         )
 
     @property
@@ -69,6 +72,8 @@ class Look:
         name = NAMES.get(self.transfer)
         mapped = f"its pictures are {name} and are tone-mapped to the usual range" if name else ""
         lines = "its pictures are interlaced and are deinterlaced" if self.interlaced else ""
+        if lines and self.by_field:
+            lines = "it is coded field by field: each field becomes a picture of full height"
         return [note for note in (mapped, lines) if note]
 
 
@@ -94,7 +99,7 @@ def picture(decoded: VideoFrame, look: Look) -> Image:
             f"its pictures of the format {name} cannot be converted ({reason_of(error)})"
         ) from error
     if decoded.interlaced_frame:
-        image = deinterlaced(image)
+        image = full_height(image) if look.by_field else deinterlaced(image)
     return image if look.orientation == UPRIGHT else upright(image, look.orientation)
 
 

@@ -112,3 +112,28 @@ def test_progressive_video_is_not_touched(make_clip: MakeClip) -> None:
     frame = next(source.frames())
     assert isinstance(frame.pixels, YuvImage)
     assert not frame.pixels.y.flags.owndata  # the decoder's own memory
+
+
+def test_fields_that_are_coded_one_by_one_become_pictures_of_full_height(tmp_path: Path) -> None:
+    """HEVC has no interlaced frames; its decoder gives fields as pictures of half the height."""
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        options = {"x265-params": "log-level=none:interlace=tff:crf=4"}
+        stream: Any = container.add_stream("libx265", 50, options)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT // 2, WIDTH, "yuv420p"
+        for number in range(6):
+            lines = np.ascontiguousarray(field(number)[number % 2 :: 2])
+            frame = av.VideoFrame.from_ndarray(lines, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 50)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = open_source(path)
+    assert source.info.notes == (
+        "it is coded field by field: each field becomes a picture of full height",
+    )
+    assert (source.info.size, source.info.rate) == ((HEIGHT, WIDTH), 50)
+    frames = list(source.frames())
+    assert len(frames) == 6
+    for number, frame in enumerate(frames):
+        assert frame.image.shape == (HEIGHT, WIDTH, 3)
+        assert np.abs(frame.image[..., 1].astype(int) - field(number)[..., 1]).mean() < 3

@@ -353,3 +353,24 @@ def test_pages_that_are_left_out_are_said(tmp_path: Path) -> None:
     source = open_source(path)
     assert source.info.notes == ("its first page of 3 is taken",)
     assert len(list(source.frames())) == 1
+
+
+def test_animations_and_pages_in_a_folder_are_said(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    rate = "images have no times: 25/s is assumed; --source-fps sets it"
+    images = [pillow.fromarray(picture(8 * number, SMALL)) for number in range(3)]
+    images[0].save(tmp_path / "0.png")
+    images[0].save(tmp_path / "1.webp", lossless=True)
+    assert open_source(tmp_path).info.notes == (rate,)
+    images[1].save(
+        tmp_path / "2.webp", save_all=True, append_images=[images[2]], duration=200, lossless=True
+    )
+    source = open_source(tmp_path)
+    assert source.info.notes == (rate, "2.webp holds several pictures: its first is taken")
+    frames = list(source.frames())
+    assert len(frames) == 3
+    assert np.abs(frames[2].image.astype(int) - picture(8, SMALL)).mean() < 4
+    images[0].save(tmp_path / "3.png", save_all=True, append_images=images[1:])
+    cv2.imwritemulti(str(tmp_path / "4.TIF"), [picture(number, SMALL) for number in range(3)])
+    said = open_source(tmp_path).info.notes[1]
+    assert said == "3 files hold several pictures (2.webp, ...): their first is taken"
