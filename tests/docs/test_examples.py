@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from depthrt.cli import app
-from fenced_blocks import README, ROOT, RUN_BY_CI, Block, blocks, commands, pages
+from fenced_blocks import README, RUN_BY_CI, Block, blocks, commands, pages
 
 PAGES = [p for p in pages() if {b.language for b in blocks(p)} & {"bash", "python"}]
 # What examples of the help want that is not here.
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def run(command: list[str], folder: Path, what: str) -> None:
     """Run it as a user would, in a folder; a failure shows what it said."""
     places = [str(Path(sys.executable).parent), os.environ["PATH"]]
-    paths = {"PATH": os.pathsep.join(places), "PYTHONPATH": str(ROOT / "training")}
+    paths = {"PATH": os.pathsep.join(places)}
     done = subprocess.run(
         command,
         cwd=folder,
