@@ -26,6 +26,7 @@ Depth
 Frames and sources
     read_image              a file as an RGB image
     open_source, Source, SourceInfo, Selection           a video, camera, URL, folder; which frames
+    Reading, CameraFormat   how it is read: which stream of a file, what a camera is asked for
     Frame, YuvImage, to_rgb                              a picture and its time
 
 Streams
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from depthrt.sources.images import read_image
     from depthrt.sources.live.live_limits import LiveLimits
     from depthrt.sources.open import open_source
+    from depthrt.sources.reading import CameraFormat, Reading
     from depthrt.spec import InputSpec, ModelSpec
     from depthrt.temporal.frame_reuse import Reuse
     from depthrt.temporal.stabiliser import Stabiliser
@@ -102,6 +104,7 @@ _HOMES = {
     "sources.images": "read_image",
     "sources.live.live_limits": "LiveLimits",
     "sources.open": "open_source",
+    "sources.reading": "CameraFormat Reading",
     "spec": "InputSpec ModelSpec",
     "temporal.frame_reuse": "Reuse",
     "temporal.stabiliser": "Stabiliser",
@@ -111,6 +114,7 @@ _HOMES = {
 __all__ = [
     "AccuracyGateError",
     "Background",
+    "CameraFormat",
     "CloudOptions",
     "Depth",
     "DepthModel",
@@ -126,6 +130,7 @@ __all__ = [
     "ModelSpec",
     "PointCloud",
     "ProviderError",
+    "Reading",
     "Recorded",
     "Result",
     "Reuse",

@@ -90,7 +90,7 @@ def run(
         typer.Option(
             metavar="N",
             help="Take this video stream of a file, counted from 0. Default: the one marked as the "
-            "default, then the largest.",
+            "default, then the largest. Sound is that of the first sound track in any case.",
             rich_help_panel=_SELECT,
         ),
     ] = None,
