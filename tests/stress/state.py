@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any
 
 import av.logging
-import cv2
 
+from depthrt.sources.images import opencv_logging
 from stress.case import Case, WrongError
 
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -37,7 +37,7 @@ class State:
     def now(cls) -> State:
         """Look."""
         values = {
-            "OpenCV's log level": cv2.utils.logging.getLogLevel(),
+            "OpenCV's log level": opencv_logging().getLogLevel(),
             "OpenCV's threads": cv2.getNumThreads(),
             "FFmpeg's log level": av.logging.get_level(),
             "the environment": dict(os.environ),
@@ -78,7 +78,7 @@ def open_files() -> dict[str, str]:
 def set_host(rng: random.Random) -> None:
     """Set what a host may have set, to values that nobody sets by chance."""
     cv2.setNumThreads(rng.choice([1, 2, 3]))
-    cv2.utils.logging.setLogLevel(rng.choice([2, 3, 4]))
+    opencv_logging().setLogLevel(rng.choice([2, 3, 4]))
 
 
 def rss_mb() -> float:

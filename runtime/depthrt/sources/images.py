@@ -59,9 +59,13 @@ def read_image(path: str | Path) -> RgbImage:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def opencv_logging() -> Any:
+    """What has OpenCV's getLogLevel and setLogLevel: OpenCV 5 has moved them."""
+    return cv2 if hasattr(cv2, "getLogLevel") else cv2.utils.logging
+
+
 def _silence_opencv() -> Undo:
-    # OpenCV 5 has moved them; 4 has no stubs of them.
-    logging: Any = cv2 if hasattr(cv2, "getLogLevel") else cv2.utils.logging
+    logging = opencv_logging()
     level = logging.getLogLevel()
     logging.setLogLevel(_SILENT)
 

@@ -32,10 +32,11 @@ from depthrt.process_state import (
     no_warnings,
     own_process,
 )
-from depthrt.sources.images import quiet_opencv
+from depthrt.sources.images import opencv_logging, quiet_opencv
 
 MakeClip = Callable[..., Path]
-_LEVEL = cv2.utils.logging.getLogLevel
+_SILENT, _INFO = 0, 4  # of OpenCV
+_LEVEL = opencv_logging().getLogLevel
 
 
 def overlap(borrow: Callable[[], Any]) -> None:
@@ -59,9 +60,9 @@ def overlap(borrow: Callable[[], Any]) -> None:
 
 def test_opencv_speaks_again_after_two_threads() -> None:
     before = _LEVEL()
-    assert before != cv2.utils.logging.LOG_LEVEL_SILENT
+    assert before != _SILENT
     with quiet_opencv():
-        assert _LEVEL() == cv2.utils.logging.LOG_LEVEL_SILENT
+        assert _LEVEL() == _SILENT
     overlap(quiet_opencv)
     assert _LEVEL() == before
 
@@ -88,10 +89,10 @@ def test_a_level_that_the_host_chose_meanwhile_stays() -> None:
     before = _LEVEL()
     try:
         with quiet_opencv():
-            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_INFO)
-        assert _LEVEL() == cv2.utils.logging.LOG_LEVEL_INFO
+            opencv_logging().setLogLevel(_INFO)
+        assert _LEVEL() == _INFO
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        opencv_logging().setLogLevel(before)
 
 
 def test_warnings_and_loggers_come_back_after_two_threads() -> None:
@@ -109,9 +110,9 @@ def test_a_child_is_not_left_silent(tmp_path: Path) -> None:
     code = f"""
 import os, sys, threading
 import cv2, numpy as np
-from depthrt.sources.images import quiet_opencv, read_image
+from depthrt.sources.images import opencv_logging, quiet_opencv, read_image
 assert cv2.imwrite({str(tmp_path / "a.png")!r}, np.zeros((16, 16, 3), np.uint8))
-before, inside, end = cv2.utils.logging.getLogLevel(), threading.Event(), threading.Event()
+before, inside, end = opencv_logging().getLogLevel(), threading.Event(), threading.Event()
 def hold():
     with quiet_opencv():
         inside.set()
@@ -122,11 +123,11 @@ inside.wait()
 child = os.fork()
 if not child:
     read_image({str(tmp_path / "a.png")!r})
-    os._exit(cv2.utils.logging.getLogLevel() != before)
+    os._exit(opencv_logging().getLogLevel() != before)
 status = os.waitpid(child, 0)[1]
 end.set()
 thread.join()
-sys.exit(status or cv2.utils.logging.getLogLevel() != before)
+sys.exit(status or opencv_logging().getLogLevel() != before)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=30)
 
