@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import av.logging
+import cv2
 
 from depthrt.sources.images import opencv_logging
 from stress.case import Case, WrongError
