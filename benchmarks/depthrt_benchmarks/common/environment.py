@@ -12,8 +12,9 @@ from typing import Any
 
 from depthrt.errors import ProviderError
 from depthrt.files.json_file import write_json
-from depthrt.model import cpu
-from depthrt.model.session import import_onnxruntime, usable_cores
+from depthrt.model import cpu_features
+from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.session import import_onnxruntime
 
 PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
             "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
@@ -35,8 +36,8 @@ def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Machine, versions and commit, for the head of every result."""
     return {
         "machine": {
-            "processor": cpu.name(),
-            "instructions": [name for name in INSTRUCTIONS if name in cpu.flags()],
+            "processor": cpu_features.name(),
+            "instructions": [name for name in INSTRUCTIONS if name in cpu_features.flags()],
             "cores": usable_cores(),
             "system": f"{platform.system()} {platform.machine()}",
         },

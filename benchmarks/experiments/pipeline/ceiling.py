@@ -38,8 +38,8 @@ import onnxruntime as ort
 from depthrt import DepthModel, Result, Selection, Stats, open_source, prepare, stream
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.run import Job, execute
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.registry import DEMO_CLIP
-from depthrt.model.session import usable_cores
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
 from depthrt_benchmarks.common.environment import write_result

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from depthrt.errors import UsageError
-from depthrt.model import cpu
+from depthrt.model import cpu_features
 from depthrt.model.providers import AUTO_ORDER, PROVIDERS, SessionOptions
 from depthrt.model.session import offered_providers
 from depthrt_export.graph.nodes import constant_products, has_attention
@@ -160,7 +160,7 @@ def target(name: str) -> Target:
     if name not in TARGETS:
         raise UsageError(f"--target {name!r} is none of {', '.join(TARGETS)}")
     found = TARGETS[name]
-    if name not in _MADE_WHERE_THEY_RUN or not cpu.sums_saturate():
+    if name not in _MADE_WHERE_THEY_RUN or not cpu_features.sums_saturate():
         return found
     return replace(
         found,
@@ -196,8 +196,8 @@ def other_providers(float_path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]
     offered = [name for name in AUTO_ORDER if name in offered_providers() and name != CPU]
     working = [name for name in offered if works(float_path, name)]
     broken = [name for name in offered if name not in working]
-    if "openvino" in working and cpu.half_type():
-        working.append(f"openvino, {cpu.half_type()}")
+    if "openvino" in working and cpu_features.half_type():
+        working.append(f"openvino, {cpu_features.half_type()}")
     return tuple(working), tuple(
         f"provider {name} is installed, but does not work here" for name in broken
     )

@@ -104,7 +104,7 @@ _ADVICE_BUSY = (
 
 def explanation(outcome: Outcome, kept: Path) -> list[str]:
     """Lines that say what was measured, what was taken for files and for one frame, how surely."""
-    from depthrt.model.session import usable_cores
+    from depthrt.model.cpu_cores import usable_cores
 
     files, one = outcome.tuning.throughput, outcome.tuning.latency
     refused = sum(bool(trial.note) for trial in outcome.trials)

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from depthrt.errors import DepthrtError
 from depthrt.installation import install_onnxruntime
 from depthrt.jobs import machine
-from depthrt.model import cpu
-from depthrt.model.session import usable_cores
+from depthrt.model import cpu_features
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.sinks.image import has_display
 
 # Distributions that each install the package onnxruntime, and so overwrite one another.
@@ -139,8 +139,8 @@ def examine() -> Report:
 
 def _processor() -> str:
     """The CPU's name, and how many bits int8 weights should use on it."""
-    bits = "7-bit weights, as it has no VNNI" if cpu.sums_saturate() else "8-bit weights"
-    return f"{cpu.name()} (int8 is fast with {bits})"
+    bits = "7-bit weights, as it has no VNNI" if cpu_features.sums_saturate() else "8-bit weights"
+    return f"{cpu_features.name()} (int8 is fast with {bits})"
 
 
 def onnxruntime_wheels() -> list[str]:

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from depthrt.installation import install_command
-from depthrt.model import cpu
+from depthrt.model import cpu_features
+from depthrt.model.cpu_cores import quota_cores, usable_cores
 from depthrt.model.registry import built_in_models
-from depthrt.model.session import usable_cores
 from depthrt.model.tuning_cache import cache_folder, find_tuning
 
 _FEATURES = (
@@ -41,7 +41,7 @@ def cores() -> dict[str, int | None]:
     """How many cores there are, may be run on, and are allowed by a container's quota."""
     mask = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return {
-        "usable": usable_cores(), "of": os.cpu_count(), "mask": mask, "quota": cpu.quota_cores()
+        "usable": usable_cores(), "of": os.cpu_count(), "mask": mask, "quota": quota_cores()
     }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def cores_line(found: dict[str, int | None]) -> str:
 
 def processor_features() -> list[str]:
     """Instruction sets that matter for speed; empty where they are not known."""
-    return [name for name in _FEATURES if name in cpu.flags()]
+    return [name for name in _FEATURES if name in cpu_features.flags()]
 
 
 def memory_gb() -> float | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 from depthrt.errors import DepthrtError, ModelError, ProviderError
 from depthrt.files.json_file import parse_json
 from depthrt.installation import install_onnxruntime
-from depthrt.model import cpu, cuda
+from depthrt.model import cpu_features, cuda
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import (
     PROVIDERS,
     SessionOptions,
@@ -46,8 +47,8 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
     """Load an ONNX file into a session whose first provider is the one asked for.
 
     int8 is summed exactly on every processor. Where the fast kernels would saturate
-    (:func:`depthrt.model.cpu.sums_saturate`) and the weights are not made for that, the CPU
-    provider takes slower kernels; OpenVINO has none, and is refused.
+    (:func:`depthrt.model.cpu_features.sums_saturate`) and the weights are not made for that, the
+    CPU provider takes slower kernels; OpenVINO has none, and is refused.
 
     Raises:
         ModelError: missing, unreadable or corrupt file.
@@ -132,7 +133,7 @@ def _unfit(session: ort.InferenceSession, name: str, path: Path) -> str:
         missing = cuda.obstacle(name)
         why = f": {missing}" if missing else ""
         return f"provider {name} was asked for, but onnxruntime bound {bound} instead{why}"
-    if name == "openvino" and cpu.sums_saturate() and (weight_bits(session) or 0) > 7:
+    if name == "openvino" and cpu_features.sums_saturate() and (weight_bits(session) or 0) > 7:
         return (
             f"provider openvino cuts int8 sums off on this CPU, which has no VNNI: {path.name} has "
             "8-bit weights; export it again with --target x86-avx2, or take --provider cpu"
@@ -153,7 +154,7 @@ def needs_exact_sums(session: ort.InferenceSession) -> bool:
     They do for 8-bit weights on x86 without VNNI, without an error: depthrt-s then lost two to six
     times as much accuracy to int8 as elsewhere.
     """
-    if not cpu.sums_saturate():
+    if not cpu_features.sums_saturate():
         return False
     bits = weight_bits(session)
     return bits is None or bits > 7  # where the file does not say, slow is safe
@@ -179,15 +180,6 @@ def _takes_part(session: ort.InferenceSession, name: str) -> bool:
     except Exception:  # no such method, or onnxruntime's own class for "not recorded"
         return True
     return any(part.ep_name == PROVIDERS[name] and part.get_nodes() for part in parts)
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may run on and whose time it may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return min(cores, cpu.quota_cores() or cores)
 
 
 def offered_providers() -> list[str]:

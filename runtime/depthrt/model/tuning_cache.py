@@ -16,9 +16,10 @@ from typing import Any, Literal, get_args
 
 from depthrt.errors import TargetError
 from depthrt.files.json_file import read_object, write_json
-from depthrt.model import cpu
+from depthrt.model import cpu_features
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import MOST_PARALLEL, PRECISION_HINTS, PROVIDERS, SessionOptions
-from depthrt.model.session import import_onnxruntime, usable_cores
+from depthrt.model.session import import_onnxruntime
 
 Objective = Literal["latency", "throughput"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -84,7 +85,7 @@ def machine_key() -> str:
 
     module = import_onnxruntime()
     # Virtual machines may share one CPU name: the instruction sets tell them apart.
-    machine = [platform.machine(), cpu.name(), *sorted(cpu.flags())]
+    machine = [platform.machine(), cpu_features.name(), *sorted(cpu_features.flags())]
     facts = [machine, usable_cores(), module.__version__, module.get_available_providers()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 

@@ -27,8 +27,8 @@ from dataclasses import replace
 from functools import partial
 
 from depthrt.errors import UsageError
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import Abort, DepthModel
-from depthrt.model.session import usable_cores
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.model_ladder import Ladder, LadderMeter

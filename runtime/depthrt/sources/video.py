@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, view_planes
 from depthrt.frame import plane_view as plane_view  # what encodes a frame fills its planes alike
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.look import Look, picture

@@ -11,7 +11,7 @@ import pytest
 
 from commands import Command
 from depthrt.files.file_hash import file_sha256
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.common.names import labels_of
 from models import build_model, build_spec
 

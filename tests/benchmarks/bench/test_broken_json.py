@@ -10,7 +10,7 @@ import pytest
 
 from commands import Command
 from depthrt.errors import UsageError
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.earlier_json import read_earlier
 from hostile_json import ALL, write_unreadable
 from models import build_model

@@ -11,7 +11,7 @@ import pytest
 
 from commands import Command
 from depthrt.intervals import Interval
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
 from models import build_model

@@ -18,7 +18,7 @@ from commands import Command
 from depthrt.errors import InferenceError, LatencyGateError, UsageError
 from depthrt.intervals import Interval
 from depthrt.model.registry import find_model
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import LOOKS, STATISTICS, Pairs, Rules, time_in_turn
 from depthrt_benchmarks.bench.compare.sameness import refuse_two_providers

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from commands import Command
 from depthrt.errors import ProviderError, UsageError
-from depthrt.model import cpu
+from depthrt.model import cpu_features
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import needs_exact_sums, open_session
 from depthrt.spec import WEIGHT_BITS_KEY
@@ -84,7 +84,7 @@ def test_who_needs_exact_sums(
     def needs(path: Path) -> bool:
         return needs_exact_sums(ort.InferenceSession(str(path)))
 
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: saturates)
     assert needs(bright(tmp_path, reduce_range=False)) is saturates
     assert needs(bright(tmp_path, reduce_range=True)) is False
     assert needs(unet.target) is False, "float32 has no int8 to sum"
@@ -130,7 +130,7 @@ def test_openvino_is_refused_where_it_would_cut_sums_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "a.onnx").write_bytes(b"")
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: saturates)
     monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: Bound(metadata))
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
     if refused and saturates:
@@ -150,7 +150,7 @@ def test_an_export_has_the_weights_that_suit_this_cpu(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: saturates)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: saturates)
     said = SourceOptions(mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0)
     options = ExportOptions(precision="int8", frames=frames)
     report = build(UNET, tmp_path / "unet.onnx", said, options, Phases(quiet=True))
@@ -158,7 +158,7 @@ def test_an_export_has_the_weights_that_suit_this_cpu(
     assert {p.key: p.value for p in model.metadata_props}[WEIGHT_BITS_KEY] == str(bits)
     assert report.spec.measured["int8"]["weight_bits"] == bits
     assert any("7 bits" in note for note in report.notes) is (bits == 7)
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: True)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: True)
     shown = Command(capfd, monkeypatch)(
         "info", report.target, "--provider", "cpu", "--json"
     ).document
@@ -173,7 +173,7 @@ def test_an_export_has_the_weights_that_suit_this_cpu(
 
 
 def test_the_search_tries_what_this_cpu_sums_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: True)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: True)
     host, openvino = targets.target("host"), targets.target("openvino")
     assert host.timed
     assert "without VNNI" in host.why
@@ -184,12 +184,12 @@ def test_the_search_tries_what_this_cpu_sums_fast(monkeypatch: pytest.MonkeyPatc
         ):
             assert recipe.reduce_range, recipe.name
     assert targets.target("x86-vnni") is targets.TARGETS["x86-vnni"]
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: False)
     assert targets.target("host") is targets.TARGETS["host"]
 
 
 def test_int8_is_made_for_the_target_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "sums_saturate", lambda: False)
+    monkeypatch.setattr(cpu_features, "sums_saturate", lambda: False)
     assert int8_recipe("host") == int8_recipe("x86-vnni") == Int8Recipe()
     assert int8_recipe("x86-avx2") == Int8Recipe(reduce_range=True)
     assert int8_recipe("arm64") == Int8Recipe(activations="int8")

@@ -61,8 +61,8 @@ def test_key_depends_on_our_own_version_and_code(
     "other",
     [
         ("depthrt.model.tuning_cache.usable_cores", lambda: 61),
-        ("depthrt.model.cpu.name", lambda: "Another Processor 9000"),
-        ("depthrt.model.cpu.flags", lambda: frozenset({"avx9"})),
+        ("depthrt.model.cpu_features.name", lambda: "Another Processor 9000"),
+        ("depthrt.model.cpu_features.flags", lambda: frozenset({"avx9"})),
         ("onnxruntime.__version__", "99.1"),
         ("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider", "New"]),
     ],

@@ -359,9 +359,9 @@ def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.M
         (), ("provider openvino is installed, but does not work here",)
     )  # fmt: skip
     monkeypatch.setattr("depthrt_export.quantise.targets.works", lambda path, provider: True)
-    monkeypatch.setattr("depthrt.model.cpu.half_type", lambda: "")
+    monkeypatch.setattr("depthrt.model.cpu_features.half_type", lambda: "")
     assert other_providers(loud) == (("openvino",), ())
-    monkeypatch.setattr("depthrt.model.cpu.half_type", lambda: "bf16")
+    monkeypatch.setattr("depthrt.model.cpu_features.half_type", lambda: "bf16")
     assert other_providers(loud) == (("openvino", "openvino, bf16"), ())
 
 

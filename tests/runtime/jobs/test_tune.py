@@ -24,7 +24,8 @@ from depthrt.jobs.tune.tune import difference, tune
 from depthrt.model import tuning_cache as tuned
 from depthrt.model.depth_model import Abort, DepthModel
 from depthrt.model.providers import SessionOptions, provider_options
-from depthrt.model.session import _takes_part, open_session, usable_cores
+from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.session import _takes_part, open_session
 from depthrt.model.tuning_cache import Choice, Tuning, cache_file, find_tuning, machine_key, save
 from depthrt.pipeline.stream import stream
 from depthrt.sources.base import Selection

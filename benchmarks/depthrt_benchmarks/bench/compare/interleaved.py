@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare import sameness
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules, time_in_turn

@@ -17,8 +17,8 @@ from pathlib import Path
 from depthrt.errors import UsageError
 from depthrt.files.file_hash import file_sha256
 from depthrt.files.json_file import is_plain_name, short
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.registry import find_model
-from depthrt.model.session import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.earlier_json import Earlier, EarlierCell, read_earlier
 from depthrt_benchmarks.bench.compare.interleaved import run_interleaved, size_note

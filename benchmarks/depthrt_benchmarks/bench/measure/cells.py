@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import ProviderError, UsageError
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import find_model
-from depthrt.model.session import offered_providers, usable_cores
+from depthrt.model.session import offered_providers
 from depthrt_benchmarks.bench.measure.frames import Size, network_feed
 from depthrt_benchmarks.bench.measure.runners import Local, Workload
 from depthrt_benchmarks.common.ratio_interval import percentiles

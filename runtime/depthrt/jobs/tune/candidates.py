@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from depthrt.model import cpu
+from depthrt.model import cpu_features
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import AUTO_ORDER, MOST_PARALLEL, SessionOptions, untuned_options
-from depthrt.model.session import offered_providers, usable_cores
+from depthrt.model.session import offered_providers
 
 
 def configurations() -> list[SessionOptions]:
@@ -49,6 +50,6 @@ def _on_openvino() -> list[SessionOptions]:
 
     There is no hint for int8: it is in the graph.
     """
-    precisions = ["", cpu.half_type()] if cpu.half_type() else [""]
+    precisions = ["", cpu_features.half_type()] if cpu_features.half_type() else [""]
     threads = [None, *thread_counts()[1:]]
     return [SessionOptions("openvino", n, precision=p) for p in precisions for n in threads]

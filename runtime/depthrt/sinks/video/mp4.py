@@ -10,7 +10,7 @@ from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.frame import Frame
 from depthrt.interrupts import held, is_noted
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.render.views import Canvas, View, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, write_error

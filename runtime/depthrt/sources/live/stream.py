@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import SourceError
-from depthrt.model.session import usable_cores
+from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.look import Look

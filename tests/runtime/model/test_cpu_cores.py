@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from depthrt.model import cpu
-from depthrt.model.cpu import quota_cores
-from depthrt.model.session import usable_cores
+from depthrt.model import cpu_cores
+from depthrt.model.cpu_cores import quota_cores, usable_cores
 
 V1 = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
 NO_V1 = {"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}
@@ -89,5 +88,5 @@ def test_the_fewer_of_mask_and_quota_are_usable(
     monkeypatch: pytest.MonkeyPatch, quota: int | None, cores: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(32)), raising=False)
-    monkeypatch.setattr(cpu, "quota_cores", lambda: quota)
+    monkeypatch.setattr(cpu_cores, "quota_cores", lambda: quota)
     assert usable_cores() == cores

@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from depthrt.model import cpu
+from depthrt.model import cpu_features
 
 
 @pytest.mark.parametrize(
@@ -24,24 +24,24 @@ def test_sums_saturate_on_x86_without_vnni(
     machine: str, flags: str, saturates: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr(cpu, "flags", lambda: frozenset(flags.split()))
-    assert cpu.sums_saturate() is saturates
+    monkeypatch.setattr(cpu_features, "flags", lambda: frozenset(flags.split()))
+    assert cpu_features.sums_saturate() is saturates
 
 
 def test_without_cpuinfo_numpy_says_what_the_processor_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    linux = cpu.flags()
-    monkeypatch.setattr(cpu, "_entry", lambda key: "")
-    assert ("avx2" in cpu.flags()) == ("avx2" in linux)
-    assert ("avx512_vnni" in cpu.flags()) == ("avx512_vnni" in linux)
-    assert ("asimdhp" in cpu.flags()) == ("asimdhp" in linux)
-    assert cpu.name()
+    linux = cpu_features.flags()
+    monkeypatch.setattr(cpu_features, "_entry", lambda key: "")
+    assert ("avx2" in cpu_features.flags()) == ("avx2" in linux)
+    assert ("avx512_vnni" in cpu_features.flags()) == ("avx512_vnni" in linux)
+    assert ("asimdhp" in cpu_features.flags()) == ("asimdhp" in linux)
+    assert cpu_features.name()
 
 
 def test_this_processor_has_a_name() -> None:
-    assert cpu.name()
-    assert all(" " not in flag for flag in cpu.flags())
+    assert cpu_features.name()
+    assert all(" " not in flag for flag in cpu_features.flags())
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_this_processor_has_a_name() -> None:
 def test_the_16_bits_that_it_multiplies(
     flags: str, half: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu, "flags", lambda: frozenset(flags.split()))
-    assert cpu.half_type() == half
+    monkeypatch.setattr(cpu_features, "flags", lambda: frozenset(flags.split()))
+    assert cpu_features.half_type() == half
