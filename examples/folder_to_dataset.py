@@ -33,8 +33,8 @@ def metres(depth: depthrt.Depth) -> NDArray[np.float32]:
         low, high = float(values.min()), float(values.max())
         values = np.interp(values, (low, max(high, low + 1e-6)), ends).astype(np.float32)
     if depth.kind == "inverse_depth":
-        values = 1 / np.where(values > 0, values, np.nan)
-    return np.asarray(values, np.float32)
+        values = np.asarray(1 / np.where(values > 0, values, np.nan), np.float32)
+    return values
 
 
 def main(pictures: str, output: str, model_file: str | None = None) -> None:

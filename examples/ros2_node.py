@@ -43,13 +43,13 @@ def to_message(depth: depthrt.Depth, picture: Image) -> Image:
     """Depth at the picture's size as 32FC1, with the stamp and the frame id of the picture."""
     values = depth.at_image_size()
     if depth.unit == "m" and depth.kind == "inverse_depth":
-        values = 1 / np.where(values > 0, values, np.nan).astype(np.float32)
+        values = np.asarray(1 / np.where(values > 0, values, np.nan), np.float32)
     message = Image()
     message.header = picture.header
     message.height, message.width = values.shape
     message.encoding, message.step = "32FC1", 4 * values.shape[1]
     message.is_bigendian = int(sys.byteorder == "big")
-    message.data = array("B", values.astype(np.float32).tobytes())  # of bytes rclpy checks each
+    message.data = array("B", values.tobytes())  # of bytes rclpy checks each
     return message
 
 

@@ -20,7 +20,7 @@ RunExample = Callable[..., Outcome]
 def test_a_class_becomes_a_proven_int8_file_that_runs(
     run_example: RunExample, tmp_path: Path
 ) -> None:
-    ended = run_example("own_network.py", tmp_path, timeout_s=500)
+    ended = run_example("own_network_to_int8.py", tmp_path, timeout_s=500)
     assert ended.code == 0, ended.err
     assert "Traceback" not in ended.err
     models = [depthrt.DepthModel.load(tmp_path / f"own_{p}.onnx") for p in ("float", "int8")]
