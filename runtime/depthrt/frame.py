@@ -49,6 +49,10 @@ class YuvImage:
         """The same image with each plane changed."""
         return replace(self, y=change(self.y), u=change(self.u), v=change(self.v))
 
+    def on_screen(self) -> YuvImage:
+        """The image as a usual screen shows it: itself, unless it is HDR."""
+        return self
+
     def rgb_of(self, planes: Sequence[Plane]) -> RgbImage:
         """Y, U and V of one size, coded as this image's, as uint8 RGB (h,w,3)."""
         import cv2

@@ -43,7 +43,9 @@ class Canvas:
     def of(cls, image: Image, view: View, colormap: str) -> Canvas:
         """The canvas for a source by one of its frames."""
         height, width = (side + side % 2 for side in image.shape[:2])
-        if isinstance(image, YuvImage) and image.for_screens:
+        if isinstance(image, YuvImage):
+            if not image.for_screens:
+                return cls(view, height, width, "bt709", False, colormap)  # as `on_screen` gives it
             return cls(view, height, width, image.matrix, image.full_range, colormap)
         return cls(view, height, width, "bt601", False, colormap)  # as OpenCV converts RGB
 
@@ -122,9 +124,11 @@ def _planes_of(image: Image, canvas: Canvas) -> Planes:
     """The picture as planar YUV; RGB of odd size becomes that of the canvas."""
     height, width = canvas.height, canvas.width
     if isinstance(image, YuvImage):
-        if image.for_screens:
-            return image.y, image.u, image.v
-        image = image.rgb_of([cv2.resize(p, (width, height)) for p in (image.y, image.u, image.v)])
+        if not image.for_screens and width < image.shape[1]:  # fewer pixels to tone-map
+            ratio = width / image.shape[1]
+            image = image.with_planes(lambda plane: cv2.resize(plane, None, fx=ratio, fy=ratio))
+        shown = image.on_screen()
+        return shown.y, shown.u, shown.v
     even = image
     if image.shape[:2] != (height, width):
         even = np.asarray(cv2.resize(image, (width, height)), np.uint8)

@@ -149,3 +149,26 @@ def test_bits_and_sampling_do_not_matter(pix_fmt: str, bits: int) -> None:
     assert np.abs(np.asarray(upright(image, (0, 1, -1, 0))).astype(int) - 127).max() <= 2
     assert upright(image, (0, 1, -1, 0)).shape[:2] == (64, 16)
     assert view_hdr(av.VideoFrame(64, 16, "p010le"), "bt2020", False, PQ) is None
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+@pytest.mark.parametrize("size", [(90, 160), (91, 161)])
+def test_planes_for_views_show_what_rgb_shows(transfer: int, size: tuple[int, int]) -> None:
+    """Grey ramps with fine lines are the same; smooth colours within the rounding of 4:2:0."""
+    height, width = size
+    rows, columns = np.mgrid[0:height, 0:width]
+    luma = 200 + 3 * columns + 150 * (rows % 3 == 0)
+    chroma = np.mgrid[0 : (height + 1) // 2, 0 : (width + 1) // 2]
+    grey = np.full(chroma[0].shape, 512, np.uint16)
+    image = HdrImage(luma.astype(np.uint16), grey, grey, "bt2020", False, 10, transfer)
+    shown, exact = to_rgb(image.on_screen()).astype(int), to_rgb(image).astype(int)
+    assert np.abs(shown - exact).max() <= 2
+    assert np.ptp(exact[:, 0, 0]) > 40  # the lines are there
+    u, v = (512 + side // 2 for side in chroma)
+    smooth = (300 + columns + rows).astype(np.uint16)
+    image = HdrImage(
+        smooth, u.astype(np.uint16), v.astype(np.uint16), "bt2020", False, 10, transfer
+    )
+    shown, exact = to_rgb(image.on_screen()).astype(int), to_rgb(image).astype(int)
+    assert np.abs(shown - exact).mean() < 1.5
+    assert image.on_screen().y.dtype == np.uint8
