@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 from rich.console import Console
 from rich.status import Status
 
-from depthrt.process_state import Borrowed, Undo, loggers_at, no_warnings
+from depthrt.process_settings import Borrowed, Undo, loggers_at, no_warnings
 
 
 class Phases:

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from depthrt.sources.images import read_image
     from depthrt.sources.live.live_limits import LiveLimits
     from depthrt.sources.open import open_source
-    from depthrt.sources.reading import CameraFormat, Reading
+    from depthrt.sources.read_options import CameraFormat, Reading
     from depthrt.spec import InputSpec, ModelSpec
     from depthrt.temporal.frame_reuse import Reuse
     from depthrt.temporal.stabiliser import Stabiliser
@@ -104,7 +104,7 @@ _HOMES = {
     "sources.images": "read_image",
     "sources.live.live_limits": "LiveLimits",
     "sources.open": "open_source",
-    "sources.reading": "CameraFormat Reading",
+    "sources.read_options": "CameraFormat Reading",
     "spec": "InputSpec ModelSpec",
     "temporal.frame_reuse": "Reuse",
     "temporal.stabiliser": "Stabiliser",

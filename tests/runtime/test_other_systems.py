@@ -19,8 +19,8 @@ BARE = dedent(
     for name in ("resource", "fcntl", "pwd", "grp"):
         sys.modules[name] = None
     lacking = {
-        os: "sched_getaffinity sched_getscheduler sched_setscheduler SCHED_BATCH fork register_at_fork "
-            "nice setpriority getloadavg getuid geteuid pwrite pread statvfs",
+        os: "sched_getaffinity sched_getscheduler sched_setscheduler SCHED_BATCH fork "
+            "register_at_fork nice setpriority getloadavg getuid geteuid pwrite pread statvfs",
         signal: "SIGHUP SIGUSR1 SIGUSR2 SIGALRM SIGPIPE pthread_sigmask sigwait",
     }
     for module, names in lacking.items():

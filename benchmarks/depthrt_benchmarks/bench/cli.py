@@ -106,7 +106,7 @@ def run(
     from depthrt.model.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
     from depthrt_benchmarks.bench.measure.cells import Wanted
-    from depthrt_benchmarks.bench.report import outputs, tracked_runs
+    from depthrt_benchmarks.bench.report import mlflow_runs, outputs
     from depthrt_benchmarks.common.report import mlflow_log
 
     wanted = Wanted(
@@ -130,7 +130,7 @@ def run(
         if track is not None:
             files = tuple(path for path in (html, markdown) if path is not None)
             paths = [find_model(text) for text in models or [DEFAULT_MODEL]]
-            for logged in tracked_runs.bench_runs(document, paths, files):
+            for logged in mlflow_runs.bench_runs(document, paths, files):
                 mlflow_log.log(track, logged)
     finally:  # print what was measured even where a report cannot be written
         if as_json:
@@ -209,7 +209,7 @@ def compare(
     from depthrt_benchmarks.bench.compare.comparison import Setting
     from depthrt_benchmarks.bench.compare.pairs import Rules
     from depthrt_benchmarks.bench.measure.frames import parse_size
-    from depthrt_benchmarks.bench.report import outputs, tracked_runs
+    from depthrt_benchmarks.bench.report import mlflow_runs, outputs
     from depthrt_benchmarks.common.report import mlflow_log
 
     read = [Path(text) for text in (base, head, model) if text is not None]
@@ -237,7 +237,7 @@ def compare(
             add(history, document)
         if track is not None:
             files = () if markdown is None else (markdown,)
-            mlflow_log.log(track, tracked_runs.comparison_run(document, files))
+            mlflow_log.log(track, mlflow_runs.comparison_run(document, files))
     finally:
         said = json.dumps(document) if as_json else "\n".join(outputs.comparison_lines(result))
         typer.echo(said)

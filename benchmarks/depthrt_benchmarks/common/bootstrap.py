@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.intervals import widening
+from depthrt.confidence_interval import widening
 
 
 def bootstrap_bounds(
@@ -14,7 +14,7 @@ def bootstrap_bounds(
     """Lower and upper bound of a statistic, from its values over resamples.
 
     The percentile interval of few samples is too narrow. Its reach to either side of the statistic
-    is widened by :func:`~depthrt.intervals.widening`.
+    is widened by :func:`~depthrt.confidence_interval.widening`.
 
     Args:
         centre: the statistic of the samples themselves.

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.intervals import Interval
+from depthrt.confidence_interval import Interval
 from depthrt_benchmarks.common.bootstrap import bootstrap_bounds
 
 Values = NDArray[np.float64]

@@ -144,7 +144,7 @@ def evaluate(
     for journal in outcome.journals:
         journal.remove()
     if track is not None:
-        from depthrt_benchmarks.evaluation.report.tracked_runs import runs
+        from depthrt_benchmarks.evaluation.report.mlflow_runs import runs
 
         files = tuple(path for path in (table, report) if path is not None)
         for run in runs(whole_document(outcome), outcome.paths, files):

@@ -12,10 +12,10 @@ from typing import Any
 from depthrt.errors import AccuracyGateError, SourceError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt_benchmarks.common.names import distinct_names
+from depthrt_benchmarks.evaluation.dataset_warnings import findings
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import find_sets, open_dataset
 from depthrt_benchmarks.evaluation.document import read_table
-from depthrt_benchmarks.evaluation.findings import findings
 from depthrt_benchmarks.evaluation.gates.fail_worse import (
     WorseGate,
     WorseVerdicts,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from depthrt.intervals import paired_interval
+from depthrt.confidence_interval import paired_interval
 from experiments.pipeline.ceiling import SIZES, make_clip
 
 Figures = dict[str, float]

@@ -49,7 +49,9 @@ def _streams() -> str:
                 (shown, model["model"]["name"], f"{gain:.2f}", f"{network:.1f} ms",
                  f"{median:.1f} ms", f"{late:.1f} ms")
             )  # fmt: skip
-    heads = ("machine", "network", "8 streams over 1", "its inference", "latency, median", "99 of 100")
+    heads = (
+        "machine", "network", "8 streams over 1", "its inference", "latency, median", "99 of 100",
+    )  # fmt: skip
     return _table(heads, rows)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.intervals import median_interval
+from depthrt.confidence_interval import median_interval
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt.spec import Kind, Unit

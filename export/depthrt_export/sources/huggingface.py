@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError, UsageError
-from depthrt.process_state import Borrowed, Undo
+from depthrt.process_settings import Borrowed, Undo
 from depthrt_export.options import SourceOptions
 from depthrt_export.sources.checkpoint import checkpoint_facts
 from depthrt_export.sources.huggingface_config import (

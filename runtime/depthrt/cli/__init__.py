@@ -19,7 +19,7 @@ from typer.main import get_command
 from depthrt.cli import doctor, info, run, tune
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
 from depthrt.interrupts import leave, terminable
-from depthrt.process_state import own_process
+from depthrt.process_settings import own_process
 
 ENTRY_POINTS = "depthrt.commands"
 _ORDER = ("run", "export", "calibrate", "tune", "bench", "eval", "info", "models", "doctor")

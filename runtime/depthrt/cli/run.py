@@ -233,7 +233,7 @@ def run(
     from depthrt.sources.base import Selection
     from depthrt.sources.live.live_limits import LiveLimits
     from depthrt.sources.open import check_camera_options, split_source
-    from depthrt.sources.reading import CameraFormat, Reading
+    from depthrt.sources.read_options import CameraFormat, Reading
     from depthrt.temporal.frame_reuse import reuse_of
 
     sources = [part for text in source for part in split_source(text)]

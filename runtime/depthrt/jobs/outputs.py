@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from depthrt.errors import DepthrtError, TargetError, UsageError
-from depthrt.jobs.job import Job
+from depthrt.jobs.run_job import Job
 from depthrt.model.depth_model import DepthModel
 from depthrt.sinks.base import Sink
 from depthrt.sinks.image import WindowSink

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from depthrt.errors import SourceError
 from depthrt.interrupts import terminable
-from depthrt.jobs.job import Job, load_ladder, load_model
 from depthrt.jobs.outputs import (
     Form,
     check_outputs,
@@ -19,6 +18,7 @@ from depthrt.jobs.outputs import (
     output_folder,
     plan_outputs,
 )
+from depthrt.jobs.run_job import Job, load_ladder, load_model
 from depthrt.jobs.summary import Summary, Totals, stage_ms
 from depthrt.jobs.write_loop import StreamSinks, sentence_of, show_progress, write_results
 from depthrt.model.depth_model import DepthModel

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import DepthrtError, InferenceError, UsageError
 from depthrt.frame import Image, image_size
-from depthrt.model.contract import read_spec
 from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.file_check import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
 from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options

@@ -22,7 +22,7 @@ from depthrt.model.providers import (
     provider_options,
     short_name,
 )
-from depthrt.process_state import Borrowed, Undo, default_variables, is_own_process
+from depthrt.process_settings import Borrowed, Undo, default_variables, is_own_process
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from depthrt.errors import UsageError, WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.frame import rgb_matrix
 from depthrt.interrupts import held
-from depthrt.process_state import Borrowed, default_variables
+from depthrt.process_settings import Borrowed, default_variables
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, write_error

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from depthrt.errors import UsageError
 from depthrt.frame import Frame
-from depthrt.sources.reading import Reading
+from depthrt.sources.read_options import Reading
 
 _MOST_DENOMINATOR = 1_000_000
 RECONNECT_S = 60.0  # how long a live source that goes away is tried again

@@ -15,9 +15,9 @@ import numpy as np
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, RgbImage, image_size
 from depthrt.model.preprocess import check_image
-from depthrt.process_state import Borrowed, Undo
+from depthrt.process_settings import Borrowed, Undo
 from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
-from depthrt.sources.reading import UNUSED_FPS, UNUSED_VIDEO_STREAM
+from depthrt.sources.read_options import UNUSED_FPS, UNUSED_VIDEO_STREAM
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",

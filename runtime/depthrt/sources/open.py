@@ -20,7 +20,7 @@ from depthrt.sources.images import (
     natural_order,
     read_image,
 )
-from depthrt.sources.reading import CameraFormat, Reading
+from depthrt.sources.read_options import CameraFormat, Reading
 from depthrt.sources.video import VideoSource
 
 __all__ = [
@@ -131,7 +131,7 @@ def close_source(source: Source) -> None:
 
 
 def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
-    from depthrt.sources.live.stream import Stream, open_network
+    from depthrt.sources.live.network_stream import Stream, open_network
 
     stream = Stream(url, selection.reading.video_stream)
     if stream.has_an_end and url.split("://", 1)[0].lower() not in _LIVE_SCHEMES:

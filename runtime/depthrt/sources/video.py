@@ -18,7 +18,7 @@ from depthrt.frame import plane_view as plane_view  # what encodes a frame fills
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import BROKEN, open_input, reason_of
-from depthrt.sources.decode.look import Look, picture
+from depthrt.sources.decode.picture_format import Look, picture
 from depthrt.sources.decode.timing import (
     announced_s,
     is_bare,

@@ -15,7 +15,7 @@ import gate_models
 from depthrt.model.registry import find_model
 from labelled import write_set
 from models import build_model
-from slower import slower
+from slow_model import slower
 
 ROOT = Path(__file__).parents[3]
 ACTION = ROOT / ".github" / "actions" / "depthrt-bench"

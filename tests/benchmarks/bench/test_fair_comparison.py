@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import Command
-from depthrt.intervals import Interval
+from depthrt.confidence_interval import Interval
 from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules

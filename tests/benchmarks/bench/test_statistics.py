@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt.intervals import Interval
+from depthrt.confidence_interval import Interval
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
 from depthrt_benchmarks.common import ratio_interval as statistics

@@ -11,7 +11,7 @@ import pytest
 
 from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
-from depthrt_benchmarks.evaluation.findings import findings
+from depthrt_benchmarks.evaluation.dataset_warnings import findings
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
 from depthrt_benchmarks.evaluation.scoring.score import Row

@@ -28,7 +28,7 @@ from depthrt import (
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from models import build_slow_model
-from writing import write_into
+from write_results import write_into
 
 MakeClip = Callable[..., Path]
 OUTPUTS = ["out.mp4", "out.mkv", "out.npz", "out"]

@@ -22,7 +22,7 @@ from depthrt.pipeline.stream_state import End
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from models import build_slow_model
-from writing import write_into
+from write_results import write_into
 
 MakeClip = Callable[..., Path]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -12,8 +12,8 @@ from types import FrameType
 import pytest
 
 import depthrt
-from depthrt.jobs.job import Job
 from depthrt.jobs.run import execute
+from depthrt.jobs.run_job import Job
 
 MOST_FILES = 19  # the goal is 13; this number may only fall
 FRAMES = 40

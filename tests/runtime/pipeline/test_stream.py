@@ -24,12 +24,12 @@ from depthrt import (
     prepare,
     stream,
 )
-from depthrt.jobs.job import Job
+from depthrt.jobs.run_job import Job
 from depthrt.jobs.shared_outputs import SharedOutputs
 from depthrt.sinks.open import Output
 from depthrt.sources.base import Losses
 from models import build_model, expected_depth
-from writing import write_into
+from write_results import write_into
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

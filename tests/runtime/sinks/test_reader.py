@@ -24,7 +24,7 @@ from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec, Kind, ModelSpec, Unit
 from models import build_model, build_spec, expected_depth
-from writing import write_into
+from write_results import write_into
 
 MakeClip = Callable[..., Path]
 FORMS = ["out.mkv", "out.npz", "out"]

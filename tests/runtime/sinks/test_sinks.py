@@ -28,7 +28,7 @@ from depthrt.sinks.open import open_sink
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 from depthrt.spec import Kind, ModelSpec
-from writing import write_into
+from write_results import write_into
 
 MakeClip = Callable[..., Path]
 

@@ -14,7 +14,7 @@ import pytest
 from clips import picture
 from commands import Command
 from depthrt import DepthModel, Selection, SourceError, Stats, open_source, stream
-from depthrt.sources.reading import CameraFormat, Reading
+from depthrt.sources.read_options import CameraFormat, Reading
 
 SIZE = (48, 64)
 

@@ -32,7 +32,7 @@ from depthrt.model.preprocess import prepare
 from depthrt.sinks.open import open_sink
 from depthrt.sources.base import Losses
 from depthrt.sources.display_name import shown_source
-from depthrt.sources.live.live_source import LiveSource, Taken
+from depthrt.sources.live.reconnecting_source import LiveSource, Taken
 from models import build_slow_model, expected_depth
 from servers import SIZE, HttpVideo, RtspVideo, free_port, served
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from depthrt.errors import UsageError
+from depthrt_benchmarks.bench.compare.base_and_head import check_rules, check_setting, parse_sides
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting
 from depthrt_benchmarks.bench.compare.interleaved import run_interleaved
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
-from depthrt_benchmarks.bench.compare.sides import check_rules, check_setting, parse_sides
 from depthrt_benchmarks.bench.compare.with_json import run_against_json
 
 

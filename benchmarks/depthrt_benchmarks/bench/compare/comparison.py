@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from depthrt.confidence_interval import Interval
 from depthrt.errors import LatencyGateError
-from depthrt.intervals import Interval
 from depthrt.model.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.pairs import STATISTICS, Pairs, Rules
 from depthrt_benchmarks.bench.measure.frames import Size

@@ -7,10 +7,10 @@ from typing import Any
 
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.bench.compare import sameness
+from depthrt_benchmarks.bench.compare import distinct_sides
+from depthrt_benchmarks.bench.compare.base_and_head import check_rules, check_setting
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules, time_in_turn
-from depthrt_benchmarks.bench.compare.sides import check_rules, check_setting
 from depthrt_benchmarks.bench.measure.frames import Size, network_feed, picture_feed
 from depthrt_benchmarks.bench.measure.runners import Local, Remote, Workload
 from depthrt_benchmarks.common.ratio_interval import percentiles
@@ -55,7 +55,8 @@ def run_interleaved(
             for runner in runners:
                 if isinstance(runner, Remote):  # says what it imports once it is open
                     runner.open()
-            sameness.refuse_one_side_twice(sameness.one_side_twice(sides, facts, runners))
+            twice = distinct_sides.one_side_twice(sides, facts, runners)
+            distinct_sides.refuse_one_side_twice(twice)
         pairs = time_in_turn(runners[0], runners[1], rules, progress)
     finally:
         for runner in runners:
@@ -65,9 +66,9 @@ def run_interleaved(
         if isinstance(runner, Remote):
             known["versions"] = runner.facts.get("versions", {})
     if gated:
-        sameness.refuse_two_providers(facts)
+        distinct_sides.refuse_two_providers(facts)
     latency_ms = (percentiles(pairs.times_ms(0)), percentiles(pairs.times_ms(1)))
-    notes = (*size_note(base, head, sizes), *sameness.notes(sides, facts, runners))
+    notes = (*size_note(base, head, sizes), *distinct_sides.notes(sides, facts, runners))
     return Comparison(
         base, head, setting, rules, pairs, (facts[0], facts[1]), latency_ms, notes=notes
     )

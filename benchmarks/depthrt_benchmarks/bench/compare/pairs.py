@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from depthrt.confidence_interval import Interval
 from depthrt.errors import InferenceError
-from depthrt.intervals import Interval
 from depthrt_benchmarks.bench.measure.runners import Runner
 from depthrt_benchmarks.common.ratio_interval import (
     look_times_s,

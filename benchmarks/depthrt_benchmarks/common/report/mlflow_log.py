@@ -25,7 +25,7 @@ import numpy as np
 from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.installation import install_command
 from depthrt.model.depth_model import DepthModel
-from depthrt.process_state import Borrowed, default_variables, loggers_at, no_warnings
+from depthrt.process_settings import Borrowed, default_variables, loggers_at, no_warnings
 from depthrt.sources.display_name import shown_source, without_secrets
 
 if TYPE_CHECKING:

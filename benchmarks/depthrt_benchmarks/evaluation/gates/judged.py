@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.findings import TURNED_SHARE, turned
+from depthrt_benchmarks.evaluation.dataset_warnings import TURNED_SHARE, turned
 from depthrt_benchmarks.evaluation.scoring.clip import is_clip
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation, NothingScoredError
 from depthrt_benchmarks.evaluation.scoring.score import Row

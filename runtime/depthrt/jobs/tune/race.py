@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from depthrt.intervals import Interval, paired_interval
+from depthrt.confidence_interval import Interval, paired_interval
 from depthrt.jobs.tune.block import Block
 from depthrt.model.providers import SessionOptions
 from depthrt.model.tuning_cache import Choice, Objective

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.confidence_interval import Interval
 from depthrt.errors import DepthrtError, InferenceError, UsageError
-from depthrt.intervals import Interval
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.tune.block import Block, measure_block
 from depthrt.jobs.tune.candidates import configurations
@@ -33,7 +33,7 @@ from depthrt.model.preprocess import prepare
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.model.session import open_session
 from depthrt.model.tuning_cache import OBJECTIVES, Objective, Tuning
-from depthrt.process_state import in_own_process
+from depthrt.process_settings import in_own_process
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from depthrt.sources.reading import UNUSED_FPS
+from depthrt.sources.read_options import UNUSED_FPS
 
 if TYPE_CHECKING:
     from av.container import InputContainer

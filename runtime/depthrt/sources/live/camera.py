@@ -12,8 +12,8 @@ import numpy as np
 from depthrt.errors import SourceError
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.images import quiet_opencv
-from depthrt.sources.live.live_source import LiveSource, Taken
-from depthrt.sources.reading import CameraFormat
+from depthrt.sources.live.reconnecting_source import LiveSource, Taken
+from depthrt.sources.read_options import CameraFormat
 
 _MAX_NUMBER = 100  # from here on OpenCV takes the hundreds for capture interfaces
 _USUAL_RATE = Fraction(30)

@@ -14,7 +14,7 @@ import pytest
 from clips import join, picture, probe
 from commands import Command
 from depthrt import Selection, UsageError, open_source
-from depthrt.sources.reading import Reading
+from depthrt.sources.read_options import Reading
 
 MakeClip = Callable[..., Path]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clips import picture
 from commands import Command
 from depthrt import Selection, SourceError, UsageError, open_source, to_rgb
-from depthrt.sources.reading import Reading
+from depthrt.sources.read_options import Reading
 from servers import served
 
 MakeClip = Callable[..., Path]

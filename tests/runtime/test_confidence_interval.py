@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depthrt.intervals import Interval, median_interval, paired_interval, student_t
+from depthrt.confidence_interval import Interval, median_interval, paired_interval, student_t
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from commands import spawn
 from depthrt import DepthModel, SourceError, read_image, stream
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.run import Job, execute
-from depthrt.process_state import (
+from depthrt.process_settings import (
     Borrowed,
     default_variables,
     in_own_process,

@@ -1,6 +1,6 @@
 """A depthrt model made slower: the same file with real work behind its depth.
 
-python tests/slower.py MODEL.onnx OUT.onnx [POOLINGS]
+python tests/slow_model.py MODEL.onnx OUT.onnx [POOLINGS]
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from depthrt.errors import SourceError
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.containers import BROKEN, open_input, reason_of
-from depthrt.sources.decode.look import Look
+from depthrt.sources.decode.picture_format import Look
 from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
-from depthrt.sources.live.live_source import LiveSource, Taken
+from depthrt.sources.live.reconnecting_source import LiveSource, Taken
 from depthrt.sources.video import to_image
 
 if TYPE_CHECKING:

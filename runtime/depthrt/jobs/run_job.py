@@ -12,7 +12,7 @@ from depthrt.jobs.shared_outputs import SharedOutputs
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import built_in_models
 from depthrt.pipeline.model_ladder import Ladder, build_ladder, model_files
-from depthrt.process_state import in_own_process
+from depthrt.process_settings import in_own_process
 from depthrt.render.point_cloud import CloudOptions
 from depthrt.render.views import View
 from depthrt.sinks.depth.codes import MapSize
