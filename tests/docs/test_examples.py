@@ -24,7 +24,7 @@ PAGES = [p for p in pages() if {b.language for b in blocks(p)} & {"bash", "pytho
 # What examples of the help want that is not here.
 _ABSENT = r"\b(run|calibrate) 0\b|rtsp://|--show|\| |large\.onnx|[A-Z]{4}|nyu/|depth-anything"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def run(command: list[str], folder: Path, what: str) -> None:
