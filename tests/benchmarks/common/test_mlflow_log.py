@@ -122,7 +122,7 @@ def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"depthrt\[track\]"):
+    with pytest.raises(UsageError, match=r"--track needs MLflow: pip install .*\[track\]"):
         mlflow_log.check("runs")
 
 

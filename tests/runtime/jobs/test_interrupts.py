@@ -102,7 +102,7 @@ def test_in_another_thread_nothing_is_changed() -> None:
     assert inside == before
 
 
-class Interrupting:
+class Interrupting(Sink):
     """A sink during whose finishing signals come."""
 
     def __init__(self, count: int) -> None:

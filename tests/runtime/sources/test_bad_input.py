@@ -162,8 +162,8 @@ def test_several_videos_in_one_file(
         shutil.copy(make_clip(), name)
     ended = command("run", "?.mp4", "-m", model_path, "-o", "both.mp4")
     assert ended.complaint == (
-        "both.mp4 is one file, but several sources have an output each: give a folder, and "
-        "--format mp4|mkv|npz|png|ply for what is written"
+        "both.mp4 is one file, but several sources have an output each: give a folder, as "
+        "both.mp4/, and --format mp4|mkv|npz|png|ply for what is written"
     )
     assert ended.code == 2
 
