@@ -6,11 +6,11 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from depthrt.errors import AccuracyGateError, UsageError
+from depthrt.errors import UsageError
 from depthrt.installation import install_command
 from depthrt_export import cli_options as said
 
@@ -50,6 +50,7 @@ def export(
     output: said.Output,
     checkpoint: said.Checkpoint = None,
     key: said.Key = "",
+    ignore: said.Ignore = None,
     trust_code: said.TrustCode = False,
     kind: said.KindOption = None,
     unit: said.UnitOption = None,
@@ -59,6 +60,7 @@ def export(
     mean: said.Mean = None,
     std: said.Std = None,
     scale: said.Scale = None,
+    depth_output: said.DepthOutput = "",
     name: said.Name = None,
     licence: said.Licence = None,
     precision: said.Precision = said.Format.fp32,
@@ -69,6 +71,7 @@ def export(
     frames: said.Frames = None,
     calibration: said.Calibration = None,
     max_error: said.MaxError = 0.10,
+    strict: said.Strict = False,
     validate: said.Validate = None,
     dataset: said.Dataset = None,
     target: said.Target = "host",
@@ -88,18 +91,20 @@ def export(
         ExportOptions,
         SourceOptions,
         parse_kind,
+        parse_resize,
         parse_seconds,
         parse_share,
         parse_size,
     )
     from depthrt_export.options import parse_three as three
 
-    meaning = (None, None) if kind is None else parse_kind(kind.value)
+    meaning = (None, None) if kind is None else parse_kind(kind)
     if unit not in (None, "m"):
         raise UsageError(f"--unit {unit!r} is not m: other units are not known")
     network = SourceOptions(
         checkpoint=checkpoint,
         key=key,
+        ignore=tuple(ignore or ()),
         trust_code=trust_code,
         name=name,
         licence=licence,
@@ -110,7 +115,8 @@ def export(
         scale=scale,
         size=None if size is None else parse_size(size),
         multiple_of=multiple_of,
-        resize=None if resize is None else _underscored(resize),
+        resize=None if resize is None else parse_resize(resize),
+        output=depth_output,
     )
     options = ExportOptions(
         precision=_PRECISION[precision],
@@ -126,6 +132,7 @@ def export(
         target=target,
         max_drop=parse_share(max_drop),
         budget_s=parse_seconds(budget),
+        strict=strict,
     )
     _run(source, output, network, options, _Extras(report, front, track, as_json))
 
@@ -150,8 +157,6 @@ def _run(
             typer.echo(json.dumps(result.to_dict()))
         else:
             print_summary(result)
-    if result.refusal:
-        raise AccuracyGateError(result.refusal)
 
 
 def _check(
@@ -201,7 +206,3 @@ def _require_extra() -> None:
         raise UsageError(
             f"{', '.join(missing)} needed for export is not installed: {install_command('export')}"
         )
-
-
-def _underscored(rule: said.ResizeRule) -> Any:
-    return rule.value.replace("-", "_")

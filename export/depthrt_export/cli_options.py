@@ -15,22 +15,6 @@ _PROOF = "Proof and report"
 _SEARCH = "Search (--precision auto)"
 
 
-class Kind(str, Enum):
-    """What the output means."""
-
-    inverse = "inverse-depth"
-    depth = "depth"
-    metric = "metric"
-
-
-class ResizeRule(str, Enum):
-    """How a frame becomes the input."""
-
-    stretch = "stretch"
-    keep = "keep-aspect"
-    pad = "pad"
-
-
 class Varies(str, Enum):
     """What a graph may leave open."""
 
@@ -66,13 +50,17 @@ Checkpoint: TypeAlias = Annotated[
     Path | None, _option(_CHECKPOINT, "State dict: .pt, .pth, .tar or .safetensors.")
 ]
 Key: TypeAlias = Annotated[str, _option(_CHECKPOINT, "Where it is in a nested dict, such as a.b.")]
+Ignore: TypeAlias = Annotated[
+    list[str] | None,
+    _option(_CHECKPOINT, "Names in it to leave out, such as '*.mask'.", metavar="NAME"),
+]
 TrustCode: TypeAlias = Annotated[
     bool,
     _option(_CHECKPOINT, "Run code in a file. Default: refuse the file.", "--trust-code"),
 ]
 
 KindOption: TypeAlias = Annotated[
-    Kind | None,
+    str | None,
     _option(_NETWORK, "inverse-depth, depth (relative), metric (m).", metavar="KIND"),
 ]
 UnitOption: TypeAlias = Annotated[
@@ -86,14 +74,14 @@ MultipleOf: TypeAlias = Annotated[
     _option(_NETWORK, "Both sides are multiples of it. Default: 1.", metavar="N", min=1),
 ]
 ResizeOption: TypeAlias = Annotated[
-    ResizeRule | None,
+    str | None,
     _option(_NETWORK, "stretch (default), keep-aspect or pad.", metavar="RULE"),
 ]
 Mean: TypeAlias = Annotated[
     str | None,
     _option(
         _NETWORK,
-        "The network's input is (pixel x scale - mean) / std, with pixels in 0..255. Default: 0.",
+        "The input is (pixel 0..255 x scale - mean) / std. Default: 0.",
         metavar="R,G,B",
     ),
 ]
@@ -101,7 +89,13 @@ Std: TypeAlias = Annotated[
     str | None, _option(_NETWORK, "See --mean. Default: 1.", metavar="R,G,B")
 ]
 Scale: TypeAlias = Annotated[float | None, _option(_NETWORK, "See --mean. Default: 1/255.")]
-Name: TypeAlias = Annotated[str | None, _option(_NETWORK, "The model's. Default: from the source.")]
+DepthOutput: TypeAlias = Annotated[
+    str,
+    _option(_NETWORK, "Key of the depth among several outputs.", metavar="KEY"),
+]
+Name: TypeAlias = Annotated[
+    str | None, _option(_NETWORK, "The model's. Default: the source's, the file's.")
+]
 Licence: TypeAlias = Annotated[str | None, _option(_NETWORK, "Of the weights: Apache-2.0, ...")]
 
 Precision: TypeAlias = Annotated[
@@ -114,7 +108,7 @@ Precision: TypeAlias = Annotated[
 ]
 Dynamic: TypeAlias = Annotated[
     list[Varies] | None,
-    _option(_FILE, "Leave batch or size open; may be given twice.", metavar="AXIS"),
+    _option(_FILE, "Leave open: batch, size (or both).", metavar="AXIS"),
 ]
 Opset: TypeAlias = Annotated[
     int, _option(_FILE, "ONNX opset; for bf16 at least 22.", metavar="N", min=20)
@@ -147,6 +141,14 @@ MaxError: TypeAlias = Annotated[
         "int8: mean difference to float32 allowed, over the depth's spread.",
         metavar="SHARE",
         min=0.0,
+    ),
+]
+Strict: TypeAlias = Annotated[
+    bool,
+    _option(
+        _PROOF,
+        "Refuse what depthrt-s contradicts.",
+        "--strict",
     ),
 ]
 Report: TypeAlias = Annotated[Path | None, _option(_PROOF, "Draw the proof: an .html file.")]

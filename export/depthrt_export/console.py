@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+import typer
 from rich.console import Console
 from rich.status import Status
 
@@ -25,7 +26,9 @@ class Phases:
     def __init__(self, quiet: bool = False) -> None:
         # The stream of now: torch's own output is redirected while a phase is shown.
         self._console = Console(file=sys.stderr, quiet=quiet or not sys.stderr.isatty())
+        self._quiet = quiet
         self.times_s: dict[str, float] = {}
+        self.notes: list[str] = []
         self._status: Status | None = None
 
     @contextmanager
@@ -37,6 +40,12 @@ class Phases:
         self.times_s[name] = round(time.perf_counter() - start_s, 2)
         self._status = None
         self._console.print(f"[green]✓[/green] {name} [dim]{self.times_s[name]:.1f} s[/dim]")
+
+    def note(self, sentence: str) -> None:
+        """Tell the user at once, whether or not standard error is a terminal, and keep it."""
+        self.notes.append(sentence)
+        if not self._quiet:
+            typer.echo(sentence, err=True)
 
     def say(self, what: str) -> None:
         """Show what the phase that runs is at."""

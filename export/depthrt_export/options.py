@@ -27,11 +27,14 @@ DEFAULT_OPSET = 20
 class SourceOptions:
     """What is said of a network beside its source; None leaves it to the source.
 
-    A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``.
+    A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``. ``key``: where the
+    state dict is in the checkpoint; ``ignore``: names in it that the network need not have;
+    ``output``: the key of the depth among several outputs.
     """
 
     checkpoint: Path | None = None
     key: str = ""
+    ignore: tuple[str, ...] = ()
     trust_code: bool = False
     name: str | None = None
     licence: str | None = None
@@ -45,11 +48,12 @@ class SourceOptions:
     multiple_of: int | None = None
     resize: Resize | None = None
     interpolation: Interpolation | None = None
+    output: str = ""
 
     def over(self, other: SourceOptions) -> SourceOptions:
         """These options, with the other's where these say nothing."""
         values = {
-            f.name: getattr(other, f.name) if getattr(self, f.name) in (None, "", False) else v
+            f.name: getattr(other, f.name) if getattr(self, f.name) in (None, "", False, ()) else v
             for f in dataclasses.fields(self)
             for v in [getattr(self, f.name)]
         }
@@ -66,6 +70,7 @@ class ExportOptions:
     - ``calibration``: frames for the int8 ranges, where they are not to come from ``frames``;
     - ``max_error``: largest mean |difference| of an int8 graph to its float32 graph, as a share of
       the float output's 2-98 percentile spread;
+    - ``strict``: refuse a network of which the witness says that it is fed or read wrongly;
     - of ``auto`` alone: ``validate``, frames to judge on, where they are not to come from
       ``frames``; ``dataset``, a labelled set; ``target``, the machine; ``max_drop``, the error (or
       growth of AbsRel on the set) allowed; ``budget_s``, the time for the search.
@@ -84,14 +89,15 @@ class ExportOptions:
     target: str = "host"
     max_drop: float = 0.05
     budget_s: float = 600.0
+    strict: bool = False
 
 
 def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:
     """Options from a mapping, as the ``DEPTHRT`` attribute of a user's module holds them.
 
     Keys are the names of :class:`SourceOptions` that describe the network (not ``checkpoint``,
-    ``key``, ``trust_code``); ``kind`` may be ``inverse-depth``, ``depth`` or ``metric``; ``mean``
-    and ``std`` one number or three. None says nothing.
+    ``key``, ``ignore``, ``trust_code``); ``kind`` may be ``inverse-depth``, ``depth`` or
+    ``metric``; ``mean`` and ``std`` one number or three. None says nothing.
 
     Raises:
         UsageError: an unknown key or an unusable value; ``where`` names the place.
@@ -99,6 +105,7 @@ def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:
     allowed = {f.name for f in dataclasses.fields(SourceOptions)} - {
         "checkpoint",
         "key",
+        "ignore",
         "trust_code",
     }
     unknown = ", ".join(sorted(map(str, set(settings) - allowed)))
@@ -136,6 +143,15 @@ def parse_kind(text: str, where: str = "--kind") -> tuple[Kind, Unit | None]:
     if text.replace("_", "-") not in known:
         raise UsageError(f"{where}: {text!r} is none of {', '.join(known)}")
     return known[text.replace("_", "-")]
+
+
+def parse_resize(text: str) -> Resize:
+    """``stretch``, ``keep-aspect`` or ``pad``."""
+    rule = text.replace("-", "_")
+    if rule not in get_args(Resize):
+        known = ", ".join(get_args(Resize)).replace("_", "-")
+        raise UsageError(f"--resize: {text!r} is none of {known}")
+    return cast("Resize", rule)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -224,6 +240,7 @@ def _one_of(names: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_text, "a text"),
     "licence": (lambda value: isinstance(value, str), "a text"),
+    "output": (_is_text, "the key of an output, such as 'depth' or 'disp.0'"),
     "size": (_is_size, "(height, width) in whole pixels, such as (192, 320)"),
     "multiple_of": (_is_side, "a whole number of pixels from 1 on"),
     "scale": (_is_number, "a number, such as 1 / 255"),

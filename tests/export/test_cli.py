@@ -82,7 +82,9 @@ def test_mistakes_are_one_sentence(
         "export", NETWORKS / source, "-o", tmp_path / "x.onnx", "--frames", frames, *rest
     )
     assert outcome.code == code
-    assert sentence in outcome.complaint
+    *assumptions, complaint = outcome.err.splitlines()  # what was assumed is said before
+    assert sentence in complaint
+    assert all(": " in line and line.partition(":")[0].isalpha() for line in assumptions)
     assert outcome.out == ""
 
 

@@ -31,6 +31,11 @@ class Pair(Convolved):
         return self.conv(x), x
 
 
+class Ambiguous(Convolved):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return self.conv(x), self.conv(x).sigmoid()
+
+
 class Classifier(Convolved):
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x).mean((2, 3))  # type: ignore[no-any-return]

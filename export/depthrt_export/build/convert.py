@@ -9,7 +9,7 @@ from depthrt_export.console import Phases
 from depthrt_export.model_file import works, write_model
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.evaluator import time_files
-from depthrt_export.proof.frame_split import source_name
+from depthrt_export.proof.frame_split import calibration_source
 from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
 from depthrt_export.quantise.emulate_half import rounding_graph
 from depthrt_export.quantise.half import HalfPrecision, to_half
@@ -51,12 +51,13 @@ def to_int8(start: Float32, options: ExportOptions, phases: Phases) -> Made:
     facts = {
         "reference": "the float32 graph",
         "calibration_frames": len(calibration),
-        "calibration_source": source_name(options.calibration or options.frames),
+        "calibration_source": calibration_source(options),
         "weight_bits": 7 if recipe.reduce_range else 8,
         "method": "min-max" if recipe.percentile is None else f"percentile {recipe.percentile:g}",
         **proof.facts(),
         "provider": provider,
         "latency_ratio": speed.ratio,
+        "latency_ratio_interval": [speed.low, speed.high],
         "latency_ms": speed.latency_ms,
         "float32_latency_ms": speed.reference_ms,
     }
@@ -66,9 +67,7 @@ def to_int8(start: Float32, options: ExportOptions, phases: Phases) -> Made:
     if options.target not in ("host", provider):
         notes.append(f"timed on this machine's CPU, which need not be {options.target}")
     elif speed.slower:
-        notes.append(
-            f"int8 is SLOWER than float32 here ({speed.ratio:.2f}): float32 may serve better"
-        )
+        notes.append(f"int8 is SLOWER than float32 here ({speed.text()}): float32 may serve better")
     measured = {**start.spec.measured, "int8": facts}
     return Made(model, proof, "float32", measured, "int8", result.float_nodes, tuple(notes))
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from depthrt.errors import UsageError
 from depthrt_export.console import quiet_torch
 from depthrt_export.options import Vary
-from depthrt_export.sources.network import DepthNetwork, OutputForm, to_depth
+from depthrt_export.sources.network import DepthNetwork
+from depthrt_export.sources.outputs import OutputForm, to_depth, without_autocast
 
 _WRAPPED = "network"  # the attribute that holds the user's module
 
@@ -54,7 +55,7 @@ def export_graph(
     """
     batch = 2 if "batch" in vary else 1  # torch.export takes a traced 1 for a constant
     image = torch.zeros(batch, 3, network.input.height, network.input.width, dtype=torch.uint8)
-    with quiet_torch():
+    with quiet_torch(), without_autocast():
         program = _trace(ImageToDepth(network, form), image, network, vary)
         model = _translate(program, network.name, opset)
     _tidy(model, vary, network)

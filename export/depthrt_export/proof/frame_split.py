@@ -62,15 +62,16 @@ def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
     """
     if options.precision not in ("int8", "auto"):
         return FrameSplit([], sample_frames(options.frames, FRAMES_WITHOUT_RANGES, spec))
-    judged = options.validate or (options.frames if options.calibration else None)
-    if judged is None and not options.calibration:
+    one = _only_source(options)
+    if one is not None or not (options.calibration or options.validate):
         count = CALIBRATION_FRAMES + HELD_OUT_FRAMES
-        found = _seen(sample_frames(options.frames, count, spec), "--frames")
+        found = _seen(sample_frames(one, count, spec), "--frames")
         large = _large_enough(found, spec)
         calibration, held_out = _parted(large)
         left_out = len(found) - len(large)
     else:
         source = options.calibration or options.frames
+        judged = options.validate or options.frames
         seen = _seen(sample_frames(source, CALIBRATION_FRAMES, spec), "calibration")
         judging = _seen(sample_frames(judged, HELD_OUT_FRAMES, spec), "validation")
         calibration, held_out = _large_enough(seen, spec), _large_enough(judging, spec)
@@ -80,6 +81,12 @@ def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
     small = f"{left_out} frames left out as too small for the input" if left_out else ""
     notes = [small, note, _stretched([*calibration, *held_out], spec)]
     return FrameSplit(calibration, unseen, tuple(text for text in notes if text))
+
+
+def _only_source(options: ExportOptions) -> str | None:
+    """The source of all frames, where no second one was given: it is split."""
+    given = [s for s in (options.frames, options.calibration, options.validate) if s is not None]
+    return given[0] if len(given) == 1 else None
 
 
 def _parted(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -205,3 +212,13 @@ def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:
 def source_name(source: str | None) -> str:
     """The last part alone: a file of others need not know our folders, nor our passwords."""
     return "the clip of depthrt" if source is None else Path(shown_source(source)).name
+
+
+def calibration_source(options: ExportOptions) -> str:
+    """Where the frames for the ranges come from."""
+    return source_name(options.calibration or options.frames or options.validate)
+
+
+def validation_source(options: ExportOptions) -> str:
+    """Where the frames for the judgement come from."""
+    return source_name(options.validate or options.frames or options.calibration)

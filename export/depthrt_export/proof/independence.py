@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from depthrt.errors import UsageError
 from depthrt_calibration.frames import Sample, evenly
@@ -102,7 +102,7 @@ def require_alone(
         return  # the proof says what is wrong
     _, error = alone.error(0, run(alone.pictures[0][None])[0])
     if error > ALLOWED or (error > 0 and not _same(before, _buffers(network))):
-        raise UsageError(_changing(network.name, run, alone, error))
+        raise UsageError(_changing(network, run, alone, error))
     if batch_open:
         require_batches(f"{network.name} gives", run, alone, ALLOWED)
 
@@ -154,23 +154,51 @@ def _run_batch(who: str, run: Run, images: NDArray[np.uint8]) -> NDArray[np.floa
     return depth
 
 
-def _changing(name: str, run: Run, alone: Alone, error: float) -> str:
-    """Whether it is chance or memory that changes the depth of one picture."""
-    seeded = []
+def _changing(network: DepthNetwork, run: Run, alone: Alone, error: float) -> str:
+    """Whether it is chance or memory that changes the depth of one picture, and where."""
+    name, seeded = network.name, []
+    before = {
+        key: value.clone() if isinstance(value, Tensor) else value
+        for key, value in _state(network.module).items()
+    }
     for other in (1, 2):
         run(alone.pictures[other][None])
         with _seed():
             seeded.append(run(alone.pictures[0][None])[0])
+    changed = [
+        key for key, value in _state(network.module).items() if _changed(before.get(key), value)
+    ]
     share = f"{error:.2g} of the depth's spread"
     if np.array_equal(*seeded):
         return (
-            f"{name} gives another depth whenever it sees the same picture ({share}): turn off its "
-            "dropout or noise, which eval mode leaves on"
+            f"{name} gives another depth whenever it sees the same picture ({share}): something in "
+            "it is random although it is in eval mode. Dropout as a function needs "
+            "F.dropout(x, p, training=self.training), noise needs if self.training"
         )
+    kept = ", ".join(changed)
+    what = kept or "something"
     return (
         f"the depth that {name} gives depends on the pictures before ({share}, after three others):"
-        " it keeps something between pictures, which no depthrt model does"
+        f" it keeps {what} from one picture to the next. Let forward() use the picture alone; "
+        "depthrt run --stabilise smooths over time instead"
     )
+
+
+def _state(module: nn.Module) -> dict[str, object]:
+    """Everything but parameters that the modules of a network keep, by name."""
+    found: dict[str, object] = {}
+    for path, part in module.named_modules():
+        own = {**vars(part), **part._buffers}
+        for key, value in own.items():
+            if not key.startswith("_"):
+                found[f"{path}.{key}" if path else key] = value
+    return found
+
+
+def _changed(before: object, after: object) -> bool:
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        return before.shape != after.shape or not torch.equal(before, after)
+    return before is not after
 
 
 def _mixing(who: str, run: Run, alone: Alone, error: float, count: int, allowed: float) -> str:

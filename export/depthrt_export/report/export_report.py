@@ -13,7 +13,8 @@ from rich.table import Table
 from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
 from depthrt_export.options import ExportOptions
-from depthrt_export.proof.frame_split import source_name
+from depthrt_export.proof.evaluator import LatencyRatio
+from depthrt_export.proof.frame_split import calibration_source, validation_source
 from depthrt_export.proof.independence import Together
 from depthrt_export.proof.verify import Proof
 from depthrt_export.quantise.targets import CPU
@@ -24,13 +25,17 @@ from depthrt_export.search.sensitivity import ranked
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What came out: the file and its spec, the proof, what it cost."""
+    """What came out: the file and its spec, the proof, what it cost.
+
+    ``assumed``: what was assumed and what the witness says; the user was told while it was made.
+    """
 
     target: Path
     spec: ModelSpec
     proof: Proof
     reference: str
     notes: tuple[str, ...]
+    assumed: tuple[str, ...]
     times_s: Mapping[str, float]
     peak_memory_bytes: int
     file_bytes: int
@@ -49,6 +54,7 @@ class Report:
             "peak_memory_bytes": self.peak_memory_bytes,
             "times_s": dict(self.times_s),
             "notes": list(self.notes),
+            "assumed": list(self.assumed),
             "spec": asdict(self.spec),
             **({} if self.found is None else {"search": document(self.found)}),
         }
@@ -114,7 +120,10 @@ def facts(report: Report) -> list[str]:
         speed = spec.measured["int8"]
         other = speed.get("provider", "cpu")
         through = "" if other == "cpu" else f", through {other}"
-        lines.append(f"time of one frame beside float32: {speed['latency_ratio']:.2f}{through}")
+        low, high = speed["latency_ratio_interval"]
+        times = speed["latency_ms"], speed["float32_latency_ms"]
+        ratio = LatencyRatio(speed["latency_ratio"], low, high, *times, 0).text()
+        lines.append(f"time of one frame beside float32{through}: {ratio}")
     total_s = sum(report.times_s.values())
     lines.append(f"{total_s:.1f} s, {report.peak_memory_bytes / 1e9:.2f} GB of memory at most")
     return lines
@@ -233,6 +242,7 @@ def _others(found: Found) -> str:
 def search_facts(found: Found, options: ExportOptions, calibration_frames: int) -> dict[str, Any]:
     """What the file's metadata says of the search."""
     picked = found.picked
+    timed = None if picked is None else picked.latency
     return {
         "target": found.target.name,
         "recipe": "float32" if picked is None else picked.recipe,
@@ -243,11 +253,12 @@ def search_facts(found: Found, options: ExportOptions, calibration_frames: int) 
         "worst": None if picked is None else picked.worst,
         "accuracy_drop": None if picked is None else picked.drop,
         "latency_ratio": None if picked is None else picked.ratio,
+        "latency_ratio_interval": None if timed is None else [timed.low, timed.high],
         "max_drop": options.max_drop,
         "validation_frames": found.frames,
-        "validation_source": source_name(options.validate or options.frames),
+        "validation_source": validation_source(options),
         "calibration_frames": calibration_frames,
-        "calibration_source": source_name(options.calibration or options.frames),
+        "calibration_source": calibration_source(options),
         "front": [{"name": c.name, "error": c.error, "ratio": c.ratio} for c in found.front],
         "complete": not found.out_of_time,
     }

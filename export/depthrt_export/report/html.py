@@ -64,7 +64,7 @@ def render(report: Report) -> str:
         "spec": report.spec,
         "reference": report.reference,
         "figures": [(title, *figure_texts(report, key, form)) for key, title, form in FIGURES],
-        "facts": facts(report),
+        "facts": [*report.assumed, *facts(report)],
         "phases": _bars(report.times_s, sum(report.times_s.values()), "{:.1f} s"),
         "search": None if report.found is None else shown_search(report.found),
         "frames": [_frame(frame, report) for frame in report.proof.frames[:_FRAMES_SHOWN]],

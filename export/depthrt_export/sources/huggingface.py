@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def load_huggingface(source: str, options: SourceOptions | None = None) -> Depth
         _as_module(model, config), options.over(known), Path(source).name, _facts(source, config)
     )
     _require_complete(network, model, missing, source)
-    return network
+    # Normalisation and direction are the model's own word, so nothing of them is assumed.
+    return replace(network, assumed={}, witnessed=False)
 
 
 class PredictedDepth(nn.Module):

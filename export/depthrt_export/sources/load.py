@@ -26,15 +26,18 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import nn
 
-from depthrt.errors import DepthrtError, UsageError
+from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt_export.options import SourceOptions, from_settings
-from depthrt_export.sources.checkpoint import checkpoint_facts, fit_state, read_state
+from depthrt_export.sources.checkpoint import checkpoint_facts, read_states
+from depthrt_export.sources.fit_state import fit_state
 from depthrt_export.sources.network import DepthNetwork, describe
 from depthrt_export.sources.pt2 import is_exported_program, load_pt2
 
@@ -84,14 +87,45 @@ def _from_factory(source: str, options: SourceOptions) -> DepthNetwork:
         raise UsageError(f"{source} gave a {type(network).__name__}, not a torch.nn.Module")
     provenance: dict[str, Any] = {"source": f"{Path(place).name}:{name}"}
     if options.checkpoint is not None:
-        state = read_state(options.checkpoint, options.key, options.trust_code)
-        prefix = fit_state(network, state, options.checkpoint)
-        provenance |= checkpoint_facts(options.checkpoint)
-        if prefix:
-            provenance["checkpoint_prefix"] = prefix
+        weights = _load_weights(network, options, provenance)
+    elif options.ignore or options.key:
+        raise UsageError("--key and --ignore are of a --checkpoint: give it, or leave them out")
     else:
-        provenance["checkpoint"] = None  # the factory brings its own weights, or has none
-    return describe(network.eval().float().cpu(), options, name, provenance)
+        provenance["checkpoint"] = None
+        weights = f"random unless {name}() loads its own: no --checkpoint was given"
+    network = network.eval().float().cpu()
+    if isinstance(network, torch.jit.ScriptModule) and options.size is not None:
+        network = _without_script(network, options.size, source)
+    made = describe(network, options, name, provenance)
+    assumed = {**({"weights": weights} if weights else {}), **made.assumed}
+    return replace(made, assumed=assumed, named=options.name is not None)
+
+
+def _without_script(network: nn.Module, size: tuple[int, int], source: str) -> nn.Module:
+    from depthrt_export.sources.torchscript import rebuilt
+
+    try:
+        return rebuilt(network, size, source)
+    except ModelError as error:
+        raise UsageError(
+            f"{source} gave a TorchScript module, which cannot be traced: return the network as it "
+            "is before torch.jit.script or torch.jit.trace"
+        ) from error
+
+
+def _load_weights(network: nn.Module, options: SourceOptions, provenance: dict[str, Any]) -> str:
+    """Load the checkpoint, note in ``provenance`` what was done, and say what was chosen."""
+    path = cast("Path", options.checkpoint)
+    state, choice = read_states(path, options.key, options.trust_code)
+    fitted = fit_state(network, state, path, options.ignore)
+    provenance |= checkpoint_facts(path)
+    if options.key:
+        provenance["checkpoint_key"] = options.key
+    if fitted.prefix:
+        provenance["checkpoint_prefix"] = fitted.prefix
+    if fitted.left_out:
+        provenance["checkpoint_left_out"] = list(fitted.left_out)
+    return "; ".join(note for note in (choice, *fitted.notes) if note)
 
 
 def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
@@ -99,8 +133,8 @@ def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
         raise UsageError(f"{path} is ONNX already; export wants the PyTorch network")
     if path.suffix == ".py":
         raise UsageError(f"say which function of {path} builds the network: {path}:factory")
-    if options.checkpoint is not None:
-        raise UsageError(f"{path} brings its own weights: leave out --checkpoint")
+    if options.checkpoint is not None or options.ignore:
+        raise UsageError(f"{path} brings its own weights: leave out --checkpoint and --ignore")
     names = _archive_names(path)
     if path.suffix == ".pt2" or is_exported_program(names):
         module = load_pt2(path, trust_code=options.trust_code)

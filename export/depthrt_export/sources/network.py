@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from depthrt.errors import UsageError
 from depthrt.spec import InputSpec, Kind, Unit
 from depthrt_export.options import SourceOptions
+from depthrt_export.sources.outputs import OutputForm, find_form, to_depth, without_autocast
 
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
@@ -35,8 +35,12 @@ class Normalisation:
 class DepthNetwork:
     """A trained depth network and all that its file or its user says of it.
 
-    ``module`` is in eval mode on the CPU in float32 and maps normalised float32 N,3,H,W to depth
-    as N,H,W or N,1,H,W.
+    - ``module``: in eval mode on the CPU in float32; it maps normalised float32 N,3,H,W to depth;
+    - ``named``: whether ``name`` is more than the name of a factory, such as ``build``;
+    - ``output``: the key of the depth among several outputs, empty where nobody said it;
+    - ``assumed``: what nobody said, by topic, each as a sentence for the user;
+    - ``witnessed``: whether normalisation and direction are somebody's word alone, so that another
+      network's depth is worth asking; the files of a published model say both themselves.
     """
 
     module: nn.Module
@@ -48,6 +52,10 @@ class DepthNetwork:
     valid_range: tuple[float, float] | None = None
     licence: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    named: bool = True
+    output: str = ""
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    witnessed: bool = True
 
 
 def describe(
@@ -95,73 +103,58 @@ def describe(
         ),
         licence=options.licence or "",
         provenance=provenance,
+        output=options.output,
+        assumed=_assumed(options),
     )
 
 
+def _assumed(options: SourceOptions) -> dict[str, str]:
+    """What the options leave open, by topic: what is taken instead, and how to say otherwise."""
+    assumed = {}
+    given = {"mean": options.mean, "std": options.std, "scale": options.scale}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        assumed["input"] = (
+            "pixel/255, assumed; say --mean/--std if your network was trained otherwise"
+        )
+    elif missing:
+        taken = {"mean": "mean 0", "std": "std 1", "scale": "scale 1/255"}
+        assumed["input"] = (
+            f"(pixel x scale - mean) / std with {' and '.join(taken[name] for name in missing)}, "
+            f"assumed; say {'/'.join(f'--{name}' for name in missing)} if that is wrong"
+        )
+    assumed["channels"] = "RGB, assumed; nothing can tell it from BGR"
+    if options.resize is None:
+        assumed["resize"] = "stretch, assumed; say --resize if pictures are to keep their aspect"
+    if options.kind == "depth" and options.unit is None:
+        assumed["unit"] = "none (relative depth), assumed; say --kind metric if it is metres"
+    return assumed
+
+
 _STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
-_MAX_ASPECT_DRIFT = 0.05  # an output of another size is the same picture if its aspect is
-
-
-@dataclass(frozen=True)
-class OutputForm:
-    """How the network's output becomes N,H,W: ``channel`` is squeezed, ``resize`` bilinear."""
-
-    channel: bool
-    resize: bool
 
 
 def probe(network: DepthNetwork) -> OutputForm:
     """Run the network once on a grey picture at the export size and look at what comes out.
 
     Raises:
-        UsageError: the size does not fit (with the nearest that does), or the output is no depth
-            map N,H,W or N,1,H,W.
+        UsageError: the size does not fit (with the nearest that does), or no depth map or several
+            come out.
     """
     size = (network.input.height, network.input.width)
     output = run_grey(network, size)
     if isinstance(output, Exception):
         raise UsageError(_size_refusal(network, size, output)) from output
-    return _form(output, size, network.name)
+    return find_form(output, size, network.name, network.output)
 
 
 def run_grey(network: DepthNetwork, size: tuple[int, int]) -> Any:
     """The network's output on zeros (the mean picture) 1,3,H,W, or the error that it raised."""
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast():
             return network.module(torch.zeros(1, 3, *size))
     except Exception as error:  # a user's network may raise anything
         return error
-
-
-def _form(output: Any, size: tuple[int, int], name: str) -> OutputForm:
-    if not isinstance(output, Tensor):
-        raise UsageError(
-            f"{name} returns {_describe(output)}, not a depth map: give a network that returns one "
-            "tensor N,H,W or N,1,H,W"
-        )
-    shape = tuple(output.shape)
-    if not output.is_floating_point() or len(shape) not in (3, 4) or shape[0] != 1:
-        raise UsageError(
-            f"{name} returns {output.dtype} {shape}, not a depth map N,H,W or N,1,H,W of floats"
-        )
-    if len(shape) == 4 and shape[1] != 1:
-        raise UsageError(
-            f"{name} returns {shape[1]} channels {shape}, not a depth map: it must have one channel"
-        )
-    height, width = shape[-2:]
-    drift = abs((height / width) / (size[0] / size[1]) - 1) if height > 1 and width > 1 else 1.0
-    if drift > _MAX_ASPECT_DRIFT:
-        raise UsageError(
-            f"{name} returns {height}x{width} for a picture of {size[0]}x{size[1]}: that is no "
-            "depth map of the picture"
-        )
-    return OutputForm(channel=len(shape) == 4, resize=(height, width) != size)
-
-
-def _describe(output: Any) -> str:
-    if isinstance(output, (tuple, list)):
-        return f"a {type(output).__name__} of {len(output)}"
-    return f"a {type(output).__name__}"
 
 
 def _size_refusal(network: DepthNetwork, size: tuple[int, int], error: Exception) -> str:
@@ -186,19 +179,9 @@ def nearest_size(network: DepthNetwork, size: tuple[int, int]) -> tuple[int, int
         return abs(other[0] - size[0]) + abs(other[1] - size[1])
 
     for candidate in sorted(candidates, key=distance):
-        if isinstance(run_grey(network, candidate), Tensor):
+        if not isinstance(run_grey(network, candidate), Exception):
             return candidate
     return None
-
-
-def to_depth(output: Tensor, size: torch.Size, form: OutputForm) -> Tensor:
-    """The network's output as float32 N,H,W."""
-    if form.resize:
-        maps = output if form.channel else output.unsqueeze(1)
-        output = F.interpolate(maps, size=size, mode="bilinear", align_corners=False).squeeze(1)
-    elif form.channel:
-        output = output.squeeze(1)
-    return output.to(torch.float32)
 
 
 def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
@@ -207,7 +190,7 @@ def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
 
     def run(images: NDArray[np.uint8]) -> Maps:
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast():
             pixels = torch.from_numpy(images).float()
             output = network.module((pixels * how.scale - mean) / std)
             return np.asarray(to_depth(output, pixels.shape[-2:], form).numpy(), np.float32)

@@ -52,8 +52,6 @@ def load_torchscript(
     """
     if size is None:
         raise UsageError("say the input size: --size HEIGHTxWIDTH, such as 192x320")
-    from torch._export.converter import TS2EPConverter
-
     archive = str(path) if trust_code else _checked_archive(path)
     with quiet_torch():  # torch calls all of torch.jit deprecated
         try:
@@ -62,12 +60,24 @@ def load_torchscript(
             raise ModelError(f"{path} is no readable TorchScript file") from error
         if not trust_code:
             _require_tensors_only(script, path)
+    return rebuilt(script, size, str(path))
+
+
+def rebuilt(script: Any, size: tuple[int, int], name: str) -> nn.Module:
+    """A TorchScript module as an exported program's, at one size (height, width).
+
+    Raises:
+        ModelError: the converter does not know something in it.
+    """
+    from torch._export.converter import TS2EPConverter
+
+    with quiet_torch():
         try:
             program = TS2EPConverter(script.eval().float(), (torch.zeros(1, 3, *size),)).convert()
-        except Exception as error:
+        except Exception as error:  # torch documents no base class
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
             raise ModelError(
-                f"{path} cannot be rebuilt from TorchScript ({reason}): give its code as "
+                f"{name} cannot be rebuilt from TorchScript ({reason}): give its code as "
                 "file.py:factory and its weights as --checkpoint"
             ) from error
     return program.module()

@@ -37,7 +37,10 @@ def attempt(
     ("factory", "sentence"),
     [
         ("three_channels", "three-channels returns 3 channels (1, 3, 64, 96), not a depth map"),
-        ("Pair", "Pair returns a tuple of 2, not a depth map"),
+        (
+            "Ambiguous",
+            "Ambiguous returns 2 maps of the picture: say which is the depth by --depth-output KEY",
+        ),
         ("Classifier", "Classifier returns torch.float32 (1, 1), not a depth map"),
         ("Square", "returns 32x32 for a picture of 64x96: that is no depth map of the picture"),
         (

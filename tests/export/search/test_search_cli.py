@@ -118,8 +118,8 @@ def test_gate_that_nothing_passes(
         "export", unet.target, "-o", target, "--precision", "auto", "--target", "arm64",
         "--frames", frames, "--max-drop", "0.00001",
     )  # fmt: skip
-    assert outcome.code == 3
-    assert "the float32 model was kept (best: int8" in outcome.err
+    assert outcome.code == 0  # as designed
+    assert " ".join(outcome.err.split()).count("the float32 model was kept (best: int8") == 1
     model = DepthModel.load(target)
     assert model.spec.precision == "float32"
     assert model.spec.measured["search"]["recipe"] == "float32"
@@ -143,11 +143,11 @@ def test_a_pick_that_its_proof_speaks_against_is_not_written(
 
     monkeypatch.setattr(recipes, "collect_ranges", narrow)
     outcome = depthrt(*arguments)
-    assert outcome.code == 3
+    assert outcome.code == 0
     assert re.search(
         r"int8 was measured at a loss of 0\.0\d+, but its proof gives 0\.\d+, allowed 0\.05, so "
         "the float32 model was kept: run it again, all is measured anew",
-        outcome.err,
+        " ".join(outcome.err.split()),
     )
     model = DepthModel.load(tmp_path / "m.onnx")
     assert model.spec.precision == "float32"

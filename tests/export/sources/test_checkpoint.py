@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from depthrt.errors import ModelError
-from depthrt_export.sources.checkpoint import fit_state, read_state
+from depthrt.errors import ModelError, UsageError
+from depthrt_export.sources.checkpoint import read_state, read_states
+from depthrt_export.sources.fit_state import fit_state
 
 
 def network() -> nn.Module:
@@ -57,14 +58,14 @@ def test_state_is_found(content: Any, key: str, tmp_path: Path) -> None:
 def test_prefix_is_taken_off(prefix: str, tmp_path: Path) -> None:
     module = network()
     state = {prefix + name: value for name, value in STATE.items()}
-    assert fit_state(module, state, tmp_path) == prefix
+    assert fit_state(module, state, tmp_path).prefix == prefix
     assert torch.equal(module.state_dict()["0.weight"], WEIGHT)
 
 
 def test_prefix_that_belongs_to_the_network_stays(tmp_path: Path) -> None:
     outer = nn.Module()
     outer.model = network()
-    assert fit_state(outer, {"model." + n: v for n, v in STATE.items()}, tmp_path) == ""
+    assert fit_state(outer, {"model." + n: v for n, v in STATE.items()}, tmp_path).prefix == ""
 
 
 def test_safetensors_in_half_precision_becomes_float32(tmp_path: Path) -> None:
@@ -90,8 +91,8 @@ def changed(**changes: Tensor | None) -> dict[str, Tensor]:
         (changed(**{"2_bias": None}), "1 missing (2.bias)"),
         (changed(extra=torch.zeros(1)), "1 unexpected (extra)"),
         (
-            {f"encoder.{name}": value for name, value in STATE.items()},
-            "8 missing (0.weight, 0.bias, 1.weight, ...); 9 unexpected (encoder.0.weight,",
+            {f"encoder_{name}": value for name, value in STATE.items()},
+            "8 missing (0.weight, 0.bias, 1.weight, ...); 9 unexpected (encoder_0.weight,",
         ),
         (
             changed(**{"2_weight": torch.zeros(1, 8, 1, 1)}),
@@ -110,7 +111,7 @@ def test_checkpoint_that_does_not_fit(state: dict[str, Tensor], sentence: str) -
 
 def test_batch_norm_counters_may_be_absent() -> None:
     state = {n: v for n, v in STATE.items() if not n.endswith("num_batches_tracked")}
-    assert fit_state(network(), state, Path("old.pt")) == ""
+    assert fit_state(network(), state, Path("old.pt")).prefix == ""
 
 
 def test_pickle_with_code_is_refused_without_trust(tmp_path: Path) -> None:
@@ -200,3 +201,93 @@ def test_file_that_is_no_checkpoint(name: str, tmp_path: Path) -> None:
         read_state(tmp_path / name)
     with pytest.raises(ModelError, match="no checkpoint at"):
         read_state(tmp_path / "absent.pt")
+
+
+class Renaming(nn.Module):
+    """Takes the names of its old checkpoints, as torchvision's and timm's networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 1, 1)
+        self.register_buffer("grid", torch.zeros(2))
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+        for name in [n for n in state if n.startswith(f"{prefix}last.")]:
+            state[f"{prefix}head.{name.removeprefix(f'{prefix}last.')}"] = state.pop(name)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+OLD = {"last.weight": torch.ones(1, 3, 1, 1), "last.bias": torch.ones(1), "grid": torch.ones(2)}
+
+
+def test_what_torch_itself_loads_is_taken() -> None:
+    module = Renaming()
+    assert fit_state(module, OLD, Path("old.pt")).notes == ()
+    assert module.head.weight.sum() == 3
+    plain = nn.Conv2d(3, 2, 1)
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        old = nn.utils.weight_norm(nn.Conv2d(3, 2, 1))
+    new = nn.utils.parametrizations.weight_norm(plain)
+    fit_state(new, old.state_dict(), Path("old.pt"))
+    torch.testing.assert_close(new.weight, old.weight)
+
+
+@pytest.mark.parametrize(
+    ("state", "prefix", "foreign"),
+    [
+        (torch.optim.swa_utils.AveragedModel(network()).state_dict(), "module.", ("n_averaged",)),
+        (
+            {**{f"net.{n}": v for n, v in STATE.items()}, "loss.vgg.weight": torch.ones(1)},
+            "net.",
+            ("loss.vgg.weight",),
+        ),
+        ({f"student.{n}": v for n, v in STATE.items()}, "student.", ()),
+    ],
+)
+def test_names_of_others_do_not_hide_a_prefix(
+    state: dict[str, Tensor], prefix: str, foreign: tuple[str, ...]
+) -> None:
+    fitted = fit_state(network(), state, Path("x.pt"))
+    assert (fitted.prefix, fitted.left_out) == (prefix, foreign)
+    said = f"left out of the checkpoint, as not the network's: {', '.join(foreign)}"
+    assert fitted.notes == ((said,) if foreign else ())
+
+
+def test_averaged_weights_beside_others_are_said_and_can_be_chosen(tmp_path: Path) -> None:
+    ema = {name: value + 1 for name, value in STATE.items()}
+    nested = saved(tmp_path, {"model": STATE, "model_ema": ema})
+    state, said = read_states(nested)
+    assert torch.equal(state["0.weight"], WEIGHT)
+    assert said == (
+        "model was taken of the checkpoint, which also holds model_ema; say --key for another"
+    )
+    flat = saved(
+        tmp_path,
+        {
+            **{f"model_ema.{n}": v for n, v in ema.items()},
+            **{f"model.{n}": v for n, v in STATE.items()},
+        },
+        "flat.pt",
+    )
+    module = network()
+    fitted = fit_state(module, read_state(flat), flat)
+    assert fitted.prefix == "model."
+    assert fitted.notes == (said,)
+    fit_state(module, read_state(flat, "model_ema"), flat)
+    assert torch.equal(module.state_dict()["0.weight"], WEIGHT + 1)
+
+
+def test_stale_buffers_are_left_out_by_name() -> None:
+    state = {**OLD, "attention.mask": torch.ones(4), "attention.index": torch.ones(4)}
+    with pytest.raises(ModelError, match=r"2 unexpected \(.*\): if .* leave them out by --ignore"):
+        fit_state(Renaming(), state, Path("x.pt"))
+    fitted = fit_state(Renaming(), state, Path("x.pt"), ["attention.*"])
+    assert fitted.left_out == ("attention.mask", "attention.index")
+    assert fitted.notes[0].startswith("left out of the checkpoint by --ignore: attention.mask, ")
+    lacking = {name: value for name, value in OLD.items() if name != "grid"}
+    fit_state(Renaming(), lacking, Path("x.pt"), ["grid"])
+    with pytest.raises(UsageError, match="--ignore nothing: neither checkpoint nor network has"):
+        fit_state(Renaming(), OLD, Path("x.pt"), ["nothing"])
+    del lacking["last.bias"]
+    with pytest.raises(ModelError, match=r"1 missing \(head.bias\)"):
+        fit_state(Renaming(), lacking, Path("x.pt"), ["grid"])
