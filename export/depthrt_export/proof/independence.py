@@ -1,8 +1,9 @@
-"""Is the depth of a picture that of this picture alone?
+"""Does the depth of a picture depend on that picture alone?
 
 A network may mix the pictures of a batch (minimum and maximum over all of them, batch
-normalisation in training mode), look at a picture's place in the batch, keep something of earlier
-pictures, or throw dice. A depthrt model does none of this: which pictures share a batch is chance.
+normalisation in training mode), depend on a picture's place in the batch, keep state from earlier
+pictures, or use random numbers. A depthrt model must do none of this, because the scheduler decides
+which pictures share a batch.
 """
 
 from __future__ import annotations
@@ -225,7 +226,7 @@ def _same(before: list[Tensor], after: list[Tensor]) -> bool:
 
 @contextmanager
 def _seed() -> Iterator[None]:
-    """The same dice for every run; those of the process go on as if nothing had been thrown."""
+    """Seed all random generators for a block, then restore their states."""
     python, state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

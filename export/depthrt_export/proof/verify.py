@@ -1,4 +1,4 @@
-"""The proof: what PyTorch sees and what the ONNX file sees, on the same real frames."""
+"""The proof: the depth of PyTorch and of the ONNX file on the same real frames."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def _vary(
 def _require_same_again(
     network: DepthNetwork, session: ort.InferenceSession, first: FrameProof, tolerance: Tolerance
 ) -> None:
-    """A graph keeps nothing between pictures, but it may throw dice."""
+    """A graph keeps no state between pictures, but it may use random numbers."""
     again = run_file(session, first.sample.pixels[None])[0]
     error = fidelity(first.depth, again, network.kind).max_error
     if not error <= min(tolerance.max_error, _SAME_AGAIN):

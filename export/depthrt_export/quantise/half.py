@@ -1,4 +1,4 @@
-"""Float32 graph to float16 or bfloat16, but for what that number format cannot hold.
+"""Convert a float32 graph to float16 or bfloat16; what the format cannot hold stays float32.
 
 Input stays uint8 and output float32. A node stays float32, with a Cast around it, where
 
@@ -131,7 +131,7 @@ def _convert(model: onnx.ModelProto, precision: HalfPrecision, kept: set[str]) -
     nodes: list[onnx.NodeProto] = []
 
     def cast(name: str, to: int) -> str:
-        """The tensor in another format, by a Cast that all its readers share."""
+        """The tensor in another format; all its readers share one Cast."""
         if (name, to) not in casts:
             result = f"{name}.as_{'float32' if to == TensorProto.FLOAT else precision}"
             nodes.append(helper.make_node("Cast", [name], [result], f"{result}/Cast", to=to))
@@ -185,7 +185,7 @@ def _defined(model: onnx.ModelProto, node: onnx.NodeProto, precision: HalfPrecis
 def _takes_half(
     model: onnx.ModelProto, node: onnx.NodeProto, index: int, precision: HalfPrecision
 ) -> bool:
-    """Whether this input may be in the format: Resize, for one, wants its scales in float32."""
+    """Whether an input may be in the format; Resize, for example, needs float32 scales."""
     schema = _schema(model, node)
     if schema is None:
         return True

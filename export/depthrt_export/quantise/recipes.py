@@ -1,4 +1,4 @@
-"""Ways to make a float32 graph smaller and faster: a frozen dataclass each, one verb, ``apply``.
+"""Recipes that make a float32 graph smaller and faster; :func:`apply` runs any of them.
 
 Built on onnxruntime's quantiser. NNCF writes the same operators, and its int8 graphs were less
 exact (error .129 beside .048 on a MiDaS-like network); ModelOpt calls onnxruntime's quantiser
@@ -91,7 +91,7 @@ Recipe: TypeAlias = StaticRecipe | DynamicRecipe | HalfRecipe | FloatRecipe
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What every recipe starts from; what several of them need is computed once.
+    """What every recipe starts from; results that several recipes share are computed once.
 
     - ``model``: the float32 graph, rewritten, with its normalisation folded;
     - ``zero``: what it subtracts from pixels before the first convolution, None if not folded;
@@ -115,7 +115,7 @@ class Material:
         return self._made["smoothed"]
 
     def ranges(self, smoothed: bool, percentile: float | None) -> Ranges:
-        """Of all tensors of :meth:`graph` on the calibration frames."""
+        """Ranges of all tensors of :meth:`graph` on the calibration frames."""
         key = (smoothed, percentile)
         if key not in self._ranges:
             graph = self.graph(smoothed)
@@ -134,7 +134,7 @@ class Applied:
 
 
 def apply(recipe: Recipe, material: Material, float_nodes: Sequence[str] = ()) -> Applied:
-    """Make a graph by a recipe, but for some nodes that stay float.
+    """Make a graph by a recipe; some nodes stay float.
 
     Raises:
         UsageError: the recipe finds nothing to work on.

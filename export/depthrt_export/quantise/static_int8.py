@@ -140,7 +140,7 @@ def quantise(
 
 
 def note_weight_bits(model: onnx.ModelProto, bits: int) -> None:
-    """Say in the file how many bits its int8 weights use; the runtime sums them accordingly."""
+    """Write the number of bits of the int8 weights into the metadata; the runtime reads it."""
     helper.set_model_props(model, {WEIGHT_BITS_KEY: str(bits)})
 
 
@@ -159,7 +159,7 @@ def _has_no_scale(node: onnx.NodeProto, ranges: Ranges) -> bool:
 
 
 def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
-    """A resized map between the pixels of another: give it that one's range, in graph order."""
+    """Give the output of every Resize the range of its input, in graph order."""
     shared = dict(ranges)
     for node in graph.node:
         mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
@@ -171,7 +171,7 @@ def _through_resize(graph: onnx.GraphProto, ranges: Ranges) -> Ranges:
 def _integer_entry(
     graph: onnx.GraphProto, ranges: Ranges, zero: tuple[float, ...] | None
 ) -> tuple[str | None, str]:
-    """Make the first convolution read ``pixel - zero`` with ONE whole zero, and say its range.
+    """Make the first convolution read ``pixel - zero`` with one integer zero; return its range.
 
     With range (-zero, 255 - zero) the quantiser arrives at scale 1 and zero point ``zero``, so that
     the pixels themselves are the quantised tensor. Returns that tensor's name.
@@ -252,7 +252,7 @@ def _quantise_qdq(
 
 
 def _read_pixels(graph: onnx.GraphProto, entry: str) -> None:
-    """Let DequantizeLinear read ``image`` itself: Cast, Sub and QuantizeLinear go."""
+    """Let DequantizeLinear read ``image`` itself; remove Cast, Sub and QuantizeLinear."""
     quantiser = next(
         (n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == entry), None
     )

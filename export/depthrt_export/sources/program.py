@@ -1,4 +1,4 @@
-"""The graph of a ``torch.export`` file, which may say nothing but what tensors go through.
+"""Checks the graph of a ``torch.export`` file: it may hold operations on tensors and nothing else.
 
 Loading such a file runs what stands in its JSON: operators may name any function below ``torch``
 (``torch.os.system``), sizes are evaluated as Python, names are pasted into a generated program,
@@ -49,7 +49,7 @@ _CONTAINERS = ("builtins.tuple", "builtins.list", "builtins.dict", "collections.
 
 
 class UnsafeError(ValueError):
-    """What was found, as the end of a sentence that begins with the file's name."""
+    """Unsafe content; the message ends a sentence that begins with the file's name."""
 
 
 def checked_program(content: bytes) -> bytes:
@@ -107,7 +107,7 @@ def _check(value: Any, key: str) -> None:
 
 
 def _drop_notes(node: Any) -> None:
-    """Keep of a node's notes only the modules that it comes from, which name the ONNX nodes."""
+    """Drop a node's metadata but for its modules, which name the ONNX nodes."""
     if isinstance(node, dict):
         notes = node.get("metadata")
         modules = notes.get("nn_module_stack") if isinstance(notes, dict) else None

@@ -71,3 +71,13 @@ def test_the_interval_misses_as_rarely_as_said() -> None:
         pairs = [[(float(r), 1.0) for r in random.normal(1, 0.1, count)] for _ in range(2000)]
         missed = sum(t.faster or t.slower for t in (summarise(p, 0.0125) for p in pairs))
         assert missed <= 0.018 * 2000, count  # the normal approximation missed 2.1% of 10
+
+
+def test_load_that_lasts_for_a_block_is_no_certainty() -> None:
+    """Nine blocks of ten pairs, of which four ran beside other work."""
+    ratios = [2.0] * 40 + [0.9] * 60
+    found = summarise([(ratio, 1.0) for ratio in ratios])
+    assert found.ratio == 0.9
+    assert (found.low, found.high) == (0.9, 2.0)
+    assert found.text() == "0.90 [0.90, 2.00]: cannot tell which is faster"
+    assert summarise([(0.9, 1.0)] * 100).text() == "0.90 [0.90, 0.90]"

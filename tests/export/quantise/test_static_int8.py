@@ -63,6 +63,8 @@ def test_int8_sees_the_same_and_says_so(unet_int8: Report) -> None:
     assert facts["worst_pearson"] > 0.99
     assert facts["sqnr_db"] > 25
     assert min(facts[key] for key in ("latency_ratio", "latency_ms", "float32_latency_ms")) > 0
+    low, high = facts["latency_ratio_interval"]
+    assert low <= facts["latency_ratio"] <= high
     assert unet_int8.spec.measured["proof"]["worst_max_error"] < 1e-4
 
 

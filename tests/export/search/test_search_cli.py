@@ -257,3 +257,15 @@ def test_units() -> None:
     for wrong in ("0", "0m", "ten", "-1s"):
         with pytest.raises(UsageError, match="--budget"):
             parse_seconds(wrong)
+
+
+@pytest.mark.parametrize("option", ["frames", "calibration", "validate"])
+def test_the_only_frames_given_are_split_and_never_joined_by_the_clip(
+    option: str, frames: str
+) -> None:
+    options = ExportOptions(precision="auto", **{option: frames})  # type: ignore[arg-type]
+    found = split_frames(options, InputSpec(64, 96))
+    names = {path.name for path in Path(frames).iterdir()}
+    labels = [s.label.partition("#")[0] for s in (*found.calibration, *found.validation)]
+    assert (len(found.calibration), len(found.validation)) == (16, 4)
+    assert {Path(label).stem for label in labels} == {Path(name).stem for name in names}
