@@ -24,6 +24,7 @@ from depthrt import (
     Stats,
     open_source,
     stream,
+    stream_many,
 )
 from depthrt.model.depth_model import Abort
 from depthrt.pipeline.batch import Batch, StreamPostprocessor
@@ -279,3 +280,14 @@ def test_a_run_that_has_ended_leaves_nothing_behind(
         assert new == []
     finally:
         gc.enable()
+
+
+@pytest.mark.timeout(50)
+def test_nobody_is_left_waiting_at_the_end(
+    model: DepthModel, make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer may itself find that the last stream has ended; nobody would wake it then."""
+    monkeypatch.setattr("depthrt.pipeline.scheduler.LOOK_S", 60.0)
+    clip = make_clip(frames=9)
+    for _ in range(30):
+        assert sum(1 for _ in stream_many([clip] * 3, model, batch=4)) == 27
