@@ -17,6 +17,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any
@@ -51,6 +52,8 @@ class Overload:
         self.info = SourceInfo(
             "overload", recording.info.size, Fraction(round(rate * 1000), 1000), live=True
         )
+        if hasattr(self.info, "owns_pictures"):  # as cameras and servers do: nothing is copied
+            self.info = replace(self.info, owns_pictures=True)
 
     def frames(self) -> Iterator[Frame]:
         """Frames at the moment that each is due, which is the time of its capture."""
