@@ -41,10 +41,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def listen_to_ctrl_c() -> None:
-    """Undo an ignored SIGINT: shells start background commands so, and children inherit it."""
+def listen_to_signals() -> None:
+    """Undo ignored signals: shells start background commands with SIGINT so, nohup with SIGHUP."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
