@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -291,3 +292,28 @@ def test_nobody_is_left_waiting_at_the_end(
     clip = make_clip(frames=9)
     for _ in range(30):
         assert sum(1 for _ in stream_many([clip] * 3, model, batch=4)) == 27
+
+
+@pytest.mark.parametrize(("parallel", "next_is"), [(1, "_infer"), (2, "_postprocess")])
+def test_a_network_that_takes_all_cores_comes_first(
+    model_path: Path, make_clip: Callable[..., Path], parallel: int, next_is: str
+) -> None:
+    """Else all cores but one would be idle while a result is made."""
+    loaded = DepthModel.load(model_path, provider="cpu", threads=1, parallel=parallel)
+    clip = open_source(make_clip(frames=9))
+    scheduler = Scheduler([StreamState("clip", clip, Stats())], loaded, StreamOptions(1))
+    done: list[str] = []
+    while "_infer" not in done or done[-1] != "_read":
+        job = scheduler._next_job()
+        assert isinstance(job, partial)
+        done.append(job.func.__name__)
+        job()
+        if done[-1] == "_infer":  # another frame is ready beside the result
+            read = scheduler._read_job(needed=False)
+            assert isinstance(read, partial)
+            read()
+            done.append("_read")
+    job = scheduler._next_job()
+    assert isinstance(job, partial)
+    assert job.func.__name__ == next_is
+    scheduler.close()
