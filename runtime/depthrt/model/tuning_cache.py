@@ -8,7 +8,6 @@ untuned. A file that is broken or of another version counts as missing: no run n
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from depthrt.errors import TargetError
 from depthrt.files.json_file import read_object, write_json
+from depthrt.files.user_cache import user_cache
 from depthrt.model import cpu_features
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import MOST_PARALLEL, PRECISION_HINTS, PROVIDERS, SessionOptions
@@ -69,9 +69,7 @@ class Tuning:
 
 def cache_folder() -> Path:
     """The folder of tunings: ``$XDG_CACHE_HOME/depthrt/tuning``, else below ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(root) if Path(root).is_absolute() else Path("~/.cache").expanduser()
-    return base / "depthrt" / "tuning"
+    return user_cache("tuning")
 
 
 def machine_key() -> str:
