@@ -7,7 +7,6 @@ from pathlib import Path
 
 import onnx
 from onnx import numpy_helper
-from torch import nn
 
 from depthrt.errors import InferenceError, ModelError, UsageError
 from depthrt.model.depth_model import DepthModel
@@ -39,7 +38,6 @@ def from_onnx(
     vary = _open(model)
     _require_running(source)
     network = DepthNetwork(
-        nn.Identity(),
         spec.name,
         spec.kind,
         spec.input,

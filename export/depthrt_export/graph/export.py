@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from depthrt.errors import UsageError
 from depthrt_export.console import quiet_torch
 from depthrt_export.options import Vary
-from depthrt_export.sources.network import DepthNetwork
 from depthrt_export.sources.outputs import OutputForm, to_depth, without_autocast
+from depthrt_export.sources.torch_network import TorchNetwork
 
 _WRAPPED = "network"  # the attribute that holds the user's module
 
@@ -29,7 +29,7 @@ class ImageToDepth(nn.Module):
     pixel_zero: Tensor
     pixel_gain: Tensor
 
-    def __init__(self, network: DepthNetwork, form: OutputForm) -> None:
+    def __init__(self, network: TorchNetwork, form: OutputForm) -> None:
         super().__init__()
         how = network.normalisation
         std = torch.tensor(how.std, dtype=torch.float64)
@@ -45,7 +45,7 @@ class ImageToDepth(nn.Module):
 
 
 def export_graph(
-    network: DepthNetwork, form: OutputForm, vary: frozenset[Vary], opset: int
+    network: TorchNetwork, form: OutputForm, vary: frozenset[Vary], opset: int
 ) -> onnx.ModelProto:
     """Trace the network at its export size and translate it.
 
@@ -63,7 +63,7 @@ def export_graph(
 
 
 def _trace(
-    module: nn.Module, image: Tensor, network: DepthNetwork, vary: frozenset[Vary]
+    module: nn.Module, image: Tensor, network: TorchNetwork, vary: frozenset[Vary]
 ) -> torch.export.ExportedProgram:
     step = network.input.multiple_of
     shapes: dict[int, Any] = {0: torch.export.Dim("batch")} if "batch" in vary else {}
@@ -88,7 +88,7 @@ def _dim(name: str, step: int) -> Any:
     return dim if step == 1 else dim * step
 
 
-def _frozen(network: DepthNetwork, vary: frozenset[Vary], reason: str) -> str:
+def _frozen(network: TorchNetwork, vary: frozenset[Vary], reason: str) -> str:
     if "size" in vary and "generated guard" in reason and network.input.multiple_of == 1:
         return (
             f"{network.name} takes only certain sizes: say which with --multiple-of (32, say), or "
@@ -154,7 +154,7 @@ def _module_path(path: str) -> str:
     return path.removeprefix(_WRAPPED).removeprefix(".")
 
 
-def _tidy(model: onnx.ModelProto, vary: frozenset[Vary], network: DepthNetwork) -> None:
+def _tidy(model: onnx.ModelProto, vary: frozenset[Vary], network: TorchNetwork) -> None:
     """Name nodes after their modules, name the axes, and forget the exporter's stack traces."""
     taken: dict[str, int] = {}
     for node in model.graph.node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from statistics import NormalDist, fmean, stdev
 from typing import Any, Literal, TypeAlias
@@ -24,8 +24,7 @@ from depthrt.confidence_interval import student_t
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import DEFAULT_MODEL, DEMO_CLIP
 from depthrt_calibration.frames import Sample, evenly, sample_frames
-from depthrt_export.sources.network import DepthNetwork, Normalisation, torch_reference
-from depthrt_export.sources.outputs import OutputForm
+from depthrt_export.sources.network import DepthNetwork, Normalisation, Reference
 
 Map: TypeAlias = NDArray[np.float32]  # h,w
 Image: TypeAlias = NDArray[np.uint8]  # 3,h,w
@@ -150,13 +149,17 @@ def options_of(how: Normalisation) -> str:
 
 
 def ask_witness(
-    network: DepthNetwork, form: OutputForm, samples: Sequence[Sample], *, of_clip: bool
+    network: DepthNetwork,
+    fed: Callable[[Normalisation], Reference],
+    samples: Sequence[Sample],
+    *,
+    of_clip: bool,
 ) -> Statement:
     """Compare the network, fed in every common way, with the built-in model.
 
     Args:
         network: the network as it is to be exported.
-        form: of its output.
+        fed: the network fed with pixels of a normalisation.
         samples: frames prepared for it.
         of_clip: whether they are frames of depthrt's clip, which are joined to any others: scenes
             of one place may all look alike.
@@ -164,10 +167,7 @@ def ask_witness(
     witness = DepthModel.load(DEFAULT_MODEL, provider="cpu")
     said, readings = _readings(network.normalisation)
     nearness: dict[str, list[float]] = {name: [] for name in readings}
-    runs = {
-        name: torch_reference(replace(network, normalisation=how), form)
-        for name, how in readings.items()
-    }
+    runs = {name: fed(how) for name, how in readings.items()}
     start_s = time.monotonic()
     for number, pixels in enumerate(_frames(samples, network, of_clip)):
         if number >= _FEWEST and time.monotonic() - start_s > _SECONDS:

@@ -38,12 +38,13 @@ from depthrt_export.sources.huggingface_config import (
     meaning,
     stride,
 )
-from depthrt_export.sources.network import DepthNetwork, describe
+from depthrt_export.sources.network import describe
+from depthrt_export.sources.torch_network import TorchNetwork
 
 _SHOWN = 3
 
 
-def load_huggingface(source: str, options: SourceOptions | None = None) -> DepthNetwork:
+def load_huggingface(source: str, options: SourceOptions | None = None) -> TorchNetwork:
     """The depth network of a folder or model id, with its processor's settings; options win.
 
     Raises:
@@ -66,9 +67,8 @@ def load_huggingface(source: str, options: SourceOptions | None = None) -> Depth
             **from_processor(settings, stride(config)),
         )
         model, missing = _load_model(source, config)
-    network = describe(
-        _as_module(model, config), options.over(known), Path(source).name, _facts(source, config)
-    )
+    described = describe(options.over(known), Path(source).name, _facts(source, config))
+    network = TorchNetwork.of(_as_module(model, config), described)
     _require_complete(network, model, missing, source)
     # Normalisation and direction are the model's own word, so nothing of them is assumed.
     return replace(network, assumed={}, witnessed=False)
@@ -197,7 +197,7 @@ def _load_model(source: str, config: Config) -> tuple[nn.Module, set[str]]:
 
 @torch.inference_mode()
 def _require_complete(
-    network: DepthNetwork, model: nn.Module, missing: set[str], source: str
+    network: TorchNetwork, model: nn.Module, missing: set[str], source: str
 ) -> None:
     """Refuse a checkpoint that lacks weights which matter (DPT's have always lacked unused ones).
 

@@ -38,13 +38,14 @@ from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt_export.options import SourceOptions, from_settings
 from depthrt_export.sources.checkpoint import checkpoint_facts, read_states
 from depthrt_export.sources.fit_state import fit_state
-from depthrt_export.sources.network import DepthNetwork, describe
+from depthrt_export.sources.network import describe
 from depthrt_export.sources.pt2 import is_exported_program, load_pt2
+from depthrt_export.sources.torch_network import TorchNetwork
 
 SETTINGS = "DEPTHRT"
 
 
-def load_network(source: str, options: SourceOptions) -> DepthNetwork:
+def load_network(source: str, options: SourceOptions) -> TorchNetwork:
     """Turn a source into a network in eval mode, float32, on the CPU.
 
     Raises:
@@ -67,7 +68,7 @@ def load_network(source: str, options: SourceOptions) -> DepthNetwork:
     )
 
 
-def _from_factory(source: str, options: SourceOptions) -> DepthNetwork:
+def _from_factory(source: str, options: SourceOptions) -> TorchNetwork:
     place, _, name = source.rpartition(":")
     module = _import(place)
     factory = getattr(module, name, None)
@@ -96,7 +97,7 @@ def _from_factory(source: str, options: SourceOptions) -> DepthNetwork:
     network = network.eval().float().cpu()
     if isinstance(network, torch.jit.ScriptModule) and options.size is not None:
         network = _without_script(network, options.size, source)
-    made = describe(network, options, name, provenance)
+    made = TorchNetwork.of(network, describe(options, name, provenance))
     assumed = {**({"weights": weights} if weights else {}), **made.assumed}
     return replace(made, assumed=assumed, named=options.name is not None)
 
@@ -128,7 +129,7 @@ def _load_weights(network: nn.Module, options: SourceOptions, provenance: dict[s
     return "; ".join(note for note in (choice, *fitted.notes) if note)
 
 
-def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
+def _from_file(path: Path, options: SourceOptions) -> TorchNetwork:
     if path.suffix == ".onnx":
         raise UsageError(f"{path} is ONNX already; export wants the PyTorch network")
     if path.suffix == ".py":
@@ -147,7 +148,8 @@ def _from_file(path: Path, options: SourceOptions) -> DepthNetwork:
             f"{path} holds weights but no network: give the code as file.py:factory and this file "
             "as --checkpoint"
         )
-    return describe(module, options, path.stem, {"source": path.name, **checkpoint_facts(path)})
+    facts = {"source": path.name, **checkpoint_facts(path)}
+    return TorchNetwork.of(module, describe(options, path.stem, facts))
 
 
 def _import(place: str) -> ModuleType:

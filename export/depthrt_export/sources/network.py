@@ -1,4 +1,4 @@
-"""A depth network: what is known of it, and what it gives for a picture."""
+"""What is known of a depth network, whatever it is written in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from depthrt.errors import UsageError
 from depthrt.spec import InputSpec, Kind, Unit
 from depthrt_export.options import SourceOptions
-from depthrt_export.sources.outputs import OutputForm, find_form, to_depth, without_autocast
 
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
@@ -33,9 +30,8 @@ class Normalisation:
 
 @dataclass(frozen=True, eq=False)
 class DepthNetwork:
-    """A trained depth network and all that its file or its user says of it.
+    """All that its file or its user says of a trained depth network.
 
-    - ``module``: in eval mode on the CPU in float32; it maps normalised float32 N,3,H,W to depth;
     - ``named``: whether ``name`` is more than the name of a factory, such as ``build``;
     - ``output``: the key of the depth among several outputs, empty where nobody said it;
     - ``assumed``: what nobody said, by topic, each as a sentence for the user;
@@ -43,7 +39,6 @@ class DepthNetwork:
       network's depth is worth asking; the files of a published model say both themselves.
     """
 
-    module: nn.Module
     name: str
     kind: Kind
     input: InputSpec
@@ -58,10 +53,8 @@ class DepthNetwork:
     witnessed: bool = True
 
 
-def describe(
-    module: nn.Module, options: SourceOptions, name: str, provenance: Mapping[str, Any]
-) -> DepthNetwork:
-    """The network with what the options say; nothing may be missing.
+def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -> DepthNetwork:
+    """What the options say of a network; nothing may be missing.
 
     Raises:
         UsageError: kind or size is not said, a size that its own multiple_of excludes, or a
@@ -83,7 +76,6 @@ def describe(
         raise UsageError("a normalisation with std or scale 0 leaves nothing of the picture")
     default = Normalisation()
     return DepthNetwork(
-        module=module,
         name=options.name or name.replace("_", "-"),
         kind=options.kind,
         unit=options.unit,
@@ -129,70 +121,3 @@ def _assumed(options: SourceOptions) -> dict[str, str]:
     if options.kind == "depth" and options.unit is None:
         assumed["unit"] = "none (relative depth), assumed; say --kind metric if it is metres"
     return assumed
-
-
-_STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
-
-
-def probe(network: DepthNetwork) -> OutputForm:
-    """Run the network once on a grey picture at the export size and look at what comes out.
-
-    Raises:
-        UsageError: the size does not fit (with the nearest that does), or no depth map or several
-            come out.
-    """
-    size = (network.input.height, network.input.width)
-    output = run_grey(network, size)
-    if isinstance(output, Exception):
-        raise UsageError(_size_refusal(network, size, output)) from output
-    return find_form(output, size, network.name, network.output)
-
-
-def run_grey(network: DepthNetwork, size: tuple[int, int]) -> Any:
-    """The network's output on zeros (the mean picture) 1,3,H,W, or the error that it raised."""
-    try:
-        with torch.inference_mode(), without_autocast():
-            return network.module(torch.zeros(1, 3, *size))
-    except Exception as error:  # a user's network may raise anything
-        return error
-
-
-def _size_refusal(network: DepthNetwork, size: tuple[int, int], error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    nearest = nearest_size(network, size)
-    if nearest is None:
-        return f"{network.name} fails on a picture of {size[0]}x{size[1]}: {reason}"
-    return (
-        f"{network.name} cannot take {size[0]}x{size[1]} ({reason}): the nearest size that it can "
-        f"is --size {nearest[0]}x{nearest[1]}"
-    )
-
-
-def nearest_size(network: DepthNetwork, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The size nearest to this one, with sides that are multiples of a usual stride, that runs."""
-    candidates = {
-        (max(step, round(size[0] / step) * step), max(step, round(size[1] / step) * step))
-        for step in _STEPS
-    } - {size}
-
-    def distance(other: tuple[int, int]) -> int:
-        return abs(other[0] - size[0]) + abs(other[1] - size[1])
-
-    for candidate in sorted(candidates, key=distance):
-        if not isinstance(run_grey(network, candidate), Exception):
-            return candidate
-    return None
-
-
-def torch_reference(network: DepthNetwork, form: OutputForm) -> Reference:
-    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book, to float32 N,H,W."""
-    how = network.normalisation
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
-
-    def run(images: NDArray[np.uint8]) -> Maps:
-        with torch.inference_mode(), without_autocast():
-            pixels = torch.from_numpy(images).float()
-            output = network.module((pixels * how.scale - mean) / std)
-            return np.asarray(to_depth(output, pixels.shape[-2:], form).numpy(), np.float32)
-
-    return run

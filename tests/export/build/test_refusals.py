@@ -12,7 +12,7 @@ from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
 from depthrt_export.sources.load import load_network
-from depthrt_export.sources.network import nearest_size
+from depthrt_export.sources.torch_network import nearest_size
 
 ODD = Path(__file__).parents[2] / "networks" / "odd_ones.py"
 

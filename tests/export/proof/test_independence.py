@@ -29,7 +29,8 @@ from depthrt_export.proof.verify import file_reference, prove
 from depthrt_export.quantise.recipes import DynamicRecipe, Material, apply
 from depthrt_export.report.export_report import Report, facts
 from depthrt_export.sources.load import load_network
-from depthrt_export.sources.network import DepthNetwork, Reference, probe, torch_reference
+from depthrt_export.sources.network import Reference
+from depthrt_export.sources.torch_network import TorchNetwork, probe, torch_reference
 
 MIXING = Path(__file__).parents[2] / "networks" / "mixing.py"
 SIZE = InputSpec(64, 96)
@@ -41,7 +42,7 @@ def samples(frames: str) -> list[Sample]:
     return sample_frames(frames, 8, SIZE)
 
 
-def network_of(factory: str) -> tuple[DepthNetwork, Reference]:
+def network_of(factory: str) -> tuple[TorchNetwork, Reference]:
     network = load_network(f"{MIXING}:{factory}", SourceOptions())
     return network, torch_reference(network, probe(network))
 

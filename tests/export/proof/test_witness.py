@@ -25,16 +25,17 @@ from depthrt_export.proof.witness import (
     rank_correlation,
 )
 from depthrt_export.sources.load import load_network
-from depthrt_export.sources.network import DepthNetwork, Normalisation, probe
+from depthrt_export.sources.network import Normalisation
+from depthrt_export.sources.torch_network import TorchNetwork, fed, probe
 from networks import meter_xxs, odd_ones, tcmonodepth_small
 from networks.as_built_in import SeesAsTheBuiltIn
 
 IMAGENET = COMMON["ImageNet"]
 
 
-def asked(network: DepthNetwork) -> Statement:
+def asked(network: TorchNetwork) -> Statement:
     samples = sample_frames(None, 8, network.input)
-    return ask_witness(network, probe(network), samples, of_clip=True)
+    return ask_witness(network, fed(network, probe(network)), samples, of_clip=True)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,9 @@ def trained() -> nn.Module:
     return SeesAsTheBuiltIn(IMAGENET)
 
 
-def network(module: nn.Module, how: Normalisation, **said: Any) -> DepthNetwork:
+def network(module: nn.Module, how: Normalisation, **said: Any) -> TorchNetwork:
     spec = DepthModel.load("depthrt-s", provider="cpu").spec.input
-    return DepthNetwork(module, "net", said.get("kind", "inverse_depth"), spec, how)
+    return TorchNetwork("net", said.get("kind", "inverse_depth"), spec, how, module=module)
 
 
 def test_right_normalisation_agrees(trained: nn.Module) -> None:

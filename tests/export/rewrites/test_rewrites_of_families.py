@@ -17,7 +17,7 @@ from depthrt_export.graph.export import export_graph
 from depthrt_export.options import SourceOptions
 from depthrt_export.rewrites.rewrite import rewrite
 from depthrt_export.sources.huggingface import load_huggingface
-from depthrt_export.sources.network import DepthNetwork, probe
+from depthrt_export.sources.torch_network import TorchNetwork, probe
 from experiments.quantisation.depth_families import FAMILIES, save
 
 # How many attentions of each network become MultiHeadAttention; Swin v2's cosine attention cannot.
@@ -25,7 +25,7 @@ FUSED = {"dpt-swinv2": 0, "depth-pro": 6, "glpn": 4}
 LAYER_SCALED = {"depth-pro": 12, "dpt-vit": 0, "dpt-hybrid": 0, "dpt-swinv2": 0, "glpn": 0}
 
 
-def pictures(network: DepthNetwork, count: int) -> NDArray[np.uint8]:
+def pictures(network: TorchNetwork, count: int) -> NDArray[np.uint8]:
     """Smooth pictures, as photographs are, uint8 N,3,H,W."""
     coarse = np.random.default_rng(0).integers(0, 256, (count, 3, 6, 6)).astype(np.float32)
     size = (network.input.height, network.input.width)
@@ -34,7 +34,7 @@ def pictures(network: DepthNetwork, count: int) -> NDArray[np.uint8]:
 
 
 @torch.inference_mode()
-def in_torch(network: DepthNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def in_torch(network: TorchNetwork, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     how = network.normalisation
     pixels = torch.from_numpy(images).double() * how.scale
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
