@@ -4,6 +4,7 @@ A depthrt model is one ``.onnx`` file with
 
 - input ``image``: uint8 RGB pixels, N,3,H,W; normalisation is inside the graph;
 - output ``depth``: float32, N,H,W, unnormalised;
+- further outputs where the spec names them: see :data:`OPTIONAL_OUTPUTS`;
 - metadata entry ``depthrt``: the JSON form of :class:`ModelSpec`;
 - for int8 weights, metadata entry ``depthrt_weight_bits``: how many of their bits are used: 8, or
   7 so that processors without VNNI can add their products fast without saturation.
@@ -16,14 +17,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from depthrt.errors import ModelError
 from depthrt.files.json_file import parse_json
 
 METADATA_KEY = "depthrt"
 WEIGHT_BITS_KEY = "depthrt_weight_bits"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest version that is read. Files without optional outputs are written as version 1, which
+older releases of depthrt read, too."""
 _SHOWN = 200  # characters of a wrong value
 
 Kind = Literal["inverse_depth", "depth"]
@@ -31,6 +34,30 @@ Unit = Literal["m"]
 Resize = Literal["stretch", "keep_aspect", "pad"]
 Interpolation = Literal["linear", "cubic", "area"]
 Precision = Literal["float32", "float16", "bfloat16", "int8", "int8_dynamic", "int16"]
+
+
+class TensorForm(NamedTuple):
+    """Element type of a tensor, as ONNX names it, and its axes."""
+
+    element: Literal["float", "bool"]
+    axes: tuple[str, ...]
+
+
+DEPTH = TensorForm("float", ("N", "H", "W"))
+OPTIONAL_OUTPUTS: Mapping[str, TensorForm] = {
+    "confidence": TensorForm("float", ("N", "H", "W")),
+    "valid": TensorForm("bool", ("N", "H", "W")),
+    "normals": TensorForm("float", ("N", "3", "H", "W")),
+    "fov_deg": TensorForm("float", ("N",)),
+}
+"""What a file may give beside ``depth``, at the same height and width.
+
+- ``confidence``: larger is surer; the scale is the network's own and need not end at 1;
+- ``valid``: where the depth means something. Elsewhere (sky, say) it may be anything, NaN, too;
+- ``normals``: unit vectors of the surface, towards the camera, in its coordinates: x right, y down,
+  z forward. So z is negative where a surface can be seen;
+- ``fov_deg``: horizontal angle of view of the image that goes in, in degrees, between 0 and 180.
+"""
 
 
 def direction_of(kind: Kind) -> Literal["nearer", "farther"]:
@@ -67,6 +94,8 @@ class ModelSpec:
     - ``unit``: ``m`` for metric depth, else None (relative, known up to scale, or scale and shift).
     - ``valid_range``: values that the network can predict, in the output's unit; None if unknown.
     - ``output_range``: smallest and largest value seen when the file was made.
+    - ``outputs``: the optional outputs that the graph has beside ``depth``, of
+      :data:`OPTIONAL_OUTPUTS`.
     - ``float_nodes``: graph nodes left in float by quantisation.
     - ``provenance``: source, checkpoint hash, package versions.
     - ``measured``: fidelity, accuracy, latency ratio, and on which frames.
@@ -83,12 +112,16 @@ class ModelSpec:
     licence: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(_is_text(self.name) and bool(self.name), "name", self.name, "a name")
         _require(_is_text(self.licence), "licence", self.licence, "a line of text")
         nodes = isinstance(self.float_nodes, tuple) and all(map(_is_text, self.float_nodes))
         _require(nodes, "float_nodes", self.float_nodes, "a list of names")
+        known = isinstance(self.outputs, tuple) and all(map(_is_optional_output, self.outputs))
+        rule = "a list of names, each once, of " + ", ".join(OPTIONAL_OUTPUTS)
+        _require(known and len({*self.outputs}) == len(self.outputs), "outputs", self.outputs, rule)
         for key in ("provenance", "measured"):
             _require(isinstance(getattr(self, key), Mapping), key, getattr(self, key), "an object")
         _spell(self, "kind", "precision")
@@ -119,7 +152,11 @@ class ModelSpec:
         """The JSON object that goes into the metadata of the ``.onnx`` file."""
         content = dataclasses.asdict(self)
         content["larger_is"] = self.larger_is
-        return json.dumps({"schema_version": SCHEMA_VERSION, **content}, allow_nan=False)
+        version = SCHEMA_VERSION
+        if not self.outputs:
+            del content["outputs"]
+            version = 1
+        return json.dumps({"schema_version": version, **content}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
@@ -144,6 +181,8 @@ class ModelSpec:
                 f"the spec has schema version {version}, but this depthrt reads up to "
                 f"{SCHEMA_VERSION}: upgrade depthrt"
             )
+        if version < 2 and "outputs" in content:
+            raise ModelError("the spec names outputs, which schema version 1 has not")
         larger_is = content.pop("larger_is", None)
         spec: ModelSpec = _build(
             cls, {**content, "input": _build(InputSpec, content.get("input"), "input.")}
@@ -188,6 +227,10 @@ def _is_int(value: object) -> bool:
 def _is_text(value: object) -> bool:
     """Whether a value is text without control characters, safe to print on a terminal."""
     return isinstance(value, str) and value.isprintable()
+
+
+def _is_optional_output(value: object) -> bool:
+    return isinstance(value, str) and value in OPTIONAL_OUTPUTS
 
 
 def _is_range(value: object) -> bool:

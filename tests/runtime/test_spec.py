@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
+import onnx
 import pytest
 
 from depthrt import InputSpec, ModelError, ModelSpec
+from depthrt.model.registry import built_in_models
+from depthrt.spec import METADATA_KEY
 
 FULL = ModelSpec(
     name="metric",
@@ -40,12 +44,30 @@ def test_json_form_tells_other_readers_version_and_direction() -> None:
     assert json.loads(inverse.to_json())["larger_is"] == "nearer"
 
 
+def test_only_a_file_with_optional_outputs_needs_a_newer_reader() -> None:
+    richer = dataclasses.replace(FULL, outputs=("confidence", "fov_deg"))
+    content = json.loads(richer.to_json())
+    assert content["schema_version"] == 2
+    assert content["outputs"] == ["confidence", "fov_deg"]
+    assert ModelSpec.from_json(richer.to_json()) == richer
+    assert "outputs" not in json.loads(FULL.to_json())
+
+
+def test_the_spec_of_version_1_in_the_built_in_model_is_read() -> None:
+    model = onnx.load(next(iter(built_in_models().values())))
+    text = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
+    assert json.loads(text)["schema_version"] == 1
+    spec = ModelSpec.from_json(text)
+    assert (spec.name, spec.outputs) == ("depthrt-s", ())
+    assert json.loads(spec.to_json()) == json.loads(text)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("{", "not valid JSON"),
         ("[]", "not a JSON object"),
-        (changed(schema_version=2), "schema version 2, but this depthrt reads up to 1: upgrade"),
+        (changed(schema_version=3), "schema version 3, but this depthrt reads up to 2: upgrade"),
         (changed(schema_version=None), "no usable schema_version"),
         (changed(schema_version=True), "no usable schema_version"),
         (changed(colour_space="bgr"), "unknown fields: colour_space"),
@@ -70,6 +92,11 @@ def test_json_form_tells_other_readers_version_and_direction() -> None:
         (changed(provenance="hello"), "provenance='hello'"),
         (changed(measured=[1, 2]), "measured=(1, 2)"),
         (changed(float_nodes=7), "float_nodes=7"),
+        (changed(outputs=["valid"]), "names outputs, which schema version 1 has not"),
+        (changed(schema_version=2, outputs=["sky"]), "outputs=('sky',), which is not a list of"),
+        (changed(schema_version=2, outputs=["valid", "valid"]), "each once, of confidence, valid"),
+        (changed(schema_version=2, outputs="valid"), "outputs='valid'"),
+        (changed(schema_version=2, outputs=[["valid"]]), "outputs=(['valid'],)"),
         ("[" * 200_000, "not valid JSON"),
     ],
 )

@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
-from depthrt.errors import DepthrtError, InferenceError, UsageError
+from depthrt.errors import DepthrtError, UsageError
 from depthrt.frame import Image, image_size
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.file_check import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
+from depthrt.model.inference import Abort, Prediction, checked, run_session
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
 from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options
 from depthrt.model.registry import find_model
-from depthrt.model.session import import_onnxruntime, open_session
+from depthrt.model.session import open_session
 from depthrt.spec import ModelSpec
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
     from depthrt.model.tuning_cache import Choice
-
-
-class Abort:
-    """Ends the inferences under way, from any thread; later ones end at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._options: ort.RunOptions | None = None
-
-    def now(self) -> None:
-        """End the inferences: each raises an InferenceError after its present operator."""
-        self._asked = True
-        if self._options is not None:
-            self._options.terminate = True
-
-    def run_options(self) -> ort.RunOptions:
-        """The options that onnxruntime looks at between two operators."""
-        if self._options is None:
-            self._options = import_onnxruntime().RunOptions()
-        if self._asked:
-            self._options.terminate = True
-        return self._options
 
 
 class DepthModel:
@@ -189,21 +168,20 @@ class DepthModel:
         Raises:
             InferenceError: the session failed or was aborted, or the depth holds NaN or infinity.
         """
-        options = None if abort is None else abort.run_options()
-        step = self._next_run(len(batch), batch.shape[2:])
-        if step == len(batch):
-            depth = self._run(batch, options)
-        else:
-            starts = range(0, len(batch), step)
-            parts = [self._run_fixed(batch[i : i + step], step, options) for i in starts]
-            depth = np.concatenate(parts)
-        if not np.isfinite(depth).all():
-            share = 1 - float(np.isfinite(depth).mean())
-            raise InferenceError(
-                f"model {self.spec.name} gave {share:.1%} non-finite depth values (NaN or "
-                "infinity): export it again in float32, or check its weights"
-            )
-        return depth
+        return self._predict(batch, abort).depth
+
+    def predict(self, batch: NDArray[np.uint8], abort: Abort | None = None) -> Prediction:
+        """As :meth:`infer`, with the optional outputs of the file (``spec.outputs``).
+
+        Depth that is NaN or infinite where ``valid`` is false is no error: it becomes the farthest
+        depth of the valid pixels, here as in :meth:`infer`.
+
+        Raises:
+            InferenceError: as :meth:`infer`, or an angle of view not between 0 and 180 degrees.
+        """
+        if self.spec.outputs:
+            return self._predict(batch, abort)
+        return Prediction(self.infer(batch, abort))
 
     def infer_images(self, images: Sequence[Image]) -> list[Depth]:
         """Depth maps of images of any sizes, batched where their network sizes agree.
@@ -219,19 +197,31 @@ class DepthModel:
             batch = np.empty((len(members), 3, *size), np.uint8)
             for row, i in enumerate(members):
                 prepare(images[i], self.spec.input, out=batch[row])
-            for i, values in zip(members, self.infer(batch), strict=True):
-                depths[i] = self.depth(values, image_size(images[i]))
+            for i, found in zip(members, self.predict(batch), strict=True):
+                depths[i] = self.depth(found.depth, image_size(images[i]), found.optional)
         return [depth for depth in depths if depth is not None]
 
     def __call__(self, image: Image) -> Depth:
         """The depth map of one image (uint8 RGB, H,W,3)."""
         return self.infer_images([image])[0]
 
-    def depth(self, values: NDArray[np.float32], size: tuple[int, int]) -> Depth:
-        """Wrap the network's output (h,w) for an image of this height and width."""
+    def depth(
+        self,
+        values: NDArray[np.float32],
+        size: tuple[int, int],
+        optional: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Depth:
+        """Wrap the network's outputs for an image; padding is cut off.
+
+        Args:
+            values: its depth, h,w.
+            size: height and width of the image.
+            optional: its optional outputs by name, without the axis N.
+        """
         spec = self.spec
         rows, columns = content_size(size, spec.input)
-        return Depth(values[:rows, :columns], spec.kind, spec.unit, size, spec.input.resize)
+        depth = Depth(values[:rows, :columns], spec.kind, spec.unit, size, spec.input.resize)
+        return depth.with_optional(optional, values.shape[1]) if optional else depth
 
     def _next_run(self, frames: int, size: tuple[int, ...]) -> int:
         """Batch size that the session runs so many frames at; the last frame fills it up."""
@@ -239,30 +229,27 @@ class DepthModel:
             return self.fixed_batch
         return frames if self._planned is None else self._planned.next_run(frames, size)
 
+    def _predict(self, batch: NDArray[np.uint8], abort: Abort | None) -> Prediction:
+        options = None if abort is None else abort.run_options()
+        step = self._next_run(len(batch), batch.shape[2:])
+        if step == len(batch):
+            return checked(self._run(batch, options), self.spec)
+        starts = range(0, len(batch), step)
+        parts = [self._run_filled(batch[i : i + step], step, options) for i in starts]
+        return checked([np.concatenate(each) for each in zip(*parts, strict=True)], self.spec)
+
     def _run(
         self, batch: NDArray[np.uint8], options: ort.RunOptions | None = None
-    ) -> NDArray[np.float32]:
-        try:
-            (depth,) = self.session.run(["depth"], {"image": batch}, options)
-        except Exception as error:  # onnxruntime's own classes derive from nothing narrower
-            reason = str(error).strip().splitlines()[0]
-            raise InferenceError(
-                f"model {self.spec.name} failed on a batch of shape {tuple(batch.shape)}: {reason}"
-            ) from error
-        expected = (len(batch), *batch.shape[2:])
-        if depth.shape != expected:
-            raise InferenceError(
-                f"model {self.spec.name} gave depth of shape {depth.shape} for pixels of "
-                f"{tuple(batch.shape)}, not {expected}: export it again"
-            )
-        return np.asarray(depth, np.float32)
+    ) -> list[NDArray[Any]]:
+        return run_session(self.session, self.spec, batch, options)
 
-    def _run_fixed(
+    def _run_filled(
         self, part: NDArray[np.uint8], step: int, options: ort.RunOptions | None
-    ) -> NDArray[np.float32]:
+    ) -> list[NDArray[Any]]:
+        """Run a batch of ``step`` images, filled up with the last one."""
         missing = step - len(part)
         full = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        return self._run(full, options)[: len(part)]
+        return [made[: len(part)] for made in self._run(full, options)]
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""What a model file must be: its spec, and the one input and the one output of its graph."""
+"""What a model file must be: its spec, and the input and the outputs of its graph."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import ModelError
-from depthrt.spec import METADATA_KEY, ModelSpec
+from depthrt.spec import DEPTH, METADATA_KEY, OPTIONAL_OUTPUTS, ModelSpec, TensorForm
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -33,17 +34,19 @@ def read_spec(session: ort.InferenceSession, file: Path) -> ModelSpec:
 
 
 def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:
-    """Raise a ModelError unless uint8 image N,3,H,W goes in and float32 depth N,H,W comes out."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    """Raise a ModelError unless the graph takes an image and gives what the spec says.
+
+    That is uint8 image N,3,H,W, float32 depth N,H,W, and the optional outputs that the spec names.
+    """
+    inputs = session.get_inputs()
     given = [(i.name, i.type, len(i.shape)) for i in inputs]
     if given != [("image", "tensor(uint8)", 4)] or inputs[0].shape[1] != 3:
         raise ModelError(f"the input must be one uint8 tensor image N,3,H,W, not {given}")
-    made = [(o.name, o.type, len(o.shape)) for o in outputs]
-    if made != [("depth", "tensor(float)", 3)]:
-        raise ModelError(f"the output must be one float32 tensor depth N,H,W, not {made}")
-    for one, other in zip(inputs[0].shape[:1] + inputs[0].shape[2:], outputs[0].shape, strict=True):
-        if isinstance(one, int) and isinstance(other, int) and (one != other or not one):
-            raise ModelError(f"depth is {outputs[0].shape} for an image of {inputs[0].shape}")
+    outputs = {output.name: output for output in session.get_outputs()}
+    _check_names([*outputs], spec)
+    _check_output(outputs["depth"], DEPTH, inputs[0].shape)
+    for name in spec.outputs:
+        _check_output(outputs[name], OPTIONAL_OUTPUTS[name], inputs[0].shape)
     size = inputs[0].shape[2:]
     fixed = all(isinstance(side, int) for side in size)
     if fixed and tuple(size) != (spec.input.height, spec.input.width):
@@ -53,3 +56,33 @@ def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:
         )
     if fixed and spec.input.resize == "keep_aspect":
         raise ModelError("the spec keeps the aspect of frames, but the graph has one fixed size")
+
+
+def _check_names(made: Sequence[str], spec: ModelSpec) -> None:
+    if "depth" not in made:
+        raise ModelError(f"the graph has no output depth: it gives {', '.join(made)}")
+    missing = [name for name in spec.outputs if name not in made]
+    if missing:
+        raise ModelError(
+            f"the spec names {' and '.join(missing)}, but the graph gives {', '.join(made)}"
+        )
+    unnamed = [name for name in made if name not in ("depth", *spec.outputs)]
+    if unnamed:
+        raise ModelError(
+            f"the graph gives {', '.join(unnamed)} beside depth, which the spec does not name"
+        )
+
+
+def _check_output(output: Any, form: TensorForm, image: Sequence[int | str]) -> None:
+    """Raise a ModelError unless an output has its element type, rank, and the image's sides."""
+    axes = ",".join(form.axes)
+    if (output.type, len(output.shape)) != (f"tensor({form.element})", len(form.axes)):
+        raise ModelError(
+            f"{output.name} must be a tensor({form.element}) {axes}, not {output.type} of shape "
+            f"{output.shape}"
+        )
+    sides = {"N": image[0], "3": 3, "H": image[2], "W": image[3]}
+    for axis, side in zip(form.axes, output.shape, strict=True):
+        wanted = sides[axis]
+        if isinstance(wanted, int) and isinstance(side, int) and (wanted != side or not side):
+            raise ModelError(f"{output.name} is {output.shape} for an image of {[*image]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import InferenceError
 from depthrt.frame import Frame, image_size
-from depthrt.model.depth_model import Abort, DepthModel
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.inference import Abort, Prediction
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result, Stats
 from depthrt.temporal.display_range import RangeTracker, SceneCuts
@@ -22,9 +24,9 @@ from depthrt.temporal.stabiliser import Stabiliser
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """Depth maps N,h,w and the seconds they took."""
+    """What the network gave for N frames, and the seconds it took."""
 
-    maps: NDArray[np.float32]
+    prediction: Prediction
     busy_s: float
 
 
@@ -53,13 +55,13 @@ class Batch:
             item.pixels for item, same in zip(self.frames, self.unchanged, strict=True) if not same
         ]
         if not changed:
-            return Inferred(np.empty((0, 0, 0), np.float32), 0.0)
+            return Inferred(Prediction(np.empty((0, 0, 0), np.float32)), 0.0)
         start_s = time.perf_counter()
         try:
-            maps = self.model.infer(np.stack(changed), self.abort)
+            prediction = self.model.predict(np.stack(changed), self.abort)
         except Exception as error:  # every stream is told its own, when its turn comes
             return error
-        return Inferred(maps, time.perf_counter() - start_s)
+        return Inferred(prediction, time.perf_counter() - start_s)
 
     def results(self, streams: Mapping[str, StreamPostprocessor]) -> Iterator[Result | End]:
         """The results in order, and the end of a stream one of whose frames failed.
@@ -82,16 +84,17 @@ class Batch:
     def _results(
         self, inferred: Inferred, streams: Mapping[str, StreamPostprocessor]
     ) -> Iterator[Result | End]:
-        maps = iter(inferred.maps)
+        predictions = iter(inferred.prediction)
         for item, same in zip(self.frames, self.unchanged, strict=True):
-            values = None if same else next(maps)
+            found = None if same else next(predictions)
             if item.stream.cancelled or item.stream.name in self.failed_streams:
                 continue
             if not same:
-                item.stream.stats.busy_s["infer"] += inferred.busy_s / len(inferred.maps)
+                item.stream.stats.busy_s["infer"] += inferred.busy_s / len(inferred.prediction)
             try:
                 postprocessor = streams[item.stream.name]
-                result = postprocessor.result(item.frame, item.pixels, values, item.model)
+                values, optional = (None, None) if found is None else (found.depth, found.optional)
+                result = postprocessor.result(item.frame, item.pixels, values, item.model, optional)
             except Exception as error:  # of this stream alone
                 yield self._end(item, error)
             else:
@@ -145,17 +148,19 @@ class StreamPostprocessor:
         pixels: NDArray[np.uint8],
         values: NDArray[np.float32] | None,
         model: DepthModel,
+        optional: Mapping[str, NDArray[Any]] | None = None,
     ) -> Result:
         """The result of a frame, prepared as ``pixels`` (3,h,w).
 
         ``values`` is the network's depth (h,w), written over when stabilised. None stands for a
-        frame that did not change: it gets the depth before it.
+        frame that did not change: it gets the depth before it. ``optional`` are the network's
+        optional outputs for the frame, which are not stabilised.
         """
         if values is None:
             return self._reuse(frame)
         if self.model is not model:
             self._take_over(model)
-        depth = model.depth(values, image_size(frame.pixels))
+        depth = model.depth(values, image_size(frame.pixels), optional)
         scene_cut = self.cuts.update(pixels)
         if scene_cut:
             self.reset()
@@ -165,19 +170,19 @@ class StreamPostprocessor:
             self._stabiliser.update(depth.values, pixels, out=depth.values)
             self.stats.busy_s["stabilise"] += time.perf_counter() - start
         if self.gate is not None:  # kept for frames to come, whatever is done to this one's
-            self._depth = replace(depth, values=depth.values.copy())
-        shown = self.tracker.update(depth.values, frame.exact_time_s)
+            self._depth = depth.copy()
+        shown = self.tracker.update(depth.values, frame.exact_time_s, depth.valid)
         self.stats.frames += 1
         return Result(frame, depth, shown, scene_cut)
 
     def _reuse(self, frame: Frame) -> Result:
         if self._depth is None:
             raise RuntimeError("the first frame of a stream has nothing to reuse")
-        values = self._depth.values.copy()  # each result is its own, to work on in place
-        depth = replace(self._depth, values=values, image_size=image_size(frame.pixels))
+        # Each result is its own, to work on in place.
+        depth = replace(self._depth.copy(), image_size=image_size(frame.pixels))
         self.stats.frames += 1
         self.stats.reused += 1
-        shown = self.tracker.update(depth.values, frame.exact_time_s)
+        shown = self.tracker.update(depth.values, frame.exact_time_s, depth.valid)
         return Result(frame, depth, shown, scene_cut=False, reused=True)
 
     def _take_over(self, model: DepthModel) -> None:

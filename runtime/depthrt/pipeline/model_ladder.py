@@ -197,6 +197,12 @@ def _check(variants: Sequence[DepthModel], target_fps: float) -> None:
         raise UsageError(
             f"the models of a ladder must mean the same, but they give {' and '.join(kinds)}"
         )
+    extras = sorted({", ".join(sorted(m.spec.outputs)) or "nothing" for m in variants})
+    if len(extras) > 1:
+        raise UsageError(
+            "the models of a ladder must give the same, but beside depth they give "
+            f"{' and '.join(extras)}"
+        )
 
 
 def _name(model: DepthModel) -> str:

@@ -28,7 +28,8 @@ from functools import partial
 
 from depthrt.errors import UsageError
 from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.depth_model import Abort, DepthModel
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.model_ladder import Ladder, LadderMeter

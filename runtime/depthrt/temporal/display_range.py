@@ -37,10 +37,23 @@ class RangeTracker:
         """The next map is of another network: its percentiles are those of the last map."""
         self._rescale = True
 
-    def update(self, values: NDArray[np.float32], time_s: Fraction) -> tuple[float, float]:
-        """The range to show this map (h,w) at, in the unit of its values; low < high."""
+    def update(
+        self,
+        values: NDArray[np.float32],
+        time_s: Fraction,
+        valid: NDArray[np.bool_] | None = None,
+    ) -> tuple[float, float]:
+        """The range to show this map (h,w) at, in the unit of its values; low < high.
+
+        Only values that are ``valid`` (h,w) count. A map without any is shown at the range before.
+        """
         step = max(1, min(values.shape) // 48)
-        low, high = percentiles(values[::step, ::step], LOW_PERCENTILE, HIGH_PERCENTILE)
+        sample = values[::step, ::step]
+        if valid is not None:
+            sample = sample[valid[::step, ::step]]
+            if not sample.size:
+                return _ordered(*(self._range or (0.0, 1.0)))
+        low, high = percentiles(sample, LOW_PERCENTILE, HIGH_PERCENTILE)
         if self._rescale and self._range is not None and self._seen is not None:
             gain = (high - low) / max(self._seen[1] - self._seen[0], 1e-12)
             a, b = (low + (edge - self._seen[0]) * gain for edge in self._range)
@@ -51,7 +64,7 @@ class RangeTracker:
             low = self._range[0] + weight * (low - self._range[0])
             high = self._range[1] + weight * (high - self._range[1])
         self._range, self._time_s = (low, high), time_s
-        return low, max(high, low + 1e-6 * max(1.0, abs(low)))
+        return _ordered(low, high)
 
 
 @dataclass
@@ -89,6 +102,10 @@ def percentiles(values: NDArray[np.float32], *ranks: float) -> list[float]:
         a, b = float(ordered[below]), float(ordered[min(below + 1, last)])
         found.append(a + (b - a) * (last * rank / 100 - below))
     return found
+
+
+def _ordered(low: float, high: float) -> tuple[float, float]:
+    return low, max(high, low + 1e-6 * max(1.0, abs(low)))
 
 
 def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -24,7 +24,8 @@ from depthrt.jobs.tune.candidates import configurations, thread_counts
 from depthrt.jobs.tune.tune import difference, tune
 from depthrt.model import tuning_cache as tuned
 from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.depth_model import Abort, DepthModel
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.inference import Abort
 from depthrt.model.providers import SessionOptions, provider_options
 from depthrt.model.session import _takes_part, open_session
 from depthrt.model.tuning_cache import Choice, Tuning, cache_file, find_tuning, machine_key, save

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthrt import DepthModel
-from depthrt.model.depth_model import Abort
+from depthrt.model.inference import Abort
 from models import build_slow_model
 
 

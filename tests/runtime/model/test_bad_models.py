@@ -85,7 +85,7 @@ def _other_operator(path: Path) -> None:
         (_text, "bad.onnx is corrupt or no ONNX model"),
         (_empty, "bad.onnx"),
         (_without_spec, "no depthrt model (no 'depthrt' entry in its metadata)"),
-        (_from_the_future, "schema version 99, but this depthrt reads up to 1: upgrade depthrt"),
+        (_from_the_future, "schema version 99, but this depthrt reads up to 2: upgrade depthrt"),
         (_data_outside, "bad.onnx keeps weights in another file"),
         (_data_missing, "bad.onnx keeps weights in another file"),
         (_other_operator, "bad.onnx is corrupt or no ONNX model"),

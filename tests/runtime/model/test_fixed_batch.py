@@ -26,7 +26,7 @@ def test_a_gpu_is_given_runs_of_one_size_and_gives_each_frame_its_depth(
     ran: list[int] = []
     run = model._run
 
-    def remembered(batch: np.ndarray, options: object = None) -> np.ndarray:
+    def remembered(batch: np.ndarray, options: object = None) -> list[np.ndarray]:
         ran.append(len(batch))
         return run(batch, options)
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt import DepthModel, Frame, SourceInfo, UsageError, stream, stream_many
-from depthrt.model.depth_model import Abort
+from depthrt.model.inference import Abort
 from depthrt.sources.base import Losses
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt import DepthModel, InferenceError, Stats, UsageError, stream
-from depthrt.model.depth_model import Abort
+from depthrt.model.inference import Abort
 from models import build_model
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

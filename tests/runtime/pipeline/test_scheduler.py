@@ -27,7 +27,7 @@ from depthrt import (
     stream,
     stream_many,
 )
-from depthrt.model.depth_model import Abort
+from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.options import StreamOptions

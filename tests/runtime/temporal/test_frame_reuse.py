@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clips import picture
 from depthrt import DepthModel, Result, Reuse, Stats, UsageError, stream, stream_many
-from depthrt.model.depth_model import Abort
+from depthrt.model.inference import Abort
 from depthrt.sources.images import IMAGES_PER_S
 from depthrt.temporal.frame_reuse import ReuseGate
 from models import SIZE, WEIGHTS, build_model
