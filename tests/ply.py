@@ -12,11 +12,12 @@ _TYPES = {"float": "f4", "uchar": "u1", "double": "f8", "int": "i4"}
 
 
 class Ply(NamedTuple):
-    """The vertices of a file: ``xyz`` (N,3), ``rgb`` (N,3), and its comments."""
+    """The vertices of a file: ``xyz`` (N,3), ``rgb`` (N,3), its comments, ``normals`` (N,3)."""
 
     xyz: NDArray[np.float32]
     rgb: NDArray[np.uint8]
     comments: list[str]
+    normals: NDArray[np.float32] | None = None
 
 
 def read_ply(path: Path) -> Ply:
@@ -31,8 +32,12 @@ def read_ply(path: Path) -> Ply:
     vertices = np.frombuffer(body, np.dtype(fields))
     if element != ["vertex", str(len(vertices))]:
         raise ValueError(f"{path} says {element}, but holds {len(vertices)} vertices")
+    normals = ("nx", "ny", "nz")
     return Ply(
         np.stack([vertices[name] for name in "xyz"], axis=-1),
         np.stack([vertices[name] for name in ("red", "green", "blue")], axis=-1),
         [line.removeprefix("comment ") for line in lines if line.startswith("comment ")],
+        np.stack([vertices[name] for name in normals], axis=-1)
+        if set(normals) <= set(vertices.dtype.names or ())
+        else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from depthrt.spec import Kind, Resize, Unit, direction_of
 if TYPE_CHECKING:
     from supervision import DepthMap
 
+_Self = TypeVar("_Self", bound="Depth")
 _MAPS = ("confidence", "valid", "normals")
 
 
@@ -65,7 +66,7 @@ class Depth:
             return self.values
         return np.where(self.valid, self.values, np.float32(np.nan))
 
-    def with_optional(self, optional: Mapping[str, NDArray[Any]], width: int) -> Depth:
+    def with_optional(self: _Self, optional: Mapping[str, NDArray[Any]], width: int) -> _Self:
         """The same depth with the optional outputs for its image, whose padding is cut off.
 
         Args:
@@ -82,7 +83,7 @@ class Depth:
             fov_deg = math.degrees(2 * math.atan(tangent * columns / width))
         return replace(self, confidence=confidence, valid=valid, normals=normals, fov_deg=fov_deg)
 
-    def copy(self) -> Depth:
+    def copy(self: _Self) -> _Self:
         """The same depth in memory of its own."""
         confidence, valid, normals = (
             None if each is None else each.copy()
@@ -91,7 +92,7 @@ class Depth:
         values = self.values.copy()
         return replace(self, values=values, confidence=confidence, valid=valid, normals=normals)
 
-    def enlarged(self) -> Depth:
+    def enlarged(self: _Self) -> _Self:
         """All maps resized bilinearly to the image's size.
 
         Normals are unit vectors again. What mixes valid and invalid values is invalid.

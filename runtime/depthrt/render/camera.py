@@ -76,6 +76,8 @@ def distances(
 ) -> NDArray[np.float32]:
     """The distance of every pixel along the optical axis: float32 (h,w), NaN where unknown.
 
+    It is unknown where depth is not valid, too.
+
     Metric depth is in metres, and distances outside ``span`` are NaN. Relative depth has no scale
     and no shift, so ``display_range`` is mapped to ``span``, far to far and near to near, linear in
     the model's values (1/distance for inverse depth). Values outside are clipped to the ends. The
@@ -92,18 +94,26 @@ def distances(
     """
     if span is not None:
         check_span(span)
-    values = depth.values.astype(np.float32, copy=False)
+    values = depth.values_or_nan.astype(np.float32, copy=False)
     if depth.unit == "m":
         near, far = span or (0.0, math.inf)
         with np.errstate(divide="ignore"):
             z = 1 / values if depth.kind == "inverse_depth" else values
         return np.where((z > 0) & (z >= near) & (z <= far) & np.isfinite(z), z, np.float32(np.nan))
     near, far = span or DEFAULT_SPAN
-    low, high = display_range or (float(values.min()), float(values.max()))
+    known = depth.known_values
+    low, high = display_range or (
+        float(known.min(initial=np.inf)),
+        float(known.max(initial=-np.inf)),
+    )
     share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     if depth.kind == "depth":
         return np.asarray(near + share * (far - near), np.float32)
     return np.asarray(1 / (1 / far + share * (1 / near - 1 / far)), np.float32)
+
+
+def _extremes(values: NDArray[np.float32]) -> tuple[float, float]:
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
 
 
 def check_span(span: Span) -> None:

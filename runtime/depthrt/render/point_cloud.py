@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,8 +23,7 @@ from depthrt.render.camera import (
     unproject,
 )
 
-_POSITION, _COLOUR = ("x", "y", "z"), ("red", "green", "blue")
-_VERTEX = np.dtype([*((name, "<f4") for name in _POSITION), *((name, "u1") for name in _COLOUR)])
+_POSITION, _NORMAL, _COLOUR = ("x", "y", "z"), ("nx", "ny", "nz"), ("red", "green", "blue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,28 +31,36 @@ class PointCloud:
     """Points in front of a camera: x right, y down, z forward, as in OpenCV and ROS optical frames.
 
     - ``xyz``: float32 (N,3), in metres where the depth is metric;
-    - ``rgb``: uint8 (N,3).
+    - ``rgb``: uint8 (N,3);
+    - ``normals``: float32 (N,3), unit vectors towards the camera; None where the network gives
+      none.
     """
 
     xyz: NDArray[np.float32]
     rgb: NDArray[np.uint8]
+    normals: NDArray[np.float32] | None = None
 
     def to_ply(self, comments: tuple[str, ...] = ()) -> bytes:
         """The cloud as a binary little-endian PLY file with comment lines.
 
         Format: Turk, The PLY Polygon File Format, 1994.
         """
-        vertices = np.empty(len(self.xyz), _VERTEX)
-        for column in range(3):
-            vertices[_POSITION[column]] = self.xyz[:, column]
-            vertices[_COLOUR[column]] = self.rgb[:, column]
+        columns: list[tuple[tuple[str, ...], str, str, NDArray[Any]]] = [
+            (_POSITION, "<f4", "float", self.xyz),
+            *([] if self.normals is None else [(_NORMAL, "<f4", "float", self.normals)]),
+            (_COLOUR, "u1", "uchar", self.rgb),
+        ]
+        fields = [(name, kind) for names, kind, _, _ in columns for name in names]
+        vertices = np.empty(len(self.xyz), np.dtype(fields))
+        for names, _, _, values in columns:
+            for column, name in enumerate(names):
+                vertices[name] = values[:, column]
         lines = [
             "ply",
             "format binary_little_endian 1.0",
             *(f"comment {_one_line(comment)}" for comment in comments),
             f"element vertex {len(vertices)}",
-            *(f"property float {name}" for name in _POSITION),
-            *(f"property uchar {name}" for name in _COLOUR),
+            *(f"property {word} {name}" for names, _, word, _ in columns for name in names),
             "end_header",
         ]
         return "\n".join([*lines, ""]).encode("ascii") + vertices.tobytes()
@@ -63,7 +71,7 @@ class CloudOptions:
     """How depth becomes points; see :func:`point_cloud`.
 
     - ``fov_deg``: horizontal field of view; or ``intrinsics``, in pixels of the image. Without
-      either it is 60 degrees;
+      either it is what the network says, or 60 degrees where it says nothing;
     - ``span``: nearest and farthest distance; None: all of metric depth, 1 to 10 for relative;
     - ``edge``: leave out points between a near and a far surface, which are farther from both than
       this fraction of their distance: depth maps are smooth where real depth jumps. 0.1 is usual.
@@ -93,14 +101,24 @@ class CloudOptions:
         """Whether every option has its default."""
         return self == CloudOptions()
 
-    def camera(self, size: tuple[int, int]) -> Intrinsics:
-        """The camera for images of this size (height, width)."""
-        return self.intrinsics or Intrinsics.from_fov(self.fov_deg or DEFAULT_FOV_DEG, size)
+    def camera(self, size: tuple[int, int], own_fov_deg: float | None = None) -> Intrinsics:
+        """The camera for images of this size (height, width).
 
-    def assumed(self, *, metric: bool) -> str:
-        """What is assumed for lack of options, as one sentence; empty if nothing is."""
+        ``own_fov_deg`` is what the network says; what was given as an option comes first.
+        """
+        fov_deg = self.fov_deg or own_fov_deg or DEFAULT_FOV_DEG
+        return self.intrinsics or Intrinsics.from_fov(fov_deg, size)
+
+    def assumed(self, *, metric: bool, own_fov_deg: float | None = None) -> str:
+        """What is assumed for lack of options, as one sentence; empty if nothing is.
+
+        Args:
+            metric: depth is in metres.
+            own_fov_deg: what the network says of the first frame.
+        """
         guesses = []
-        if self.fov_deg is None and self.intrinsics is None:
+        takes_own = self.takes_own_view(own_fov_deg)
+        if self.fov_deg is None and self.intrinsics is None and not takes_own:
             guesses.append(f"a view {DEFAULT_FOV_DEG:g} degrees wide (--fov or --intrinsics)")
         if self.span is None and not metric:
             near, far = DEFAULT_SPAN
@@ -108,7 +126,18 @@ class CloudOptions:
                 f"depth from {near:g} to {far:g}, as relative depth has no scale or shift of its "
                 "own (--near, --far)"
             )
-        return f"the points assume {' and '.join(guesses)}" if guesses else ""
+        said = [f"the points assume {' and '.join(guesses)}"] if guesses else []
+        if takes_own:
+            said.insert(
+                0,
+                f"the points take the network's own angle of view, {own_fov_deg:.1f} degrees in "
+                "the first frame (--fov or --intrinsics for another)",
+            )
+        return "; ".join(said)
+
+    def takes_own_view(self, own_fov_deg: float | None) -> bool:
+        """Whether the camera is what the network says it is."""
+        return own_fov_deg is not None and self.fov_deg is None and self.intrinsics is None
 
 
 def point_cloud(
@@ -118,6 +147,8 @@ def point_cloud(
     display_range: tuple[float, float] | None = None,
 ) -> PointCloud:
     """The points of an image: one for each value of its depth map with a known distance.
+
+    Values that the network calls invalid have none.
 
     >>> cloud = point_cloud(image, model(image), CloudOptions(fov_deg=70))
     >>> Path("cloud.ply").write_bytes(cloud.to_ply())
@@ -137,17 +168,20 @@ def point_cloud(
     options = options or CloudOptions()
     check_image(image)
     height, width = depth.values.shape
-    camera = options.camera(depth.image_size).scaled(depth.image_size, (height, width))
+    camera = options.camera(depth.image_size, depth.fov_deg)
+    camera = camera.scaled(depth.image_size, (height, width))
     points = unproject(distances(depth, display_range, options.span), camera)
     known = np.isfinite(points[..., 2])
     if options.edge is not None:
         known &= ~_hanging(points[..., 2], options.edge)
-    return PointCloud(points[known], _resized(image, (height, width))[known])
+    colours = _resized(image, (height, width))[known]
+    normals = None if depth.normals is None else depth.normals.transpose(1, 2, 0)[known]
+    return PointCloud(points[known], colours, normals)
 
 
 def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
-    """What a reader of the points must know, as lines: axes, unit, camera."""
-    camera = options.camera(depth.image_size)
+    """What a reader of the points must know, as lines: axes, unit, camera, what was left out."""
+    camera = options.camera(depth.image_size, depth.fov_deg)
     height, width = depth.image_size
     lens = f"fx {camera.fx:g} fy {camera.fy:g} cx {camera.cx:g} cy {camera.cy:g}"
     if depth.unit == "m":
@@ -155,7 +189,12 @@ def describe_cloud(depth: Depth, options: CloudOptions) -> tuple[str, ...]:
     else:
         near, far = options.span or DEFAULT_SPAN
         unit = f"relative depth, stretched to distances from {near:g} to {far:g}"
-    return ("x right, y down, z ahead", unit, f"camera {lens} of {width}x{height} pixels")
+    lines = ["x right, y down, z ahead", unit, f"camera {lens} of {width}x{height} pixels"]
+    if options.takes_own_view(depth.fov_deg):
+        lines.append(f"angle of view {depth.fov_deg:.2f} degrees, as the network says")
+    if depth.valid is not None:
+        lines.append(f"left out as not valid: {np.count_nonzero(~depth.valid)} pixels")
+    return tuple(lines)
 
 
 def _hanging(z: NDArray[np.float32], edge: float) -> NDArray[np.bool_]:

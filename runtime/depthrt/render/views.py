@@ -20,6 +20,7 @@ View = Literal["depth", "side", "overlay"]
 VIEWS: tuple[View, ...] = ("depth", "side", "overlay")
 _OVERLAY_SHARE = 0.6  # of the depth's colours in an overlay
 _SMALLEST_RANGE = 1e-12
+_GREY = 128  # where depth is not valid; few colour maps have it
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -73,7 +74,7 @@ def colourise(
     """A depth map as an RGB picture (H,W,3) at its image's size.
 
     Colours are looked up at the network's size, then enlarged: 0.69 of the time of the reverse
-    order at 1080p.
+    order at 1080p. Depth that is not valid is grey.
 
     Raises:
         UsageError: there is no such colour map, or the range is not finite or reversed.
@@ -83,6 +84,8 @@ def colourise(
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise UsageError(f"the display range {low:g} to {high:g} is none: give low and high")
     small = table[nearness(depth.values, display_range, depth.kind)]
+    if depth.valid is not None:
+        small[~depth.valid] = _GREY
     height, width = depth.image_size
     return np.asarray(cv2.resize(small, (width, height)), np.uint8)
 
@@ -117,6 +120,9 @@ def _colour_planes(depth: Depth, display_range: tuple[float, float], canvas: Can
     table = yuv_table(canvas.colormap, canvas.matrix, canvas.full_range)
     index = nearness(depth.values, display_range, depth.kind)
     y, u, v = (np.asarray(cv2.LUT(index, row), np.uint8) for row in table)
+    if depth.valid is not None:
+        for plane in (y, u, v):  # 128 is grey in all of them
+            plane[~depth.valid] = _GREY
     return y, u, v
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from depthrt.depth import Depth
 from depthrt.errors import DepthrtError, TargetError
 from depthrt.files.atomic_write import FileDraft, real_target
 from depthrt.result import Result
@@ -27,7 +27,11 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
     - ``latency_ms``: from capture to result for a live source, else None;
     - ``kind``, ``unit``: what the depth values mean;
     - ``range``: the low and the high value to colour by, smoothed over time;
-    - ``depth``: smallest, 5th, 50th and 95th percentile, and largest value of the depth map;
+    - ``depth``: smallest, 5th, 50th and 95th percentile, and largest value of the depth map, where
+      it is valid; None where it is nowhere;
+    - ``fov_deg``: the network's horizontal angle of view, ``valid_share``: the share of valid
+      pixels (0..1), ``mean_confidence``: over the valid pixels (None without any): each only if the
+      network gives it;
     - ``scene_cut``: whether a new scene begins with it;
     - ``reused``: whether the depth is that of an earlier frame;
     - ``dropped``: how many frames of this stream were dropped so far.
@@ -41,7 +45,8 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
         "kind": depth.kind,
         "unit": depth.unit,
         "range": [_significant(value) for value in result.display_range],
-        "depth": _distribution(depth.values),
+        "depth": _distribution(depth),
+        **_beside(depth),
         "scene_cut": result.scene_cut,
         "reused": result.reused,
         "dropped": dropped,
@@ -131,14 +136,35 @@ def _open(target: Path | None, *, overwrite: bool) -> int:
     return file
 
 
-def _distribution(values: NDArray[np.float32]) -> dict[str, float]:
+def _distribution(depth: Depth) -> dict[str, float | None]:
+    values = depth.values
     step = max(1, min(values.shape) // 48)  # as many values as the display range is computed from
-    sample = np.percentile(values[::step, ::step], _PERCENTILES)
+    sample = values[::step, ::step]
+    known = depth.known_values
+    if depth.valid is not None:
+        sample = sample[depth.valid[::step, ::step]]
+        sample = sample if sample.size else known
+    if not known.size:
+        return dict.fromkeys(("min", *(f"p{share}" for share in _PERCENTILES), "max"))
     middle = {
-        f"p{share}": _significant(value) for share, value in zip(_PERCENTILES, sample, strict=True)
+        f"p{share}": _significant(value)
+        for share, value in zip(_PERCENTILES, np.percentile(sample, _PERCENTILES), strict=True)
     }
-    low, high = _significant(values.min()), _significant(values.max())
-    return {"min": low, **middle, "max": high}
+    return {"min": _significant(known.min()), **middle, "max": _significant(known.max())}
+
+
+def _beside(depth: Depth) -> dict[str, float | None]:
+    """What the network gives beside depth, as one number of each."""
+    found: dict[str, float | None] = {}
+    if depth.fov_deg is not None:
+        found["fov_deg"] = _significant(depth.fov_deg)
+    if depth.valid is not None:
+        found["valid_share"] = _significant(depth.valid.mean())
+    if depth.confidence is not None:
+        known = depth.confidence if depth.valid is None else depth.confidence[depth.valid]
+        known = known[np.isfinite(known)]
+        found["mean_confidence"] = _significant(known.mean()) if known.size else None
+    return found
 
 
 def _significant(value: Any) -> float:

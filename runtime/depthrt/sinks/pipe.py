@@ -11,8 +11,8 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from depthrt.depth import Depth
 from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
@@ -34,7 +34,8 @@ class PipeSink(Sink):
     - ``y4m``: the view as YUV4MPEG2, which states its size and rate;
     - ``rgb24``: the view as raw pixels, without a header;
     - ``gray16le``: raw 16-bit codes of the depth, at the size that is asked for;
-    - ``grayf32le``: raw float32 depth, at the network's size exactly as the model gave it.
+    - ``grayf32le``: raw float32 depth, at the network's size exactly as the model gave it, NaN
+      where the model says that it is not valid.
 
     Before the first frame a line on standard error says the FFmpeg command that reads them.
 
@@ -82,7 +83,8 @@ class PipeSink(Sink):
 
     def _parts(self, result: Result) -> Iterator[bytes | memoryview]:
         if self._form in ("gray16le", "grayf32le"):
-            values = sized(result.depth, self._size)
+            depth = sized(result.depth, self._size)
+            values = depth.values
             if self._shape not in (None, values.shape):
                 raise WriteError(
                     f"the depth map's size changed from {self._shape} to {values.shape}, which a "
@@ -90,9 +92,9 @@ class PipeSink(Sink):
                 )
             if self._shape is None:
                 self._shape = values.shape
-                self._codes = DepthCodes.choose(self._spec, values)
+                self._codes = DepthCodes.choose(self._spec, depth.known_values)
                 self._announce(values.shape, self._meaning(self._codes))
-            yield self._numbers(values, self._codes)
+            yield self._numbers(depth, self._codes)
             return
         canvas = self._canvas
         if canvas is None:
@@ -110,10 +112,10 @@ class PipeSink(Sink):
             picture = to_bgr(planes, canvas)
             yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8).data
 
-    def _numbers(self, values: NDArray[np.float32], codes: DepthCodes | None) -> memoryview | bytes:
+    def _numbers(self, depth: Depth, codes: DepthCodes | None) -> memoryview | bytes:
         if self._form == "grayf32le" or codes is None:
-            return np.ascontiguousarray(values, "<f4").data
-        numbers, clamped = codes.encode(values)
+            return np.ascontiguousarray(depth.values_or_nan, "<f4").data
+        numbers, clamped = codes.encode(depth.values, depth.valid)
         self._clamped += clamped
         return np.ascontiguousarray(numbers, "<u2").data
 

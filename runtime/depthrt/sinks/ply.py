@@ -21,6 +21,11 @@ def ply_of(result: Result, options: CloudOptions) -> bytes:
     return cloud.to_ply(("made by depthrt", *describe_cloud(depth, options), place))
 
 
+def _assumed(first: Result, options: CloudOptions) -> str:
+    depth = first.depth
+    return options.assumed(metric=depth.unit == "m", own_fov_deg=depth.fov_deg)
+
+
 class PlySink(Sink):
     """The points of a single image as a PLY file."""
 
@@ -45,7 +50,7 @@ class PlySink(Sink):
                 self._draft.discard()
                 raise write_error(self._target, error) from error
             self._written = True
-        self._assumed = self._options.assumed(metric=result.depth.unit == "m")
+        self._assumed = _assumed(result, self._options)
         return True
 
     def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
@@ -73,7 +78,7 @@ class PlyFolderSink(Sink):
         """Write one file."""
         if not self._folder.is_begun:
             self._about = list(describe_cloud(result.depth, self._options))
-            self._assumed = self._options.assumed(metric=result.depth.unit == "m")
+            self._assumed = _assumed(result, self._options)
         self._folder.add(result.frame, ".ply", ply_of(result, self._options))
         return True
 

@@ -21,7 +21,7 @@ from depthrt.files.json_file import JsonObject, is_plain_name, read_object
 from depthrt.sinks.depth.codes import MAX_CODE, TAG_PREFIX, DepthCodes
 from depthrt.sinks.frame_folder import INDEX_FILE
 from depthrt.sources.containers import open_input
-from depthrt.spec import Kind, Resize, Unit
+from depthrt.spec import OPTIONAL_OUTPUTS, Kind, Resize, Unit
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -46,7 +46,8 @@ class Recorded(Depth):
     """A depth map that was recorded; its values are NaN where there is none.
 
     ``time_s`` is its time in seconds. Files of depthrt 0.1 do not say ``image_size`` and
-    ``resize``: there they are the size of the map and ``stretch``.
+    ``resize``: there they are the size of the map and ``stretch``. What the model gave beside depth
+    is in an ``.npz`` only; of ``valid`` the other forms keep that values are NaN elsewhere.
     """
 
     time_s: float = 0.0
@@ -55,8 +56,8 @@ class Recorded(Depth):
 def read_depth(path: str | Path) -> Iterator[Recorded]:
     """The depth maps of a ``.mkv``, ``.npz`` or PNG folder of ``depthrt run``, in order.
 
-    Values of an ``.npz`` are exactly those of the model; 16-bit values are off by half their step
-    at most.
+    Values of an ``.npz`` are exactly those of the model, also where its ``valid`` is false; 16-bit
+    values are off by half their step at most, and NaN there.
 
     Raises:
         SourceError: it is missing, or not written by depthrt; later, after the maps before that, if
@@ -83,18 +84,35 @@ def _read_npz(path: Path) -> Iterator[Recorded]:
         about = {key: str(archive[key]) for key in ("kind", "unit", "resize") if key in archive}
         meaning = _meaning(about, path)
         sizes = archive["image_size"] if "image_size" in archive else np.array(depth.shape[1:])
+        beside = {name: archive[name] for name in OPTIONAL_OUTPUTS if name in archive}
     if depth.ndim != 3 or depth.dtype.kind != "f":
         raise ValueError(f"its depth is {depth.dtype} of shape {depth.shape}, not float32 N,h,w")
     if times.shape != depth.shape[:1] or times.dtype.kind != "f" or not np.isfinite(times).all():
         raise ValueError(f"its time_s is not {len(depth)} finite times, one for each map")
     if sizes.dtype.kind not in "iu" or sizes.shape not in ((2,), (len(depth), 2)):
         raise ValueError("its image_size is not one height and width, or one for each map")
+    for name, array in beside.items():
+        _check_beside(name, array, depth.shape)
     maps = depth.astype(np.float32, copy=False)
     sizes = np.broadcast_to(sizes, (len(depth), 2))
     return (
-        meaning.recorded(values, float(t), (int(size[0]), int(size[1])))
-        for values, t, size in zip(maps, times, sizes, strict=True)
+        meaning.recorded(
+            values,
+            float(times[i]),
+            (int(sizes[i][0]), int(sizes[i][1])),
+            {name: array[i] for name, array in beside.items()},
+        )
+        for i, values in enumerate(maps)
     )
+
+
+def _check_beside(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Raise a ValueError unless what the model gave beside depth (N,h,w) fits it."""
+    form = OPTIONAL_OUTPUTS[name]
+    sides = {"N": shape[0], "3": 3, "H": shape[1], "W": shape[2]}
+    kind = "b" if form.element == "bool" else "f"
+    if array.dtype.kind != kind or array.shape != tuple(sides[axis] for axis in form.axes):
+        raise ValueError(f"its {name} is {array.dtype} of shape {array.shape}")
 
 
 def _read_folder(path: Path) -> Iterator[Recorded]:
@@ -223,11 +241,16 @@ class _Meaning:
     resize: Resize
 
     def recorded(
-        self, values: NDArray[np.float32], time_s: float, size: tuple[int, int] | None = None
+        self,
+        values: NDArray[np.float32],
+        time_s: float,
+        size: tuple[int, int] | None = None,
+        beside: Mapping[str, NDArray[Any]] | None = None,
     ) -> Recorded:
         height, width = values.shape
         size = size or self.image_size or (height, width)
-        return Recorded(values, self.kind, self.unit, size, self.resize, time_s)
+        found = Recorded(values, self.kind, self.unit, size, self.resize, time_s)
+        return found.with_optional(beside, width) if beside else found
 
 
 def _meaning(content: Mapping[str, Any], where: Path) -> _Meaning:

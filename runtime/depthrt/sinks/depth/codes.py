@@ -42,10 +42,11 @@ class DepthCodes:
 
         Args:
             spec: of the model.
-            first: the first depth map (h,w); its range counts if the spec states none.
+            first: the values of the first depth map that mean something; their range counts if
+                the spec states none.
         """
         known = spec.valid_range or spec.output_range
-        low, high = known or (float(first.min()), float(first.max()))
+        low, high = known or (float(first.min(initial=0)), float(first.max(initial=0)))
         headroom = _KNOWN_HEADROOM if known else _FIRST_FRAME_HEADROOM
         if spec.valid_range is not None:
             headroom = 1.0
@@ -58,11 +59,20 @@ class DepthCodes:
         step = 2.0 ** math.ceil(math.log2((high - low) / (MAX_CODE - 1)))
         return cls(step, low - step)
 
-    def encode(self, values: NDArray[np.float32]) -> tuple[NDArray[np.uint16], int]:
-        """The codes of depth values (h,w), off by step/2 at most, and how many were clamped."""
+    def encode(
+        self, values: NDArray[np.float32], valid: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.uint16], int]:
+        """The codes of depth values (h,w), off by step/2 at most, and how many were clamped.
+
+        Values that are not ``valid`` (h,w) have the code for that.
+        """
         codes = np.rint((values.astype(np.float64) - self.offset) / self.step)
-        clamped = int(np.count_nonzero((codes < 1) | (codes > MAX_CODE)))
-        return np.clip(codes, 1, MAX_CODE).astype(np.uint16), clamped
+        outside = (codes < 1) | (codes > MAX_CODE)
+        codes = np.clip(codes, 1, MAX_CODE).astype(np.uint16)
+        if valid is not None:
+            outside &= valid
+            codes[~valid] = INVALID
+        return codes, int(np.count_nonzero(outside))
 
     def decode(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The depth values (h,w) of codes (h,w); NaN where invalid."""
@@ -71,9 +81,9 @@ class DepthCodes:
         return values
 
 
-def sized(depth: Depth, size: MapSize) -> NDArray[np.float32]:
-    """The values of a depth map (h,w) at the size that is written."""
-    return depth.values if size == "network" else depth.at_image_size()
+def sized(depth: Depth, size: MapSize) -> Depth:
+    """A depth map at the size that is written, with what the model gives beside it."""
+    return depth if size == "network" else depth.enlarged()
 
 
 def describe(

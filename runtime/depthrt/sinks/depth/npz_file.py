@@ -3,7 +3,8 @@
 The maps come first in the file, so that each is written once, to its final place. The header before
 them says how many there are, and is rewritten at the end; the small arrays and the archive's
 directory come after them. Python's zipfile cannot do that: it must know the checksum and size of an
-entry beforehand, or write them after it.
+entry beforehand, or write them after it. Other arrays that grow wait in files of their own and are
+moved behind the maps at the end.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.sinks.base import BINARY
-
-_HEADER_BYTES = 192  # of the maps' .npy header: room for any count, a multiple of 64
+from depthrt.sinks.depth.side_array import HEADER_BYTES, SideArray, npy_header, write_all
 
 # PKWARE's APPNOTE.TXT, 4.3. Sizes and offsets are always in the ZIP64 fields.
 _ZIP64, _DATE_1980, _ALL = 45, 33, 0xFFFFFFFF
@@ -58,22 +58,32 @@ class _Entry:
 
 
 class GrowingNpz:
-    """An .npz file with an array of float32 maps (N,h,w), whose N grows.
+    """An .npz file with an array of float32 maps (N,h,w), whose N grows, and others beside it.
 
     Args:
         path: an existing file, which is overwritten.
         name: the array's name.
         shape: h and w.
+        beside: the first map of each other array, by its name.
 
     Raises:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        shape: tuple[int, ...],
+        beside: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         self._name, self._shape = f"{name}.npy".encode(), shape
         self._map_bytes = 4 * int(np.prod(shape))
-        self._begin = len(_Entry(self._name, 0, 0, 0).local_header()) + _HEADER_BYTES
+        self._begin = len(_Entry(self._name, 0, 0, 0).local_header()) + HEADER_BYTES
         self._crcs = [0]  # of no map, of the first one, of the first two, ...
+        self._sides = [
+            SideArray(path.parent, each, first) for each, first in (beside or {}).items()
+        ]
         self._file = os.open(path, os.O_WRONLY | BINARY)
         self._write_head()  # so that the maps can be read if the process is killed
 
@@ -82,29 +92,52 @@ class GrowingNpz:
         """How many maps the file holds."""
         return len(self._crcs) - 1
 
-    def append(self, values: NDArray[np.float32]) -> None:
+    @property
+    def can_shrink(self) -> bool:
+        """Whether maps can still be dropped: not while the arrays beside them are being moved."""
+        return not any(side.has_moved for side in self._sides)
+
+    def append(
+        self, values: NDArray[np.float32], beside: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
         """Add a map (h,w). If that fails, the part of it that was written does not count.
 
         Raises:
             OSError: the disk is full, or fails.
         """
-        content = np.ascontiguousarray(values, "<f4").tobytes()
-        self._write(content, self._begin + self.count * self._map_bytes)
+        count = self.count
+        try:
+            for side in self._sides:
+                side.append((beside or {})[side.name])
+            content = np.ascontiguousarray(values, "<f4").tobytes()
+            write_all(self._file, content, self._begin + count * self._map_bytes)
+        except OSError:
+            self._keep(count)
+            raise
         self._crcs.append(zlib.crc32(content, self._crcs[-1]))
 
     def drop_last(self) -> None:
         """Forget the last map."""
-        self._crcs.pop()
+        self._keep(self.count - 1)
 
     def end(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write the header, ``arrays`` by name, and the directory. It may be called again.
+        """Write the header, ``arrays`` by name, and the directory; move other arrays in.
+
+        After an error it may be called again with fewer maps, as long as it ``can_shrink``.
 
         Raises:
             OSError: the disk is full, or fails.
         """
         offset = self._begin + self.count * self._map_bytes
         os.ftruncate(self._file, offset)
-        entries, tail = [self._write_head()], io.BytesIO()
+        entries, places = [self._write_head()], {}
+        for side in self._sides:
+            head, entry = self._side_head(side, offset)
+            write_all(self._file, head, offset)
+            entries.append(entry)
+            places[side.name] = offset + len(head)
+            offset += len(head) + side.size
+        tail = io.BytesIO()
         for name, array in arrays.items():
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
@@ -114,7 +147,10 @@ class GrowingNpz:
             entries.append(entry)
             tail.write(entry.local_header() + stored)
         tail.write(_directory(entries, offset + tail.tell()))
-        self._write(tail.getvalue(), offset)
+        write_all(self._file, tail.getvalue(), offset)
+        # The largest first: if there is room for its first piece, there is for all.
+        for side in sorted(self._sides, key=lambda side: -side.size):
+            side.move(self._file, places[side.name])
 
     def close(self) -> None:
         """Close the file.
@@ -123,29 +159,30 @@ class GrowingNpz:
             OSError: the disk fails.
         """
         file, self._file = self._file, -1
+        for side in self._sides:
+            side.close()
         if file >= 0:
             os.close(file)
 
+    def _keep(self, count: int) -> None:
+        del self._crcs[count + 1 :]
+        for side in self._sides:
+            side.keep(count)
+
+    def _side_head(self, side: SideArray, offset: int) -> tuple[bytes, _Entry]:
+        """What comes before the maps of another array at ``offset``, and its entry."""
+        header = side.header()
+        crc = _joined_crc(zlib.crc32(header), side.crc, side.size)
+        entry = _Entry(f"{side.name}.npy".encode(), crc, len(header) + side.size, offset)
+        return entry.local_header() + header, entry
+
     def _write_head(self) -> _Entry:
         """Write the header before the maps."""
-        header, size = _npy_header((self.count, *self._shape)), self.count * self._map_bytes
+        header, size = npy_header("<f4", (self.count, *self._shape)), self.count * self._map_bytes
         crc = _joined_crc(zlib.crc32(header), self._crcs[-1], size)
         entry = _Entry(self._name, crc, len(header) + size, 0)
-        self._write(entry.local_header() + header, 0)
+        write_all(self._file, entry.local_header() + header, 0)
         return entry
-
-    def _write(self, content: bytes, offset: int) -> None:
-        os.lseek(self._file, offset, os.SEEK_SET)
-        left = memoryview(content)
-        while left:
-            left = left[os.write(self._file, left) :]
-
-
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """The header of a .npy (format 1.0) of float32, always of the same length."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode("ascii")
-    blank = _HEADER_BYTES - 10
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", blank) + text.ljust(blank - 1) + b"\n"
 
 
 def _directory(entries: list[_Entry], offset: int) -> bytes:

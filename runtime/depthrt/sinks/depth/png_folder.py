@@ -32,11 +32,11 @@ class PngFolderSink(Sink):
 
     def write(self, result: Result) -> bool:
         """Write one file."""
-        values, image_size = sized(result.depth, self._size), result.depth.image_size
+        depth, image_size = sized(result.depth, self._size), result.depth.image_size
         if self._codes is None:
-            self._codes = DepthCodes.choose(self._spec, values)
+            self._codes = DepthCodes.choose(self._spec, depth.known_values)
             self._image_size = image_size
-        codes, clamped = self._codes.encode(values)
+        codes, clamped = self._codes.encode(depth.values, depth.valid)
         self._clamped += clamped
         _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
         about = {} if image_size == self._image_size else {"image_size": list(image_size)}

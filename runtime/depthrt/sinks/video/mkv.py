@@ -6,9 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from depthrt.depth import Depth
 from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.interrupts import held
@@ -85,15 +83,16 @@ class MkvSink(Sink):
     def _write(self, result: Result) -> bool:
         import av
 
-        values, time_s = sized(result.depth, self._size), result.frame.exact_time_s
-        container = self._container or self._begin(values, time_s, result.depth.image_size)
+        depth, time_s = sized(result.depth, self._size), result.frame.exact_time_s
+        values = depth.values
+        container = self._container or self._begin(depth, time_s)
         if values.shape != self._shape:
             raise WriteError(
                 f"the depth map's size changed from {self._shape} to {values.shape}, which a video "
                 "cannot hold: write PNG files instead"
             )
         self._differ |= result.depth.image_size != self._image_size
-        codes, clamped = self._codes.encode(values)
+        codes, clamped = self._codes.encode(values, depth.valid)
         self._clamped += clamped
         base_s = self._info.time_base_s
         frame = av.VideoFrame.from_ndarray(codes, format="gray16le")
@@ -114,27 +113,23 @@ class MkvSink(Sink):
         except (OSError, av.error.FFmpegError) as error:
             raise write_error(container.name, error) from error
 
-    def _begin(
-        self, values: NDArray[np.float32], time_s: Fraction, image_size: tuple[int, int]
-    ) -> OutputContainer:
+    def _begin(self, depth: Depth, time_s: Fraction) -> OutputContainer:
         try:
-            return self._open(values, time_s, image_size)
+            return self._open(depth, time_s)
         except BaseException:
             self._draft.discard()
             raise
 
-    def _open(
-        self, values: NDArray[np.float32], time_s: Fraction, image_size: tuple[int, int]
-    ) -> OutputContainer:
+    def _open(self, depth: Depth, time_s: Fraction) -> OutputContainer:
         container = open_container(self._draft, self._target, "matroska")
-        self._codes = DepthCodes.choose(self._spec, values)
-        self._image_size = image_size
-        self._shape = values.shape
-        for key, value in describe(self._spec, image_size, self._codes).items():
+        self._codes = DepthCodes.choose(self._spec, depth.known_values)
+        self._image_size = depth.image_size
+        self._shape = depth.values.shape
+        for key, value in describe(self._spec, depth.image_size, self._codes).items():
             container.metadata[TAG_PREFIX + key.upper()] = "" if value is None else str(value)
         self._origin_s = time_s if self._info.selection.start_s > 0 else Fraction(0)
         stream: VideoStream = container.add_stream("ffv1", self._info.selected_rate, _ENCODER)
-        stream.height, stream.width = values.shape
+        stream.height, stream.width = depth.values.shape
         stream.pix_fmt = "gray16le"
         if self._size == "source":
             stream.codec_context.sample_aspect_ratio = self._info.pixel_aspect
