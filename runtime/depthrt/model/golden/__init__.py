@@ -1,0 +1,1 @@
+"""The proof that travels: pictures in a model file, and the depth that was proven of them."""
