@@ -167,7 +167,11 @@ Validate: TypeAlias = Annotated[
 ]
 Dataset: TypeAlias = Annotated[
     Path | None,
-    _option(_SEARCH, "Labelled pictures: judge by AbsRel on them.", metavar="FOLDER"),
+    _option(
+        _SEARCH,
+        "Labelled set, as for depthrt eval: judge by AbsRel on it.",
+        metavar="FOLDER",
+    ),
 ]
 Target: TypeAlias = Annotated[
     str,

@@ -32,7 +32,11 @@ from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.environment import write_result
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.proof.labelled_frames import absolute_relative_error, labelled_frames
+from depthrt_export.proof.labelled_frames import (
+    absolute_relative_error,
+    labelled_frames,
+    open_labelled,
+)
 from experiments.quantisation import openvino_alone
 from experiments.quantisation.depth_families import DEPTH_ANYTHING_V2_SMALL, save
 from experiments.quantisation.timing import measure as timed
@@ -231,7 +235,7 @@ def _accuracy(spec: ModelSpec, plain: Path, auto: Path, data: Path) -> dict[str,
     models = [DepthModel.load(path, provider="cpu").session for path in (plain, auto)]
     result = {}
     for place in sorted(data.glob("**/dataset.json")):
-        frames = labelled_frames(place.parent, _LABELLED, spec.input)
+        frames = labelled_frames(open_labelled(place.parent), _LABELLED, spec.input)
         errors = [
             float(
                 np.mean(

@@ -16,7 +16,7 @@ from depthrt_export.graph.nodes import has_attention
 from depthrt_export.model_file import journal_place, works, write_model
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.evaluator import Evaluator, Timer, timer
-from depthrt_export.proof.labelled_frames import Labelled, labelled_frames
+from depthrt_export.proof.labelled_frames import Labelled, labelled_frames, open_labelled, remarks
 from depthrt_export.proof.verify import TOLERANCES, Proof, file_reference, prove
 from depthrt_export.quantise.recipes import Applied, Material
 from depthrt_export.quantise.targets import CPU, other_providers, suited, target
@@ -80,13 +80,20 @@ def _search(
     network, held_out = start.network, start.frames.validation
     calibration = _few(start)
     machine = target(options.target)
-    labelled = _labelled(start, options)
+    sets = [] if options.dataset is None else open_labelled(options.dataset)
+    labelled = labelled_frames(sets, _LABELLED_FRAMES, network.input) if sets else []
     with phases("float32 depth of the validation frames"):
         evaluator = Evaluator.of(
             start.path, network.kind, held_out, labelled, network.unit, time_files
         )
     truths = [frame.sample for frame in labelled]
     providers, notes = other_providers(start.path) if machine.timed else ((), ())
+    if sets:
+        float32 = file_reference(start.path)
+        said = remarks(
+            sets, labelled, lambda s: float32(s.pixels[None])[0], network.kind, network.unit
+        )
+        notes = (*said, *notes)
     meaning = (network.kind, network.unit, network.input, *map(_truth, labelled))
     settings = (machine, options.max_drop, _TIMING_S, *meaning, start.pixel_zero, *providers)
     key = search_key(start.model, [calibration, held_out, truths], settings)
@@ -155,13 +162,7 @@ def _few(start: Float32) -> list[Sample]:
     return evenly(start.frames.calibration, _TRANSFORMER_FRAMES)
 
 
-def _labelled(start: Float32, options: ExportOptions) -> list[Labelled]:
-    if options.dataset is None:
-        return []
-    return labelled_frames(options.dataset, _LABELLED_FRAMES, start.network.input)
-
-
 def _truth(frame: Labelled) -> tuple[object, ...]:
     """What a figure against ground truth depends on beside the picture."""
-    depth = pixel_hash(np.ascontiguousarray(frame.depth_m).view(np.uint8))
-    return depth, frame.nearest_m, frame.farthest_m, frame.content
+    depth = pixel_hash(np.ascontiguousarray(frame.seen.truth_m).view(np.uint8))
+    return depth, frame.protocol, frame.content

@@ -12,7 +12,7 @@ import pytest
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample
 from depthrt_export.build.auto import _truth
-from depthrt_export.proof.labelled_frames import labelled_frames
+from depthrt_export.proof.labelled_frames import labelled_frames, open_labelled
 from depthrt_export.search.candidates import code_hash, search_key
 from labelled import write_set
 from models import SIZE, build_model
@@ -33,8 +33,10 @@ def test_key_depends_on_all_that_matters(tmp_path: Path) -> None:
 
 def test_key_depends_on_the_ground_truth(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", 1)
-    (plain,) = labelled_frames(folder, 1, InputSpec(*SIZE))
-    (other,) = labelled_frames(write_set(folder, 1, depth_unit_m=2e-4), 1, InputSpec(*SIZE))
+    (plain,) = labelled_frames(open_labelled(folder), 1, InputSpec(*SIZE))
+    (other,) = labelled_frames(
+        open_labelled(write_set(folder, 1, depth_unit_m=2e-4)), 1, InputSpec(*SIZE)
+    )
     assert _truth(plain) != _truth(other)
     assert _truth(plain) == _truth(replace(plain))
 

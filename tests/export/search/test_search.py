@@ -20,12 +20,13 @@ from onnx import TensorProto
 from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import sample_frames, split
-from depthrt_export.build.build import _packages, build
+from depthrt_export.build.build import build
 from depthrt_export.build.from_onnx import open_float32, pixel_zero
+from depthrt_export.build.spec import _packages
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.evaluator import Evaluator, LatencyRatio, Timer, time_files
-from depthrt_export.proof.labelled_frames import labelled_frames
+from depthrt_export.proof.labelled_frames import labelled_frames, open_labelled
 from depthrt_export.quantise.recipes import Material
 from depthrt_export.quantise.targets import TARGETS, other_providers
 from depthrt_export.report.export_report import explain, refusal
@@ -325,9 +326,9 @@ def test_collecting_ranges_ends_with_the_budget(loud: Path, frames: str, tmp_pat
 def test_metres_are_judged_as_they_are(unit: Unit | None, tmp_path: Path) -> None:
     """The tiny model gives 50 and more, which is clamped to the 6 m of the set."""
     model = build_model(tmp_path / "m.onnx")
-    truths = labelled_frames(write_set(tmp_path / "set", 2), 2, InputSpec(*SIZE))
+    truths = labelled_frames(open_labelled(write_set(tmp_path / "set", 2)), 2, InputSpec(*SIZE))
     evaluator = Evaluator.of(model, "depth", [truths[0].sample], truths, unit)
-    far = float(np.mean([np.mean((6 - t.depth_m) / t.depth_m) for t in truths]))
+    far = float(np.mean([np.mean((6 - t.seen.truth_m) / t.seen.truth_m) for t in truths]))
     assert far > 3
     if unit == "m":
         assert evaluator.float_abs_rel == pytest.approx(far, rel=1e-3)
