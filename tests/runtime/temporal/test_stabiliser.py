@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clips import picture
 from depthrt import DepthModel, InputSpec, ModelSpec, Stabiliser, UsageError, stream
-from depthrt.temporal.stabiliser import _thumbnail_size
+from depthrt.temporal.optical_flow import thumbnail_size
 from models import SIZE, WEIGHTS
 
 SHAPE = (96, 160)
@@ -191,7 +191,7 @@ def test_any_size(shape: tuple[int, int]) -> None:
 def test_thumbnails_are_a_whole_number_smaller_and_wide_enough_for_quick_flow(
     shape: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    assert _thumbnail_size(shape) == size
+    assert thumbnail_size(shape) == size
 
 
 def test_constant_depth_and_black_pictures_stay_finite() -> None:
