@@ -51,6 +51,7 @@ class Report:
     ffmpeg: str
     extras: dict[str, str]
     tunings: str
+    engines: str
     onnxruntime_wheels: list[str]
     providers: dict[str, str]
     codecs: dict[str, bool]
@@ -86,6 +87,7 @@ class Report:
         rows.append(f"FFmpeg {self.ffmpeg} (of PyAV)")
         rows += [f"extra {k}: {v}" for k, v in self.extras.items()]
         rows.append(f"tunings: {self.tunings}")
+        rows.append(f"engines: {self.engines}")
         rows += [f"provider {k}: {v}" for k, v in self.providers.items()]
         rows += [f"{k}: {'yes' if v else 'missing'}" for k, v in self.codecs.items()]
         rows.append(f"cameras: {', '.join(map(str, self.cameras)) or 'none'}")
@@ -125,6 +127,7 @@ def examine() -> Report:
         ffmpeg=machine.ffmpeg(),
         extras=machine.extras(),
         tunings=machine.tunings(),
+        engines=machine.engines(),
         machine=f"{platform.system()} {platform.machine()}",
         processor=_processor(),
         cores=usable_cores(),

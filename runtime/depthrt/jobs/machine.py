@@ -11,10 +11,12 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from depthrt.errors import ProviderError
 from depthrt.installation import install_command
 from depthrt.model import cpu_features
 from depthrt.model.cpu_cores import quota_cores, usable_cores
 from depthrt.model.registry import built_in_models
+from depthrt.model.session import import_onnxruntime, offered_providers
 from depthrt.model.tuning_cache import cache_folder, find_tuning
 
 _FEATURES = (
@@ -103,6 +105,16 @@ def place() -> str:
     import depthrt
 
     return str(Path(depthrt.__file__).parent)
+
+
+def engines() -> str:
+    """Where what providers compile is kept and how large it is, or why it is not."""
+    from depthrt.model.engines.engine_cache import engines_line
+
+    try:
+        return engines_line(offered_providers(), import_onnxruntime())
+    except ProviderError:
+        return "not kept: there is no onnxruntime"
 
 
 def tunings() -> str:

@@ -49,6 +49,14 @@ def half_type() -> str:
     return "f16" if flags() & {"asimdhp", "avx512_fp16"} else ""
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether onnxruntime's CPU provider can multiply float32 matrices in bfloat16 here.
+
+    It has such kernels for 64-bit Arm on Linux, for processors with bfloat16 instructions.
+    """
+    return platform.machine().lower() in ("aarch64", "arm64") and "bf16" in flags()
+
+
 def _text(file: Path) -> str:
     """What a file of the system says; empty where there is none."""
     try:

@@ -48,7 +48,9 @@ class SessionOptions:
       of the graph;
     - ``parallel``: inferences that run at a time in the session. Several share out the cores better
       beside a decoder than one on all cores does: none waits for the slowest part of an operator.
-      Only the CPU provider runs more than one.
+      Only the CPU provider runs more than one;
+    - ``fast_math``: the CPU provider multiplies float32 matrices in bfloat16, on Arm processors
+      that have instructions for it; elsewhere it changes nothing.
     """
 
     provider: str = "auto"
@@ -56,6 +58,7 @@ class SessionOptions:
     spinning: bool = False
     precision: str = ""
     parallel: int = 1
+    fast_math: bool = False
 
     @classmethod
     def named(cls, name: str) -> SessionOptions:
@@ -68,13 +71,15 @@ class SessionOptions:
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}" if self.threads else ""
         parts = [self.provider, threads, "spinning" if self.spinning else "", self.precision]
         parts.append(f"{self.parallel} at a time" if self.parallel > 1 else "")
+        parts.append("products in bfloat16" if self.fast_math else "")
         return ", ".join(part for part in parts if part)
 
     def bound_to(self, provider: str, cores: int) -> SessionOptions:
         """What these options come to with a provider, given by its short name, on so many cores.
 
         The CPU provider's threads become a number. What the provider does not have is left out:
-        only the CPU provider spins and runs inferences in parallel, only OpenVINO has a precision.
+        only the CPU provider spins, runs inferences in parallel and has fast math; only OpenVINO
+        has a precision.
         """
         if provider == "cpu":
             threads = self.threads or max(1, cores // self.parallel)
@@ -108,8 +113,12 @@ def provider_options(name: str, options: SessionOptions) -> dict[str, str]:
     """onnxruntime's options of one provider, given by its short name.
 
     OpenVINO does not read onnxruntime's thread count. Its own keys are listed at
-    https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html.
+    https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html, CoreML's at
+    https://onnxruntime.ai/docs/execution-providers/CoreML-ExecutionProvider.html. Those with which
+    a provider keeps what it compiles are in :mod:`depthrt.model.engines.engine_options`.
     """
+    if name == "coreml":
+        return {"ModelFormat": "MLProgram"}  # knows more operators than the older NeuralNetwork
     if name != "openvino":
         return {}
     found = {"device_type": "CPU"}

@@ -28,6 +28,8 @@ from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from depthrt.model.engines.engine_options import EngineOptions
+
 _FATAL_ONLY = 4
 _WARNING = 2
 
@@ -59,17 +61,13 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
         raise ModelError(f"no model file at {path}: check the path, or see `depthrt models`")
     failures: list[str] = []
     for name in candidates(options.provider, ort.get_available_providers()):
-        settings = session_options(options, name)
-        if name != "cpu":  # a bound provider may still leave every node to the CPU
-            settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        provider = [(PROVIDERS[name], provider_options(name, options))]
         cuda.preload(name)
         try:
             with _quiet(ort):
-                session = _session(ort, path, settings, provider)
-                if name == "cpu" and needs_exact_sums(session):
-                    sum_exactly(settings)
-                    session = _session(ort, path, settings, provider)
+                if name == "cpu":
+                    session = _on_cpu(ort, path, options)
+                else:
+                    session = _with_engines(ort, path, options, name)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             failure = _load_error(path, name, error)
             if not isinstance(failure, ProviderError):
@@ -82,6 +80,53 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
         failures.append(unfit)
     advice = "`depthrt doctor` says which providers work here"
     raise ProviderError(f"{'; '.join(failures) or 'no provider'} ({advice})")
+
+
+def _on_cpu(module: ModuleType, path: Path, options: SessionOptions) -> ort.InferenceSession:
+    """A session of the CPU provider that sums int8 exactly."""
+    settings, provider = session_options(options), [(PROVIDERS["cpu"], dict[str, str]())]
+    session = _session(module, path, settings, provider)
+    if needs_exact_sums(session):
+        sum_exactly(settings)
+        session = _session(module, path, settings, provider)
+    return session
+
+
+def _with_engines(
+    module: ModuleType, path: Path, options: SessionOptions, name: str
+) -> ort.InferenceSession:
+    """A session of another provider, which takes and keeps what it compiles where it can.
+
+    Where that fails (what is kept is broken, or an older onnxruntime does not know the options),
+    what is kept is removed and the provider compiles as it would without.
+    """
+    from depthrt.model.engines.engine_cache import find_engines  # the CPU provider needs it not
+
+    engines = find_engines(path, name, module)
+    if engines is not None:
+        try:
+            return _with_options(module, path, options, name, engines.options)
+        except Exception:  # if it is not for what is kept, it is raised again below
+            engines.discard()
+    return _with_options(module, path, options, name, None)
+
+
+def _with_options(
+    module: ModuleType,
+    path: Path,
+    options: SessionOptions,
+    name: str,
+    engines: EngineOptions | None,
+) -> ort.InferenceSession:
+    settings = session_options(options, name)
+    # A bound provider may still leave every node to the CPU.
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    of_provider = provider_options(name, options)
+    if engines is not None:
+        for key, value in engines.session.items():
+            settings.add_session_config_entry(key, value)
+        path, of_provider = engines.model or path, {**of_provider, **engines.provider}
+    return _session(module, path, settings, [(PROVIDERS[name], of_provider)])
 
 
 def _session(
@@ -119,6 +164,9 @@ def session_options(options: SessionOptions, name: str = "cpu") -> ort.SessionOp
         "session.intra_op.allow_spinning", "1" if bound.spinning else "0"
     )
     result.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of each run
+    if bound.fast_math:
+        # https://onnxruntime.ai/docs/api/c/onnxruntime__session__options__config__keys_8h.html
+        result.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")
     if name == "cuda":
         # CUDA has no int8 kernels and computes in float. With this entry weights are converted to
         # float once, when the session is made, and not in every run: 0.71 of the time.

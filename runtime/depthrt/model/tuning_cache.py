@@ -7,7 +7,6 @@ untuned. A file that is broken or of another version counts as missing: no run n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,14 +77,9 @@ def machine_key() -> str:
     Raises:
         ProviderError: onnxruntime is not installed.
     """
-    import hashlib  # imported here, as a start without a tuning does not need it
-    import platform
+    from depthrt.model import machine_key as key  # imports what a start without a tuning needs not
 
-    module = import_onnxruntime()
-    # Virtual machines may share one CPU name: the instruction sets tell them apart.
-    machine = [platform.machine(), cpu_features.name(), *sorted(cpu_features.flags())]
-    facts = [machine, usable_cores(), module.__version__, module.get_available_providers()]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return key.machine_key(import_onnxruntime())
 
 
 def cache_file(model: Path) -> Path:
@@ -172,6 +166,8 @@ def _choice(content: dict[str, Any]) -> Choice:
         and (threads is None or (type(threads) is int and 1 <= threads <= usable_cores()))
         and type(options.spinning) is bool
         and options.precision in ("", *PRECISION_HINTS)
+        and type(options.fast_math) is bool
+        and (not options.fast_math or cpu_features.multiplies_bfloat16())
         and type(options.parallel) is int
         and 1 <= options.parallel <= most_parallel
         and type(choice.batch) is int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from depthrt.model import cpu_features
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import AUTO_ORDER, MOST_PARALLEL, SessionOptions, untuned_options
@@ -36,13 +38,20 @@ def thread_counts() -> list[int]:
 
 
 def _on_cpu() -> list[SessionOptions]:
-    """Each number of threads, with one inference at a time and with as many as fill the cores."""
+    """Each number of threads, with one inference at a time and with as many as fill the cores.
+
+    On an Arm processor with bfloat16 also products in it: with all cores for one inference, and
+    with one core for each of several.
+    """
     counts, cores = thread_counts(), usable_cores()
     alone = [SessionOptions("cpu", n) for n in counts]
     several = [SessionOptions("cpu", n, parallel=min(cores // n, MOST_PARALLEL)) for n in counts]
     # A single thread has no other to wait for, and so never spins.
     spinning = [SessionOptions("cpu", n, spinning=True) for n in counts if n > 1]
-    return alone + several + spinning
+    found = alone + several + spinning
+    if cpu_features.multiplies_bfloat16():
+        found += [replace(options, fast_math=True) for options in (alone[0], several[-1])]
+    return found
 
 
 def _on_openvino() -> list[SessionOptions]:

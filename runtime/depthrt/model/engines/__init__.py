@@ -1,0 +1,1 @@
+"""What execution providers compile of a model file, kept for the next load."""
