@@ -16,13 +16,25 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from depthrt.cli import doctor, info, run, tune
+from depthrt.cli import doctor, info, run, tune, verify
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
 from depthrt.interrupts import leave, terminable
 from depthrt.process_settings import own_process
 
 ENTRY_POINTS = "depthrt.commands"
-_ORDER = ("run", "export", "calibrate", "tune", "bench", "eval", "info", "models", "doctor")
+_ORDER = (
+    "run",
+    "export",
+    "calibrate",
+    "scale",
+    "tune",
+    "verify",
+    "bench",
+    "eval",
+    "info",
+    "models",
+    "doctor",
+)
 """Of the commands in the help: that of the work."""
 
 
@@ -98,6 +110,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("tune")(tune.tune)
+app.command("verify")(verify.verify)
 app.command("info")(info.info)
 app.command("models")(info.models)
 app.command("doctor")(doctor.doctor)

@@ -17,6 +17,7 @@ from depthrt.frame import Image, image_size
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.file_check import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
+from depthrt.model.golden.load_check import check_once
 from depthrt.model.inference import Abort, Prediction, checked, run_session
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
 from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options
@@ -77,8 +78,12 @@ class DepthModel:
         spinning: bool | None = None,
         objective: Purpose = "latency",
         parallel: int | None = None,
+        verify: bool = True,
     ) -> DepthModel:
         """Load a model file; without a path the built-in model.
+
+        The first time that a file meets a machine, a provider or a version of onnxruntime, one of
+        its golden frames is run (one inference), and wrong depth is refused.
 
         Args:
             path: a depthrt ``.onnx`` file or the name of a built-in model.
@@ -95,8 +100,11 @@ class DepthModel:
             parallel: inferences that a stream runs at a time, 1 or more; above 1 on the CPU
                 provider only. None: for throughput as many as there are cores for ``threads`` each,
                 up to 4; else 1.
+            verify: check depth as said above; the environment variable ``DEPTHRT_VERIFY=0`` turns
+                it off, too.
 
         Raises:
+            AccuracyGateError: depth is wrong here; the message says what to do.
             ModelError: no file, no depthrt model, corrupt, or a spec from the future.
             ProviderError: the provider cannot be had here.
             UsageError: a number below 1, or parallel inferences on a provider that has none.
@@ -122,6 +130,8 @@ class DepthModel:
             raise UsageError(
                 f"parallel={parallel}: provider {model.provider} runs one inference at a time"
             )
+        if verify:
+            check_once(model)
         return model
 
     @property

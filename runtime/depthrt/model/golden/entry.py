@@ -40,10 +40,6 @@ class Tolerance:
     cpu: float
     others: float
 
-    def of(self, provider: str) -> float:
-        """The tolerance of a provider, given by its short name."""
-        return self.cpu if provider == "cpu" else self.others
-
 
 @dataclass(frozen=True)
 class GoldenFrame:
@@ -94,6 +90,10 @@ class GoldenFrame:
         Raises:
             ModelError: the picture cannot be unpacked.
         """
+        picture = enlarge(self._picture(), (size.height, size.width))
+        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+    def _picture(self) -> NDArray[np.uint8]:
         try:
             apart = unpack(self.picture, (self.height, self.width, 3), np.uint8)
         except ValueError as error:
@@ -101,9 +101,7 @@ class GoldenFrame:
                 f"the picture of golden frame {self.label} is broken ({error})"
             ) from error
         green = apart[..., :1]
-        red, blue = apart[..., 1:2] + green, apart[..., 2:] + green
-        picture = enlarge(np.concatenate([red, green, blue], axis=2), (size.height, size.width))
-        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+        return np.concatenate([apart[..., 1:2] + green, green, apart[..., 2:] + green], axis=2)
 
     def proven(self) -> NDArray[np.float32]:
         """The proven depth at the points: float32 rows,columns.
@@ -118,6 +116,15 @@ class GoldenFrame:
                 f"the depth of golden frame {self.label} is broken ({error})"
             ) from error
         return np.asarray(self.low + codes / _STEPS * (self.high - self.low), np.float32)
+
+    def check(self) -> None:
+        """Make sure that the frame can be replayed, without running it.
+
+        Raises:
+            ModelError: picture or depth cannot be unpacked.
+        """
+        self._picture()
+        self.proven()
 
     def error(self, depth: NDArray[np.float32]) -> float:
         """Mean |difference| of a depth map (H,W) to the proven one, over that one's spread.
@@ -202,6 +209,10 @@ def _frame(content: JsonObject, size: InputSpec) -> GoldenFrame:
     ):
         if not 1 <= content.whole(key) <= most:
             raise content.wrong(key, f"1 to {most}")
+    if not content.text("label").isprintable():
+        raise content.wrong("label", "a line of text")
+    if not content.number("low") <= content.number("high"):
+        raise content.wrong("low", "a number up to high")
     return GoldenFrame(
         content.text("label"),
         content.whole("height"),
