@@ -1,0 +1,1 @@
+"""`depthrt scale`: relative depth to metres, from a few measured distances."""
