@@ -103,7 +103,13 @@ def checked(arrays: Sequence[NDArray[Any]], spec: ModelSpec) -> Prediction:
     """
     depth, optional = arrays[0], dict(zip(spec.outputs, arrays[1:], strict=True))
     if not np.isfinite(depth).all():
-        depth = _finite(depth, optional.get("valid"), spec)
+        depth = filled(depth, optional.get("valid"), spec.kind)
+        share = 1 - float(np.isfinite(depth).mean())
+        if share:
+            raise InferenceError(
+                f"model {spec.name} gave {share:.1%} non-finite depth values (NaN or "
+                "infinity): export it again in float32, or check its weights"
+            )
     angles_deg = optional.get("fov_deg")
     if angles_deg is not None and not ((angles_deg > 0) & (angles_deg < 180)).all():
         shown = ", ".join(f"{angle:g}" for angle in angles_deg)
@@ -114,22 +120,20 @@ def checked(arrays: Sequence[NDArray[Any]], spec: ModelSpec) -> Prediction:
     return Prediction(depth, optional)
 
 
-def _finite(
-    depth: NDArray[np.float32], valid: NDArray[np.bool_] | None, spec: ModelSpec
+def filled(
+    depth: NDArray[np.float32], valid: NDArray[np.bool_] | None, kind: Kind
 ) -> NDArray[np.float32]:
-    """Depth N,h,w without NaN and infinity, where only invalid pixels hold them."""
-    finite = np.isfinite(depth)
-    meant = np.ones_like(finite) if valid is None else valid
-    wrong = meant & ~finite
-    if wrong.any():
-        raise InferenceError(
-            f"model {spec.name} gave {wrong.mean():.1%} non-finite depth values (NaN or "
-            "infinity): export it again in float32, or check its weights"
-        )
-    filled = np.array(depth, np.float32)
-    for values, good, known in zip(filled, finite, meant, strict=True):
-        values[~good] = _farthest(values[known], spec.kind)
-    return filled
+    """Depth N,h,w whose NaN and infinity are replaced where it is not ``valid`` (N,h,w).
+
+    By the farthest valid depth of the same image, or 0 where there is none.
+    """
+    if valid is None:
+        return depth
+    result = np.array(depth, np.float32)
+    for values, known in zip(result, valid, strict=True):
+        empty = ~known & ~np.isfinite(values)
+        values[empty] = _farthest(values[known & np.isfinite(values)], kind)
+    return result
 
 
 def _farthest(values: NDArray[np.float32], kind: Kind) -> float:
