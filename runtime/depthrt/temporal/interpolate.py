@@ -1,0 +1,122 @@
+"""Depth between two keyframes: whether they agree, and what a frame between them is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depthrt.model.inference import Prediction
+from depthrt.temporal.display_range import percentiles
+from depthrt.temporal.keyframes import Grey, Keyframe
+from depthrt.temporal.optical_flow import Map, OpticalFlow, carry
+from depthrt.temporal.robust_line import robust_line
+
+_FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
+_LEAST_WEIGHT = 1e-3
+_LEAST_TRUST = 0.02  # of a pixel whose picture fits neither end
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """How two keyframes agree: disagreement over the spread, and the line from first to last."""
+
+    disagreement: float
+    scale: float
+    shift: float
+
+
+def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> Link:
+    """How both ends agree: the worse of both directions, at the size of the thumbnails.
+
+    Args:
+        first: one keyframe.
+        last: a later one of the same scene.
+        flow: that of the thread.
+        align: fit scale and shift between both, as of relative depth.
+    """
+    a, b = (_small(key.made.depth, key.grey.shape) for key in (first, last))
+    to_a, trust = flow.follow(first.grey, last.grey)
+    to_b, _ = flow.follow(last.grey, first.grey)
+    carried = carry(a, to_a)
+    scale, shift = 1.0, 0.0
+    if align:
+        x, y, weight = (
+            m[::_FIT_STEP, ::_FIT_STEP].ravel().astype(np.float64) for m in (carried, b, trust)
+        )
+        line = robust_line(x, y, weight + _LEAST_WEIGHT, fixed_scale=False)
+        scale, shift = line or (1.0, 0.0)
+    ahead = np.abs(scale * carried + shift - b).mean()
+    back = np.abs(carry(b, to_b) - (scale * a + shift)).mean()
+    return Link(float(max(ahead, back)) / _spread(b), scale, shift)
+
+
+def between(
+    first: Keyframe, last: Keyframe, agreed: Link, grey: Grey, time: float, flow: OpticalFlow
+) -> Prediction:
+    """Both ends carried over to a frame between them, and blended by time and by colour.
+
+    Args:
+        first: the keyframe before.
+        last: the keyframe after.
+        agreed: what :func:`link` found of them.
+        grey: the thumbnail of the frame.
+        time: of the frame, 0 at the first and 1 at the last.
+        flow: that of the thread.
+    """
+    (place_a, trust_a), (place_b, trust_b) = (flow.follow(end.grey, grey) for end in (first, last))
+    weight_a = (1 - time) * (trust_a + np.float32(_LEAST_TRUST))
+    weight_b = time * (trust_b + np.float32(_LEAST_TRUST))
+    share_b = weight_b / (weight_a + weight_b)
+    shape = first.made.depth.shape
+    place_a, place_b = _enlarged(place_a, shape), _enlarged(place_b, shape)
+    a, b = carry(first.made.depth, place_a), carry(last.made.depth, place_b)
+    # Scale and shift go over from those of one end to those of the other in time.
+    if (agreed.scale, agreed.shift) != (1.0, 0.0):
+        a = cv2.addWeighted(a, 1 - time + time * agreed.scale, a, 0, time * agreed.shift, dst=a)
+        back = (1 - time) / agreed.scale
+        b = cv2.addWeighted(b, time + back, b, 0, -back * agreed.shift, dst=b)
+    blend = cv2.resize(share_b, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    difference = cv2.subtract(b, a, dst=b)
+    difference = cv2.multiply(difference, blend, dst=difference)
+    depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
+    nearer, place = (first, place_a) if time < 0.5 else (last, place_b)
+    return Prediction(depth, {k: _carried(v, place) for k, v in nearer.made.optional.items()})
+
+
+def _carried(values: NDArray[Any], place: Map) -> NDArray[Any]:
+    """An optional output of another frame: a map h,w, three maps, or one number."""
+    if values.ndim == 0:
+        return values
+    if values.dtype == np.bool_:
+        return carry(values.astype(np.float32), place) >= 0.5
+    if values.ndim == 3:
+        return np.stack([carry(plane, place) for plane in values])
+    return carry(values, place)
+
+
+def _enlarged(place: Map, shape: tuple[int, ...]) -> Map:
+    """The place of every pixel of a thumbnail as that of every pixel of a map (h,w)."""
+    rows, columns = place.shape[:2]
+    ratio = np.array([shape[1] / columns, shape[0] / rows], np.float32)
+    # The middle of a thumbnail's pixel i lies at (i + 0.5) * ratio - 0.5.
+    scaled = place * ratio + (ratio - 1) / 2
+    return np.asarray(cv2.resize(scaled, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _small(depth: Map, shape: tuple[int, ...]) -> Map:
+    return np.asarray(cv2.resize(depth, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def error_of(given: Map, inferred: Map) -> float:
+    """Mean |given - inferred| over the spread of what was inferred."""
+    return float(np.abs(given - inferred).mean()) / _spread(inferred)
+
+
+def _spread(values: Map) -> float:
+    """The 2-98 percentile spread, of a few pixels."""
+    low, high = percentiles(values[::3, ::3], 2, 98)
+    return max(high - low, 1e-9)
