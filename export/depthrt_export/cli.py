@@ -72,6 +72,7 @@ def export(
     calibration: said.Calibration = None,
     max_error: said.MaxError = 0.10,
     strict: said.Strict = False,
+    golden: said.Golden = True,
     validate: said.Validate = None,
     dataset: said.Dataset = None,
     target: said.Target = "host",
@@ -133,6 +134,7 @@ def export(
         max_drop=parse_share(max_drop),
         budget_s=parse_seconds(budget),
         strict=strict,
+        golden=golden,
     )
     _run(source, output, network, options, _Extras(report, front, track, as_json))
 

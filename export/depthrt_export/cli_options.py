@@ -151,6 +151,14 @@ Strict: TypeAlias = Annotated[
         "--strict",
     ),
 ]
+Golden: TypeAlias = Annotated[
+    bool,
+    _option(
+        _PROOF,
+        "Put three small pictures and their depth into the file, for `depthrt verify`.",
+        "--golden/--no-golden",
+    ),
+]
 Report: TypeAlias = Annotated[Path | None, _option(_PROOF, "Draw the proof: an .html file.")]
 Track: TypeAlias = Annotated[
     str | None, _option(_PROOF, "Log the export with MLflow.", metavar="DIR|URI")

@@ -11,6 +11,7 @@ from onnx import helper
 from depthrt.errors import DepthrtError, ModelError, UsageError, WriteError
 from depthrt.files.atomic_write import new_file
 from depthrt.model.depth_model import DepthModel
+from depthrt.model.golden.entry import GOLDEN_KEY, Golden
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt.sinks.base import check_target
@@ -86,10 +87,12 @@ def put_in_place(
     runs_here: bool = True,
     *,
     overwrite: bool = False,
+    golden: Golden | None = None,
 ) -> None:
     """Write model and spec beside ``target``, load it with the runtime, rename it to ``target``.
 
-    A graph that this machine has no kernels for is checked by the onnx package instead.
+    A graph that this machine has no kernels for is checked by the onnx package instead. The file
+    gets the golden frames that are given, and keeps none that the graph came with.
 
     Raises:
         ModelError: the runtime does not accept the file, or reads another spec from it.
@@ -97,6 +100,8 @@ def put_in_place(
             stays beside it.
     """
     kept = {p.key: p.value for p in model.metadata_props if p.key == WEIGHT_BITS_KEY}
+    if golden is not None:
+        kept[GOLDEN_KEY] = golden.to_json()
     helper.set_model_props(model, {METADATA_KEY: spec.to_json(), **kept})
     model.producer_name, model.producer_version = "depthrt", _version()
     with new_file(target, overwrite=overwrite) as path:

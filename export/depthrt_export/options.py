@@ -71,6 +71,7 @@ class ExportOptions:
     - ``max_error``: largest mean |difference| of an int8 graph to its float32 graph, as a share of
       the float output's 2-98 percentile spread;
     - ``strict``: refuse a network of which the witness says that it is fed or read wrongly;
+    - ``golden``: put golden frames into the file;
     - of ``auto`` alone: ``validate``, frames to judge on, where they are not to come from
       ``frames``; ``dataset``, a labelled set; ``target``, the machine; ``max_drop``, the error (or
       growth of AbsRel on the set) allowed; ``budget_s``, the time for the search.
@@ -90,6 +91,7 @@ class ExportOptions:
     max_drop: float = 0.05
     budget_s: float = 600.0
     strict: bool = False
+    golden: bool = True
 
 
 def from_settings(settings: Mapping[str, Any], where: str) -> SourceOptions:

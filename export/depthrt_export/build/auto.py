@@ -60,6 +60,7 @@ def to_auto(
         search.journal.remove()
         found = replace(found, picked=None, disproved=(picked, loss))
         return _float32_stays(start, found, options, search, notes)
+    on_cpu = picked.provider == CPU or works(start.path.with_name("picked.onnx"), CPU)
     return Made(
         applied.model,
         proof,
@@ -68,8 +69,9 @@ def to_auto(
         applied.precision,
         applied.float_nodes,
         (*notes, *applied.notes, *explain(found)),
-        runs_here=picked.provider == CPU or works(start.path.with_name("picked.onnx"), CPU),
+        runs_here=on_cpu,
         found=found,
+        provider=CPU if on_cpu else picked.provider,
     )
 
 

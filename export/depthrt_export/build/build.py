@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from depthrt.model.golden.entry import Golden
+from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
@@ -12,8 +14,9 @@ from depthrt_export.build.from_onnx import from_onnx
 from depthrt_export.build.made import Float32, Made
 from depthrt_export.build.spec import final_spec
 from depthrt_export.console import Phases
-from depthrt_export.model_file import check_outputs, put_in_place
+from depthrt_export.model_file import check_outputs, put_in_place, write_model
 from depthrt_export.options import ExportOptions, SourceOptions
+from depthrt_export.proof.golden import make_golden
 from depthrt_export.report.export_report import Report
 
 
@@ -42,14 +45,22 @@ def build(
             start = from_torch(source, said, options, output, Path(folder), phases)
         made = _convert(start, output, options, phases)
         spec = final_spec(start, made, options)
+        golden = _golden(start, made, spec, phases) if options.golden else None
         with phases("write and load"):
-            put_in_place(made.model, spec, output, made.runs_here, overwrite=options.overwrite)
+            put_in_place(
+                made.model,
+                spec,
+                output,
+                made.runs_here,
+                overwrite=options.overwrite,
+                golden=golden,
+            )
     return Report(
         output,
         spec,
         made.proof,
         made.reference,
-        (*start.frames.notes, *start.changes, *made.notes),
+        (*start.frames.notes, *start.changes, *made.notes, *_golden_notes(golden, spec)),
         tuple(phases.notes),
         phases.times_s,
         peak_memory_bytes(),
@@ -67,3 +78,32 @@ def _convert(start: Float32, output: Path, options: ExportOptions, phases: Phase
     if options.precision == "float32":
         return Made(start.model, start.proof, start.reference_name, start.spec.measured)
     return to_half_precision(start, options.precision, phases)
+
+
+def _golden(start: Float32, made: Made, spec: ModelSpec, phases: Phases) -> Golden:
+    """Golden frames of the validation frames, run as the proof ran the file."""
+    path = made.proven
+    with phases("golden frames"):
+        if path is None:
+            path = start.path.with_name("finished.onnx")
+            write_model(made.model, path)
+        return make_golden(
+            path,
+            spec,
+            start.frames.validation,
+            reference=start.reference,
+            error=made.proof.figures["worst_mean_error"],
+            provider=made.provider,
+            by=made.measured.get(made.precision, {}).get("proven_by", ""),
+        )
+
+
+def _golden_notes(golden: Golden | None, spec: ModelSpec) -> tuple[str, ...]:
+    """The file shows pictures to whoever gets it: that is said."""
+    if golden is None:
+        return ()
+    source = spec.measured["frames"]["source"]
+    return (
+        f"{len(golden.frames)} golden frames of {source} are in the file, for `depthrt verify` "
+        "(--no-golden leaves them out)",
+    )

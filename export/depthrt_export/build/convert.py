@@ -110,6 +110,7 @@ def to_half_precision(start: Float32, precision: HalfPrecision, phases: Phases) 
         half.float_nodes,
         notes,
         runs_here=not missing,
+        proven=path if missing else None,
     )
 
 

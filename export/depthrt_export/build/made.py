@@ -53,7 +53,9 @@ class Made:
     - ``measured``: facts for the file's metadata;
     - ``notes``: lines for the user;
     - ``runs_here``: whether onnxruntime has kernels for the graph on this machine's CPU;
-    - ``found``: what a search found, None without one.
+    - ``found``: what a search found, None without one;
+    - ``proven``: the file that was proven in place of ``model``, which does not run here;
+    - ``provider``: what runs ``model`` here.
     """
 
     model: onnx.ModelProto
@@ -65,3 +67,5 @@ class Made:
     notes: tuple[str, ...] = ()
     runs_here: bool = True
     found: Found | None = None
+    proven: Path | None = None
+    provider: str = "cpu"
