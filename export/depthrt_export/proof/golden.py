@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.golden.entry import MOST_CHARACTERS, Golden, GoldenFrame, Tolerance
+from depthrt.model.golden.entry import Golden, GoldenFrame, Tolerance
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import import_onnxruntime, open_session
 from depthrt.spec import ModelSpec, Precision
@@ -21,7 +21,7 @@ from depthrt_calibration.image_features import feature
 from depthrt_export.proof.fidelity import fidelity
 
 GOLDEN_FRAMES = 3
-_DEPTHS_AND_NAMES = 24_000  # characters, at most, of all that is no picture
+_ROOM_FOR_PICTURES = 72_000  # characters; the depths take 20,000
 _LARGEST_SIDE = 640
 _SHRINK = 0.95
 _CLIPPED = 10  # per cent of the first picture's values at either end
@@ -111,14 +111,13 @@ def _in_high_contrast(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _pictures(samples: Sequence[Sample]) -> list[GoldenFrame]:
     """The frames, as large as they all fit in, without depth."""
-    room = MOST_CHARACTERS - _DEPTHS_AND_NAMES
     share = min(1.0, _LARGEST_SIDE / max(samples[0].pixels.shape[1:]))
     while True:
         frames = [GoldenFrame.picture_only(s.label, _shrunk(s.pixels, share)) for s in samples]
         size = sum(len(frame.picture) for frame in frames)
-        if size <= room:
+        if size <= _ROOM_FOR_PICTURES:
             return frames
-        share *= _SHRINK * (room / size) ** 0.5
+        share *= _SHRINK * (_ROOM_FOR_PICTURES / size) ** 0.5
 
 
 def _shrunk(pixels: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:

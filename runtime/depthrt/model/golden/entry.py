@@ -169,7 +169,7 @@ def read_golden(metadata: Mapping[str, str], size: InputSpec) -> Golden | None:
     text = metadata.get(GOLDEN_KEY)
     if text is None:
         return None
-    if len(text) > 2 * MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS:
         raise ModelError(f"its golden frames are broken ({len(text)} characters are too many)")
     try:
         content = parse_json(text)
