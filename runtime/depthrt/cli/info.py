@@ -92,8 +92,24 @@ def _facts(model: DepthModel) -> dict[str, Any]:
         "dynamic_size": model.dynamic_size,
         "weight_bits": weight_bits(model.session) or None,
         "int8_sums": _SLOW_SUMS if slow else None,
+        "golden": _golden(model),
         "tuned": None if tuned is None else tuned.as_dict(),
         "spec": json.loads(model.spec.to_json()),
+    }
+
+
+def _golden(model: DepthModel) -> dict[str, Any] | None:
+    """How many golden frames the file has, and how far depth may be from theirs."""
+    from depthrt.model.golden.replay import golden_of
+
+    golden = golden_of(model)
+    if golden is None:
+        return None
+    allowed = golden.tolerance
+    return {
+        "frames": len(golden.frames),
+        "allowed_error": {"cpu": allowed.cpu, "others": allowed.others},
+        "proven_by": golden.by,
     }
 
 
