@@ -12,6 +12,7 @@ the location of log y - log d, estimated in the same way from its median.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ _MAD_TO_SIGMA = 1.4826
 _ROUNDS = 50
 _PAIRS = 16  # partners of each point: all pairs of up to 33 points
 _OUTLIER = 3.5  # robust standard deviations (Iglewicz and Hoaglin, 1993)
-_LEAST_SIGMA = 0.1  # of log depth: what nearly fits is no outlier
+_LEAST_FACTOR = 2.0  # networks err by less often; a slip of the tape or the pixel is more
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,14 @@ def agreement(d: Numbers, metres: Numbers, kind: Kind, least_ratio: float) -> fl
 
 
 def outliers(predicted_m: Numbers, metres: Numbers) -> NDArray[np.bool_]:
-    """Which points contradict the others, by the modified z-score of the logarithm of depth."""
+    """Which points contradict the others.
+
+    Their distance is off by a factor of two or more, and by more than the others' are: by the
+    modified z-score of the logarithm.
+    """
     errors = np.abs(np.log(predicted_m / metres))
-    sigma = max(_MAD_TO_SIGMA * float(np.median(errors)), _LEAST_SIGMA)
-    return np.asarray(errors > _OUTLIER * sigma, np.bool_)
+    sigma = _MAD_TO_SIGMA * float(np.median(errors))
+    return np.asarray(errors > max(_OUTLIER * sigma, math.log(_LEAST_FACTOR)), np.bool_)
 
 
 def _target(metres: Numbers, kind: Kind) -> Numbers:

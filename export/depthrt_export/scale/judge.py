@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,6 +29,8 @@ _MANY = 100  # points from which they are left out in groups
 _GROUPS = 20
 _LEAST_PICTURES = 3
 _RESAMPLES = 2000
+_LEAST_ERROR = 1e-9
+_MOST_LOG = 50.0  # of two points the interval has hardly an end, and JSON wants numbers
 _ALPHA = 0.05
 _MARGIN = 10  # beyond the nearest and the farthest distance measured
 
@@ -102,7 +105,8 @@ class Fitted:
 def fit_points(samples: Samples, wish: Wish) -> Fitted:
     """Fit scale and, where the points allow it and it helps, shift.
 
-    Points that contradict the others are left out, unless they are many. With ``auto`` a shift is
+    Points that contradict the others are left out of the fit, unless they are many; they count in
+    the error. With ``auto`` a shift is
     fitted where a point left out is then missed by less; a metric model is corrected by a scale
     alone.
 
@@ -124,10 +128,9 @@ def fit_points(samples: Samples, wish: Wish) -> Fitted:
     odd = outliers(line.metres(samples.d), samples.metres)
     if len(samples) < _LEAST_FOR_OUTLIERS or odd.mean() > _MOST_OUTLIERS:
         odd = np.zeros_like(odd)
-    kept = samples.of(~odd)
     if odd.any():
-        line, notes = _choose(kept, wish)
-    error = _error(kept, line)
+        line, notes = _choose(samples.of(~odd), wish)
+    error = _error(samples, line, odd)
     if not error.abs_rel <= wish.max_error:
         raise AccuracyGateError(
             f"the points do not fit the model: {error.line()}, but {_short(wish.max_error)} is "
@@ -219,15 +222,22 @@ def _refit(samples: Samples, line: Line, with_shift: bool) -> Line:
     return replace(line, scale=scale, shift=shift)
 
 
-def _error(samples: Samples, line: Line) -> Error:
-    """Leave out a point, a group or a picture at a time, and bootstrap the mean of their errors."""
+def _error(samples: Samples, line: Line, odd: NDArray[np.bool_] | None = None) -> Error:
+    """Leave out a point, a group or a picture at a time, and bootstrap the mean of their errors.
+
+    The bounds are those of its logarithm, as errors are skewed. ``odd`` points have no part in any
+    fit; each counts as missed by 100% at most.
+    """
+    odd = np.zeros(len(samples), np.bool_) if odd is None else odd
     folds, left_out = _folds(samples)
-    errors = np.array([_missed_by(samples, fold, line) for fold in folds])
+    errors = np.array([_missed_by(samples, fold, odd, line) for fold in folds])
     chance = np.random.default_rng(0)
-    resampled = errors[chance.integers(len(errors), size=(_RESAMPLES, len(errors)))].mean(axis=1)
+    means = errors[chance.integers(len(errors), size=(_RESAMPLES, len(errors)))].mean(axis=1)
+    logs = np.log(np.maximum(means, _LEAST_ERROR))
     centre = float(errors.mean())
-    low, high = bootstrap_bounds(centre, resampled, len(errors), _ALPHA)
-    return Error(centre, max(0.0, low), high, left_out)
+    bounds = bootstrap_bounds(math.log(max(centre, _LEAST_ERROR)), logs, len(errors), _ALPHA)
+    low, high = (math.exp(min(bound, _MOST_LOG)) for bound in bounds)
+    return Error(centre, low, high, left_out)
 
 
 def _folds(
@@ -244,11 +254,14 @@ def _folds(
     return [groups == group for group in range(_GROUPS)], "group of points"
 
 
-def _missed_by(samples: Samples, fold: NDArray[np.bool_], line: Line) -> float:
+def _missed_by(
+    samples: Samples, fold: NDArray[np.bool_], odd: NDArray[np.bool_], line: Line
+) -> float:
     """AbsRel of a fold by the line of the rest."""
     out = samples.of(fold)
-    other = _refit(samples.of(~fold), line, line.shift is not None)
-    return float(np.mean(np.abs(other.metres(out.d) / out.metres - 1)))
+    other = _refit(samples.of(~fold & ~odd), line, line.shift is not None)
+    errors = np.abs(other.metres(out.d) / out.metres - 1)
+    return float(np.where(odd[fold], np.minimum(errors, 1), errors).mean())
 
 
 def _short(share: float) -> str:

@@ -1,0 +1,1 @@
+"""What metres from a few measured distances are worth."""
