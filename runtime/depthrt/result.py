@@ -17,7 +17,10 @@ class Result:
     - ``display_range``: causal low and high value to colour it by, without flicker;
     - ``scene_cut``: whether a new scene begins with it;
     - ``latency_s``: seconds from its capture until it was handed over; None for recordings;
-    - ``reused``: whether the picture had not changed, so that the depth is an earlier frame's.
+    - ``reused``: whether the picture had not changed, so that the depth is an earlier frame's;
+    - ``interpolated``: whether the network did not see the frame: its depth comes from keyframes;
+    - ``audit_error``: of a keyframe that would have been interpolated, how far off that would have
+      been: mean |difference| over the depth's 2-98 percentile spread; else None.
     """
 
     frame: Frame
@@ -26,6 +29,8 @@ class Result:
     scene_cut: bool
     latency_s: float | None = None
     reused: bool = False
+    interpolated: bool = False
+    audit_error: float | None = None
 
 
 @dataclass
@@ -37,6 +42,8 @@ class Stats:
     - ``dropped``: frames of a live source for which there was no time;
     - ``late``: those among them that were older than the highest latency allowed;
     - ``reused``: results whose depth was that of an earlier frame;
+    - ``interpolated``: results whose frame the network did not see;
+    - ``audit_errors``: how far off interpolation would have been, where it was looked at;
     - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
     - ``latency``: from capture to the hand-over of the result, of live sources.
     """
@@ -47,6 +54,8 @@ class Stats:
     late: int = 0
     scene_cuts: int = 0
     reused: int = 0
+    interpolated: int = 0
+    audit_errors: list[float] = field(default_factory=list)
     busy_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     latency: Latency = field(default_factory=Latency)
 
@@ -62,6 +71,8 @@ class Stats:
         self.late += other.late
         self.scene_cuts += other.scene_cuts
         self.reused += other.reused
+        self.interpolated += other.interpolated
+        self.audit_errors += other.audit_errors
         for stage, seconds in list(other.busy_s.items()):
             self.busy_s[stage] += seconds
         self.latency.merge(other.latency)

@@ -24,6 +24,11 @@ class Abort:
         self._asked = False
         self._options: ort.RunOptions | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether they were ended."""
+        return self._asked
+
     def now(self) -> None:
         """End the inferences: each raises an InferenceError after its present operator."""
         self._asked = True
@@ -55,6 +60,10 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.depth)
+
+    def copy(self) -> Prediction:
+        """The same in memory of its own."""
+        return Prediction(self.depth.copy(), {k: v.copy() for k, v in self.optional.items()})
 
     def __iter__(self) -> Iterator[Prediction]:
         for i, depth in enumerate(self.depth):

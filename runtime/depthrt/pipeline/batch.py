@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +13,22 @@ from depthrt.depth import Depth
 from depthrt.errors import InferenceError
 from depthrt.frame import Frame, image_size
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.inference import Abort, Prediction
+from depthrt.model.inference import Abort
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result, Stats
 from depthrt.temporal.display_range import RangeTracker, SceneCuts
 from depthrt.temporal.frame_reuse import ReuseGate
+from depthrt.temporal.keyframes import Estimate
 from depthrt.temporal.stabiliser import Stabiliser
 
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """What the network gave for N frames, and the seconds it took."""
+    """What the frames are given, and the seconds that the network and optical flow took."""
 
-    prediction: Prediction
+    estimates: Sequence[Estimate]
     busy_s: float
+    carry_s: float = 0.0
 
 
 @dataclass(eq=False)
@@ -55,13 +56,14 @@ class Batch:
             item.pixels for item, same in zip(self.frames, self.unchanged, strict=True) if not same
         ]
         if not changed:
-            return Inferred(Prediction(np.empty((0, 0, 0), np.float32)), 0.0)
+            return Inferred([], 0.0)
         start_s = time.perf_counter()
         try:
             prediction = self.model.predict(np.stack(changed), self.abort)
         except Exception as error:  # every stream is told its own, when its turn comes
             return error
-        return Inferred(prediction, time.perf_counter() - start_s)
+        took_s = time.perf_counter() - start_s
+        return Inferred([Estimate(each, inferred=True) for each in prediction], took_s)
 
     def results(self, streams: Mapping[str, StreamPostprocessor]) -> Iterator[Result | End]:
         """The results in order, and the end of a stream one of whose frames failed.
@@ -84,17 +86,19 @@ class Batch:
     def _results(
         self, inferred: Inferred, streams: Mapping[str, StreamPostprocessor]
     ) -> Iterator[Result | End]:
-        predictions = iter(inferred.prediction)
+        estimates = iter(inferred.estimates)
         for item, same in zip(self.frames, self.unchanged, strict=True):
-            found = None if same else next(predictions)
+            found = None if same else next(estimates)
             if item.stream.cancelled or item.stream.name in self.failed_streams:
                 continue
             if not same:
-                item.stream.stats.busy_s["infer"] += inferred.busy_s / len(inferred.prediction)
+                busy_s, count = item.stream.stats.busy_s, len(inferred.estimates)
+                busy_s["infer"] += inferred.busy_s / count
+                if inferred.carry_s:
+                    busy_s["carry"] += inferred.carry_s / count
             try:
                 postprocessor = streams[item.stream.name]
-                values, optional = (None, None) if found is None else (found.depth, found.optional)
-                result = postprocessor.result(item.frame, item.pixels, values, item.model, optional)
+                result = postprocessor.result(item.frame, item.pixels, found, item.model)
             except Exception as error:  # of this stream alone
                 yield self._end(item, error)
             else:
@@ -146,21 +150,20 @@ class StreamPostprocessor:
         self,
         frame: Frame,
         pixels: NDArray[np.uint8],
-        values: NDArray[np.float32] | None,
+        found: Estimate | None,
         model: DepthModel,
-        optional: Mapping[str, NDArray[Any]] | None = None,
     ) -> Result:
         """The result of a frame, prepared as ``pixels`` (3,h,w).
 
-        ``values`` is the network's depth (h,w), written over when stabilised. None stands for a
-        frame that did not change: it gets the depth before it. ``optional`` are the network's
-        optional outputs for the frame, which are not stabilised.
+        ``found`` holds its depth (h,w), written over when stabilised, and the network's optional
+        outputs, which are not stabilised. None stands for a frame that did not change: it gets the
+        depth before it.
         """
-        if values is None:
+        if found is None:
             return self._reuse(frame)
         if self.model is not model:
             self._take_over(model)
-        depth = model.depth(values, image_size(frame.pixels), optional)
+        depth = model.depth(found.made.depth, image_size(frame.pixels), found.made.optional)
         scene_cut = self.cuts.update(pixels)
         if scene_cut:
             self.reset()
@@ -173,7 +176,13 @@ class StreamPostprocessor:
             self._depth = depth.copy()
         shown = self.tracker.update(depth.values, frame.exact_time_s, depth.valid)
         self.stats.frames += 1
-        return Result(frame, depth, shown, scene_cut)
+        self.stats.interpolated += not found.inferred
+        if found.error is not None:
+            self.stats.audit_errors.append(found.error)
+        return Result(
+            frame, depth, shown, scene_cut,
+            interpolated=not found.inferred, audit_error=found.error,
+        )  # fmt: skip
 
     def _reuse(self, frame: Frame) -> Result:
         if self._depth is None:

@@ -22,6 +22,7 @@ class FrameQueue:
         batch: frames that go into one inference at most.
         wait_s: how long frames wait for others to fill a batch; None is as long as it takes.
         limits: what is taken of live streams.
+        alone: frames of different streams are not taken together.
     """
 
     def __init__(
@@ -31,11 +32,14 @@ class FrameQueue:
         batch: int,
         wait_s: float | None,
         limits: LiveLimits,
+        *,
+        alone: bool = False,
     ) -> None:
         self._all = list(streams)
         self._open = deque(streams)  # in the order of their turns
         self._ahead, self._batch = ahead, batch
         self._wait_s, self._limits = wait_s, limits
+        self._alone = alone
         self._waiting_since_s: float | None = None  # that frames wait for others
         self._dropped = 0  # when the load was last asked for
 
@@ -119,6 +123,8 @@ class FrameQueue:
         streams = [stream for stream in self._open if stream.waiting]
         if not streams:
             return []
+        if self._alone:
+            streams = [max(streams, key=self._is_ready)]
         first = streams[0].waiting[0]
         group: list[PreparedFrame] = []
         depth = 0
@@ -132,6 +138,10 @@ class FrameQueue:
             depth += 1
         return group
 
+    def _is_ready(self, stream: StreamState) -> bool:
+        """Whether a stream has all frames of a group, or as many as there will be."""
+        return stream.finished or len(stream.waiting) >= self._batch
+
     def _may_grow(self, group: Sequence[PreparedFrame]) -> bool:
         """Whether a stream may soon have another frame for this group; live ones give one each."""
         given = {id(item.stream) for item in group}
@@ -142,6 +152,7 @@ class FrameQueue:
             and not (stream.live and id(stream) in given)
             and all(item.fits(group[0]) for item in stream.waiting)
             for stream in self._open
+            if not self._alone or id(stream) in given
         )
 
     def drop_old(self) -> None:

@@ -11,6 +11,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.sources.base import SourceInfo
 from depthrt.sources.live.live_limits import LiveLimits
 from depthrt.temporal.frame_reuse import Reuse
+from depthrt.temporal.keyframes import Keyframes
 
 LIVE_WAIT_S = 0.005  # for the frames of other streams, before an inference
 RECORDED_WAIT_S = 0.5  # a recording that stalls must not hold up the others
@@ -44,6 +45,7 @@ class StreamOptions:
     stabilise: bool = False
     reuse: Reuse | None = None
     pictures: bool = True
+    keyframes: Keyframes | None = None
 
     def __post_init__(self) -> None:
         if self.batch is not None and self.batch < 1:
@@ -62,9 +64,13 @@ class StreamOptions:
 
         Args:
             infos: of the sources.
-            batch: frames that go into one inference at most.
+            batch: frames that are taken together at most: of one inference, or of a gap.
             parallel: inferences that run at a time.
         """
+        if self.keyframes is not None:
+            return FramesAhead(
+                batch * (2 if len(infos) == 1 else 1), batch * (len(infos) + parallel + 1)
+            )
         if len(infos) > 1:
             waiting = max(2, -(-2 * batch // len(infos)))
             return FramesAhead(waiting, len(infos) * waiting + parallel * batch)

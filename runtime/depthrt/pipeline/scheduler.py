@@ -32,6 +32,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
+from depthrt.pipeline.gap_batch import GapChain
 from depthrt.pipeline.model_ladder import Ladder, LadderMeter
 from depthrt.pipeline.options import StreamOptions, default_batch
 from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
@@ -62,12 +63,18 @@ class Scheduler(OpenStreams):
         self._live = any(info.live for info in infos)
         self._parallel = 1 if self._meter else first.parallel
         self._batch = options.batch or default_batch(first, len(streams), live=self._live)
+        self._chains: dict[str, GapChain] = {}
+        if options.keyframes is not None:  # a batch is so many gaps, and the network sees a few
+            self._batch *= options.keyframes.most
+            keyframes, lag = options.keyframes, self._parallel
+            self._chains = {stream.name: GapChain(keyframes, lag) for stream in streams}
         self._queue = FrameQueue(
             streams,
             options.frames_ahead(infos, self._batch, self._parallel),
             self._batch,
             options.batch_wait_s(infos),
             options.limits,
+            alone=bool(self._chains),
         )
         choose_model = partial(_model_of, model)
         self._readers = {
@@ -286,7 +293,9 @@ class Scheduler(OpenStreams):
         ]
         if self._meter is not None:
             self._meter.infer()
-        batch = Batch(group, unchanged, self._abort)
+        chain = self._chains.get(group[0].stream.name)
+        make = Batch if chain is None else chain.batch
+        batch = make(group, unchanged, self._abort)
         self._batches.append(batch)
         self._inferring += 1
         return partial(self._infer, batch)

@@ -17,6 +17,7 @@ from depthrt.sources.base import Selection
 from depthrt.sources.live.live_limits import LiveLimits
 from depthrt.sources.open_many import SourceLike, open_many, open_one
 from depthrt.temporal.frame_reuse import Reuse
+from depthrt.temporal.keyframes import Keyframes, keyframes_of
 
 OnFailure = Callable[[str, BaseException], None]
 
@@ -107,6 +108,7 @@ def stream(
     stabilise: bool = False,
     reuse: Reuse | None = None,
     pictures: bool = True,
+    keyframes: Keyframes | float | None = None,
 ) -> Results:
     """Depth of every frame of a source, in order.
 
@@ -135,12 +137,16 @@ def stream(
         reuse: give frames that did not change the depth before them, without inference.
         pictures: frames keep their pixels; False, where only depth is wanted, makes them all zero
             once the network has them, which saves the memory of a dozen decoded frames.
+        keyframes: run the network on some frames of a recording and carry depth over to the others
+            by optical flow; a number is the error allowed, as a share of the depth's spread.
 
     Raises:
         DepthrtError: from opening the source at once; from any stage when its frame is due.
         UsageError: a batch of less than 1.
     """
-    options = StreamOptions(batch, wait_s, limits or LiveLimits(), stabilise, reuse, pictures)
+    options = StreamOptions(
+        batch, wait_s, limits or LiveLimits(), stabilise, reuse, pictures, keyframes_of(keyframes)
+    )
     opened = open_one(source, selection, options.limits)
     state = StreamState(opened.info.name, opened, stats or Stats())
     return Results(Scheduler([state], model or DepthModel.load(objective="live"), options))
@@ -157,6 +163,7 @@ def stream_many(
     limits: LiveLimits | None = None,
     stabilise: bool = False,
     reuse: Reuse | None = None,
+    keyframes: Keyframes | float | None = None,
     on_failure: OnFailure | None = None,
 ) -> Results:
     """Depth of the frames of several sources, batched through one session.
@@ -179,7 +186,7 @@ def stream_many(
             a source is live, else 0.5 s.
         stats: filled under the streams' names while the frames pass.
         limits: what is taken of live sources.
-        stabilise, reuse: as for :func:`stream`, each stream by itself.
+        stabilise, reuse, keyframes: as for :func:`stream`, each stream by itself.
         on_failure: called with name and error of a stream that fails, also when it cannot be
             opened. None: the first of these errors is raised when all others have ended.
 
@@ -189,7 +196,9 @@ def stream_many(
     """
     if not sources:
         raise UsageError("there is no source")
-    options = StreamOptions(batch, wait_s, limits or LiveLimits(), stabilise, reuse)
+    options = StreamOptions(
+        batch, wait_s, limits or LiveLimits(), stabilise, reuse, keyframes=keyframes_of(keyframes)
+    )
     states: list[StreamState] = []
     failures: list[End] = []
     kept = {} if stats is None else stats

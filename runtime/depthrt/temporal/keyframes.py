@@ -47,6 +47,15 @@ class Keyframes:
             raise UsageError(f"a gap of {self.most} frames has no end")
 
 
+def keyframes_of(said: Keyframes | float | None) -> Keyframes | None:
+    """A budget alone stands for the usual audits and gaps.
+
+    Raises:
+        UsageError: as :class:`Keyframes`.
+    """
+    return Keyframes(said) if isinstance(said, (int, float)) else said
+
+
 @dataclass(frozen=True, eq=False)
 class Keyframe:
     """A frame that was inferred: its grey thumbnail, and what the network gave for it."""
