@@ -61,6 +61,7 @@ def export(
     std: said.Std = None,
     scale: said.Scale = None,
     depth_output: said.DepthOutput = "",
+    also: said.Also = None,
     name: said.Name = None,
     licence: said.Licence = None,
     precision: said.Precision = said.Format.fp32,
@@ -91,6 +92,7 @@ def export(
     from depthrt_export.options import (
         ExportOptions,
         SourceOptions,
+        parse_also,
         parse_kind,
         parse_resize,
         parse_seconds,
@@ -118,6 +120,7 @@ def export(
         multiple_of=multiple_of,
         resize=None if resize is None else parse_resize(resize),
         output=depth_output,
+        also=parse_also(also or ()),
     )
     options = ExportOptions(
         precision=_PRECISION[precision],

@@ -93,6 +93,15 @@ DepthOutput: TypeAlias = Annotated[
     str,
     _option(_NETWORK, "Key of the depth among several outputs.", metavar="KEY"),
 ]
+Also: TypeAlias = Annotated[
+    list[str] | None,
+    _option(
+        _NETWORK,
+        "An output to keep beside depth: confidence, valid, normals or fov_deg. Default: those "
+        "whose KEY is that name; none: depth alone.",
+        metavar="KEY=OUTPUT",
+    ),
+]
 Name: TypeAlias = Annotated[
     str | None, _option(_NETWORK, "The model's. Default: the source's, the file's.")
 ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from depthrt.errors import UsageError
-from depthrt.spec import Interpolation, Kind, Resize, Unit
+from depthrt.spec import OPTIONAL_OUTPUTS, Interpolation, Kind, Resize, Unit
 
 Vary = Literal["batch", "size"]
 ExportPrecision = Literal["float32", "float16", "bfloat16", "int8", "auto"]
@@ -29,7 +29,8 @@ class SourceOptions:
 
     A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``. ``key``: where the
     state dict is in the checkpoint; ``ignore``: names in it that the network need not have;
-    ``output``: the key of the depth among several outputs.
+    ``output``: the key of the depth among several outputs; ``also``: which optional
+    output each other key is, as in ``{"conf": "confidence"}``, empty to keep none.
     """
 
     checkpoint: Path | None = None
@@ -49,6 +50,7 @@ class SourceOptions:
     resize: Resize | None = None
     interpolation: Interpolation | None = None
     output: str = ""
+    also: Mapping[str, str] | None = None
 
     def over(self, other: SourceOptions) -> SourceOptions:
         """These options, with the other's where these say nothing."""
@@ -147,6 +149,27 @@ def parse_kind(text: str, where: str = "--kind") -> tuple[Kind, Unit | None]:
     return known[text.replace("_", "-")]
 
 
+def parse_also(texts: Sequence[str]) -> Mapping[str, str] | None:
+    """``KEY=OUTPUT`` of each text, or ``none`` alone; None without a text.
+
+    Raises:
+        UsageError: neither, another optional output, or the same one twice.
+    """
+    if [*texts] == ["none"]:
+        return {}
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, name = text.rpartition("=")
+        if not (key and equals):
+            raise UsageError(f"--also {text!r} is not KEY=OUTPUT, as in conf=confidence, or none")
+        if name not in OPTIONAL_OUTPUTS:
+            raise UsageError(f"--also {text!r}: {name!r} is none of {', '.join(OPTIONAL_OUTPUTS)}")
+        if key in found or name in found.values():
+            raise UsageError(f"--also says {key if key in found else name} twice")
+        found[key] = name
+    return found or None
+
+
 def parse_resize(text: str) -> Resize:
     """``stretch``, ``keep-aspect`` or ``pad``."""
     rule = text.replace("-", "_")
@@ -235,6 +258,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_also(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    names = [*value.values()]
+    known = all(isinstance(key, str) for key in value) and all(n in OPTIONAL_OUTPUTS for n in names)
+    return known and len({*names}) == len(names)
+
+
 def _one_of(names: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
     return lambda value: value in names, f"one of {', '.join(names)}"
 
@@ -243,6 +274,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_text, "a text"),
     "licence": (lambda value: isinstance(value, str), "a text"),
     "output": (_is_text, "the key of an output, such as 'depth' or 'disp.0'"),
+    "also": (_is_also, "a dict of keys and " + ", ".join(OPTIONAL_OUTPUTS)),
     "size": (_is_size, "(height, width) in whole pixels, such as (192, 320)"),
     "multiple_of": (_is_side, "a whole number of pixels from 1 on"),
     "scale": (_is_number, "a number, such as 1 / 255"),

@@ -12,6 +12,7 @@ from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
 from depthrt_export.build.from_onnx import from_onnx
 from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.optional import with_optional
 from depthrt_export.build.spec import final_spec
 from depthrt_export.console import Phases
 from depthrt_export.model_file import check_outputs, put_in_place, write_model
@@ -43,7 +44,7 @@ def build(
             from depthrt_export.build.from_torch import from_torch  # torch, which others do without
 
             start = from_torch(source, said, options, output, Path(folder), phases)
-        made = _convert(start, output, options, phases)
+        made = with_optional(start, _convert(start, output, options, phases), phases)
         spec = final_spec(start, made, options)
         golden = _golden(start, made, spec, phases) if options.golden else None
         with phases("write and load"):

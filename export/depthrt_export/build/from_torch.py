@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from depthrt_calibration.frames import evenly
 from depthrt_export.build.ask import asked
 from depthrt_export.build.made import Float32
+from depthrt_export.build.optional import MEASURED
 from depthrt_export.build.spec import float32_spec, opset_for
 from depthrt_export.build.suit import rewritten
 from depthrt_export.console import Phases
@@ -17,10 +19,17 @@ from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.frame_split import FRAMES_WITHOUT_RANGES, split_frames
 from depthrt_export.proof.independence import require_alone
+from depthrt_export.proof.optional_outputs import file_outputs, prove_optional
 from depthrt_export.proof.verify import TOLERANCES, prove
 from depthrt_export.sources.load import load_network
 from depthrt_export.sources.outputs import OutputForm, autocast_was_used
-from depthrt_export.sources.torch_network import TorchNetwork, fed, probe, torch_reference
+from depthrt_export.sources.torch_network import (
+    TorchNetwork,
+    fed,
+    probe,
+    torch_outputs,
+    torch_reference,
+)
 
 
 def from_torch(
@@ -44,10 +53,10 @@ def from_torch(
     with phases("load the network"):
         network = load_network(source, said)
         autocast_was_used()  # forget that of earlier networks
-        form = probe(network)
+        form, beside = probe(network)
     with phases("read frames"):
         frames = split_frames(options, network.input)
-    network = _with_what_was_seen(network, form)
+    network = _with_what_was_seen(network, form, beside)
     for topic, sentence in network.assumed.items():
         phases.note(f"{topic}: {sentence}")
     reference = torch_reference(network, form)
@@ -68,12 +77,18 @@ def from_torch(
         shown = evenly(frames.validation, FRAMES_WITHOUT_RANGES)
         within = TOLERANCES["float32"]
         proof = prove(network, reference, path, shown, options.vary, within)
+        measured: dict[str, Any] = {"proof": proof.facts()}
+        optional = tuple(each.name for each in form.optional)
+        if optional:
+            known, made = torch_outputs(network, form), file_outputs(path)
+            found = prove_optional(network, known, made, shown, options.vary, within)
+            measured[MEASURED] = {"float32": found}
     if not network.named:  # refusals name the factory, the file itself
         network = dataclasses.replace(network, name=output.stem.replace("_", "-"))
         model.graph.name = network.name
     changes = (folded.note, *rewrites)
     spec = dataclasses.replace(
-        float32_spec(network, options, changes, statement), measured={"proof": proof.facts()}
+        float32_spec(network, options, changes, statement), outputs=optional, measured=measured
     )
     return Float32(
         network,
@@ -90,7 +105,9 @@ def from_torch(
     )
 
 
-def _with_what_was_seen(network: TorchNetwork, form: OutputForm) -> TorchNetwork:
+def _with_what_was_seen(
+    network: TorchNetwork, form: OutputForm, beside: tuple[str, ...]
+) -> TorchNetwork:
     """The network with a sentence on each choice that was made when it was first run."""
     seen = {}
     if form.others and not network.output:
@@ -99,6 +116,8 @@ def _with_what_was_seen(network: TorchNetwork, form: OutputForm) -> TorchNetwork
             f"{form.key} was taken for the depth (beside it: {others}); say --depth-output KEY for "
             "another"
         )
+    if beside:
+        seen["beside depth"] = "; ".join(beside)
     if autocast_was_used():
         seen["autocast"] = "switched off: the network computes in float32"
     return dataclasses.replace(network, assumed={**network.assumed, **seen})

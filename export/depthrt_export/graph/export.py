@@ -1,4 +1,4 @@
-"""From a PyTorch network to the ONNX graph of the contract: uint8 pixels in, float32 depth out."""
+"""From a PyTorch network to the ONNX graph of the contract: uint8 pixels in, depth out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import UsageError
+from depthrt.spec import DEPTH, OPTIONAL_OUTPUTS
 from depthrt_export.console import quiet_torch
 from depthrt_export.options import Vary
+from depthrt_export.sources.optional_outputs import to_optional
 from depthrt_export.sources.outputs import OutputForm, to_depth, without_autocast
 from depthrt_export.sources.torch_network import TorchNetwork
 
@@ -21,6 +23,8 @@ _WRAPPED = "network"  # the attribute that holds the user's module
 
 class ImageToDepth(nn.Module):
     """Pixels uint8 N,3,H,W to depth float32 N,H,W around a network of normalised pixels.
+
+    The optional outputs of the form follow, where it has any.
 
     ``(p * scale - mean) / std`` is computed as ``(p - zero) * gain``, which is what a convolution
     can absorb.
@@ -39,9 +43,11 @@ class ImageToDepth(nn.Module):
         self.network = network.module
         self.form = form
 
-    def forward(self, image: Tensor) -> Tensor:
-        depth = self.network((image.to(torch.float32) - self.pixel_zero) * self.pixel_gain)
-        return to_depth(depth, image.shape[-2:], self.form)
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        output = self.network((image.to(torch.float32) - self.pixel_zero) * self.pixel_gain)
+        size, form = image.shape[-2:], self.form
+        depth = to_depth(output, size, form)
+        return (depth, *to_optional(output, size, form.optional)) if form.optional else depth
 
 
 def export_graph(
@@ -57,7 +63,8 @@ def export_graph(
     image = torch.zeros(batch, 3, network.input.height, network.input.width, dtype=torch.uint8)
     with quiet_torch(), without_autocast():
         program = _trace(ImageToDepth(network, form), image, network, vary)
-        model = _translate(program, network.name, opset)
+        names = ["depth", *(each.name for each in form.optional)]
+        model = _translate(program, network.name, opset, names)
     _tidy(model, vary, network)
     return model
 
@@ -101,14 +108,16 @@ def _frozen(network: TorchNetwork, vary: frozenset[Vary], reason: str) -> str:
     )
 
 
-def _translate(program: torch.export.ExportedProgram, name: str, opset: int) -> onnx.ModelProto:
+def _translate(
+    program: torch.export.ExportedProgram, name: str, opset: int, outputs: list[str]
+) -> onnx.ModelProto:
     try:
         result = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=opset,
             input_names=["image"],
-            output_names=["depth"],
+            output_names=outputs,
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:
@@ -174,7 +183,10 @@ def _tidy(model: onnx.ModelProto, vary: frozenset[Vary], network: TorchNetwork) 
         *(("height", "width") if "size" in vary else (network.input.height, network.input.width)),
     ]
     _name_axes(graph.input[0], [axes[0], 3, *axes[1:]])
-    _name_axes(graph.output[0], axes)
+    sides = dict(zip("NHW", axes, strict=True)) | {"3": 3}
+    for output in graph.output:
+        form = OPTIONAL_OUTPUTS.get(output.name, DEPTH)
+        _name_axes(output, [sides[axis] for axis in form.axes])
 
 
 def _scope(node: onnx.NodeProto) -> str:

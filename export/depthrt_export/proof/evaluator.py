@@ -21,6 +21,7 @@ from depthrt.spec import Kind, Unit
 from depthrt_calibration.frames import Sample
 from depthrt_export.proof.fidelity import spread
 from depthrt_export.proof.labelled_frames import Labelled, absolute_relative_error
+from depthrt_export.proof.verify import run_file
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -265,4 +266,4 @@ def _error(reference: Map, depth: Map) -> float:
 def _run(session: ort.InferenceSession, pixels: NDArray[np.uint8]) -> Map:
     batch = session.get_inputs()[0].shape[0]
     images = np.repeat(pixels[None], batch if isinstance(batch, int) else 1, axis=0)
-    return np.asarray(session.run(["depth"], {"image": images})[0][0], np.float32)
+    return np.asarray(run_file(session, images)[0], np.float32)

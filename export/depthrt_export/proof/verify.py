@@ -19,7 +19,7 @@ from depthrt_calibration.frames import Sample
 from depthrt_export.options import Vary
 from depthrt_export.proof.batches import Alone, Together, require_batches
 from depthrt_export.proof.fidelity import Fidelity, fidelity, summary
-from depthrt_export.sources.network import DepthNetwork, Maps, Reference
+from depthrt_export.sources.network import DepthNetwork, Maps, Reference, filled_depth
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -160,8 +160,10 @@ def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
     """An ONNX file on pixels N,3,H,W."""
     options = import_onnxruntime().RunOptions()
     options.log_severity_level = _FATAL  # what fails here is told in a sentence
-    (depth,) = session.run(["depth"], {"image": images}, options)
-    return np.asarray(depth, np.float32)
+    names = [o.name for o in session.get_outputs() if o.name in ("depth", "valid")]
+    return filled_depth(
+        dict(zip(names, map(np.asarray, session.run(names, {"image": images}, options)), strict=True))
+    )
 
 
 def other_shapes(network: DepthNetwork, vary: frozenset[Vary]) -> list[tuple[int, tuple[int, int]]]:

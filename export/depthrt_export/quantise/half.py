@@ -148,15 +148,15 @@ def _convert(model: onnx.ModelProto, precision: HalfPrecision, kept: set[str]) -
             elif name in made - made_half and _takes_half(model, node, i, precision):
                 node.input[i] = cast(name, half)
         nodes.append(node)
-    depth = graph.output[0].name
-    if depth in made_half:
-        inner = f"{depth}.{precision}"
+    for output in [each.name for each in graph.output if each.name in made_half]:
+        inner = f"{output}.{precision}"
         for node in nodes:
             for names in (node.input, node.output):
                 for i, name in enumerate(names):
-                    if name == depth:
+                    if name == output:
                         names[i] = inner
-        nodes.append(helper.make_node("Cast", [inner], [depth], "depth/Cast", to=TensorProto.FLOAT))
+        result = f"{output}/Cast"
+        nodes.append(helper.make_node("Cast", [inner], [output], result, to=TensorProto.FLOAT))
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     read = {name for node in nodes for name in node.input}

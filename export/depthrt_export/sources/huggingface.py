@@ -39,6 +39,7 @@ from depthrt_export.sources.huggingface_config import (
     stride,
 )
 from depthrt_export.sources.network import describe
+from depthrt_export.sources.outputs import named_tensors
 from depthrt_export.sources.torch_network import TorchNetwork
 
 _SHOWN = 3
@@ -87,7 +88,7 @@ class PredictedDepth(nn.Module):
 
 
 class MetricDepthPro(nn.Module):
-    """Depth Pro's depth in metres: normalised pixels N,3,H,W to N,h,w.
+    """Depth Pro's depth in metres, N,h,w, and field of view in degrees, N, of normalised pixels.
 
     The network predicts the inverse depth C that a camera with a focal length of one image width
     would see, and the horizontal field of view in degrees. With the focal length
@@ -100,11 +101,12 @@ class MetricDepthPro(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         output = self.model(pixel_values=pixels)
-        half_angle = torch.deg2rad(output.field_of_view).reshape(-1, 1, 1) / 2
+        fov_deg: Tensor = output.field_of_view.reshape(-1)
+        half_angle = torch.deg2rad(fov_deg).reshape(-1, 1, 1) / 2
         inverse: Tensor = output.predicted_depth * (2 * torch.tan(half_angle))
-        return 1 / inverse.clamp(*DEPTH_PRO_INVERSE_RANGE)
+        return {"depth": 1 / inverse.clamp(*DEPTH_PRO_INVERSE_RANGE), "fov_deg": fov_deg}
 
 
 def _as_module(model: nn.Module, config: Config) -> nn.Module:
@@ -208,8 +210,8 @@ def _require_complete(
         return
     for parameter in absent:
         parameter.fill_(math.nan)
-    depth = network.module(torch.zeros(1, 3, network.input.height, network.input.width))
-    if not bool(torch.isfinite(depth).all()):
+    output = network.module(torch.zeros(1, 3, network.input.height, network.input.width))
+    if not all(bool(torch.isfinite(each).all()) for each in named_tensors(output).values()):
         names = sorted(missing)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         raise ModelError(f"the weights of {source} lack {', '.join(names[:_SHOWN])}{more}")

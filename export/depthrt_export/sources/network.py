@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
+from depthrt.model.inference import filled
 from depthrt.spec import InputSpec, Kind, Unit
 from depthrt_export.options import SourceOptions
 
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 """Runs a network on pixels N,3,H,W in 0..255."""
+Outputs: TypeAlias = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
+"""Likewise, with everything that it gives: depth and the optional outputs, by name."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class DepthNetwork:
 
     - ``named``: whether ``name`` is more than the name of a factory, such as ``build``;
     - ``output``: the key of the depth among several outputs, empty where nobody said it;
+    - ``also``: the optional output that each key is; empty: none is; None: as the keys say;
     - ``assumed``: what nobody said, by topic, each as a sentence for the user;
     - ``witnessed``: whether normalisation and direction are somebody's word alone, so that another
       network's depth is worth asking; the files of a published model say both themselves.
@@ -49,8 +53,14 @@ class DepthNetwork:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     named: bool = True
     output: str = ""
+    also: Mapping[str, str] | None = None
     assumed: Mapping[str, str] = field(default_factory=dict)
     witnessed: bool = True
+
+
+def filled_depth(outputs: Mapping[str, NDArray[Any]]) -> Maps:
+    """The depth N,H,W of an :data:`Outputs`; NaN where it is not valid becomes a valid depth."""
+    return filled(np.asarray(outputs["depth"], np.float32), outputs.get("valid"), "inverse_depth")
 
 
 def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -> DepthNetwork:
@@ -96,6 +106,7 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
         licence=options.licence or "",
         provenance=provenance,
         output=options.output,
+        also=options.also,
         assumed=_assumed(options),
     )
 

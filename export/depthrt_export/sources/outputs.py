@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
@@ -23,42 +23,67 @@ _OF_DEPTH = re.compile(r"depth|disp", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
+class OptionalForm:
+    """How one of the network's outputs becomes an optional output of the file.
+
+    - ``name``: as in :data:`depthrt.spec.OPTIONAL_OUTPUTS`;
+    - ``key``: which output it is (see :func:`named_tensors`);
+    - ``layout``: its axes, empty for one number of each picture;
+    - ``resize``: whether it is resized to the picture, bilinear.
+    """
+
+    name: str
+    key: str
+    layout: str = ""
+    resize: bool = False
+
+
+@dataclass(frozen=True)
 class OutputForm:
     """How the network's output becomes N,H,W.
 
     - ``layout``: the axes of the depth map; a map H,W belongs to a batch of one picture;
     - ``resize``: whether it is resized to the picture, bilinear;
     - ``key``: which output it is (see :func:`named_tensors`), empty where a tensor is returned;
-    - ``others``: the keys of the outputs that are not used.
+    - ``others``: the keys of the outputs that are not used;
+    - ``optional``: what else is kept.
     """
 
     layout: Layout
     resize: bool
     key: str = ""
     others: tuple[str, ...] = ()
+    optional: tuple[OptionalForm, ...] = ()
 
 
-def find_form(output: Any, size: tuple[int, int], name: str, key: str = "") -> OutputForm:
+def find_form(
+    output: Any,
+    size: tuple[int, int],
+    name: str,
+    key: str = "",
+    not_depth: Collection[str] = (),
+) -> OutputForm:
     """The form of the depth map among a network's outputs for one picture of ``size``.
 
     Without a ``key`` the only map is taken, the only one whose key speaks of depth or disparity,
-    or the largest of maps that are named alike and all differ in size.
+    or the largest of maps that are named alike and all differ in size; none of those ``not_depth``.
 
     Raises:
         UsageError: no depth map of the picture is there, several are, or none has this key.
     """
     tensors = named_tensors(output)
     if key and key not in tensors:
-        raise UsageError(f"{name} returns no {key!r}: {_listed(tensors)}")
+        raise UsageError(f"{name} returns no {key!r}: {listed(tensors)}")
     if not tensors:
         raise UsageError(
             f"{name} returns {_describe(output)} without a tensor, not a depth map N,H,W or N,1,H,W"
         )
-    looked_at = {key: tensors[key]} if key else tensors
+    looked_at = {k: t for k, t in tensors.items() if k not in not_depth}
+    looked_at = {key: tensors[key]} if key else looked_at or tensors
     layouts = {
         path: layout
         for path, tensor in looked_at.items()
-        if isinstance(layout := _layout(tensor, size), str) and layout in _LAYOUTS
+        if isinstance(layout := map_layout(tensor, size), str) and layout in LAYOUTS
     }
     if not layouts:
         raise UsageError(_no_map(looked_at, size, name, output))
@@ -68,7 +93,7 @@ def find_form(output: Any, size: tuple[int, int], name: str, key: str = "") -> O
             f"{name} returns {len(layouts)} maps of the picture: say which is the depth by "
             f"--depth-output KEY, one of {', '.join(layouts)}"
         )
-    height, width = _sides(tensors[path], layouts[path])
+    height, width = sides_of(tensors[path], layouts[path])
     others = tuple(other for other in tensors if other != path)
     lone = isinstance(output, Tensor)
     return OutputForm(layouts[path], (height, width) != size, "" if lone else path, others)
@@ -90,30 +115,33 @@ def named_tensors(output: Any, path: str = "") -> dict[str, Tensor]:
 
 def to_depth(output: Any, size: torch.Size, form: OutputForm) -> Tensor:
     """The network's output as float32 N,H,W."""
-    maps: Tensor = named_tensors(output)[form.key] if form.key else output
-    if form.layout == "H,W":
-        maps = maps.unsqueeze(0)
-    elif form.layout == "N,1,H,W":
-        maps = maps.squeeze(1)
-    elif form.layout == "N,H,W,1":
-        maps = maps.squeeze(3)
+    maps = as_map(named_tensors(output)[form.key] if form.key else output, form.layout)
     if form.resize:
         maps = F.interpolate(maps.unsqueeze(1), size=size, mode="bilinear", align_corners=False)
         maps = maps.squeeze(1)
     return maps.to(torch.float32)
 
 
-_LAYOUTS: tuple[Layout, ...] = ("N,H,W", "N,1,H,W", "N,H,W,1", "H,W")
+def as_map(tensor: Tensor, layout: str) -> Tensor:
+    """A map of the picture in any layout as N,H,W."""
+    if layout == "H,W":
+        return tensor.unsqueeze(0)
+    if layout == "N,1,H,W":
+        return tensor.squeeze(1)
+    return tensor.squeeze(3) if layout == "N,H,W,1" else tensor
 
 
-def _layout(tensor: Tensor, size: tuple[int, int]) -> str:
+LAYOUTS: tuple[Layout, ...] = ("N,H,W", "N,1,H,W", "N,H,W,1", "H,W")
+
+
+def map_layout(tensor: Tensor, size: tuple[int, int]) -> str:
     """The layout of a depth map of the picture, or why it is none, as the end of a sentence."""
     shape = tuple(tensor.shape)
     if not tensor.is_floating_point() or not 2 <= len(shape) <= 4:
         return f"{tensor.dtype} {shape}, not a depth map N,H,W or N,1,H,W of floats"
     fitting = [
         layout
-        for layout in _LAYOUTS
+        for layout in LAYOUTS
         if len(layout.split(",")) == len(shape) and _is_map(shape, layout, size)
     ]
     if fitting:
@@ -140,7 +168,8 @@ def _is_map(shape: tuple[int, ...], layout: Layout, size: tuple[int, int]) -> bo
     return abs((height / width) / (size[0] / size[1]) - 1) <= _MAX_ASPECT_DRIFT
 
 
-def _sides(tensor: Tensor, layout: Layout) -> tuple[int, int]:
+def sides_of(tensor: Tensor, layout: str) -> tuple[int, int]:
+    """Height and width of a map."""
     shape = tensor.shape[1:3] if layout == "N,H,W,1" else tensor.shape[-2:]
     return int(shape[0]), int(shape[1])
 
@@ -153,9 +182,9 @@ def _chosen(layouts: Mapping[str, Layout], tensors: Mapping[str, Tensor]) -> str
     if len(named) == 1:
         return named[0]
     by_area = sorted(
-        layouts, key=lambda path: math.prod(_sides(tensors[path], layouts[path])), reverse=True
+        layouts, key=lambda path: math.prod(sides_of(tensors[path], layouts[path])), reverse=True
     )
-    sizes = {_sides(tensors[path], layouts[path]) for path in layouts}
+    sizes = {sides_of(tensors[path], layouts[path]) for path in layouts}
     alike = len({path.rpartition(".")[0] for path in layouts}) == 1
     return by_area[0] if alike and len(sizes) == len(layouts) else None
 
@@ -163,10 +192,10 @@ def _chosen(layouts: Mapping[str, Layout], tensors: Mapping[str, Tensor]) -> str
 def _no_map(looked_at: Mapping[str, Tensor], size: tuple[int, int], name: str, output: Any) -> str:
     if len(looked_at) == 1:
         (tensor,) = looked_at.values()
-        return f"{name} returns {_layout(tensor, size)}"
+        return f"{name} returns {map_layout(tensor, size)}"
     return (
         f"{name} returns {_describe(output)}, and none of it is a depth map N,H,W or N,1,H,W of "
-        f"the picture: {_listed(looked_at)}"
+        f"the picture: {listed(looked_at)}"
     )
 
 
@@ -188,7 +217,8 @@ def _describe(output: Any) -> str:
     return f"a {type(output).__name__}"
 
 
-def _listed(tensors: Mapping[str, Tensor]) -> str:
+def listed(tensors: Mapping[str, Tensor]) -> str:
+    """The keys and shapes of tensors, as the end of a sentence."""
     shown = [f"{path} {tuple(tensor.shape)}" for path, tensor in list(tensors.items())[:_SHOWN]]
     more = [] if len(tensors) <= _SHOWN else [f"and {len(tensors) - _SHOWN} more"]
     return "it returns " + ", ".join([*shown, *more]) if shown else "it returns no tensor"

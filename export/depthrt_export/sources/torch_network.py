@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from depthrt.errors import UsageError
-from depthrt_export.sources.network import DepthNetwork, Maps, Normalisation, Reference
+from depthrt_export.sources.network import (
+    DepthNetwork,
+    Normalisation,
+    Outputs,
+    Reference,
+    filled_depth,
+)
+from depthrt_export.sources.optional_outputs import not_depth, to_optional, with_optional
 from depthrt_export.sources.outputs import OutputForm, find_form, to_depth, without_autocast
 
 
@@ -36,8 +43,10 @@ class TorchNetwork(DepthNetwork):
 _STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
 
 
-def probe(network: TorchNetwork) -> OutputForm:
+def probe(network: TorchNetwork) -> tuple[OutputForm, tuple[str, ...]]:
     """Run the network once on a grey picture at the export size and look at what comes out.
+
+    With a sentence on each output beside depth that is kept, or might have been.
 
     Raises:
         UsageError: the size does not fit (with the nearest that does), or no depth map or several
@@ -47,7 +56,8 @@ def probe(network: TorchNetwork) -> OutputForm:
     output = run_grey(network, size)
     if isinstance(output, Exception):
         raise UsageError(_size_refusal(network, size, output)) from output
-    return find_form(output, size, network.name, network.output)
+    form = find_form(output, size, network.name, network.output, not_depth(network.also))
+    return with_optional(form, output, size, network.also, network.name)
 
 
 def run_grey(network: TorchNetwork, size: tuple[int, int]) -> Any:
@@ -86,18 +96,30 @@ def nearest_size(network: TorchNetwork, size: tuple[int, int]) -> tuple[int, int
     return None
 
 
-def torch_reference(network: TorchNetwork, form: OutputForm) -> Reference:
-    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book, to float32 N,H,W."""
+def torch_outputs(network: TorchNetwork, form: OutputForm) -> Outputs:
+    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book.
+
+    It gives depth and the optional outputs by name, as the file will.
+    """
     how = network.normalisation
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
 
-    def run(images: NDArray[np.uint8]) -> Maps:
+    def run(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode(), without_autocast():
             pixels = torch.from_numpy(images).float()
             output = network.module((pixels * how.scale - mean) / std)
-            return np.asarray(to_depth(output, pixels.shape[-2:], form).numpy(), np.float32)
+            size = pixels.shape[-2:]
+            tensors = [to_depth(output, size, form), *to_optional(output, size, form.optional)]
+            names = ("depth", *(each.name for each in form.optional))
+            return {n: tensor.numpy() for n, tensor in zip(names, tensors, strict=True)}
 
     return run
+
+
+def torch_reference(network: TorchNetwork, form: OutputForm) -> Reference:
+    """The depth of :func:`torch_outputs`, float32 N,H,W, filled where it is not valid."""
+    run = torch_outputs(network, form)
+    return lambda images: filled_depth(run(images))
 
 
 def fed(network: TorchNetwork, form: OutputForm) -> Callable[[Normalisation], Reference]:
