@@ -36,36 +36,15 @@ def info(
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """The models that come with depthrt."""
-    from depthrt.model.depth_model import DepthModel
-    from depthrt.model.registry import DEFAULT_MODEL, built_in_models
+    """The models that come with depthrt, those that were pulled and those that can be."""
+    from depthrt.cli.model_list import lines, rows
 
-    rows: list[dict[str, Any]] = []
-    for name, path in built_in_models().items():
-        spec = DepthModel.load(path, provider="cpu").spec
-        rows.append(
-            {
-                "name": name,
-                "default": name == DEFAULT_MODEL,
-                "kind": spec.kind,
-                "unit": spec.unit,
-                "size": [spec.input.height, spec.input.width],
-                "precision": spec.precision,
-                "file_mb": round(path.stat().st_size / 1e6, 2),
-                "licence": spec.licence,
-                "path": str(path),
-            }
-        )
+    found = rows()
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps(found))
         return
-    for row in rows:
-        size = "x".join(str(side) for side in row["size"])
-        mark = " (default)" if row["default"] else ""
-        typer.echo(
-            f"{row['name']}{mark}: {row['kind']}, {size}, {row['precision']}, "
-            f"{row['file_mb']} MB, {row['licence']}"
-        )
+    for line in lines(found):
+        typer.echo(line)
 
 
 _SLOW_SUMS = (

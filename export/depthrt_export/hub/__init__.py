@@ -1,0 +1,1 @@
+"""Published networks: fetched from the Hugging Face hub, turned into a depthrt file and proven."""
