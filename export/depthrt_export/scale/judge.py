@@ -19,7 +19,7 @@ Shift = Literal["auto", "yes", "no"]
 
 SAME_DISTANCE = 1.2
 """Distances whose ratio is below it count as one."""
-_LEAST_POINTS = 2
+_LEAST_POINTS = 3  # of two, each is missed by the same: no interval can be told
 _LEAST_FOR_SHIFT = 4  # three remain where one is left out
 _LEAST_FOR_OUTLIERS = 6
 _MOST_OUTLIERS = 0.29  # what the fit bears; of more none can be told from the rest
@@ -30,7 +30,7 @@ _GROUPS = 20
 _LEAST_PICTURES = 3
 _RESAMPLES = 2000
 _LEAST_ERROR = 1e-9
-_MOST_LOG = 50.0  # of two points the interval has hardly an end, and JSON wants numbers
+_MOST_LOG = 50.0  # the interval of few points has hardly an end, and JSON wants numbers
 _ALPHA = 0.05
 _MARGIN = 10  # beyond the nearest and the farthest distance measured
 
@@ -116,7 +116,8 @@ def fit_points(samples: Samples, wish: Wish) -> Fitted:
     """
     if len(samples) < _LEAST_POINTS:
         raise UsageError(
-            f"{len(samples)} point cannot tell how far off it is: give two or more, better ten"
+            f"{len(samples)} {'point' if len(samples) == 1 else 'points'} cannot tell how far off "
+            "the metres are: give three or more, better ten"
         )
     if wish.farthest_m is not None and wish.farthest_m <= samples.metres.max():
         raise UsageError(

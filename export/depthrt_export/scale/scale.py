@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import AccuracyGateError, UsageError
 from depthrt.model.depth_model import DepthModel
+from depthrt.model.golden.replay import golden_of
 from depthrt.sources.images import read_image
 from depthrt.spec import ModelSpec
 from depthrt_export.model_file import put_in_place
 from depthrt_export.scale.fit import Line
+from depthrt_export.scale.golden import scaled_golden
 from depthrt_export.scale.judge import Fitted, Samples, Wish, fit_points
 from depthrt_export.scale.points import Point
 from depthrt_export.scale.provenance import metric_spec, point_row
@@ -119,11 +121,13 @@ def scale_model(
     spec = metric_spec(model, replace(fitted, line=line), known, target.stem)
     if spec.precision.startswith("int"):
         spec = replace(spec, float_nodes=(*spec.float_nodes, *added))
+    before = golden_of(model)
+    golden = None if before is None else scaled_golden(before, line)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:
         draft = Path(folder) / target.name
-        put_in_place(graph, spec, draft)
+        put_in_place(graph, spec, draft, golden=golden)
         worst = _prove(draft, line, pictures, list(dict.fromkeys(p.image for p in known)))
-        put_in_place(graph, spec, target, overwrite=overwrite)
+        put_in_place(graph, spec, target, overwrite=overwrite, golden=golden)
     return Scaled(target, spec, fitted, known, (*notes, *fitted.notes), worst)
 
 
