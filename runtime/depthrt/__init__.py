@@ -34,6 +34,7 @@ Streams
     start, Background       a callback for each result, in a thread
     Result, Stats           a frame with its depth; what was counted
     LiveLimits, Reuse, Stabiliser       newest frames only; frames that do not change; no flicker
+    Keyframes                           the network on a few frames, depth of all
 
 Errors
     DepthrtError            all of them; each is a sentence and has an exit code
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from depthrt.sources.read_options import CameraFormat, Reading
     from depthrt.spec import InputSpec, ModelSpec
     from depthrt.temporal.frame_reuse import Reuse
+    from depthrt.temporal.keyframes import Keyframes
     from depthrt.temporal.stabiliser import Stabiliser
 
 _HOMES = {
@@ -107,6 +109,7 @@ _HOMES = {
     "sources.read_options": "CameraFormat Reading",
     "spec": "InputSpec ModelSpec",
     "temporal.frame_reuse": "Reuse",
+    "temporal.keyframes": "Keyframes",
     "temporal.stabiliser": "Stabiliser",
 }
 """The public names by the module of each, which is imported when one of them is first used."""
@@ -123,6 +126,7 @@ __all__ = [
     "InferenceError",
     "InputSpec",
     "Intrinsics",
+    "Keyframes",
     "Ladder",
     "LatencyGateError",
     "LiveLimits",

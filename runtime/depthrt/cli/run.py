@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from depthrt.cli.run_options import (
+    MACHINE,
+    AuditOption,
     CameraFormatOption,
     CameraFpsOption,
     CameraSizeOption,
@@ -18,6 +20,7 @@ from depthrt.cli.run_options import (
     FpsOption,
     IntrinsicsOption,
     JsonlOption,
+    KeyframesOption,
     MaxLatencyOption,
     NearOption,
     PreviewOption,
@@ -27,13 +30,15 @@ from depthrt.cli.run_options import (
     cloud_options,
     pipe_format,
 )
+from depthrt.cli.share import parse_share
 from depthrt.errors import EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from depthrt.jobs.summary import Summary, Totals
+    from depthrt.temporal.keyframes import Keyframes
 
 
-_SELECT, _LOOK, _MACHINE = "Which frames", "How it looks", "How it runs"
+_SELECT, _LOOK = "Which frames", "How it looks"
 
 
 def run(
@@ -135,17 +140,17 @@ def run(
     ] = False,
     provider: Annotated[
         str,
-        typer.Option(help="auto, cpu, cuda, tensorrt, openvino, ...", rich_help_panel=_MACHINE),
+        typer.Option(help="auto, cpu, cuda, tensorrt, openvino, ...", rich_help_panel=MACHINE),
     ] = "auto",
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads of the network.", min=1, rich_help_panel=_MACHINE),
+        typer.Option(help="Threads of the network.", min=1, rich_help_panel=MACHINE),
     ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
             help="Frames per inference; 1, or what `depthrt tune` chose.",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     batch_wait: Annotated[
@@ -156,7 +161,7 @@ def run(
             "500 with several recordings, else without limit.",
             min=0,
             max=60_000,
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     reuse: Annotated[
@@ -165,7 +170,7 @@ def run(
             "--reuse",
             help="For cameras that do not move: while the picture does not change, reuse the last "
             "depth and compute nothing.",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = False,
     reuse_threshold: Annotated[
@@ -173,7 +178,7 @@ def run(
         typer.Option(
             metavar="LEVELS",
             help="Grey levels, of 255, by which a small part of the picture may differ; 4.",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     reuse_max_age: Annotated[
@@ -181,9 +186,11 @@ def run(
         typer.Option(
             metavar="SECONDS",
             help="Compute depth again once it is this old; 2.",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = None,
+    keyframes: KeyframesOption = None,
+    audit: AuditOption = None,
     fps: FpsOption = None,
     max_latency: MaxLatencyOption = None,
     reconnect: ReconnectOption = 60.0,
@@ -202,7 +209,7 @@ def run(
         typer.Option(
             help="Hold this many frames a second of each source: while the machine cannot keep up, "
             "change to faster models, or to smaller sizes of a model whose size is dynamic.",
-            rich_help_panel=_MACHINE,
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
@@ -268,6 +275,7 @@ def run(
         target_fps=target_fps,
         stabilise=stabilise,
         reuse=reuse_of(reuse_threshold, reuse_max_age, wanted=reuse),
+        keyframes=_keyframes(keyframes, audit),
     )
     if as_json and job.takes_standard_output:
         taker = "--jsonl -" if pipe is None else "-o -"
@@ -284,6 +292,17 @@ def run(
         _complain(warning)
     if summary.interrupted or summary.failed:
         raise typer.Exit(EXIT_INTERRUPTED if summary.interrupted else 1)
+
+
+def _keyframes(budget: str | None, audit: str | None) -> Keyframes | None:
+    from depthrt.temporal.keyframes import AUDIT, Keyframes
+
+    if budget is None:
+        if audit is not None:
+            raise UsageError("--audit looks at frames between keyframes: give --keyframes, too")
+        return None
+    share = parse_share(budget, "--keyframes")
+    return Keyframes(share, AUDIT if audit is None else parse_share(audit, "--audit"))
 
 
 def _complain(sentence: str) -> None:

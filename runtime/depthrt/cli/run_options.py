@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _LIVE, _MORE, _POINTS = "Live sources", "More outputs", "Point clouds"
+MACHINE = "How it runs"
 
 FpsOption: TypeAlias = Annotated[
     float | None,
@@ -202,3 +203,23 @@ def cloud_options(
             "--format ply"
         )
     return options
+
+
+KeyframesOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Run the network on some frames, and carry depth over to the others by optical flow. "
+        "SHARE is the mean error allowed, of the depth's spread: 2%, say.",
+        rich_help_panel=MACHINE,
+    ),
+]
+AuditOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="With --keyframes, share of the other frames that the network sees as well, to say "
+        "how large the error is; 2%.",
+        rich_help_panel=MACHINE,
+    ),
+]

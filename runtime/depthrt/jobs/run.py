@@ -19,7 +19,7 @@ from depthrt.jobs.outputs import (
     plan_outputs,
 )
 from depthrt.jobs.run_job import Job, load_ladder, load_model
-from depthrt.jobs.summary import Summary, Totals, stage_ms
+from depthrt.jobs.summary import Summary, Totals, keyframe_facts, stage_ms
 from depthrt.jobs.write_loop import StreamSinks, sentence_of, show_progress, write_results
 from depthrt.model.depth_model import DepthModel
 from depthrt.pipeline.model_ladder import Ladder
@@ -177,6 +177,7 @@ def _run(
         job.is_stabilised(outputs),
         job.reuse,
         job.needs_pictures(outputs),
+        job.keyframes,
     )
     states = [StreamState(name, r.source, r.stream.stats) for name, r in opened.items()]
     scheduler = Scheduler(states, ladder or model, options)
@@ -238,6 +239,7 @@ def _summary(
         scene_cuts=stats.scene_cuts,
         stabilised=run.options.stabilise,
         reused=stats.reused if run.job.reuse is not None else None,
+        keyframes=keyframe_facts(stats) if run.job.keyframes is not None else None,
         clamped=sum(each.clamped for each in warnings),
         lost=source.losses.sentence(),
         interrupted=interrupted,
@@ -279,6 +281,7 @@ def _totals(run: Run) -> Totals:
         rate_fps=frames / run.seconds,
         stage_ms=stage_ms(stats),
         reused=stats.reused if run.job.reuse is not None else None,
+        keyframes=keyframe_facts(stats) if run.job.keyframes is not None else None,
         dropped=stats.dropped,
         late=stats.late,
         latency_ms=stats.latency.as_ms(),

@@ -21,6 +21,7 @@ from depthrt.sinks.pipe import PipeFormat
 from depthrt.sources.base import Selection
 from depthrt.sources.live.live_limits import LiveLimits
 from depthrt.temporal.frame_reuse import Reuse
+from depthrt.temporal.keyframes import Keyframes
 
 _PICTURE_SUFFIXES = (".mp4", ".png", ".jpg", ".jpeg")  # outputs to look at
 _MAP_PIPES = ("gray16le", "grayf32le")
@@ -64,6 +65,7 @@ class Job:
     target_fps: float | None = None
     stabilise: bool | None = None
     reuse: Reuse | None = None
+    keyframes: Keyframes | None = None
 
     @property
     def target(self) -> Output | None:

@@ -24,6 +24,8 @@ class Summary:
     - ``error``: why this source, one of several, ended early; else empty;
     - ``stabilised``: whether flicker was taken out of the depth;
     - ``reused``: frames that had not changed and were not computed; None if that was not asked for;
+    - ``keyframes``: how many frames the network saw, and the error of the audited ones; None where
+      it saw all;
     - ``ladder``: the models that held a rate, the share of frames of each, and every switch; None
       with one model.
     """
@@ -50,6 +52,7 @@ class Summary:
     ladder: dict[str, Any] | None = None
     stabilised: bool = False
     reused: int | None = None
+    keyframes: dict[str, Any] | None = None
 
     @property
     def reused_share(self) -> float | None:
@@ -69,6 +72,7 @@ class Summary:
             f"{_models(self.model, self.ladder)} on {self.provider}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
             *_reused_parts(self.reused_share),
+            *_keyframe_parts(self.keyframes),
         ]
         if self.output is not None:
             parts.append(self.output)
@@ -82,6 +86,7 @@ class Summary:
             f"{self.source}: {_rate(self.frames, self.seconds, self.rate_fps)}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
             *_reused_parts(self.reused_share),
+            *_keyframe_parts(self.keyframes),
             *(["failed"] if self.error else []),
             *([self.output] if self.output is not None else []),
         ]
@@ -136,6 +141,7 @@ class Totals:
     interrupted: bool
     ladder: dict[str, Any] | None = None
     reused: int | None = None
+    keyframes: dict[str, Any] | None = None
     error: str = ""
 
     @property
@@ -170,6 +176,7 @@ class Totals:
             f"{_models(self.model, self.ladder)} on {self.provider}, batch {self.batch}",
             *_live_parts(self.latency_ms, self.dropped, self.late),
             *_reused_parts(self.reused_share),
+            *_keyframe_parts(self.keyframes),
         ]
         return "\n".join([*(each.short_line() for each in self.streams), " | ".join(parts)])
 
@@ -187,6 +194,42 @@ def stage_ms(stats: Stats) -> dict[str, float]:
     """How long each stage was busy, in milliseconds per frame."""
     frames = max(1, stats.frames)
     return {stage: 1e3 * busy_s / frames for stage, busy_s in stats.busy_s.items()}
+
+
+def keyframe_facts(stats: Stats) -> dict[str, Any]:
+    """How many frames the network saw, and how far off the others are by the audited ones.
+
+    Errors are mean |interpolated - inferred| over the depth's 2-98 percentile spread; None without
+    an audit.
+    """
+    inferred = stats.frames - stats.interpolated - stats.reused
+    errors = sorted(stats.audit_errors)
+    at_95 = errors[min(len(errors) - 1, int(0.95 * len(errors)))] if errors else None
+    return {
+        "inferred": inferred,
+        "inferred_share": round(inferred / max(1, stats.frames), 4),
+        "interpolated": stats.interpolated,
+        "audits": len(errors),
+        "mean_error": _rounded(sum(errors) / len(errors)) if errors else None,
+        "p95_error": _rounded(at_95),
+        "worst_error": _rounded(errors[-1]) if errors else None,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _keyframe_parts(facts: dict[str, Any] | None) -> list[str]:
+    if facts is None:
+        return []
+    said = f"network on {facts['inferred_share']:.0%} of the frames"
+    if facts["audits"]:
+        said += (
+            f", the others off by {facts['mean_error']:.2%} of the spread (worst "
+            f"{facts['worst_error']:.2%}; {facts['audits']} audited)"
+        )
+    return [said]
 
 
 def _rate(frames: int, seconds: float, rate_fps: float) -> str:

@@ -34,6 +34,8 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
       network gives it;
     - ``scene_cut``: whether a new scene begins with it;
     - ``reused``: whether the depth is that of an earlier frame;
+    - ``inferred``: whether the network saw the frame; ``audit_error``, if it was looked at: how far
+      off its depth would have been without, over the depth's spread;
     - ``dropped``: how many frames of this stream were dropped so far.
     """
     frame, depth = result.frame, result.depth
@@ -49,6 +51,8 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
         **_beside(depth),
         "scene_cut": result.scene_cut,
         "reused": result.reused,
+        "inferred": not (result.reused or result.interpolated),
+        **({} if result.audit_error is None else {"audit_error": _significant(result.audit_error)}),
         "dropped": dropped,
     }
 
