@@ -16,6 +16,7 @@ from depthrt_calibration import image_features as features
 from depthrt_calibration.contact_sheet import contact_sheet, thumbnail
 from depthrt_calibration.diverse_selection import METHOD, choose, nearest_other
 from depthrt_calibration.frame_folder import FORMAT, VERSION, FrameFolder, check_folder, pixel_hash
+from depthrt_calibration.recordings import recordings
 from depthrt_calibration.scan import Counts, Seen, scan
 
 FEWEST = 8
@@ -82,6 +83,7 @@ def collect(
     """
     check_folder(target, sources, overwrite=options.overwrite)
     shown, counts = shown_names(sources), Counts()
+    origins = {key: name for each in sources for key, name in recordings(each).items()}
     folder = FrameFolder(target, overwrite=options.overwrite)
     try:
         pool: list[_Kept] = []
@@ -97,7 +99,7 @@ def collect(
         pool = _thin(pool, folder, options.count, counts)
         names = [f"{number:04d}.png" for number in range(1, len(pool) + 1)]
         folder.rename({kept.file: name for kept, name in zip(pool, names, strict=True)})
-        index = _index(shown, options, counts, pool, names)
+        index = {**_index(shown, options, counts, pool, names), "recordings": origins}
         labels = [f"{n[:-4]} {k.entry['name']}" for n, k in zip(names, pool, strict=True)]
         folder.finish(index, contact_sheet([kept.small for kept in pool], labels))
     except BaseException:

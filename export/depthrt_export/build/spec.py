@@ -63,7 +63,12 @@ def final_spec(start: Float32, made: Made, options: ExportOptions) -> ModelSpec:
     """The spec of the finished file."""
     ranges = options.precision in ("int8", "auto")
     source = validation_source(options) if ranges else source_name(options.frames)
-    frames = {"source": source, "count": len(made.proof.frames)}
+    same = list(start.frames.same_sources)
+    frames = {
+        "source": source,
+        "count": len(made.proof.frames),
+        **({"same_source_as_calibration": same} if same else {}),
+    }
     return dataclasses.replace(
         start.spec,
         output_range=start.spec.output_range or made.proof.output_range,

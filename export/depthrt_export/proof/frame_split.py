@@ -14,6 +14,7 @@ from depthrt.spec import InputSpec
 from depthrt_calibration.frame_folder import pixel_hash
 from depthrt_calibration.frames import Sample, sample_frames, split, split_end
 from depthrt_calibration.image_features import NEAR_DUPLICATE, distances, emptiness, feature
+from depthrt_calibration.recordings import recordings
 from depthrt_export.options import ExportOptions
 
 CALIBRATION_FRAMES = 64
@@ -41,11 +42,15 @@ class SharedFrame:
 
 @dataclass(frozen=True, eq=False)
 class FrameSplit:
-    """Frames for the ranges, frames that they never saw, and what is to be said of both."""
+    """Frames for the ranges, frames that they never saw, and what is to be said of both.
+
+    ``same_sources``: names of the recordings and folders that both come from.
+    """
 
     calibration: list[Sample]
     validation: list[Sample]
     notes: tuple[str, ...] = ()
+    same_sources: tuple[str, ...] = ()
 
 
 def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
@@ -79,8 +84,26 @@ def split_frames(options: ExportOptions, spec: InputSpec) -> FrameSplit:
     _require_enough(calibration, held_out, options)
     unseen, note = _unseen(calibration, held_out)
     small = f"{left_out} frames left out as too small for the input" if left_out else ""
-    notes = [small, note, _stretched([*calibration, *held_out], spec)]
-    return FrameSplit(calibration, unseen, tuple(text for text in notes if text))
+    same = _same_sources(options)
+    notes = [small, note, _stretched([*calibration, *held_out], spec), _of_same_source(same)]
+    return FrameSplit(calibration, unseen, tuple(text for text in notes if text), same)
+
+
+def _same_sources(options: ExportOptions) -> tuple[str, ...]:
+    """The recordings and folders that both calibration and validation frames come from."""
+    calibrated = recordings(_ranges_from(options) or "demo")
+    judged = recordings(_judged_on(options) or "demo")
+    return tuple(sorted({name for key, name in judged.items() if key in calibrated}))
+
+
+def _of_same_source(names: Sequence[str]) -> str:
+    """A warning where the network was judged on what it was calibrated on."""
+    if not names:
+        return ""
+    return (
+        f"judged on another part of what it was calibrated on ({', '.join(names)}): elsewhere the "
+        "error may be larger; give another recording as --validate"
+    )
 
 
 def _only_source(options: ExportOptions) -> str | None:
@@ -216,9 +239,17 @@ def source_name(source: str | None) -> str:
 
 def calibration_source(options: ExportOptions) -> str:
     """Where the frames for the ranges come from."""
-    return source_name(options.calibration or options.frames or options.validate)
+    return source_name(_ranges_from(options))
 
 
 def validation_source(options: ExportOptions) -> str:
     """Where the frames for the judgement come from."""
-    return source_name(options.validate or options.frames or options.calibration)
+    return source_name(_judged_on(options))
+
+
+def _ranges_from(options: ExportOptions) -> str | None:
+    return options.calibration or options.frames or options.validate
+
+
+def _judged_on(options: ExportOptions) -> str | None:
+    return options.validate or options.frames or options.calibration
