@@ -1,0 +1,82 @@
+"""Which way to feed and read a network is right where nobody said it: the runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+
+from depthrt.model.depth_model import DepthModel
+from depthrt.model.registry import DEFAULT_MODEL
+from depthrt.spec import InputSpec
+from depthrt_calibration.frames import Sample, sample_frames
+from depthrt_export.proof.witness.frames import Image, clip, depth_of, in_turn, scenes
+from depthrt_export.proof.witness.probing import Finding, probe
+from depthrt_export.proof.witness.rank_correlation import correlation, ranks, stands_out
+from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Direction, Reading
+from depthrt_export.sources.network import Normalisation, Reference
+
+_CLIP, _SCENES = 16, 40  # frames that come with depthrt
+_OWN = 48  # frames of the user
+_FEWEST = 16
+_SECONDS = 30.0  # for the runs, as far as more than the fewest frames are concerned
+
+
+def pick(
+    fed: Callable[[Normalisation], Reference],
+    spec: InputSpec,
+    frames: str | None,
+    *,
+    normalisation: Normalisation | None = None,
+    direction: Direction | None = None,
+) -> Finding:
+    """Feed a network in every way that is open and compare its depth with the built-in model's.
+
+    Args:
+        fed: the network fed with pixels of a normalisation.
+        spec: how pictures are prepared for it.
+        frames: a source of frames like those that it was trained for; None: those that come with
+            depthrt alone.
+        normalisation: what the user said, if anything.
+        direction: likewise; None: larger may be nearer or farther.
+
+    Raises:
+        SourceError: ``frames`` cannot be read.
+    """
+    ways = COMMON if normalisation is None else {"what was said": normalisation}
+    directions = DIRECTIONS if direction is None else (direction,)
+    readings = [Reading(name, each) for name in ways for each in directions]
+    return seen({name: fed(how) for name, how in ways.items()}, readings, shown(frames, spec))
+
+
+def shown(frames: str | None, spec: InputSpec) -> list[Image]:
+    """The frames of the user, if there are any, and those that come with depthrt, in turn."""
+    own: list[Sample] = [] if frames is None else sample_frames(frames, _OWN, spec)
+    share = 1 if frames is None else 2
+    return in_turn([own, scenes(_SCENES // share, spec), clip(_CLIP // share, spec)])
+
+
+def seen(
+    runs: dict[str, Reference], readings: Sequence[Reading], images: Sequence[Image]
+) -> Finding:
+    """Run the network in every way, and the built-in model, on frames until the time is over."""
+    witness = DepthModel.load(DEFAULT_MODEL, provider="cpu")
+    nearness: dict[str, list[float]] = {name: [] for name in runs}
+    pairs: dict[tuple[str, str], list[float]] = {pair: [] for pair in combinations(runs, 2)}
+    start_s = time.monotonic()
+    for number, pixels in enumerate(images):
+        if number >= _FEWEST and time.monotonic() - start_s > _SECONDS:
+            break
+        told = stands_out(ranks(witness(np.ascontiguousarray(pixels.transpose(1, 2, 0))).values))
+        depths = {name: ranks(depth_of(run, pixels)) for name, run in runs.items()}
+        for name, depth in depths.items():
+            nearness[name].append(correlation(stands_out(depth), told))
+        for (first, second), values in pairs.items():
+            values.append(correlation(depths[first], depths[second]))
+    sameness: dict[str, dict[str, float]] = {name: {} for name in runs}
+    for (first, second), values in pairs.items():
+        sameness[first][second] = sameness[second][first] = fmean(values)
+    return probe(readings, nearness, sameness, time.monotonic() - start_s)
