@@ -21,6 +21,7 @@ from depthrt.model.hub_models import HUB
 from depthrt.process_settings import Borrowed, loggers_at
 from depthrt_export.hub.listing import HubFile, Listing
 
+_POINTER = b"version https://git-lfs.github.com/spec"
 _FATAL = 50  # logging.CRITICAL
 _quiet = Borrowed(lambda: loggers_at(_FATAL, "huggingface_hub", "httpx", "httpx2"))
 
@@ -84,6 +85,12 @@ def fetch(listing: Listing, file: HubFile, folder: Path) -> Path:
             _download(listing, file, partial)
             partial.replace(target)
     _check_hash(target, file, listing)
+    with target.open("rb") as content:
+        if content.read(len(_POINTER)) == _POINTER:
+            raise ModelError(
+                f"{file.path} of {listing.repo} is a pointer of git LFS, not the file: the "
+                "repository was uploaded without it, so ask its authors"
+            )
     return target
 
 

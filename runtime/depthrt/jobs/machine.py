@@ -24,7 +24,7 @@ _FEATURES = (
     "amx_bf16", "asimd", "asimddp", "asimdhp", "i8mm", "sve",
 )  # fmt: skip
 _EXTRAS = {"export": ("torch", "onnx", "onnxscript"), "bench": ("jinja2", "matplotlib"),
-           "track": ("mlflow",)}  # fmt: skip
+           "hub": ("huggingface_hub",), "track": ("mlflow",)}  # fmt: skip
 _SMI = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 _SMI_TIMEOUT_S = 10
 

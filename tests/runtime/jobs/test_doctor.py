@@ -124,7 +124,7 @@ def test_what_an_engineer_asks_first_is_said(command: Command) -> None:
     found = command("doctor", "--json").document
     assert found["cores_of"]["usable"] == found["cores"]
     assert Path(found["place"], "__init__.py").is_file()
-    assert set(found["extras"]) == {"export", "bench", "track"}
+    assert set(found["extras"]) == {"export", "bench", "hub", "track"}
 
 
 def test_what_limits_the_cores_is_said() -> None:
