@@ -13,12 +13,19 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from depthrt.model.golden.entry import GOLDEN_KEY
+
 _KERNEL = 15
 
 
 def slower(model: Path, target: Path, poolings: int = 60) -> Path:
-    """Write the model with maximum poolings (15x15) of its depth after it."""
+    """Write the model with maximum poolings (15x15) of its depth after it.
+
+    Golden frames are left out, as its depth is another.
+    """
     found = onnx.load(model)
+    for entry in [e for e in found.metadata_props if e.key == GOLDEN_KEY]:
+        found.metadata_props.remove(entry)
     (last,) = (node for node in found.graph.node if "depth" in node.output)
     last.output[list(last.output).index("depth")] = "depth_before"
     found.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "pool_axis"))
