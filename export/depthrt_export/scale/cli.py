@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from depthrt_export.scale.scale import Pictures, Scaled
 
 app = typer.Typer(add_completion=False)
+
+_MOST_SHOWN = 5  # of the points that are left out
 
 
 class WithShift(str, Enum):
@@ -40,8 +43,8 @@ def scale(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is at pixel X,Y of the one picture is so far away; again for each point. "
-            "X to the right, Y down, both from 0, of the picture at its own size.",
+            help="Distance of what is at pixel X,Y of the one picture; repeat it for each point. "
+            "X goes right and Y down, both from 0, in the picture at its own size.",
             metavar="X,Y=METRES",
         ),
     ] = None,
@@ -86,14 +89,14 @@ def scale(
 
     Scale and shift are fitted robustly; a point left out says how far off they are. Measure about
     ten points from near to far, better in three or more pictures:
-    `depthrt scale depthrt-s photo.jpg --at 200,300=9.5 --at 640,500=4.1 -o metric.onnx`.
+    `depthrt scale depthrt-s photo.jpg --at 0,280=4.5 --at 320,240=13.4 --at 0,80=15.5 -o m.onnx`.
     """
     _require_onnx()
     from depthrt.model.depth_model import DepthModel
     from depthrt_export.scale.judge import Wish
     from depthrt_export.scale.scale import Pictures, scale_model
 
-    _check(farthest, lidar_unit)
+    _check(farthest, lidar_unit, max_error)
     pictures = list(images or [])
     _check_output(output, model, [*pictures, *([points] if points else []), *(lidar or [])],
                   overwrite=overwrite)  # fmt: skip
@@ -116,12 +119,15 @@ def lines(result: Scaled) -> list[str]:
     metres = [point.metres for point in result.points]
     pictures = len(about["pictures"])
     low, high = result.spec.valid_range or (0.0, 0.0)
+    odd = result.outliers()
+    more = len(odd) - _MOST_SHOWN
     return [
         f"{about['formula']}",
         f"{len(metres)} points at {min(metres):.3g} to {max(metres):.3g} m in {pictures} "
         f"{'picture' if pictures == 1 else 'pictures'}",
         result.fitted.error.line(),
-        *(f"left out: {sentence}" for sentence in result.outliers()),
+        *(f"left out: {sentence}" for sentence in odd[:_MOST_SHOWN]),
+        *([f"left out: {more} more points (--json lists them)"] if more > 0 else []),
         *result.notes,
         f"{result.output}: depth in m, kept within {low:.3g} to {high:.3g}",
     ]
@@ -157,10 +163,12 @@ def _points(
     return found
 
 
-def _check(farthest: float | None, unit_m: float) -> None:
+def _check(farthest: float | None, unit_m: float, max_error: float) -> None:
     for option, value in (("--farthest", farthest), ("--lidar-unit", unit_m)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} is not a number of metres above 0")
+    if math.isnan(max_error):
+        raise UsageError("--max-error nan is no share")
 
 
 def _check_output(output: Path, model: str, read: Sequence[Path], *, overwrite: bool) -> None:

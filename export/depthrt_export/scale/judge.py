@@ -139,8 +139,8 @@ def fit_points(samples: Samples, wish: Wish) -> Fitted:
         )
     if error.left_out != "picture":
         notes += (
-            "this error is of the pictures given: in others scale and shift drift, and it may be "
-            "several times as large; points of three or more pictures tell",
+            "in other pictures scale and shift drift, and the error may be several times as large: "
+            "points of three or more pictures tell",
         )
     return Fitted(line, error, odd, line.metres(samples.d), notes)
 

@@ -71,7 +71,7 @@ class Scaled:
         """The points that the fit left out, each with what the others say."""
         rows = zip(self.points, self.fitted.outliers, self.fitted.predicted_m, strict=True)
         return [
-            f"{point.place}: {point.metres:g} m given, {predicted:.3g} m by the others"
+            f"{point.place}: {point.metres:.4g} m given, {predicted:.3g} m by the others"
             for point, is_outlier, predicted in rows
             if is_outlier
         ]

@@ -30,7 +30,7 @@ def test_scale_and_shift_of_clean_points() -> None:
     assert (found.line.scale, found.line.shift) == pytest.approx((0.2, 0.05), rel=1e-6)
     assert found.error.abs_rel < 1e-6
     assert found.error.left_out == "point"
-    assert "in others scale and shift drift" in found.notes[0]
+    assert "in other pictures scale and shift drift" in found.notes[0]
     assert found.line.nearest_m == pytest.approx(samples().metres.min() / 10)
     assert found.line.farthest_m == pytest.approx(samples().metres.max() * 10)
 
