@@ -20,14 +20,13 @@ from depthrt.errors import AccuracyGateError, DepthrtError
 from depthrt.files.user_cache import user_cache
 
 if TYPE_CHECKING:
-    from depthrt.model.depth_model import DepthModel
-    from depthrt.model.golden.replay import Replayed
+    from depthrt.model.golden.replay import Loaded, Replayed
 
 VARIABLE = "DEPTHRT_VERIFY"
 """``0`` in this environment variable turns the check off."""
 
 
-def check_once(model: DepthModel) -> None:
+def check_once(model: Loaded) -> None:
     """Replay a golden frame, unless that was done before.
 
     Files without golden frames are not checked.
@@ -60,7 +59,7 @@ _ADVICE = (
 )
 
 
-def wrong(model: DepthModel, found: Replayed, allowed: float) -> str:
+def wrong(model: Loaded, found: Replayed, allowed: float) -> str:
     """What is wrong with the depth of a golden frame."""
     where = f"provider {model.provider} gives wrong depth for {model.path} on this machine"
     if found.failure:
@@ -71,7 +70,7 @@ def wrong(model: DepthModel, found: Replayed, allowed: float) -> str:
     )
 
 
-def _note(model: DepthModel) -> Path | None:
+def _note(model: Loaded) -> Path | None:
     """Where it is noted that this was checked; None where no note can be kept."""
     from depthrt.model.tuning_cache import machine_key
 
@@ -85,7 +84,7 @@ def _note(model: DepthModel) -> Path | None:
         return None
 
 
-def _keep(note: Path, model: DepthModel, found: Replayed) -> None:
+def _keep(note: Path, model: Loaded, found: Replayed) -> None:
     """Write the note. A cache that cannot be written means a check at every start."""
     from depthrt.files.json_file import write_json
 

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError, ModelError
 from depthrt.model.golden.entry import GOLDEN_KEY, Golden, GoldenFrame, read_golden
 
+from depthrt.model.providers import SessionOptions
+from depthrt.spec import ModelSpec
+
 if TYPE_CHECKING:
-    from depthrt.model.depth_model import DepthModel
+    import onnxruntime as ort
+
+
+class Loaded(Protocol):
+    """What golden frames need of a :class:`DepthModel`, which imports their check."""
+
+    session: ort.InferenceSession
+    spec: ModelSpec
+    path: Path
+    options: SessionOptions
+
+    @property
+    def provider(self) -> str:
+        """The short name of the provider."""
+
+    def infer(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Depth of prepared images."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +49,7 @@ class Replayed:
     failure: str = ""
 
 
-def golden_of(model: DepthModel) -> Golden | None:
+def golden_of(model: Loaded) -> Golden | None:
     """The golden frames in a model's file; None if it has none.
 
     Raises:
@@ -47,7 +70,7 @@ def golden_of(model: DepthModel) -> Golden | None:
     return golden
 
 
-def replay(model: DepthModel, frame: GoldenFrame) -> Replayed:
+def replay(model: Loaded, frame: GoldenFrame) -> Replayed:
     """Run one golden frame."""
     pixels = frame.pixels(model.spec.input)
     try:
@@ -57,7 +80,7 @@ def replay(model: DepthModel, frame: GoldenFrame) -> Replayed:
     return Replayed(frame.label, frame.error(depth))
 
 
-def allowed_error(model: DepthModel, golden: Golden) -> float:
+def allowed_error(model: Loaded, golden: Golden) -> float:
     """The largest error that is right for a model's provider and options."""
     exact = model.provider == "cpu" and not model.options.fast_math
     return golden.tolerance.cpu if exact else golden.tolerance.others
