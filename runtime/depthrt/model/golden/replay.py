@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError, ModelError
 from depthrt.model.golden.entry import GOLDEN_KEY, Golden, GoldenFrame, read_golden
-
 from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
 
