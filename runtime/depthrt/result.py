@@ -20,7 +20,8 @@ class Result:
     - ``reused``: whether the picture had not changed, so that the depth is an earlier frame's;
     - ``interpolated``: whether the network did not see the frame: its depth comes from keyframes;
     - ``audit_error``: of a keyframe that would have been interpolated, how far off that would have
-      been: mean |difference| over the depth's 2-98 percentile spread; else None.
+      been: mean |difference| over the depth's 2-98 percentile spread; else None;
+    - ``keyframe_age_s``: of an interpolated frame of a live source, how much older the keyframe is.
     """
 
     frame: Frame
@@ -31,6 +32,7 @@ class Result:
     reused: bool = False
     interpolated: bool = False
     audit_error: float | None = None
+    keyframe_age_s: float | None = None
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Stats:
     - ``reused``: results whose depth was that of an earlier frame;
     - ``interpolated``: results whose frame the network did not see;
     - ``audit_errors``: how far off interpolation would have been, where it was looked at;
+    - ``keyframe_ages_s``: of live sources, how old the keyframes of interpolated results were;
     - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
     - ``latency``: from capture to the hand-over of the result, of live sources.
     """
@@ -56,6 +59,7 @@ class Stats:
     reused: int = 0
     interpolated: int = 0
     audit_errors: list[float] = field(default_factory=list)
+    keyframe_ages_s: Latency = field(default_factory=Latency)
     busy_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     latency: Latency = field(default_factory=Latency)
 
@@ -73,6 +77,7 @@ class Stats:
         self.reused += other.reused
         self.interpolated += other.interpolated
         self.audit_errors += other.audit_errors
+        self.keyframe_ages_s.merge(other.keyframe_ages_s)
         for stage, seconds in list(other.busy_s.items()):
             self.busy_s[stage] += seconds
         self.latency.merge(other.latency)

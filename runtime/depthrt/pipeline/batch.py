@@ -17,7 +17,7 @@ from depthrt.model.inference import Abort
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result, Stats
 from depthrt.temporal.display_range import RangeTracker, SceneCuts
-from depthrt.temporal.frame_reuse import ReuseGate
+from depthrt.temporal.frame_reuse import Reuse, ReuseGate
 from depthrt.temporal.keyframes import Estimate
 from depthrt.temporal.stabiliser import Stabiliser
 
@@ -131,6 +131,11 @@ class StreamPostprocessor:
     _stabiliser: Stabiliser | None = None
     _depth: Depth | None = None
 
+    @classmethod
+    def of(cls, stats: Stats, stabilise: bool, reuse: Reuse | None) -> StreamPostprocessor:
+        """One for a stream of which these are counted."""
+        return cls(stats, stabilise, None if reuse is None else ReuseGate(reuse))
+
     def reset(self) -> None:
         """Forget the depth of the past."""
         self.tracker.reset()
@@ -179,9 +184,12 @@ class StreamPostprocessor:
         self.stats.interpolated += not found.inferred
         if found.error is not None:
             self.stats.audit_errors.append(found.error)
+        if found.age_s is not None:
+            self.stats.keyframe_ages_s.add(found.age_s)
         return Result(
             frame, depth, shown, scene_cut,
             interpolated=not found.inferred, audit_error=found.error,
+            keyframe_age_s=found.age_s,
         )  # fmt: skip
 
     def _reuse(self, frame: Frame) -> Result:

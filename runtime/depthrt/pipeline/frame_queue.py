@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from depthrt.pipeline.model_ladder import Load
 from depthrt.pipeline.options import FramesAhead
@@ -108,6 +108,14 @@ class FrameQueue:
             item.stream.waiting.popleft()
         self._open.rotate(-1)  # the next group begins with another stream
         return group
+
+    def take_frame(self, wanted: Callable[[PreparedFrame], bool]) -> PreparedFrame | None:
+        """The first frame that is wanted, of the streams in turn; None if none is."""
+        for stream in self._open:
+            if stream.waiting and wanted(stream.waiting[0]):
+                self._open.rotate(-1)
+                return stream.waiting.popleft()
+        return None
 
     def due_in_s(self) -> float:
         """Seconds until frames no longer wait for others; infinite if none do."""

@@ -33,12 +33,12 @@ from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.gap_batch import GapChain
+from depthrt.pipeline.live_keyframes import LiveKeyframes
 from depthrt.pipeline.model_ladder import Ladder, LadderMeter
 from depthrt.pipeline.options import StreamOptions, default_batch
 from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
 from depthrt.pipeline.threads import LOOK_S
 from depthrt.result import Result
-from depthrt.temporal.frame_reuse import ReuseGate
 
 Job = Callable[[], None]
 _LEND_S = 0.25  # inferences that take longer are not run by the consumer: Ctrl-C would wait
@@ -64,7 +64,10 @@ class Scheduler(OpenStreams):
         self._parallel = 1 if self._meter else first.parallel
         self._batch = options.batch or default_batch(first, len(streams), live=self._live)
         self._chains: dict[str, GapChain] = {}
-        if options.keyframes is not None:  # a batch is so many gaps, and the network sees a few
+        self._behind: LiveKeyframes | None = None
+        if options.keyframes is not None and self._live:
+            self._behind = LiveKeyframes(self._streams, options.keyframes, self._parallel)
+        elif options.keyframes is not None:  # a batch is so many gaps, and the network sees a few
             self._batch *= options.keyframes.most
             keyframes, lag = options.keyframes, self._parallel
             self._chains = {stream.name: GapChain(keyframes, lag) for stream in streams}
@@ -77,19 +80,14 @@ class Scheduler(OpenStreams):
             alone=bool(self._chains),
         )
         choose_model = partial(_model_of, model)
+        rate = options.limits.max_rate
         self._readers = {
-            stream.name: FrameReader(
-                stream, choose_model, options.limits.max_rate, pictures=options.pictures
-            )
-            for stream in streams
+            each.name: FrameReader(each, choose_model, rate, pictures=options.pictures)
+            for each in streams
         }
         self._postprocessors = {
-            stream.name: StreamPostprocessor(
-                stream.stats,
-                options.stabilise,
-                ReuseGate(options.reuse) if options.reuse else None,
-            )
-            for stream in streams
+            each.name: StreamPostprocessor.of(each.stats, options.stabilise, options.reuse)
+            for each in streams
         }
         self._abort = Abort()
         self._started = False
@@ -178,7 +176,7 @@ class Scheduler(OpenStreams):
         self._started = True
         for stream in blocking:
             self.start_thread(partial(self._read_all, stream), f"read-{stream.name}")
-        count = self._parallel
+        count = self._parallel + (self._behind is not None)
         if not self._live:  # the consumer is one of them
             useful = len(self._streams) + self._parallel + 1
             count = max(1, min(max(usable_cores(), self._parallel), useful) - 1)
@@ -280,6 +278,8 @@ class Scheduler(OpenStreams):
 
     def _infer_job(self) -> Job | None:
         """Run the network for the next batch, once that is full or has waited long enough."""
+        if self._behind is not None:
+            return self._live_job(self._behind)
         if self._inferring >= self._parallel or (self._live and self._events):
             return None
         group = self._queue.take()
@@ -295,7 +295,16 @@ class Scheduler(OpenStreams):
             self._meter.infer()
         chain = self._chains.get(group[0].stream.name)
         make = Batch if chain is None else chain.batch
-        batch = make(group, unchanged, self._abort)
+        return self._begin(make(group, unchanged, self._abort))
+
+    def _live_job(self, behind: LiveKeyframes) -> Job | None:
+        """Give a frame depth by flow; else let the network see one in the background."""
+        found = behind.take(self._queue, self._abort, results_wait=bool(self._events))
+        if isinstance(found, Batch):
+            return self._begin(found)
+        return None if found is None else partial(found.infer_behind, self._abort)
+
+    def _begin(self, batch: Batch) -> Job:
         self._batches.append(batch)
         self._inferring += 1
         return partial(self._infer, batch)

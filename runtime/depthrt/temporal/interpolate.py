@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from depthrt.model.inference import Prediction
 from depthrt.temporal.display_range import percentiles
 from depthrt.temporal.keyframes import Grey, Keyframe
-from depthrt.temporal.optical_flow import Map, OpticalFlow, carry
+from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry
 from depthrt.temporal.robust_line import robust_line
 
 _FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
@@ -85,6 +85,16 @@ def between(
     depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
     nearer, place = (first, place_a) if time < 0.5 else (last, place_b)
     return Prediction(depth, {k: _carried(v, place) for k, v in nearer.made.optional.items()})
+
+
+def carried_over(key: Keyframe, grey: Grey, flow: OpticalFlow) -> Prediction:
+    """What the network gave for a keyframe, carried over to a later frame with this thumbnail."""
+    shape = key.made.depth.shape
+    if min(grey.shape) < MIN_SIDE:  # too small for flow
+        return key.made.copy()
+    place = _enlarged(flow.follow(key.grey, grey)[0], shape)
+    depth = np.asarray(carry(key.made.depth, place), np.float32)
+    return Prediction(depth, {k: _carried(v, place) for k, v in key.made.optional.items()})
 
 
 def _carried(values: NDArray[Any], place: Map) -> NDArray[Any]:

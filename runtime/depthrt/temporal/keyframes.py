@@ -70,12 +70,14 @@ class Estimate:
 
     - ``made``: depth h,w and what the model gives beside it;
     - ``inferred``: whether the network gave it;
-    - ``error``: of an audited frame, mean |interpolated - inferred| over the spread; else None.
+    - ``error``: of an audited frame, mean |interpolated - inferred| over the spread; else None;
+    - ``age_s``: of a live frame, how much older the keyframe is that its depth comes from.
     """
 
     made: Prediction
     inferred: bool
     error: float | None = None
+    age_s: float | None = None
 
 
 @dataclass(frozen=True)
