@@ -77,7 +77,7 @@ def fit_line(d: Numbers, metres: Numbers, kind: Kind) -> tuple[float, float]:
         before = scale, shift
         residual = (scale * d + shift - y) * weight
         scale, shift = _least_squares(d, y, weight**2 * _huber(residual))
-        if np.allclose(before, (scale, shift), rtol=1e-9, atol=1e-12):
+        if all(map(_settled, before, (scale, shift))):
             break
     return scale, shift
 
@@ -89,7 +89,7 @@ def fit_scale(d: Numbers, metres: Numbers, kind: Kind) -> float:
     for _ in range(_ROUNDS):
         weights = _huber(logs - location)
         moved = float((weights * logs).sum() / weights.sum())
-        if abs(moved - location) < 1e-12:
+        if _settled(location, moved):
             break
         location = moved
     return float(np.exp(location))
@@ -118,6 +118,10 @@ def outliers(predicted_m: Numbers, metres: Numbers) -> NDArray[np.bool_]:
     errors = np.abs(np.log(predicted_m / metres))
     sigma = _MAD_TO_SIGMA * float(np.median(errors))
     return np.asarray(errors > max(_OUTLIER * sigma, math.log(_LEAST_FACTOR)), np.bool_)
+
+
+def _settled(before: float, after: float) -> bool:
+    return math.isclose(before, after, rel_tol=1e-7, abs_tol=1e-9)
 
 
 def _target(metres: Numbers, kind: Kind) -> Numbers:

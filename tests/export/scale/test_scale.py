@@ -16,7 +16,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from commands import Command
 from depthrt.model.depth_model import DepthModel
@@ -222,6 +222,51 @@ def test_an_open_size_and_several_outputs(tmp_path: Path) -> None:
         d = expected_depth(pixels)
         assert confidence == pytest.approx(-d, rel=1e-6)
         assert depth == pytest.approx(line.metres(d.astype(np.float64)), rel=1e-6)
+
+
+def test_points_where_depth_means_nothing(depthrt: Command, tmp_path: Path) -> None:
+    image = picture()
+    shown = save(tmp_path, "room.png", image)
+    path, target = build_model(tmp_path / "tiny.onnx"), tmp_path / "metric.onnx"
+    model = onnx.load(path)
+    d = d_of(image)
+    lost = [(x, y) for x, y in PIXELS if d[y, x] <= np.median(d)][:2]
+    limit = max(d[y, x] for x, y in lost) + 1e-3
+    model.graph.initializer.append(numpy_helper.from_array(np.array(limit, np.float32), "limit"))
+    model.graph.node.append(helper.make_node("Greater", ["depth", "limit"], ["valid"]))
+    shape = ["batch", *SIZE]
+    model.graph.output.append(helper.make_tensor_value_info("valid", TensorProto.BOOL, shape))
+    spec = replace(build_spec(), outputs=("valid",))
+    helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    onnx.save(model, path)
+    about = depthrt("scale", path, shown, *tape(image), "-o", target, "--json").document
+    left = [(x, y) for x, y in PIXELS if d[y, x] > limit]
+    assert [(p["x"], p["y"]) for p in about["points"]] == left
+    count = len(PIXELS) - len(left)
+    assert about["notes"][0] == (
+        f"{count} points left out: the model says that its depth means nothing there"
+    )
+    assert DepthModel.load(target).spec.outputs == ("valid",)
+    assert about["fit"]["scale"] == pytest.approx(SCALE, rel=1e-3)
+
+
+def test_a_graph_that_keeps_the_aspect(depthrt: Command, tmp_path: Path) -> None:
+    image = picture(5, (96, 192))
+    shown = save(tmp_path, "room.png", image)
+    spec = ModelSpec("wide", "inverse_depth", InputSpec(*SIZE, "keep_aspect", 16))
+    model = build_model(tmp_path / "tiny.onnx", spec=spec, dynamic_size=True)
+    target = tmp_path / "metric.onnx"
+    before = DepthModel.load(model, provider="cpu")
+    d = before(image).at_image_size()
+    pixels = [(10, 10), (150, 30), (90, 60), (30, 80), (180, 85)]
+    words = [w for x, y in pixels for w in ("--at", f"{x},{y}={1 / (0.01 * d[y, x] + 0.02):.9g}")]
+    about = depthrt("scale", model, shown, *words, "-o", target, "--json").document
+    assert about["formula"] == "1/metres = 0.01 x depth + 0.02"
+    after = DepthModel.load(target, provider="cpu")
+    assert after.dynamic_size
+    for size in ((96, 192), (100, 60)):
+        values = [loaded(picture(6, size)).values for loaded in (before, after)]
+        assert values[1] == pytest.approx(wanted(values[0], about["fit"]), rel=1e-6)
 
 
 def test_nan_of_the_network_stays_seen(tmp_path: Path) -> None:
