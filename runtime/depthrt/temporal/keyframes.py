@@ -16,9 +16,8 @@ Grey: TypeAlias = NDArray[np.uint8]  # h,w of a thumbnail
 
 AUDIT = 0.02
 MOST_FRAMES = 8  # of a gap
-_SLOW = 0.1  # weight of a new audit in the running mean
-_EASY = 0.7  # of the budget: with less error, more is allowed again
-_MORE = 1.1
+_SLOW = 0.1  # least weight of a new audit in the running mean
+_AIM = 0.8  # of the budget
 _LEAST_SHARE = 0.1
 
 
@@ -84,18 +83,20 @@ class Estimate:
 class Allowance:
     """How much disagreement is let pass, by what the audits found so far.
 
-    - ``share``: of what is allowed where nothing speaks against it, above 0 to 1;
-    - ``error``: running mean of the audits; None before the first.
+    - ``share``: of what is let pass where nothing speaks against it, above 0 to 1;
+    - ``rate``: error of an audit over the share at that time, a running mean;
+    - ``audits``: how many there were.
     """
 
     share: float = 1.0
-    error: float | None = None
+    rate: float = 0.0
+    audits: int = 0
 
     def after(self, errors: Sequence[float], budget: float) -> Allowance:
-        """What is allowed after more audits: less where they exceed the budget."""
-        share, running = self.share, self.error
+        """What is let pass after more audits: less where they come near the budget."""
+        rate, audits = self.rate, self.audits
         for error in errors:
-            running = error if running is None else running + _SLOW * (error - running)
-            ratio = running / budget
-            share *= _MORE if ratio < _EASY else 1 / max(1.0, ratio)
-        return Allowance(min(1.0, max(_LEAST_SHARE, share)), running)
+            audits += 1
+            rate += max(_SLOW, 1 / audits) * (error / self.share - rate)
+        share = 1.0 if rate <= 0 else _AIM * budget / rate
+        return Allowance(min(1.0, max(_LEAST_SHARE, share)), rate, audits)
