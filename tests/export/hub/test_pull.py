@@ -266,7 +266,10 @@ def _zip() -> bytes:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 99\n", "is a pointer of git LFS, not the"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 99\n",
+            "is a pointer of git LFS, not the",
+        ),
         (_zip(), "zip"),
         (b"<!DOCTYPE html><html>Sign in</html>", "model.onnx"),
     ],

@@ -153,3 +153,24 @@ def test_a_table_of_onnx_that_is_no_depth_network_leaves_nothing(
     assert done.code == 2, done.err
     assert "Traceback" not in done.err
     assert list((tmp_path / "cache" / "depthrt" / "models").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_weights_of_transformers_are_exported(
+    hub: Hub, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments.quantisation.depth_families import FAMILIES, save
+
+    folder = save(FAMILIES["depth-anything-metric"], tmp_path / "network")
+    row = hub_models.hub_model("depth-anything-v2-metric-indoor-small")
+    assert row is not None
+    row = dataclasses.replace(row, revision=COMMIT)
+    monkeypatch.setattr(hub_models, "HUB_MODELS", (row,))
+    hub.files[row.repo] = {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
+    }
+    done = command("pull", row.name)
+    assert done.code == 0, done.err
+    spec = DepthModel.load(row.name, provider="cpu").spec
+    assert (spec.kind, spec.unit, spec.name) == ("depth", "m", row.name)
+    assert spec.licence == "mit"
