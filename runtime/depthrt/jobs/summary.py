@@ -200,7 +200,8 @@ def keyframe_facts(stats: Stats) -> dict[str, Any]:
     """How many frames the network saw, and how far off the others are by the audited ones.
 
     Errors are mean |interpolated - inferred| over the depth's 2-98 percentile spread; None without
-    an audit.
+    an audit. ``keyframe_age_ms`` is of live sources alone: how old the depth was that frames got by
+    flow.
     """
     inferred = stats.frames - stats.interpolated - stats.reused
     errors = sorted(stats.audit_errors)
@@ -213,6 +214,7 @@ def keyframe_facts(stats: Stats) -> dict[str, Any]:
         "mean_error": _rounded(sum(errors) / len(errors)) if errors else None,
         "p95_error": _rounded(at_95),
         "worst_error": _rounded(errors[-1]) if errors else None,
+        "keyframe_age_ms": stats.keyframe_ages_s.as_ms(),
     }
 
 
@@ -229,6 +231,8 @@ def _keyframe_parts(facts: dict[str, Any] | None) -> list[str]:
             f", the others off by {facts['mean_error']:.2%} of the spread (worst "
             f"{facts['worst_error']:.2%}; {facts['audits']} audited)"
         )
+    if facts["keyframe_age_ms"]:
+        said += f", by depth {facts['keyframe_age_ms']['p50']:.0f} ms old"
     return [said]
 
 

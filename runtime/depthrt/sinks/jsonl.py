@@ -35,7 +35,8 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
     - ``scene_cut``: whether a new scene begins with it;
     - ``reused``: whether the depth is that of an earlier frame;
     - ``inferred``: whether the network saw the frame; ``audit_error``, if it was looked at: how far
-      off its depth would have been without, over the depth's spread;
+      off its depth would have been without, over the depth's spread; ``keyframe_age_s``, of a live
+      frame that it did not see: how much older the depth is that was carried over to it;
     - ``dropped``: how many frames of this stream were dropped so far.
     """
     frame, depth = result.frame, result.depth
@@ -52,9 +53,15 @@ def record(result: Result, dropped: int) -> dict[str, Any]:
         "scene_cut": result.scene_cut,
         "reused": result.reused,
         "inferred": not (result.reused or result.interpolated),
-        **({} if result.audit_error is None else {"audit_error": _significant(result.audit_error)}),
+        **_keyframe_facts(result),
         "dropped": dropped,
     }
+
+
+def _keyframe_facts(result: Result) -> dict[str, float]:
+    """What is known of a frame between keyframes, as far as it is known."""
+    facts = {"audit_error": result.audit_error, "keyframe_age_s": result.keyframe_age_s}
+    return {name: _significant(value) for name, value in facts.items() if value is not None}
 
 
 class JsonlSink(Sink):
