@@ -46,6 +46,7 @@ class _Extras:
 
 @app.command()
 def export(
+    context: typer.Context,
     source: said.Source,
     output: said.Output,
     checkpoint: said.Checkpoint = None,
@@ -101,6 +102,7 @@ def export(
     )
     from depthrt_export.options import parse_three as three
 
+    said.require_effect(_given(context), precision.value)
     meaning = (None, None) if kind is None else parse_kind(kind)
     if unit not in (None, "m"):
         raise UsageError(f"--unit {unit!r} is not m: other units are not known")
@@ -140,6 +142,12 @@ def export(
         golden=golden,
     )
     _run(source, output, network, options, _Extras(report, front, track, as_json))
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The names of the parameters that were typed, not taken from their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, where in sources.items() if where and where.name == "COMMANDLINE"}
 
 
 def _run(

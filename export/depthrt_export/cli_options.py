@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+
+from depthrt.errors import UsageError
 
 _NETWORK = "The network, where its source does not say"
 _CHECKPOINT = "Weights"
@@ -156,7 +159,7 @@ Strict: TypeAlias = Annotated[
     bool,
     _option(
         _PROOF,
-        "Refuse what depthrt-s contradicts.",
+        "Refuse what depthrt-s contradicts, and an unusual normalisation.",
         "--strict",
     ),
 ]
@@ -209,6 +212,49 @@ MaxDrop: TypeAlias = Annotated[
     ),
 ]
 Budget: TypeAlias = Annotated[
-    str, _option(_SEARCH, "For the search: 90s, 10m, 1h.", metavar="TIME")
+    str,
+    _option(
+        _SEARCH,
+        "For the search alone; proof and timing come on top. 90s, 10m, 1h; a number is seconds.",
+        metavar="TIME",
+    ),
 ]
 Front: TypeAlias = Annotated[Path | None, _option(_SEARCH, "Plot of time and error: .svg or .png.")]
+
+_INT8, _AUTO, _RANGES = ("int8",), ("auto",), ("int8", "auto")
+_PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "calibration": _RANGES,
+    "validate": _RANGES,
+    "max_error": _INT8,
+    "max_drop": _AUTO,
+    "budget": _AUTO,
+    "dataset": _AUTO,
+}
+_INSTEAD = {
+    ("max_drop", "int8"): "; its bound is --max-error",
+    ("max_error", "auto"): "; its bound is --max-drop",
+}
+
+
+def require_effect(given: Collection[str], precision: str) -> None:
+    """Refuse options that would be ignored.
+
+    Args:
+        given: names of the parameters that the user gave.
+        precision: as on the command line: fp32, fp16, bf16, int8 or auto.
+
+    Raises:
+        UsageError: one has no effect with this precision.
+    """
+    for name, fitting in _PRECISIONS.items():
+        if name in given and precision not in fitting:
+            option = name.replace("_", "-")
+            allowed = " or ".join(fitting)
+            raise UsageError(
+                f"--{option} works only with --precision {allowed}, not {precision}"
+                f"{_INSTEAD.get((name, precision), '')}: leave it out"
+            )
+    if {"frames", "calibration", "validate"} <= set(given):
+        raise UsageError(
+            "--frames has no effect where --calibration and --validate are given: leave it out"
+        )

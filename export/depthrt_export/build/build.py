@@ -12,12 +12,14 @@ from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
 from depthrt_export.build.from_onnx import from_onnx
 from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.metres import with_doubt
 from depthrt_export.build.optional import with_optional
 from depthrt_export.build.spec import final_spec
 from depthrt_export.console import Phases
 from depthrt_export.model_file import check_outputs, put_in_place, write_model
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.golden import make_golden
+from depthrt_export.proof.labelled_frames import open_labelled
 from depthrt_export.report.export_report import Report
 
 
@@ -37,6 +39,8 @@ def build(
         DepthrtError: whatever is wrong, in one sentence; the output is then as it was.
     """
     check_outputs(source, output, said, options)
+    if options.dataset is not None:
+        open_labelled(options.dataset)  # what is wrong with it is said before the work
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         if source.endswith(".onnx"):
             start = from_onnx(Path(source), said, options, Path(folder), phases)
@@ -44,6 +48,7 @@ def build(
             from depthrt_export.build.from_torch import from_torch  # torch, which others do without
 
             start = from_torch(source, said, options, output, Path(folder), phases)
+        start = with_doubt(start, phases)
         made = with_optional(start, _convert(start, output, options, phases), phases)
         spec = final_spec(start, made, options)
         golden = _golden(start, made, spec, phases) if options.golden else None

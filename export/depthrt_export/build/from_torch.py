@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from depthrt.errors import AccuracyGateError
 from depthrt_calibration.frames import evenly
 from depthrt_export.build.ask import asked
 from depthrt_export.build.made import Float32
@@ -59,6 +60,8 @@ def from_torch(
     network = _with_what_was_seen(network, form, beside)
     for topic, sentence in network.assumed.items():
         phases.note(f"{topic}: {sentence}")
+    if options.strict and network.normalisation.doubt():
+        raise AccuracyGateError(f"{network.name}: {network.normalisation.doubt()}")
     reference = torch_reference(network, form)
     with phases("run pictures alone and together"):
         batch_open = "batch" in options.vary

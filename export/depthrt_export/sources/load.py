@@ -19,6 +19,7 @@ weights or of a program runs nothing unless ``trust_code`` says so.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import re
@@ -43,6 +44,7 @@ from depthrt_export.sources.pt2 import is_exported_program, load_pt2
 from depthrt_export.sources.torch_network import TorchNetwork
 
 SETTINGS = "DEPTHRT"
+_MOST_NAMED = 5
 
 
 def load_network(source: str, options: SourceOptions) -> TorchNetwork:
@@ -73,7 +75,7 @@ def _from_factory(source: str, options: SourceOptions) -> TorchNetwork:
     module = _import(place)
     factory = getattr(module, name, None)
     if not callable(factory):
-        raise UsageError(f"{place} has no callable {name!r}")
+        raise UsageError(f"{place} has no callable {name!r}{_instead(module, name)}")
     settings = getattr(module, SETTINGS, {})
     if not isinstance(settings, Mapping):
         raise UsageError(f"{SETTINGS} in {place} is not a dict")
@@ -100,6 +102,21 @@ def _from_factory(source: str, options: SourceOptions) -> TorchNetwork:
     made = TorchNetwork.of(network, describe(options, name, provenance))
     assumed = {**({"weights": weights} if weights else {}), **made.assumed}
     return replace(made, assumed=assumed, named=options.name is not None)
+
+
+def _instead(module: ModuleType, name: str) -> str:
+    """What of a user's module was probably meant, or what there is to choose from."""
+    own = [
+        key
+        for key, value in vars(module).items()
+        if callable(value)
+        and not key.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+    ]
+    close = difflib.get_close_matches(name, own, 1)
+    if close:
+        return f": did you mean {close[0]}?"
+    return f": it has {', '.join(own[:_MOST_NAMED])}" if own else ""
 
 
 def _without_script(network: nn.Module, size: tuple[int, int], source: str) -> nn.Module:

@@ -18,6 +18,9 @@ from depthrt_export.options import SourceOptions
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 """Runs a network on pixels N,3,H,W in 0..255."""
+
+_NARROWEST, _WIDEST = 0.5, 300.0  # of a channel's normalised pixels, from 0 to 255
+_BETWEEN_SCALES = 0.1  # scales below are of pixels in 0..1, scales above of pixels in 0..255
 Outputs: TypeAlias = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
 """Likewise, with everything that it gives: depth and the optional outputs, by name."""
 
@@ -29,6 +32,27 @@ class Normalisation:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     scale: float = 1 / 255
+
+    def doubt(self) -> str:
+        """Why nobody is likely to have trained like this, and what was probably meant; or empty.
+
+        Normalised pixels are spread around 0 by about 1, or are pixels of 0..255 as they are.
+        """
+        wide = [255 * abs(self.scale / std) for std in self.std]
+        inside = all(0 <= mean <= 255 * self.scale for mean in self.mean)
+        if inside and min(wide) >= _NARROWEST and max(wide) <= _WIDEST:
+            return ""
+        low = min(-mean / std for mean, std in zip(self.mean, self.std, strict=True))
+        high = max(
+            (255 * self.scale - mean) / std for mean, std in zip(self.mean, self.std, strict=True)
+        )
+        of_bytes = max(*self.mean, *self.std) > 1
+        meant = ""
+        if of_bytes and self.scale < _BETWEEN_SCALES:
+            meant = ": did you mean --scale 1?"
+        elif not of_bytes and self.scale > _BETWEEN_SCALES:
+            meant = ": did you mean no --scale?"
+        return f"pixels of 0..255 become {low:.3g}..{high:.3g}, which is unusual{meant}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +94,8 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
         UsageError: kind or size is not said, a size that its own multiple_of excludes, or a
             normalisation by zero.
     """
-    if options.kind is None:
-        raise UsageError("say what the output means: --kind inverse-depth, depth or metric")
-    if options.size is None:
-        raise UsageError("say the input size: --size HEIGHTxWIDTH, such as 192x320")
+    if options.kind is None or options.size is None:
+        raise UsageError(_missing(options))
     step = options.multiple_of or 1
     height, width = options.size
     if height % step or width % step:
@@ -84,7 +106,6 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
         )
     if options.scale == 0 or 0 in (options.std or ()):
         raise UsageError("a normalisation with std or scale 0 leaves nothing of the picture")
-    default = Normalisation()
     return DepthNetwork(
         name=options.name or name.replace("_", "-"),
         kind=options.kind,
@@ -97,12 +118,7 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
             multiple_of=step,
             interpolation=options.interpolation or "linear",
         ),
-        normalisation=dataclasses.replace(
-            default,
-            mean=options.mean or default.mean,
-            std=options.std or default.std,
-            scale=default.scale if options.scale is None else options.scale,
-        ),
+        normalisation=_normalisation(options),
         licence=options.licence or "",
         provenance=provenance,
         output=options.output,
@@ -111,9 +127,29 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
     )
 
 
+def _normalisation(options: SourceOptions) -> Normalisation:
+    default = Normalisation()
+    return Normalisation(
+        options.mean or default.mean,
+        options.std or default.std,
+        default.scale if options.scale is None else options.scale,
+    )
+
+
+def _missing(options: SourceOptions) -> str:
+    """All that must be said and is not, in one sentence."""
+    wanted = []
+    if options.kind is None:
+        wanted.append("what the output means: --kind inverse-depth, depth or metric")
+    if options.size is None:
+        wanted.append("the input size: --size HEIGHTxWIDTH, such as 192x320")
+    return f"say {', and '.join(wanted)}"
+
+
 def _assumed(options: SourceOptions) -> dict[str, str]:
     """What the options leave open, by topic: what is taken instead, and how to say otherwise."""
-    assumed = {}
+    doubt = _normalisation(options).doubt()
+    assumed = {"normalisation": doubt} if doubt else {}
     given = {"mean": options.mean, "std": options.std, "scale": options.scale}
     missing = [name for name, value in given.items() if value is None]
     if len(missing) == len(given):
