@@ -54,10 +54,10 @@ def from_torch(
     with phases("load the network"):
         network = load_network(source, said)
         autocast_was_used()  # forget that of earlier networks
-        form, beside = probe(network)
+        form = probe(network)
     with phases("read frames"):
         frames = split_frames(options, network.input)
-    network = _with_what_was_seen(network, form, beside)
+    network = _with_what_was_seen(network, form)
     for topic, sentence in network.assumed.items():
         phases.note(f"{topic}: {sentence}")
     if options.strict and network.normalisation.doubt():
@@ -108,9 +108,7 @@ def from_torch(
     )
 
 
-def _with_what_was_seen(
-    network: TorchNetwork, form: OutputForm, beside: tuple[str, ...]
-) -> TorchNetwork:
+def _with_what_was_seen(network: TorchNetwork, form: OutputForm) -> TorchNetwork:
     """The network with a sentence on each choice that was made when it was first run."""
     seen = {}
     if form.others and not network.output:
@@ -119,8 +117,8 @@ def _with_what_was_seen(
             f"{form.key} was taken for the depth (beside it: {others}); say --depth-output KEY for "
             "another"
         )
-    if beside:
-        seen["beside depth"] = "; ".join(beside)
+    if form.said:
+        seen["beside depth"] = "; ".join(form.said)
     if autocast_was_used():
         seen["autocast"] = "switched off: the network computes in float32"
     return dataclasses.replace(network, assumed={**network.assumed, **seen})

@@ -42,7 +42,7 @@ def with_optional(
     size: tuple[int, int],
     also: Mapping[str, str] | None,
     name: str,
-) -> tuple[OutputForm, tuple[str, ...]]:
+) -> OutputForm:
     """The form of a network's outputs with the optional ones, and a sentence on each choice.
 
     Args:
@@ -70,8 +70,8 @@ def with_optional(
             raise UsageError(f"--also {key}={optional}: {name} returns {found}")
         taken.append(found)
     if also is None or also:
-        said = {each.name for each in taken} | {each.key for each in taken} | {form.key}
-        for key in [key for key in OPTIONAL_OUTPUTS if key in tensors and key not in said]:
+        known = {each.name for each in taken} | {each.key for each in taken} | {form.key}
+        for key in [key for key in OPTIONAL_OUTPUTS if key in tensors and key not in known]:
             found = _form(key, key, tensors[key], size)
             if isinstance(found, str):
                 notes.append(f"{key} was left out: it is {found}")
@@ -83,8 +83,8 @@ def with_optional(
     taken.sort(key=lambda each: order.index(each.name))
     used = {each.key for each in taken}
     others = tuple(key for key in form.others if key not in used)
-    kept = [_sentence(each, tensors[each.key]) for each in taken]
-    return dataclasses.replace(form, optional=tuple(taken), others=others), (*kept, *notes)
+    said = (*(_sentence(each, tensors[each.key]) for each in taken), *notes)
+    return dataclasses.replace(form, optional=tuple(taken), others=others, said=said)
 
 
 def not_depth(also: Mapping[str, str] | None) -> tuple[str, ...]:

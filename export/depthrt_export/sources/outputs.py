@@ -46,7 +46,8 @@ class OutputForm:
     - ``resize``: whether it is resized to the picture, bilinear;
     - ``key``: which output it is (see :func:`named_tensors`), empty where a tensor is returned;
     - ``others``: the keys of the outputs that are not used;
-    - ``optional``: what else is kept.
+    - ``optional``: what else is kept;
+    - ``said``: a sentence on each output that is kept beside depth, or might have been.
     """
 
     layout: Layout
@@ -54,6 +55,7 @@ class OutputForm:
     key: str = ""
     others: tuple[str, ...] = ()
     optional: tuple[OptionalForm, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 def find_form(

@@ -43,10 +43,8 @@ class TorchNetwork(DepthNetwork):
 _STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
 
 
-def probe(network: TorchNetwork) -> tuple[OutputForm, tuple[str, ...]]:
+def probe(network: TorchNetwork) -> OutputForm:
     """Run the network once on a grey picture at the export size and look at what comes out.
-
-    With a sentence on each output beside depth that is kept, or might have been.
 
     Raises:
         UsageError: the size does not fit (with the nearest that does), or no depth map or several

@@ -38,7 +38,8 @@ def in_torch(network: TorchNetwork, images: NDArray[np.uint8]) -> NDArray[np.flo
     how = network.normalisation
     pixels = torch.from_numpy(images).double() * how.scale
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (how.mean, how.std))
-    depth = network.module(((pixels - mean) / std).float())
+    output = network.module(((pixels - mean) / std).float())
+    depth = output["depth"] if isinstance(output, dict) else output
     if depth.shape[-2:] != images.shape[-2:]:
         size = images.shape[-2:]
         depth = F.interpolate(depth.unsqueeze(1), size, mode="bilinear").squeeze(1)

@@ -15,6 +15,8 @@ from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt_export.options import SourceOptions
 from depthrt_export.sources.huggingface import load_huggingface
 from depthrt_export.sources.huggingface_config import from_processor
+from depthrt_export.sources.outputs import OptionalForm
+from depthrt_export.sources.torch_network import probe
 from experiments.quantisation.depth_families import FAMILIES, save
 
 
@@ -125,7 +127,18 @@ def test_depth_pro_is_metric_as_its_processor_computes_it(tmp_path: Path) -> Non
         width = 640  # any: it cancels
         focal_length = 0.5 * width / torch.tan(0.5 * torch.deg2rad(output.field_of_view))
         expected = 1 / (output.predicted_depth * width / focal_length).clamp(1e-4, 1e4)
-        torch.testing.assert_close(network.module(pixels), expected)
+        found = network.module(pixels)
+        torch.testing.assert_close(found["depth"], expected)
+        torch.testing.assert_close(found["fov_deg"], output.field_of_view.reshape(-1))
+
+
+def test_depth_pro_gives_its_field_of_view(tmp_path: Path) -> None:
+    form = probe(load_huggingface(str(save(FAMILIES["depth-pro"], tmp_path / "pro"))))
+    assert (form.key, form.optional) == ("depth", (OptionalForm("fov_deg", "fov_deg"),))
+    assert form.said == ("fov_deg (taken for the horizontal angle in degrees)",)
+    folder = str(tmp_path / "pro")
+    form = probe(load_huggingface(folder, SourceOptions(also={})))
+    assert (form.key, form.optional, form.said) == ("depth", (), ())
 
 
 @pytest.mark.parametrize(
