@@ -15,7 +15,7 @@ from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.proof.witness.frames import Image, clip, depth_of, in_turn, scenes
 from depthrt_export.proof.witness.probing import Finding, probe
-from depthrt_export.proof.witness.rank_correlation import correlation, ranks, stands_out
+from depthrt_export.proof.witness.rank_correlation import Map, correlation, ranks, stands_out
 from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Direction, Reading
 from depthrt_export.sources.network import Normalisation, Reference
 
@@ -32,6 +32,7 @@ def pick(
     *,
     normalisation: Normalisation | None = None,
     direction: Direction | None = None,
+    metric: bool = False,
 ) -> Finding:
     """Feed a network in every way that is open and compare its depth with the built-in model's.
 
@@ -42,6 +43,7 @@ def pick(
             depthrt alone.
         normalisation: what the user said, if anything.
         direction: likewise; None: larger may be nearer or farther.
+        metric: whether depth is metres, so that two ways are the same only where their values are.
 
     Raises:
         SourceError: ``frames`` cannot be read.
@@ -49,18 +51,22 @@ def pick(
     ways = COMMON if normalisation is None else {"what was said": normalisation}
     directions = DIRECTIONS if direction is None else (direction,)
     readings = [Reading(name, each) for name in ways for each in directions]
-    return seen({name: fed(how) for name, how in ways.items()}, readings, shown(frames, spec))
+    runs = {name: fed(how) for name, how in ways.items()}
+    return seen(runs, readings, shown(frames, spec), metric=metric)
 
 
 def shown(frames: str | None, spec: InputSpec) -> list[Image]:
     """The frames of the user, if there are any, and those that come with depthrt, in turn."""
     own: list[Sample] = [] if frames is None else sample_frames(frames, _OWN, spec)
-    share = 1 if frames is None else 2
-    return in_turn([own, scenes(_SCENES // share, spec), clip(_CLIP // share, spec)])
+    return in_turn([own, scenes(_SCENES, spec), clip(_CLIP, spec)])
 
 
 def seen(
-    runs: dict[str, Reference], readings: Sequence[Reading], images: Sequence[Image]
+    runs: dict[str, Reference],
+    readings: Sequence[Reading],
+    images: Sequence[Image],
+    *,
+    metric: bool = False,
 ) -> Finding:
     """Run the network in every way, and the built-in model, on frames until the time is over."""
     witness = DepthModel.load(DEFAULT_MODEL, provider="cpu")
@@ -71,12 +77,24 @@ def seen(
         if number >= _FEWEST and time.monotonic() - start_s > _SECONDS:
             break
         told = stands_out(ranks(witness(np.ascontiguousarray(pixels.transpose(1, 2, 0))).values))
-        depths = {name: ranks(depth_of(run, pixels)) for name, run in runs.items()}
-        for name, depth in depths.items():
-            nearness[name].append(correlation(stands_out(depth), told))
+        depths = {name: depth_of(run, pixels) for name, run in runs.items()}
+        ranked = {name: ranks(depth) for name, depth in depths.items()}
+        for name, of_ranks in ranked.items():
+            nearness[name].append(correlation(stands_out(of_ranks), told))
         for (first, second), values in pairs.items():
-            values.append(correlation(depths[first], depths[second]))
+            alike = correlation(ranked[first], ranked[second])
+            if metric:
+                alike = min(alike, 1 - _apart(depths[first], depths[second]))
+            values.append(alike)
     sameness: dict[str, dict[str, float]] = {name: {} for name in runs}
     for (first, second), values in pairs.items():
         sameness[first][second] = sameness[second][first] = fmean(values)
     return probe(readings, nearness, sameness, time.monotonic() - start_s)
+
+
+def _apart(first: Map, second: Map) -> float:
+    """Mean difference of two depth maps over their mean; 1 where there is none."""
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return 1.0
+    size = float(np.abs(first).mean() + np.abs(second).mean()) / 2
+    return float(np.abs(first - second).mean()) / size if size else 1.0
