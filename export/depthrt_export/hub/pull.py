@@ -12,6 +12,7 @@ from pathlib import Path
 
 from depthrt.errors import DepthrtError, ModelError, TargetError, UsageError
 from depthrt.files.atomic_write import new_file
+from depthrt.files.json_file import write_json
 from depthrt.files.user_cache import user_cache
 from depthrt.installation import install_command
 from depthrt.model.depth_model import DepthModel
@@ -53,6 +54,16 @@ class Pulled:
     tried: bool = False
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, its row of the table, its place on the hub, and where it is to lie."""
+
+    name: str
+    row: HubModel | None
+    place: HubPlace
+    target: Path
+
+
 def pull(
     name: str,
     said: SourceOptions,
@@ -73,27 +84,25 @@ def pull(
     Raises:
         DepthrtError: whatever is wrong, in one sentence; no unfinished model is left in the cache.
     """
-    row, place = _parse(name)
-    target = _target(name)
-    with _alone(target.parent, tell):
-        return _pull(name, row, place, target, said, convert, tell, overwrite)
+    asked = _parse(name)
+    with _alone(asked.target.parent, tell):
+        if asked.target.is_file() and not overwrite:
+            return Pulled(name, asked.target)
+        return _fetch_and_prove(asked, said, convert, tell, overwrite=overwrite)
 
 
-def _pull(
-    name: str,
-    row: HubModel | None,
-    place: HubPlace,
-    target: Path,
+def _fetch_and_prove(
+    asked: _Asked,
     said: SourceOptions,
     convert: Convert,
     tell: Callable[[str], None],
+    *,
     overwrite: bool,
 ) -> Pulled:
-    if target.is_file() and not overwrite:
-        return Pulled(name, target)
     require_client()
-    listing = list_repository(place.repo, place.revision)
-    choice = choose(listing, place.file)
+    row, target = asked.row, asked.target
+    listing = list_repository(asked.place.repo, asked.place.revision)
+    choice = choose(listing, asked.place.file)
     licence = said.licence or listing.licence or ("" if row is None else row.licence)
     tell(_announcement(row, listing, choice, licence))
     if row is not None or not choice.model.path.endswith(".onnx"):
@@ -101,16 +110,16 @@ def _pull(
     downloads = user_cache("hub") / target.stem
     folder = downloads / listing.commit
     model = _fetch_all(listing, choice, row, folder)
-    source = str(model if model.suffix == ".onnx" else folder)
     if _is_depthrt(model):
         _take_as_it_is(model, target, overwrite=overwrite)
     else:
         _require_libraries(choice)
-        known = replace(_of_row(row), licence=licence or None, name=_plain_name(name))
-        convert(source, target, said.over(known))
-    shutil.rmtree(downloads, ignore_errors=True)
+        known = replace(_of_row(row), licence=licence or None, name=_plain_name(asked.name))
+        convert(str(model if model.suffix == ".onnx" else folder), target, said.over(known))
     fetched = f"{listing.repo}/{choice.model.path}@{listing.commit}"
-    return Pulled(name, target, fetched, licence, row is not None and row.tried)
+    write_json(target.with_suffix(".json"), {"fetched": fetched}, overwrite=True)
+    shutil.rmtree(downloads, ignore_errors=True)
+    return Pulled(asked.name, target, fetched, licence, row is not None and row.tried)
 
 
 @contextmanager
@@ -133,12 +142,12 @@ def _alone(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
         os.close(held)
 
 
-def _parse(name: str) -> tuple[HubModel | None, HubPlace]:
+def _parse(name: str) -> _Asked:
     row = hub_model(name)
     if row is not None:
-        return row, HubPlace(row.repo, row.file, row.revision)
+        return _Asked(name, row, HubPlace(row.repo, row.file, row.revision), _target(name))
     if name.startswith(PREFIX):
-        return None, HubPlace.parse(name)
+        return _Asked(name, None, HubPlace.parse(name), _target(name))
     known = ", ".join(each.name for each in HUB_MODELS)
     raise UsageError(f"{name!r} is not in the table: give hf:ORG/REPO, or one of {known}")
 

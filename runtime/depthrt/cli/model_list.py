@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import DepthrtError
+from depthrt.errors import DepthrtError, SourceError
+from depthrt.files.json_file import read_object
 
 
 def rows() -> list[dict[str, Any]]:
@@ -72,6 +73,7 @@ def _here(name: str, path: Path, state: str) -> dict[str, Any]:
         "default": name == DEFAULT_MODEL,
         "file_mb": round(path.stat().st_size / 1e6, 2),
         "path": str(path),
+        "source": _fetched_from(path),
     }
     try:
         spec = DepthModel.load(path, provider="cpu").spec
@@ -86,3 +88,11 @@ def _here(name: str, path: Path, state: str) -> dict[str, Any]:
         "precision": spec.precision,
         "licence": spec.licence,
     }
+
+
+def _fetched_from(path: Path) -> str | None:
+    """What a pulled model was made from, ``org/repo/file@commit``; None if that is not known."""
+    try:
+        return read_object(path.with_suffix(".json")).text("fetched")
+    except SourceError:
+        return None

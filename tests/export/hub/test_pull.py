@@ -62,9 +62,10 @@ def test_a_file_is_fetched_proven_and_found_by_its_name(
     assert done.err.splitlines()[0] == (
         f"{REPO}, onnx/model.onnx at {COMMIT[:12]}; 0.0 MB; licence mit"
     )
-    (name,) = in_cache(tmp_path)
+    name = "hf--some-one--a-depth-network"
     path = find_model(f"hf:{REPO}")
-    assert path.name == name == "hf--some-one--a-depth-network.onnx"
+    assert in_cache(tmp_path) == [f"{name}.json", f"{name}.onnx"]
+    assert path.name == f"{name}.onnx"
     assert path.read_bytes() == ours
     assert done.out.strip() == (
         f"hf:{REPO} is in {path}: depthrt run VIDEO -m hf:{REPO} -o OUT.mp4"
@@ -73,6 +74,7 @@ def test_a_file_is_fetched_proven_and_found_by_its_name(
     assert list((tmp_path / "cache" / "depthrt" / "hub").iterdir()) == []
     told = {row["name"]: row for row in json.loads(command("models", "--json").out)}
     assert told[path.stem]["state"] == "pulled"
+    assert told[path.stem]["source"] == f"{REPO}/onnx/model.onnx@{COMMIT}"
     assert hub.tokens <= {"", "Bearer hf_a_private_token"}
 
 

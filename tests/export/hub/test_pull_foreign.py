@@ -115,6 +115,23 @@ def test_of_another_repository_its_own_files_and_the_options_say_it(
     )
 
 
+def test_weights_beside_the_file_are_fetched_with_it(
+    hub: Hub, command: Command, tmp_path: Path
+) -> None:
+    model = onnx.load_from_string(foreign())
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    hub.files["a/b"] = {
+        f"onnx/{name}": (tmp_path / name).read_bytes() for name in ("model.onnx", "model.onnx_data")
+    }
+    done = command(
+        "pull", "hf:a/b", "--kind", "depth", "--size", "48x64", "--mean", 0.5, "--std", 0.5
+    )
+    assert done.code == 0, done.err
+    found = DepthModel.load("hf:a/b", provider="cpu").infer(pixels())
+    assert np.allclose(found, expected(pixels(), (0.5,) * 3, (0.5,) * 3), rtol=1e-4, atol=1e-4)
+
+
 def test_without_the_libraries_it_is_said_before_anything_is_fetched(
     hub: Hub, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
