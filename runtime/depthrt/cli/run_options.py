@@ -77,7 +77,7 @@ FovOption: TypeAlias = Annotated[
     float | None,
     typer.Option(
         metavar="DEGREES",
-        help="The horizontal angle of view of the camera. Default: 60.",
+        help="The horizontal angle of view of the camera. Default: the network's own, else 60.",
         rich_help_panel=_POINTS,
     ),
 ]
