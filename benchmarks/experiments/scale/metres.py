@@ -233,6 +233,26 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(found)
 
 
+def short_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Sets by models: aligned AbsRel, and ratios of one frame, ten frames and the bound."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    lines = [f"| set | {' | '.join(models)} |", f"| --- |{' --- |' * len(models)}"]
+    for name in dict.fromkeys(row["set"] for row in rows):
+        cells = [_cell(row) for row in rows if row["set"] == name]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    ratios = (
+        row["ten_points_of_one_frame"]["default"]["ratio"],
+        row["default_on_ten_frames"]["ratio"],
+        row["bound"]["one scale and shift"]["ratio"],
+    )
+    aligned = f"{row['aligned_abs_rel']['disparity-lsq']:.3f}".removeprefix("0")
+    return f"{aligned}: {' / '.join(f'{ratio:.2f}' for ratio in ratios)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("sets", nargs="+", type=Path, help="labelled sets")
@@ -254,7 +274,7 @@ def main() -> None:
             print(table(rows[-1:]).splitlines()[-1], file=sys.stderr)  # noqa: T201
     content = {"points": POINTS, "draws": said.draws, "every": said.every, "rows": rows}
     write_result(said.output, content)
-    print(table(rows))  # noqa: T201
+    print(f"{table(rows)}\n\n{short_table(rows)}")  # noqa: T201
 
 
 if __name__ == "__main__":
