@@ -133,9 +133,7 @@ class GoldenFrame:
         """
         proven = self.proven().astype(np.float64)
         apart = np.abs(points_of(depth, self.rows, self.columns) - proven)
-        low, high = np.percentile(proven, (2, 98))
-        spread = max(float(high - low), _FLAT * float(np.abs(proven).max()), 1e-12)
-        error = float(apart.mean()) / spread
+        error = float(apart.mean()) / _spread(proven)
         return error if math.isfinite(error) else math.inf
 
 
@@ -233,6 +231,13 @@ def points_of(depth: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
         for count, length in zip((rows, columns), depth.shape, strict=True)
     ]
     return depth[np.ix_(*chosen)]
+
+
+def _spread(depth: NDArray[np.float64]) -> float:
+    """From the 2nd to the 98th percentile; of a flat map, a thousandth of its greatest |value|."""
+    ordered = np.sort(depth, axis=None)  # np.percentile takes 10 ms when it is first called
+    low, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.02, 0.98))
+    return max(float(high - low), _FLAT * float(np.abs(ordered).max()), 1e-12)
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from depthrt.errors import AccuracyGateError, DepthrtError
 from depthrt.files.user_cache import user_cache
+from depthrt.model.machine_key import machine_key
+from depthrt.model.session import import_onnxruntime
 
 if TYPE_CHECKING:
     from depthrt.model.golden.replay import Loaded, Replayed
@@ -72,12 +74,16 @@ def wrong(model: Loaded, found: Replayed, allowed: float) -> str:
 
 def _note(model: Loaded) -> Path | None:
     """Where it is noted that this was checked; None where no note can be kept."""
-    from depthrt.model.tuning_cache import machine_key
-
     numbers = asdict(replace(model.options, threads=None, spinning=False, parallel=1))
     try:
         file = model.path.stat()
-        facts = [file.st_ino, file.st_size, file.st_mtime_ns, machine_key(), numbers]
+        facts = [
+            file.st_ino,
+            file.st_size,
+            file.st_mtime_ns,
+            machine_key(import_onnxruntime()),
+            numbers,
+        ]
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
         return user_cache("verified") / f"{name}.json"
     except (OSError, RuntimeError):  # RuntimeError: no home folder
