@@ -42,6 +42,7 @@ from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.registry import DEMO_CLIP
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
+from depthrt.temporal.keyframes import Estimate
 from depthrt_benchmarks.common.environment import write_result
 from experiments.pipeline.one_thread_processes import separate_rate
 
@@ -124,7 +125,7 @@ def stage_times_ms(
     pixels = [prepare(f.pixels, model.spec.input) for f in open_source(clip, selection).frames()]
     # One picture stands for all, or 4K would not fit in memory: the depth view does not show it.
     still = [replace(f, pixels=cached[0].pixels) for f in open_source(clip, selection).frames()]
-    values = [model.infer(p[None])[0] for p in pixels]
+    estimates = [Estimate(m, inferred=True) for p in pixels for m in model.predict(p[None])]
     # As `depthrt run` does for a video to look at.
     postprocessor = StreamPostprocessor(Stats(), stabilise=True)
     results: list[Result] = []
@@ -139,8 +140,8 @@ def stage_times_ms(
         return sum(len(model.infer(p[None])) for p in pixels)
 
     def finish() -> int:
-        for frame, p, v in zip(still, pixels, values, strict=True):
-            results.append(postprocessor.result(frame, p, v, model))
+        for frame, p, found in zip(still, pixels, estimates, strict=True):
+            results.append(postprocessor.result(frame, p, found, model))
         return len(results)
 
     def write() -> int:

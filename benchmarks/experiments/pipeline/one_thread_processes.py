@@ -19,6 +19,7 @@ from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
+from depthrt.temporal.keyframes import Estimate
 
 
 def separate_rate(clip: Path, model: Path, *, written: bool) -> float:
@@ -65,8 +66,8 @@ def one_thread_rate(clip: Path, model: DepthModel, target: Path | None) -> float
     frames, start_s = 0, time.perf_counter()
     for frame in source.frames():
         pixels = prepare(frame.pixels, model.spec.input)
-        values = model.infer(pixels[None])[0]
-        result = postprocessor.result(frame, pixels, values, model)
+        (made,) = model.predict(pixels[None])
+        result = postprocessor.result(frame, pixels, Estimate(made, inferred=True), model)
         if sink is not None:
             sink.write(result)
         frames += 1
