@@ -56,7 +56,7 @@ class Depth:
 
     @property
     def known_values(self) -> NDArray[np.float32]:
-        """The values that mean something: all of them (h,w), or a row (N) of the valid ones."""
+        """All values (h,w) or, where some are not valid, a row (N) of the valid ones."""
         return self.values if self.valid is None else self.values[self.valid]
 
     @property
