@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -18,11 +17,11 @@ from depthrt_export.options import SourceOptions
 Maps: TypeAlias = NDArray[np.float32]  # N,H,W
 Reference: TypeAlias = Callable[[NDArray[np.uint8]], Maps]
 """Runs a network on pixels N,3,H,W in 0..255."""
+Outputs: TypeAlias = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
+"""Likewise, with everything that it gives: depth and the optional outputs, by name."""
 
 _NARROWEST, _WIDEST = 0.5, 300.0  # of a channel's normalised pixels, from 0 to 255
 _BETWEEN_SCALES = 0.1  # scales below are of pixels in 0..1, scales above of pixels in 0..255
-Outputs: TypeAlias = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
-"""Likewise, with everything that it gives: depth and the optional outputs, by name."""
 
 
 @dataclass(frozen=True)
