@@ -19,6 +19,9 @@ from depthrt.model.session import import_onnxruntime
 PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
             "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
 
+UNKNOWN_COMMIT = "unknown"
+"""Of an installed package, which is no checkout."""
+
 INSTRUCTIONS = (
     "avx2",
     "avx512f",
@@ -83,7 +86,7 @@ def _commit() -> str:
         paths = (":/", ":(top,exclude)benchmarks/results")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return UNKNOWN_COMMIT
     return f"{head}+changes" if changed else head
 
 

@@ -85,6 +85,17 @@ def test_slow_runs_that_the_median_does_not_show_fail(
         failed.raise_if_regressed()
 
 
+def test_a_gate_that_cannot_tell_is_not_called_passed(fewer: None) -> None:
+    rules, pairs = Rules(fail_above=1.05), times(1, 10, share(1.0, 1.05))
+    pairs.look(rules)
+    found = comparison(pairs, rules)
+    assert not found.regressed
+    sentence = found.gate()
+    assert sentence.startswith("gate not failed, but it could not tell: ")
+    assert "median" in sentence.partition(" not surely above 1.05 x the base's time")[0]
+    found.raise_if_regressed()
+
+
 @pytest.mark.parametrize("tries", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_times_alike_are_no_alarm(fewer: None, tries: int) -> None:
     """As the command looks: six times, over at the first look that is sure."""

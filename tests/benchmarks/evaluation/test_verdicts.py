@@ -75,7 +75,7 @@ def test_brackets_and_colons_of_names_are_shown(command: Command, tmp_path: Path
     assert command("eval", model, one, "--csv", table).code == 0
     shown = command("eval", model, one, two, "--compare", table).out
     label = "net [bold] :cat: float32"
-    for text in ("desk [day]", "desk [night]", f"{label} of t.csv minus {label}:"):
+    for text in ("desk [day]", "desk [night]", f"{label} minus {label} of t.csv (95%"):
         assert text in shown
     assert shown.count(label) == 4
     assert label in command("bench", model, "--threads", 1, "--batches", 1, "--duration", 0.05,

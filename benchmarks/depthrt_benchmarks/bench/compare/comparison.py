@@ -120,7 +120,8 @@ class Comparison:
         parts = [f"{_listed(sure)} surely not {allowed}"] if sure else []
         parts += [f"{_listed(unsure)} not surely {allowed}"] if unsure else []
         unseen = _UNSEEN if len(found) == len(STATISTICS) else "the median alone was looked at"
-        return f"gate passed: {', '.join(parts)}; {unseen}"
+        verdict = "gate not failed, but it could not tell" if unsure else "gate passed"
+        return f"{verdict}: {', '.join(parts)}; {unseen}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of ``--json``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from depthrt_benchmarks.bench.measure.frames import size_text
+from depthrt_benchmarks.common.environment import UNKNOWN_COMMIT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,12 +77,14 @@ def markdown_table(head: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def machine_line(document: dict[str, Any]) -> str:
-    """Machine, versions and commit in one line."""
+    """Machine and versions in one line, and the commit where depthrt runs from a checkout."""
     machine, versions = document["machine"], document["versions"]
     shown = [f"{n} {versions[n]}" for n in versions if n.startswith(("onnxruntime", "depthrt"))]
+    known = document["commit"] != UNKNOWN_COMMIT
+    commit = f"; commit {document['commit']}" if known else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
-        f"Python {versions['python']}, {', '.join(shown)}; commit {document['commit']}"
+        f"Python {versions['python']}, {', '.join(shown)}{commit}"
     )
 
 

@@ -84,8 +84,8 @@ class WorseVerdict:
         """AbsRel of both, and the difference with its interval."""
         return (
             f"AbsRel {self.abs_rel:.4f} against {self.base_abs_rel:.4f}, {self.difference:+.4f} "
-            f"({self.low:+.4f} to {self.high:+.4f}), {self.allowed:+.4f} is allowed; "
-            f"{self.images} images"
+            f"({self.low:+.4f} to {self.high:+.4f} with {CONFIDENCE:.0%}), "
+            f"{self.allowed:+.4f} is allowed; {self.images} images"
         )
 
 

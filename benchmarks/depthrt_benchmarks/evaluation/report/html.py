@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from depthrt_benchmarks.common.environment import environment
+from depthrt_benchmarks.common.environment import UNKNOWN_COMMIT, environment
 from depthrt_benchmarks.common.report.page import render_page
 from depthrt_benchmarks.common.report.plot import Plot
 from depthrt_benchmarks.evaluation.document import INTERVAL, video_dict
@@ -144,10 +144,10 @@ def _comparison(found: PairedDifferences) -> tuple[str, Sequence[str], list[list
             str(d.images),
             better.get(d.better, "cannot tell"),
         ]
-        for d in found.differences
+        for d in (each.turned() for each in found.differences)
     ]
     head = ("figure", "difference", "95% interval", "images", "verdict")
-    return f"{found.second} minus {found.first}", head, rows
+    return f"{found.first} minus {found.second}", head, rows
 
 
 def _clips(outcome: Outcome) -> list[list[Cell]]:
@@ -173,5 +173,5 @@ def _provenance(outcome: Outcome) -> list[str]:
         *models,
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
         ", ".join(f"{name} {number}" for name, number in versions.items()),
-        f"commit {facts['commit']}",
+        *([f"commit {facts['commit']}"] if facts["commit"] != UNKNOWN_COMMIT else []),
     ]
