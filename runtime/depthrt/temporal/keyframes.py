@@ -25,7 +25,8 @@ _LEAST_SHARE = 0.1
 class Keyframes:
     """When the network need not run.
 
-    - ``budget``: mean |given - inferred| allowed, as a share of the depth's 2-98 percentile spread;
+    - ``budget``: mean difference to the network's depth, whatever its sign, that is allowed, as a
+      share of that depth's 2-98 percentile spread;
     - ``audit``: share of the interpolated frames that are inferred as well, to state the error;
     - ``most``: frames from one keyframe to the next, at most.
 
