@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from experiments.scale.metres import FrameOfSet, Measured, measure
+from experiments.scale.metres import FrameOfSet, Measured, measure, short_table
+
+ROOT = Path(__file__).parents[3]
 
 
 def frames(drift: float) -> Measured:
@@ -39,3 +44,13 @@ def test_drift_bounds_what_any_points_can_give() -> None:
     bound = row["bound"]["one scale and shift"]["ratio"]
     assert bound > 3
     assert row["ten_points_of_one_frame"]["default"]["ratio"] > 0.98 * bound
+
+
+def test_the_page_quotes_the_result() -> None:
+    document = json.loads((ROOT / "benchmarks" / "results" / "scale_metres.json").read_text())
+    page = (ROOT / "docs" / "guide" / "metres.md").read_text(encoding="utf-8")
+    assert short_table(document["rows"]) in page
+    held = [row["stated_error"]["interval_holds_it"] for row in document["rows"]]
+    assert f"{min(held):.0%}"[:-1] + f" to {max(held):.0%} of the draws" in page
+    refused = [row["ten_points_of_one_frame"]["default"]["refused"] for row in document["rows"]]
+    assert f"refused ({min(refused)} to {max(refused)} of them)" in page
