@@ -19,7 +19,7 @@ class Result:
     - ``latency_s``: seconds from its capture until it was handed over; None for recordings;
     - ``reused``: whether the picture had not changed, so that the depth is an earlier frame's;
     - ``interpolated``: whether the network did not see the frame: its depth comes from keyframes;
-    - ``audit_error``: of an inferred frame that would have been interpolated, how far off that would
+    - ``audit_error``: of an inferred frame that would have been interpolated, how far off it would
       have been: the mean difference, whatever its sign, over the depth's 2-98 percentile spread;
     - ``keyframe_age_s``: of an interpolated frame of a live source, how much older the keyframe is.
     """
