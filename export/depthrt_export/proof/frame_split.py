@@ -23,6 +23,7 @@ FEWEST = 10
 FEWEST_UNSEEN = 2
 FRAMES_WITHOUT_RANGES = 8
 
+_OF_EVERY_SET = ("color", "colour", "frames", "image", "images", "img", "left", "rgb")
 _MOST_ENLARGED = 4.0  # times, a side: beyond, a frame holds no edge that the network will meet
 _STRETCHED = 1.5  # ratio of aspects from which on it is worth a word
 
@@ -233,8 +234,15 @@ def _stretched(samples: Sequence[Sample], spec: InputSpec) -> str:
 
 
 def source_name(source: str | None) -> str:
-    """The last part alone: a file of others need not know our folders, nor our passwords."""
-    return "the clip of depthrt" if source is None else Path(shown_source(source)).name
+    """The last part alone: a file of others need not know our folders, nor our passwords.
+
+    A name that every set has, such as ``rgb``, stands behind its folder's.
+    """
+    if source is None:
+        return "the clip of depthrt"
+    place = Path(shown_source(source))
+    parts = place.parts[-2:] if place.name.lower() in _OF_EVERY_SET else place.parts[-1:]
+    return "/".join(parts)
 
 
 def calibration_source(options: ExportOptions) -> str:

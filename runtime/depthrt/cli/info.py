@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[str, typer.Argument(help="A depthrt .onnx file or built-in name.")],
     provider: Annotated[str, typer.Option(help="Bind it to this provider.")] = "auto",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every field of the file, not the summary.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """What a model file says of itself, and what it is bound to here."""
+    from depthrt.cli.model_summary import summary
     from depthrt.model.depth_model import DepthModel
 
     loaded = DepthModel.load(model, provider=provider)
+    facts = _facts(loaded)
     if as_json:
-        typer.echo(json.dumps(_facts(loaded)))
+        typer.echo(json.dumps(facts))
         return
-    rows = _flat(_facts(loaded))
+    rows = _flat(facts) if everything else summary(facts, loaded.spec)
     width = max(len(key) for key, _ in rows)
     for key, value in rows:
         typer.echo(f"{key:<{width}} {_shown(value)}")
+    if not everything:
+        typer.echo("every field: --all, or --json")
 
 
 def models(

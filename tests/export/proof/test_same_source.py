@@ -13,7 +13,7 @@ from depthrt.model.registry import DEMO_CLIP
 from depthrt.spec import InputSpec
 from depthrt_calibration.recordings import recordings
 from depthrt_export.options import ExportOptions
-from depthrt_export.proof.frame_split import split_frames
+from depthrt_export.proof.frame_split import source_name, split_frames
 from depthrt_export.report.export_report import Report
 
 INPUT = InputSpec(64, 96)
@@ -68,3 +68,10 @@ def test_the_file_keeps_it(unet_int8: Report, unet: Report, frames: str) -> None
     assert kept["same_source_as_calibration"] == [Path(frames).name]
     assert any(SENTENCE in note for note in unet_int8.notes)
     assert "same_source_as_calibration" not in unet.spec.measured["frames"]  # no calibration
+
+
+def test_a_folder_is_named_so_that_it_can_be_told_from_others() -> None:
+    assert source_name("/home/me/sets/office/rgb") == "office/rgb"
+    assert source_name("rgb") == "rgb"
+    assert source_name("/home/me/rides/monday.mp4") == "monday.mp4"
+    assert source_name(None) == "the clip of depthrt"

@@ -132,6 +132,7 @@ def test_assumptions_are_said_and_kept(
     assert lines[4].startswith("witness: cannot tell")
     shown = " ".join(depthrt("info", target).out.split())
     assert "assumed.input pixel/255, assumed; say --mean" in shown
+    shown = " ".join(depthrt("info", target, "--all").out.split())
     assert "provenance.witness.verdict cannot tell" in shown
     spec = json.loads(depthrt("info", target, "--json").out)["spec"]
     assert spec["name"] == "my-net"

@@ -252,7 +252,7 @@ def test_info_says_tensors_and_what_was_assumed(command: Command, tmp_path: Path
     assert found["inputs"]["image"].startswith("uint8 (")
     assert found["inputs"]["image"].endswith(", 3, 48, 64)")
     assert found["outputs"]["depth"].startswith("float32 (")
-    lines = [line.split(maxsplit=1) for line in command("info", model).out.splitlines()]
+    lines = [line.split(maxsplit=1) for line in command("info", model, "--all").out.splitlines()]
     assert ["assumed.input", "pixel/255"] in lines
     assert ["provenance.a", "new field.of 1, 2"] in lines
 
