@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.installation import install_command
 from depthrt_export import cli_options as said
@@ -61,6 +62,7 @@ def export(
     mean: said.Mean = None,
     std: said.Std = None,
     scale: said.Scale = None,
+    bgr: said.Bgr = False,
     depth_output: said.DepthOutput = "",
     also: said.Also = None,
     name: said.Name = None,
@@ -85,11 +87,11 @@ def export(
     track: said.Track = None,
     as_json: said.AsJson = False,
 ) -> None:
-    """Turn a trained PyTorch depth network into one ONNX file, proven on real frames.
+    """Turn a trained depth network, or an ONNX file of one, into one file, proven on real frames.
 
     The file takes uint8 RGB pixels N,3,H,W and gives float32 depth N,H,W; it needs no other file.
     """
-    _require_extra()
+    _require_extra(source)
     from depthrt_export.options import (
         ExportOptions,
         SourceOptions,
@@ -97,7 +99,6 @@ def export(
         parse_kind,
         parse_resize,
         parse_seconds,
-        parse_share,
         parse_size,
     )
     from depthrt_export.options import parse_three as three
@@ -123,6 +124,7 @@ def export(
         resize=None if resize is None else parse_resize(resize),
         output=depth_output,
         also=parse_also(also or ()),
+        bgr=bgr,
     )
     options = ExportOptions(
         precision=_PRECISION[precision],
@@ -136,7 +138,7 @@ def export(
         validate=validate,
         dataset=dataset,
         target=target,
-        max_drop=parse_share(max_drop),
+        max_drop=parse_share(max_drop, "--max-drop"),
         budget_s=parse_seconds(budget),
         strict=strict,
         golden=golden,
@@ -213,9 +215,19 @@ def _write_extras(result: Report, extras: _Extras, *, overwrite: bool) -> None:
             log(extras.track, run)
 
 
-def _require_extra() -> None:
-    missing = [n for n in ("torch", "onnx", "onnxscript") if importlib.util.find_spec(n) is None]
+def _require_extra(source: str) -> None:
+    """Refuse a source whose libraries are not installed; an ONNX file needs no PyTorch."""
+    libraries, extra = ["onnx", "onnxscript"], "onnx"
+    if not _is_onnx(source):
+        libraries, extra = ["torch", *libraries], "export"
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"{', '.join(missing)} needed for export is not installed: {install_command('export')}"
+            f"{', '.join(missing)} needed for export is not installed: {install_command(extra)}"
         )
+
+
+def _is_onnx(source: str) -> bool:
+    from depthrt_export.sources.onnx_file.find import onnx_source
+
+    return onnx_source(source) is not None

@@ -43,8 +43,8 @@ Source: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, .pt2 or "
-        "TorchScript file; for auto also a float32 .onnx of depthrt.",
+        help="ONNX file, Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, .pt2 "
+        "or TorchScript file.",
     ),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to make.")]
@@ -92,6 +92,10 @@ Std: TypeAlias = Annotated[
     str | None, _option(_NETWORK, "See --mean. Default: 1.", metavar="R,G,B")
 ]
 Scale: TypeAlias = Annotated[float | None, _option(_NETWORK, "See --mean. Default: 1/255.")]
+Bgr: TypeAlias = Annotated[
+    bool,
+    _option(_NETWORK, "Its first channel is blue; --mean, --std stay R,G,B.", "--bgr"),
+]
 DepthOutput: TypeAlias = Annotated[
     str,
     _option(_NETWORK, "Key of the depth among several outputs.", metavar="KEY"),

@@ -30,7 +30,8 @@ class SourceOptions:
     A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``. ``key``: where the
     state dict is in the checkpoint; ``ignore``: names in it that the network need not have;
     ``output``: the key of the depth among several outputs; ``also``: which optional
-    output each other key is, as in ``{"conf": "confidence"}``, empty to keep none.
+    output each other key is, as in ``{"conf": "confidence"}``, empty to keep none; ``bgr``: the network's first channel is
+    blue, while mean and std stay in the order red, green, blue.
     """
 
     checkpoint: Path | None = None
@@ -51,6 +52,7 @@ class SourceOptions:
     interpolation: Interpolation | None = None
     output: str = ""
     also: Mapping[str, str] | None = None
+    bgr: bool = False
 
     def over(self, other: SourceOptions) -> SourceOptions:
         """These options, with the other's where these say nothing."""
@@ -199,15 +201,6 @@ def parse_three(text: str | None, option: str) -> tuple[float, float, float] | N
         )
 
 
-def parse_share(text: str) -> float:
-    """``5%`` or ``0.05``."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text)
-    share = float(found.group(1)) / (100 if found.group(2) else 1) if found else -1.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--max-drop {text!r} is not a share such as 5% or 0.05")
-    return share
-
-
 def parse_seconds(text: str) -> float:
     """``90s``, ``10m``, ``1h``, or a number of seconds."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
@@ -272,6 +265,7 @@ def _one_of(names: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "name": (_is_text, "a text"),
+    "bgr": (lambda value: isinstance(value, bool), "True or False"),
     "licence": (lambda value: isinstance(value, str), "a text"),
     "output": (_is_text, "the key of an output, such as 'depth' or 'disp.0'"),
     "also": (_is_also, "a dict of keys and " + ", ".join(OPTIONAL_OUTPUTS)),

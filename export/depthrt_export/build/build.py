@@ -10,9 +10,9 @@ from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
-from depthrt_export.build.from_onnx import from_onnx
 from depthrt_export.build.made import Float32, Made
 from depthrt_export.build.metres import with_doubt
+from depthrt_export.build.onnx_file.from_onnx import from_onnx
 from depthrt_export.build.optional import with_optional
 from depthrt_export.build.spec import final_spec
 from depthrt_export.console import Phases
@@ -21,6 +21,7 @@ from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.golden import make_golden
 from depthrt_export.proof.labelled_frames import open_labelled
 from depthrt_export.report.export_report import Report
+from depthrt_export.sources.onnx_file.find import onnx_source
 
 
 def build(
@@ -29,7 +30,7 @@ def build(
     """Export a network, prove the file and put it in place.
 
     Args:
-        source: a network in one of the forms of :func:`load_network`, or a depthrt .onnx file.
+        source: a network in one of the forms of :func:`load_network`, or an ONNX file.
         output: the .onnx file to make.
         said: what is said of the network beside its source.
         options: how the file is made and proven.
@@ -42,8 +43,9 @@ def build(
     if options.dataset is not None:
         open_labelled(options.dataset)  # what is wrong with it is said before the work
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        if source.endswith(".onnx"):
-            start = from_onnx(Path(source), said, options, Path(folder), phases)
+        file = onnx_source(source)
+        if file is not None:
+            start = from_onnx(file, said, options, Path(folder), phases)
         else:
             from depthrt_export.build.from_torch import from_torch  # torch, which others do without
 
@@ -77,6 +79,9 @@ def build(
 
 def _convert(start: Float32, output: Path, options: ExportOptions, phases: Phases) -> Made:
     """The graph in the precision that is asked for."""
+    if start.as_it_is is not None:
+        measured, precision = start.spec.measured, start.as_it_is
+        return Made(start.model, start.proof, start.reference_name, measured, precision)
     if options.precision == "auto":
         return to_auto(start, output, options, phases)
     if options.precision == "int8":

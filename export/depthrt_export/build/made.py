@@ -23,13 +23,14 @@ class Float32:
 
     - ``network``, ``reference``: what was exported, and how it is run for comparison; of an ONNX
       file as the source, the file;
-    - ``reference_name``: ``PyTorch`` or ``float32``;
+    - ``reference_name``: ``PyTorch``, ``float32``, or the ONNX file's own name;
     - ``spec``: of the float32 file; ``output_range`` None where the proof is to say it;
     - ``path``: a file of the graph in a temporary folder, where other files may be written;
     - ``pixel_zero``: what the graph subtracts from pixels before its first convolution, one number
       or one per channel; None where the normalisation is not folded;
     - ``vary``: whether the graph leaves batch and size open;
-    - ``changes``: a line for each change that was made to the exported graph.
+    - ``changes``: a line for each change that was made to the exported graph;
+    - ``as_it_is``: the precision of an ONNX file that is not to be changed any more, else None.
     """
 
     network: DepthNetwork
@@ -43,6 +44,7 @@ class Float32:
     frames: FrameSplit
     vary: frozenset[Vary]
     changes: tuple[str, ...] = ()
+    as_it_is: Precision | None = None
 
 
 @dataclass(frozen=True, eq=False)

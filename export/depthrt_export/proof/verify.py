@@ -1,4 +1,4 @@
-"""The proof: the depth of PyTorch and of the ONNX file on the same real frames."""
+"""The proof: the depth of the network and of the ONNX file on the same real frames."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _QUANTISED = 0.1  # of the spread, any pixel: rounding that falls the other way 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Greatest allowed |difference| to PyTorch: mean over a frame, and any pixel.
+    """Greatest allowed |difference| to the network: mean over a frame, and any pixel.
 
     Both as shares of the reference's 2-98 percentile spread on that frame.
     """
@@ -113,11 +113,13 @@ def prove(
     vary: frozenset[Vary] = frozenset(),
     tolerance: Tolerance = UNBOUNDED,
     provider: str = "cpu",
+    against: str = "PyTorch",
 ) -> Proof:
     """Compare the file with the reference on every frame, and at two more batches and sizes.
 
     The file is also compared with itself: a frame after all others, and, where the batch varies,
-    the frames of a batch with the same frames alone.
+    the frames of a batch with the same frames alone. ``against`` is what messages call the
+    reference.
 
     Raises:
         AccuracyGateError: depth differs by more than the tolerance.
@@ -135,18 +137,19 @@ def prove(
         if expected.shape != depth.shape:
             raise ModelError(f"the ONNX graph gives {depth.shape}, the network {expected.shape}")
         figures = fidelity(expected, depth, network.kind)
-        _require_within(figures, tolerance, sample.label)
+        _require_within(figures, tolerance, sample.label, against)
         frames.append(FrameProof(sample, expected, depth, figures))
     if all(float(np.ptp(frame.reference)) == 0 for frame in frames):
         raise UsageError(
             f"{network.name} gives one depth everywhere on every frame: was its --checkpoint given?"
         )
     variations = [
-        _vary(network, reference, session, samples, shape, tolerance)
+        _vary(network, reference, session, samples, shape, tolerance, against)
         for shape in other_shapes(network, vary)
     ]
     _require_same_again(network, session, frames[0], tolerance)
-    together = _together(network, session, path, samples, tolerance) if "batch" in vary else None
+    shares = "batch" in vary or session.get_inputs()[0].shape[0] != 1
+    together = _together(network, session, path, samples, tolerance) if shares else None
     return Proof(tuple(frames), tuple(variations), tolerance, together)
 
 
@@ -157,7 +160,12 @@ def file_reference(path: Path) -> Reference:
 
 
 def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
-    """An ONNX file on pixels N,3,H,W."""
+    """An ONNX file on pixels N,3,H,W; a fixed batch is filled up."""
+    batch = session.get_inputs()[0].shape[0]
+    if isinstance(batch, int) and batch != len(images):
+        parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+        full = [np.concatenate([p, np.repeat(p[-1:], batch - len(p), axis=0)]) for p in parts]
+        return np.concatenate([run_file(session, p) for p in full])[: len(images)]
     options = import_onnxruntime().RunOptions()
     options.log_severity_level = _FATAL  # what fails here is told in a sentence
     names = [o.name for o in session.get_outputs() if o.name in ("depth", "valid")]
@@ -191,6 +199,7 @@ def _vary(
     samples: Sequence[Sample],
     shape: tuple[int, tuple[int, int]],
     tolerance: Tolerance,
+    against: str,
 ) -> Variation:
     batch, size = shape
     chosen = [samples[i % len(samples)].at_size(*size).pixels for i in range(batch)]
@@ -211,7 +220,7 @@ def _vary(
     compared = [fidelity(r, d, network.kind) for r, d in zip(expected, depth, strict=True)]
     worst = max(figures.max_error for figures in compared)
     if not worst <= tolerance.max_error:
-        raise UsageError(_frozen(network, size, f"differs from PyTorch by {worst:.2g} at {what}"))
+        raise UsageError(_frozen(network, size, f"differs from {against} by {worst:.2g} at {what}"))
     return Variation(batch, size, float(f"{worst:.3g}"))
 
 
@@ -273,12 +282,12 @@ def _require_finite(depth: Maps, who: str, label: str) -> None:
         )
 
 
-def _require_within(figures: Fidelity, tolerance: Tolerance, label: str) -> None:
+def _require_within(figures: Fidelity, tolerance: Tolerance, label: str, against: str) -> None:
     for name in ("mean_error", "max_error"):
         value, allowed = getattr(figures, name), getattr(tolerance, name)
         if not value <= allowed:
             raise AccuracyGateError(
-                f"the ONNX graph differs from PyTorch on {label}: {name.replace('_', ' ')} "
+                f"the ONNX graph differs from {against} on {label}: {name.replace('_', ' ')} "
                 f"{value:.2g} of the depth's spread, allowed {allowed:g}; try --no-rewrite, "
                 "another --opset or, of half precision, float32"
             )

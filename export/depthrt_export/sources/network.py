@@ -59,6 +59,8 @@ class DepthNetwork:
     """All that its file or its user says of a trained depth network.
 
     - ``named``: whether ``name`` is more than the name of a factory, such as ``build``;
+    - ``bgr``: whether its first channel is blue; the normalisation stays in the order red, green,
+      blue;
     - ``output``: the key of the depth among several outputs, empty where nobody said it;
     - ``also``: the optional output that each key is; empty: none is; None: as the keys say;
     - ``assumed``: what nobody said, by topic, each as a sentence for the user;
@@ -77,6 +79,7 @@ class DepthNetwork:
     named: bool = True
     output: str = ""
     also: Mapping[str, str] | None = None
+    bgr: bool = False
     assumed: Mapping[str, str] = field(default_factory=dict)
     witnessed: bool = True
 
@@ -122,6 +125,7 @@ def describe(options: SourceOptions, name: str, provenance: Mapping[str, Any]) -
         provenance=provenance,
         output=options.output,
         also=options.also,
+        bgr=options.bgr,
         assumed=_assumed(options),
     )
 
@@ -161,7 +165,8 @@ def _assumed(options: SourceOptions) -> dict[str, str]:
             f"(pixel x scale - mean) / std with {' and '.join(taken[name] for name in missing)}, "
             f"assumed; say {'/'.join(f'--{name}' for name in missing)} if that is wrong"
         )
-    assumed["channels"] = "RGB, assumed; nothing can tell it from BGR"
+    if not options.bgr:
+        assumed["channels"] = "RGB, assumed; nothing can tell it from BGR; say --bgr if it is that"
     if options.resize is None:
         assumed["resize"] = "stretch, assumed; say --resize if pictures are to keep their aspect"
     if options.kind == "depth" and options.unit is None:

@@ -20,7 +20,7 @@ from depthrt.errors import UsageError
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.build.build import build
-from depthrt_export.build.from_onnx import open_float32, pixel_zero
+from depthrt_export.build.onnx_file.from_depthrt import open_float32, pixel_zero
 from depthrt_export.console import Phases
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions, Vary

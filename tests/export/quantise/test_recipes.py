@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from depthrt.errors import UsageError
 from depthrt_calibration.frames import Sample, sample_frames, split
 from depthrt_export.build.build import build
-from depthrt_export.build.from_onnx import open_float32, pixel_zero
+from depthrt_export.build.onnx_file.from_depthrt import open_float32, pixel_zero
 from depthrt_export.console import Phases
 from depthrt_export.graph.nodes import blocks, constant_products, head_nodes
 from depthrt_export.model_file import write_model

@@ -21,7 +21,7 @@ from depthrt.errors import WriteError
 from depthrt.spec import InputSpec, Unit
 from depthrt_calibration.frames import sample_frames, split
 from depthrt_export.build.build import build
-from depthrt_export.build.from_onnx import open_float32, pixel_zero
+from depthrt_export.build.onnx_file.from_depthrt import open_float32, pixel_zero
 from depthrt_export.build.spec import _packages
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions

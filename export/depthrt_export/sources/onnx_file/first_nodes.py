@@ -24,15 +24,15 @@ _OFFSET_OF_PIXELS = 20.0
 class FirstNodes:
     """``value * gain + offset`` of each channel, in the order of the graph's own channels.
 
-    ``nodes``: the arithmetic, in order; ``through``: its inputs that are not constant.
+    ``nodes``: the arithmetic, in order; ``through``: which input of each is not constant.
     """
 
     gain: Array = field(default_factory=lambda: np.ones(3))
     offset: Array = field(default_factory=lambda: np.zeros(3))
     nodes: tuple[onnx.NodeProto, ...] = ()
-    through: tuple[str, ...] = ()
+    through: tuple[int, ...] = ()
 
-    def then(self, node: onnx.NodeProto, through: str, gain: Array, offset: Array) -> FirstNodes:
+    def then(self, node: onnx.NodeProto, through: int, gain: Array, offset: Array) -> FirstNodes:
         """With one more node, which computes ``value * gain + offset`` from its input."""
         return FirstNodes(
             self.gain * gain,
@@ -60,7 +60,7 @@ def first_nodes(graph: onnx.GraphProto, image: ImageInput) -> FirstNodes:
             step = _arithmetic(node, value, constants, axis)
             if step is None:
                 break
-            found = found.then(node, value, *step)
+            found = found.then(node, list(node.input).index(value), *step)
         elif node.op_type not in ("Cast", "Identity"):
             break
         value = node.output[0]

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, inliner, numpy_helper, version_converter
 from depthrt.errors import ModelError
 from depthrt_export.graph.nodes import remove_unread
 from depthrt_export.sources.onnx_file.image_input import true_inputs
-from depthrt_export.sources.onnx_file.reading import opset_of
+from depthrt_export.sources.onnx_file.reading import nodes_of, opset_of
 
 PREFIX = "own."
 """Before names of the file's that the graph around it needs for itself."""
@@ -28,6 +28,9 @@ def inner_graph(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     if work.functions:
         work = inliner.inline_local_functions(work)
     graph = work.graph
+    used = {node.domain for node in nodes_of(graph)} | {""}
+    for entry in [o for o in work.opset_import if o.domain not in used]:
+        work.opset_import.remove(entry)
     for value in [v for v in graph.output if v.name != output]:
         graph.output.remove(value)
     _as_weights(graph)
@@ -56,7 +59,8 @@ def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         raise ModelError(f"its opset {opset_of(model)} is not raised to {opset}: {reason}") from (
             error
         )
-    raised.ir_version = max(raised.ir_version, helper.find_min_ir_version_for(raised.opset_import))
+    needed = helper.find_min_ir_version_for(raised.opset_import, ignore_unknown=True)
+    raised.ir_version = max(raised.ir_version, needed)
     return raised
 
 

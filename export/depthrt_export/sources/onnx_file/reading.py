@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,22 @@ def open_file(path: Path, model: onnx.ModelProto) -> OnnxFile:
             f"{path} uses operators that onnxruntime does not have ({', '.join(foreign[:_SHOWN])}"
             f"{more}): export the network again without them"
         )
-    return OnnxFile(path, model, open_session(path, SessionOptions("cpu")))
+    try:
+        session = open_session(path, SessionOptions("cpu"))
+    except ModelError:
+        # onnxruntime does not read every weight from a file beside: those of shapes it does not.
+        if not _keeps_weights_apart(path):
+            raise
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / path.name
+            onnx.save(model, whole)
+            session = open_session(whole, SessionOptions("cpu"))
+    return OnnxFile(path, model, session)
+
+
+def _keeps_weights_apart(path: Path) -> bool:
+    model = onnx.load(path, load_external_data=False)
+    return any(tensor.external_data for tensor in model.graph.initializer)
 
 
 def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

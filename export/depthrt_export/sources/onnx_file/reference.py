@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from onnx import helper
 
 from depthrt.model.session import import_onnxruntime
 from depthrt_export.sources.network import Maps, Normalisation, Reference
@@ -73,8 +74,20 @@ def run_once(file: OnnxFile, image: ImageInput, values: NDArray[np.generic]) -> 
     options = import_onnxruntime().RunOptions()
     options.log_severity_level = _FATAL  # what fails here is told in a sentence
     names = [output.name for output in file.session.get_outputs()]
-    made = file.session.run(names, {image.name: values[0] if image.alone else values}, options)
+    feed = {image.name: values[0] if image.alone else values, **_unread(file, image)}
+    made = file.session.run(names, feed, options)
     return {key: np.asarray(each) for key, each in zip(names, made, strict=True)}
+
+
+def _unread(file: OnnxFile, image: ImageInput) -> dict[str, NDArray[np.generic]]:
+    """Zeros for inputs that nothing reads, which onnxruntime wants all the same."""
+    needed = {each.name for each in file.session.get_inputs()} - {image.name}
+    found = {}
+    for value in (v for v in file.model.graph.input if v.name in needed):
+        tensor = value.type.tensor_type
+        shape = [max(1, dim.dim_value) for dim in tensor.shape.dim]
+        found[value.name] = np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return found
 
 
 def _depth(file: OnnxFile, form: Form, values: NDArray[np.generic]) -> Maps:

@@ -94,7 +94,8 @@ def wrap(
     forget_shapes(graph)
     without_taken_names(graph)
     form = replace(form, image=replace(form.image, name=graph.input[0].name))
-    if form.image.element == "uint8" and not exactly and _take_floats(graph):
+    takes_floats = not exactly and _take_floats(graph)
+    if takes_floats and form.image.element == "uint8":
         form, how = replace(form, image=replace(form.image, element="float32")), _AS_PIXELS
     makes = _Around(inner, form, shape)
     if form.image.element in ("uint8", "int8") or exactly:
@@ -110,7 +111,7 @@ def wrap(
 
 
 def _take_floats(graph: onnx.GraphProto) -> bool:
-    """Let a graph that turns uint8 into float32 first take float32 itself; whether it does."""
+    """Let a graph that first turns its input into float32 take float32 itself; whether it does."""
     value, nodes = graph.input[0].name, []
     while True:
         readers = [node for node in graph.node if value in node.input]
@@ -132,8 +133,8 @@ def _absorbed(graph: onnx.GraphProto, form: Form) -> FirstNodes:
     found = first_nodes(graph, form.image)
     if not found.gain.all():
         return FirstNodes()
-    for node, value in zip(found.nodes, found.through, strict=True):
-        _bypass(graph, node, value)
+    for node, index in zip(found.nodes, found.through, strict=True):
+        _bypass(graph, node, node.input[index])
     return found
 
 

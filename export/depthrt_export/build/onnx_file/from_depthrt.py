@@ -1,4 +1,4 @@
-"""A depthrt float32 file as the source: what ``--precision auto`` needs of a network is in it."""
+"""A depthrt float32 file as the source: it says itself what its network is."""
 
 from __future__ import annotations
 
@@ -18,24 +18,37 @@ from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
 from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
+from depthrt_export.quantise.half import BFLOAT16_OPSET
 from depthrt_export.sources.network import DepthNetwork, Normalisation
+from depthrt_export.sources.onnx_file.inner_graph import with_opset
+from depthrt_export.sources.onnx_file.reading import is_depthrt, read_model
 
 
-def from_onnx(
-    source: Path, said: SourceOptions, options: ExportOptions, folder: Path, phases: Phases
+def from_depthrt(
+    source: Path,
+    graph: onnx.ModelProto,
+    said: SourceOptions,
+    options: ExportOptions,
+    folder: Path,
+    phases: Phases,
 ) -> Float32:
     """A depthrt float32 file in place of a network; ``folder`` takes a copy of it.
 
+    Args:
+        source: the file.
+        graph: what it holds.
+        said: what is said of the network: nothing may be, the file says it.
+        options: how the new file is made and proven.
+        folder: takes the float32 file.
+        phases: shows what is being done.
+
     Raises:
-        ModelError: no depthrt file, one that is quantised already, or one that does not run.
-        UsageError: anything but ``--precision auto`` was asked for, or an option was given that
-            only a PyTorch network can follow.
+        ModelError: a file that is quantised already, or one that does not run.
+        UsageError: an option was given that only another source can follow.
     """
-    if options.precision != "auto":
-        raise UsageError(f"{source} is an ONNX file: with one as the source only --precision auto")
     _refuse_unused(source, said, options)
-    model, spec = open_float32(source)
-    vary = _open(model)
+    spec = float32_spec_of(source, graph)
+    vary = _open(graph)
     _require_running(source)
     network = DepthNetwork(
         spec.name,
@@ -45,13 +58,17 @@ def from_onnx(
         unit=spec.unit,
         licence=spec.licence,
     )
+    model = with_opset(graph, BFLOAT16_OPSET) if options.precision == "bfloat16" else graph
     with phases("read frames"):
         frames = split_frames(options, spec.input)
     path = folder / "float32.onnx"
     write_model(model, path)
-    reference, within = file_reference(path), TOLERANCES["float32"]
-    proof = prove(network, reference, path, frames.validation[:1], vary, within)
+    reference, within = file_reference(source), TOLERANCES["float32"]
+    shown = frames.validation if options.precision == "float32" else frames.validation[:1]
+    proof = prove(network, reference, path, shown, vary, within, against=source.name)
     zero = pixel_zero(model)
+    if options.precision == "float32":
+        spec = dataclasses.replace(spec, measured={**spec.measured, "proof": proof.facts()})
     return Float32(network, reference, "float32", spec, model, path, proof, zero, frames, vary)
 
 
@@ -66,13 +83,9 @@ def _refuse_unused(source: Path, said: SourceOptions, options: ExportOptions) ->
     named += [] if options.rewrite else ["no-rewrite"]
     if named:
         raise UsageError(
-            f"{source} is an ONNX file, which nothing can be said of any more: leave out "
+            f"{source} is a depthrt model, which says itself what it is: leave out "
             + ", ".join(f"--{name}" for name in named)
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _open(model: onnx.ModelProto) -> frozenset[Vary]:
@@ -100,22 +113,21 @@ def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
     Raises:
         ModelError: it is something else.
     """
-    if not path.is_file():
-        raise ModelError(f"no model file at {path}: check the path")
+    model = read_model(path)
+    if not is_depthrt(model):
+        raise ModelError(f"{path} is no depthrt model")
+    return model, float32_spec_of(path, model)
+
+
+def float32_spec_of(path: Path, model: onnx.ModelProto) -> ModelSpec:
+    """The spec of a depthrt file that nothing was quantised in.
+
+    Raises:
+        ModelError: it is something else.
+    """
+    text = next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
     try:
-        model = onnx.load(path)
-    except onnx.checker.ValidationError as error:  # of weights that are elsewhere
-        raise ModelError(
-            f"{path} keeps weights in other files, and one of them is missing or lies outside its "
-            f"folder ({_first_line(error)})"
-        ) from error
-    except Exception as error:  # protobuf's own classes derive from nothing narrower
-        raise ModelError(f"{path} is no ONNX file") from error
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    if METADATA_KEY not in metadata:
-        raise ModelError(f"{path} is no depthrt model: export the PyTorch network instead")
-    try:
-        spec = ModelSpec.from_json(metadata[METADATA_KEY])
+        spec = ModelSpec.from_json(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     if spec.precision != "float32" or is_quantised(model.graph):
@@ -123,7 +135,7 @@ def open_float32(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
             f"{path} is {spec.precision} already: quantise the float32 file, or export the network "
             "again"
         )
-    return model, spec
+    return spec
 
 
 def pixel_zero(model: onnx.ModelProto) -> tuple[float, ...] | None:

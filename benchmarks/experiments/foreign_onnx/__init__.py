@@ -1,0 +1,1 @@
+"""ONNX files of many forms, and what `depthrt export` makes of each."""

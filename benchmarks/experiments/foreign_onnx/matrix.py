@@ -1,0 +1,101 @@
+"""Export every file of the matrix as a user does, and write down what came of it.
+
+    python -m experiments.foreign_onnx.matrix
+
+Every file is accepted, with the error of its worst frame over the depth's spread, or refused in a
+sentence. Files of float16 arithmetic are proven within its rounding, so theirs is the only error
+that may exceed 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from depthrt_benchmarks.common.environment import write_result
+from experiments.foreign_onnx.cases import REFUSED, accepted, options
+from experiments.foreign_onnx.make import save
+from experiments.foreign_onnx.variant import Variant
+
+RESULT = Path("benchmarks/results/foreign_onnx.json")
+LARGEST_ERROR = 1e-4
+
+
+def export(variant: Variant, folder: Path) -> dict[str, Any]:
+    """What `depthrt export` made of the file of a variant, or said of it."""
+    source, target = folder / "file.onnx", folder / "made.onnx"
+    save(variant, source)
+    command = [
+        sys.executable, "-m", "depthrt", "export", str(source), "-o", str(target), "--json",
+        *options(variant),
+    ]  # fmt: skip
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = {"file": variant.name, "opset": variant.opset, "options": list(options(variant))}
+    if ended.returncode:
+        complaint = ended.stderr.strip().splitlines()[-1]
+        return {**said, "exit_code": ended.returncode, "refused": complaint}
+    return {**said, **_facts(json.loads(ended.stdout))}
+
+
+def _facts(document: dict[str, Any]) -> dict[str, Any]:
+    """The parts of the JSON of an export that the matrix keeps."""
+    spec = document["spec"]
+    proof = spec["measured"].get("float16") or spec["measured"]["proof"]
+    return {
+        "exit_code": 0,
+        "precision": spec["precision"],
+        "made_opset": spec["provenance"]["opset"],
+        "mean_error": proof["worst_mean_error"],
+        "max_error": proof["worst_max_error"],
+        "changes": spec["provenance"]["changes"],
+        "said": document["assumed"],
+    }
+
+
+def main() -> None:
+    """Run the matrix; exit code 1 where a file is treated wrongly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="files whose name holds this")
+    parser.add_argument("--result", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    wanted = [(v, "") for v in accepted()] + [*REFUSED.items()]
+    rows, wrong = [], []
+    for variant, sentence in wanted:
+        if arguments.only not in variant.name:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            row = export(variant, Path(folder))
+        rows.append(row)
+        if not as_wanted(row, sentence, variant):
+            wrong.append(variant.name)
+        typer.echo(f"{variant.name}: {row.get('refused') or row['mean_error']}")
+    taken = [row for row in rows if row["exit_code"] == 0]
+    summary = {
+        "files": len(rows),
+        "accepted": len(taken),
+        "refused": len(rows) - len(taken),
+        "worst_error": max((row["mean_error"] for row in taken), default=None),
+        "wrong": wrong,
+    }
+    typer.echo(json.dumps(summary, indent=1))
+    if not arguments.only:
+        write_result(arguments.result, {"summary": summary, "files": rows})
+    sys.exit(bool(wrong))
+
+
+def as_wanted(row: dict[str, Any], sentence: str, variant: Variant) -> bool:
+    """Whether a file was accepted and is near enough, or refused in the right sentence."""
+    if sentence:
+        return row["exit_code"] == 2 and sentence in row["refused"]
+    return row["exit_code"] == 0 and (variant.half or row["mean_error"] <= LARGEST_ERROR)
+
+
+if __name__ == "__main__":
+    main()
