@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt.spec import Kind, Resize, Unit, direction_of
+from depthrt.spec import Kind, Resize, Unit, direction_of, respell
 
 if TYPE_CHECKING:
     from supervision import DepthMap
@@ -25,7 +25,8 @@ class Depth:
     """The depth map of one image.
 
     - ``values``: float32 (h,w) at the network's size, unnormalised, padding cut off;
-    - ``kind``: ``inverse_depth`` (larger is nearer) or ``depth`` (larger is farther);
+    - ``kind``: ``inverse_depth`` (larger is nearer; ``inverse-depth`` becomes it) or ``depth``
+      (larger is farther);
     - ``unit``: ``m`` for metric depth, else None;
     - ``image_size``: height and width of the image it belongs to, in pixels;
     - ``resize``: how the image became the network's input; ``values`` cover all of it in any case.
@@ -48,6 +49,9 @@ class Depth:
     valid: NDArray[np.bool_] | None = field(default=None, kw_only=True)
     normals: NDArray[np.float32] | None = field(default=None, kw_only=True)
     fov_deg: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        respell(self, "kind", "resize")
 
     @property
     def larger_is(self) -> Literal["nearer", "farther"]:

@@ -17,7 +17,10 @@ or value, and what to do.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 EXIT_DONE = 0
 EXIT_INTERRUPTED = 130
@@ -77,3 +80,9 @@ class ProviderError(DepthrtError, RuntimeError):
     """A requested execution provider that is not available on this machine."""
 
     exit_code = 5
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error of onnxruntime without its code, or the error's class."""
+    text = str(error).strip()
+    return _CODE.sub("", text.splitlines()[0]) if text else type(error).__name__

@@ -83,7 +83,7 @@ class InputSpec:
     interpolation: Interpolation = "linear"
 
     def __post_init__(self) -> None:
-        _spell(self, "resize")
+        respell(self, "resize")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class ModelSpec:
         _require(known and len({*self.outputs}) == len(self.outputs), "outputs", self.outputs, rule)
         for key in ("provenance", "measured"):
             _require(isinstance(getattr(self, key), Mapping), key, getattr(self, key), "an object")
-        _spell(self, "kind", "precision")
+        respell(self, "kind", "precision")
         _require_one_of("kind", self.kind, get_args(Kind))
         _require_one_of("unit", self.unit, (*get_args(Unit), None))
         _require_one_of("precision", self.precision, get_args(Precision))
@@ -212,7 +212,7 @@ def _build(cls: type[Any], content: object, prefix: str = "") -> Any:
     return cls(**values)
 
 
-def _spell(frozen: object, *keys: str) -> None:
+def respell(frozen: object, *keys: str) -> None:
     """Let words be written with - too, as on the command line: ``inverse-depth``."""
     for key in keys:
         word = getattr(frozen, key)

@@ -64,3 +64,10 @@ def test_constant_depth_has_one_colour_and_a_range_of_nothing_is_refused() -> No
     for wrong in ((3.0, 2.0), (float("nan"), 1.0), (0.0, float("inf"))):
         with pytest.raises(UsageError, match="the display range"):
             colourise(depth, wrong)
+
+
+def test_a_kind_may_be_written_as_on_the_command_line() -> None:
+    depth = Depth(RAMP, "inverse-depth", None, (3, 4), "keep-aspect")  # type: ignore[arg-type]
+    assert (depth.kind, depth.resize, depth.larger_is) == (
+        "inverse_depth", "keep_aspect", "nearer",
+    )  # fmt: skip

@@ -176,7 +176,7 @@ def _code_of_command() -> int:
 def _refuse(error: Any) -> int:
     """Print what is wrong with the options in one line, and return the exit code."""
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # pydantic's own words
     if message.strip():  # `depthrt` alone has printed its help
         hint = f" (see `{context.command_path} --help`)" if context is not None else ""
         typer.echo(f"depthrt: {message.rstrip('.')}{hint}".replace("\n", " "), err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import InferenceError
+from depthrt.errors import InferenceError, reason_of
 from depthrt.model.session import import_onnxruntime
 from depthrt.spec import DEPTH, OPTIONAL_OUTPUTS, Kind, ModelSpec
 
@@ -85,9 +85,8 @@ def run_session(
     try:
         made = session.run(names, {"image": batch}, options)
     except Exception as error:  # onnxruntime's own classes derive from nothing narrower
-        reason = str(error).strip().splitlines()[0]
         raise InferenceError(
-            f"model {spec.name} failed on a batch of shape {tuple(batch.shape)}: {reason}"
+            f"model {spec.name} failed on a batch of shape {tuple(batch.shape)}: {reason_of(error)}"
         ) from error
     sides = {"N": len(batch), "3": 3, "H": batch.shape[2], "W": batch.shape[3]}
     for name, tensor in zip(names, made, strict=True):

@@ -9,6 +9,8 @@ _PROTOBUF_LIMIT = 2**31 - 1  # bytes of one protobuf message
 _UNPACK = "unpack it and give the .onnx file in it"
 _OF_WEIGHTS = "which hold no graph: export the network that they belong to"
 
+_OF_PYTORCH = (".ckpt", ".pt", ".pt2", ".pth")
+
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (
         0,
@@ -58,6 +60,8 @@ def other_format(path: Path) -> str:
             f"has {size / 1e9:.1f} GB, and an ONNX file can have at most 2 GB: save its weights "
             "in a file beside it (external data)"
         )
+    if path.suffix.lower() in _OF_PYTORCH:
+        return "is a file of PyTorch, not an ONNX model: make one with `depthrt export`"
     for start, beginning, what in _BEGINNINGS:
         if head[start : start + len(beginning)] == beginning:
             return what

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from depthrt.errors import DepthrtError, ModelError, ProviderError
+from depthrt.errors import DepthrtError, ModelError, ProviderError, reason_of
 from depthrt.files.json_file import parse_json
 from depthrt.installation import install_onnxruntime
 from depthrt.model import cpu_features, cuda
 from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.other_formats import other_format
 from depthrt.model.providers import (
     PROVIDERS,
     SessionOptions,
@@ -278,7 +279,10 @@ def _quiet(module: ModuleType) -> Iterator[None]:
 
 
 def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = reason_of(error)
+    known = other_format(path)
+    if known:
+        return ModelError(f"{path} {known}")
     if any(words in reason.lower() for words in ("external data", "cannot get file size")):
         return ModelError(
             f"{path} keeps weights in another file that cannot be read from here; a depthrt model "

@@ -276,3 +276,8 @@ def test_a_missing_system_library_of_opencv_is_one_sentence(
     ended = command("run", "demo")
     assert ended.code == 1
     assert "OpenCV lacks a system library (libGL.so.1" in ended.complaint
+
+
+def test_a_misspelt_word_is_a_plain_sentence(command: Command) -> None:
+    complaint = command("run", "demo", "--view", "sied").complaint
+    assert complaint.startswith("Invalid value for '--view': 'sied' is not one of 'depth', 'side'")

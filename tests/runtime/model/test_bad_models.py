@@ -78,6 +78,24 @@ def _other_operator(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
+@pytest.mark.parametrize("name", ["best.pt", "best.pth", "last.ckpt"])
+def test_weights_of_pytorch_are_no_model(command: Command, name: str) -> None:
+    Path(name).write_bytes(b"PK\x03\x04 weights")
+    ended = command("info", name)
+    assert ended.code == 2
+    assert ended.complaint == (
+        f"{name} is a file of PyTorch, not an ONNX model: make one with `depthrt export`"
+    )
+
+
+def test_no_code_of_onnxruntime_is_shown(command: Command) -> None:
+    for spoil in (_corrupt, _other_operator):
+        spoil(Path("bad.onnx").absolute())
+        complaint = command("info", "bad.onnx").complaint
+        assert "[ONNXRuntimeError]" not in complaint
+        assert "INVALID" not in complaint
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
