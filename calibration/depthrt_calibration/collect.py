@@ -17,7 +17,7 @@ from depthrt_calibration.contact_sheet import contact_sheet, thumbnail
 from depthrt_calibration.diverse_selection import METHOD, choose, nearest_other
 from depthrt_calibration.frame_folder import FORMAT, VERSION, FrameFolder, check_folder, pixel_hash
 from depthrt_calibration.recordings import recordings
-from depthrt_calibration.scan import Counts, Seen, scan
+from depthrt_calibration.scan import Counts, Seen, check_sources, scan
 
 FEWEST = 8
 """Fewer frames give arbitrary ranges; int8 tools ask for tens to hundreds."""
@@ -82,6 +82,7 @@ def collect(
         WriteError: writing failed; nothing of it is left.
     """
     check_folder(target, sources, overwrite=options.overwrite)
+    check_sources(sources)
     shown, counts = shown_names(sources), Counts()
     origins = {key: name for each in sources for key, name in recordings(each).items()}
     folder = FrameFolder(target, overwrite=options.overwrite)

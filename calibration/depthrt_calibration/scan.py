@@ -14,7 +14,7 @@ from depthrt.frame import Frame
 from depthrt.model.preprocess import prepare
 from depthrt.sources.base import Selection, Source, SourceInfo
 from depthrt.sources.display_name import shown_names
-from depthrt.sources.open import open_source
+from depthrt.sources.open import is_camera, open_source
 from depthrt.spec import InputSpec
 from depthrt.temporal.display_range import SceneCuts
 from depthrt_calibration.frames import indices
@@ -64,6 +64,18 @@ class Counts:
             if number
         ]
         return ", ".join(parts)
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Open every file and folder once, before any is read; cameras and streams can wait.
+
+    Raises:
+        SourceError: one does not exist or cannot be read as pictures.
+        UsageError: one stands for several videos.
+    """
+    for source in sources:
+        if not is_camera(source) and "://" not in source:
+            open_source(source).close()
 
 
 def scan(sources: Sequence[str], limit: int, every: int | None, counts: Counts) -> Iterator[Seen]:

@@ -342,3 +342,26 @@ def test_calibration_json_holds_no_password(command: Command, clip: Path, tmp_pa
     assert {frame["source"] for frame in index["frames"]} <= set(index["sources"])
     told = done.out + json.dumps(index)
     assert [secret for secret in ("me:", "p@ss", "ss@", "s3cret") if secret in told] == []
+
+
+def test_all_sources_are_opened_before_the_first_is_read(
+    command: Command, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set/rgb").mkdir(parents=True)
+    (tmp_path / "set/depth").mkdir()
+    for part in ("rgb", "depth"):
+        cv2.imwrite(str(tmp_path / "set" / part / "0.png"), picture(1))
+
+    def read(*_: object) -> None:
+        raise AssertionError("a source was read")
+
+    monkeypatch.setattr(collecting, "scan", read)
+    for missing, sentence in (
+        ("gone.mp4", "no file, directory, camera or URL 'gone.mp4'"),
+        ("set", "give set/rgb, which does"),
+    ):
+        done = command("calibrate", clip, missing, "-o", "frames")
+        assert done.code == 2
+        assert sentence in done.complaint
+    assert not (tmp_path / "frames").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from depthrt.errors import DepthrtError, SourceError, UsageError
@@ -190,5 +191,17 @@ def _matches(matches: list[Path], text: str, selection: Selection) -> Source:
 def _images(paths: list[Path], text: str, selection: Selection) -> Source:
     images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise SourceError(f"{text} holds no image file ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        inside = _folder_with_images(paths)
+        hint = f": give {inside}, which does" if inside else ""
+        raise SourceError(f"{text} holds no image file ({', '.join(sorted(IMAGE_SUFFIXES))}){hint}")
     return ImagesSource(images, selection, name=text)
+
+
+def _folder_with_images(paths: Sequence[Path]) -> Path | None:
+    """Of several things in a folder the one that holds images, ``rgb`` before all others."""
+    folders = sorted((path for path in paths if path.is_dir()), key=lambda path: path.name != "rgb")
+    for folder in folders:
+        with suppress(OSError):  # one that may not be read
+            if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
+                return folder
+    return None
