@@ -1,8 +1,9 @@
-"""Attention of torch and transformers: its guards are removed, then one operator computes it."""
+"""Attention of torch and transformers, computed by one operator."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,97 +11,16 @@ import onnx_ir as ir
 
 from depthrt_export.graph.nodes import (
     Dim,
-    constant,
     dims,
-    everywhere,
     integer,
     ints,
     made_by,
+    new_constant,
     only_user,
     replace,
-    rewire,
     same,
-    same_shape,
     scalar,
-    uniform,
 )
-
-# What moves or combines numbers without making an infinite one of finite ones (overflow aside).
-TRANSPARENT = (
-    *("Add", "Sub", "Mul", "Where", "Expand", "Reshape", "Transpose", "Concat", "Slice"),
-    *("Gather", "Unsqueeze", "Squeeze", "Cast", "Identity", "Split", "Tile", "Resize"),
-)
-
-
-def drop_unreachable_nan_guard(model: ir.Model) -> int:
-    """IsNaN and Where behind Softmax removed.
-
-    Matches ``Where(IsNaN(s), 0, s)`` with ``s = Softmax(logits)``, which
-    ``scaled_dot_product_attention`` is exported as, for the sake of masks that forbid every key.
-
-    Exact because Softmax subtracts the row's maximum: of finite logits it gives exponentials of
-    numbers <= 0, at least one of them e^0 = 1, so neither overflow nor 0/0 can occur. Removed only
-    where no infinite constant (a mask's -inf) takes part in the logits. Logits that are not finite
-    by themselves mean that the network has overflowed: there the guard would turn the damage into
-    plausible zeros, and without it the non-finite output is seen.
-    """
-    count = 0
-    for node in list(model.graph):
-        softmax = _guarded_softmax(node)
-        if softmax is not None and _no_infinite_constant(softmax.inputs[0]):
-            rewire(node.outputs[0], softmax.outputs[0])
-            count += 1
-    return count
-
-
-def _guarded_softmax(node: ir.Node) -> ir.Node | None:
-    if node.op_type != "Where" or uniform(node.inputs[1]) != 0:
-        return None
-    guard, softmax = made_by(node.inputs[0], "IsNaN"), made_by(node.inputs[2], "Softmax")
-    return softmax if guard is not None and guard.inputs[0] is node.inputs[2] else None
-
-
-def _no_infinite_constant(value: ir.Value | None) -> bool:
-    """Whether all constants that the value is put together from are finite."""
-    waiting, seen = [value], set[ir.Value | None]()
-    while waiting:
-        current = waiting.pop()
-        if current is None or current in seen:
-            continue
-        seen.add(current)
-        content = constant(current)
-        if content is not None:
-            if content.dtype.kind == "f" and not np.isfinite(content).all():
-                return False
-        elif (node := made_by(current, *TRANSPARENT)) is not None:
-            waiting.extend(node.inputs)
-    return True
-
-
-def drop_neutral_masks(model: ir.Model) -> int:
-    """Additions of zero to attention's logits removed.
-
-    Matches ``Add(scores, mask)`` under a Softmax where the mask is zero everywhere: a constant, or
-    ``Where(condition, zero, other)`` with a condition that is true everywhere, seen through Expand.
-    transformers builds such a mask for encoders that attend to everything; for 518x518 it costs a
-    pass over 1370x1370 numbers for each head and layer.
-
-    Exact because x + 0 = x in floating point (-0 + 0 = 0, which Softmax does not tell apart). The
-    sum must have the shape of the scores, so that nothing was broadcast.
-    """
-    count = 0
-    for node in list(model.graph):
-        logits = made_by(node.inputs[0], "Add") if node.op_type == "Softmax" else None
-        if logits is None:
-            continue
-        for scores, mask in (logits.inputs, reversed(logits.inputs)):
-            total = logits.outputs[0]
-            if scores is not None and everywhere(mask) == 0 and same_shape(scores, total, 4):
-                rewire(total, scores)
-                count += 1
-                break
-    return count
-
 
 MICROSOFT_DOMAIN = "com.microsoft"
 SPLIT_HEADS = (0, 2, 1, 3)  # B,S,H,D -> B,H,S,D, and back
@@ -108,10 +28,10 @@ SPLIT_HEADS = (0, 2, 1, 3)  # B,S,H,D -> B,H,S,D, and back
 
 @dataclass(frozen=True)
 class _Heads:
-    """The value B,S,H*D that one B,H,S,D was split off."""
+    """The value B,S,H*D that one B,H,S,D was split off; ``batch``: all axes before S."""
 
     packed: ir.Value
-    batch: Dim
+    batch: tuple[Dim, ...]
     length: Dim
     count: int
     depth: int
@@ -128,8 +48,9 @@ def fuse_attention(model: ir.Model) -> int:
     with Q, K, V as B,H,S,D split off B,S,H*D by Reshape and Transpose, the scale a scalar anywhere
     on Q, K or their product, the result transposed and reshaped back to B,S,H*D, and an optional
     bias of shape (1 or B),(1 or H),S,T, such as BEiT's relative position bias. The batch may be
-    symbolic. Attention whose queries pass through something else on the way (Swin v2's cosine
-    attention), or whose bias has another shape, is left alone.
+    symbolic. More axes before S, such as the places within a patch (MobileViT), count as batch if
+    their sizes are known and there is no bias. Attention whose queries pass through something else
+    on the way (Swin v2's cosine attention), or whose bias has another shape, is left alone.
 
     Exact because MultiHeadAttention is defined as the same formula on the same B,S,H*D tensors
     (onnxruntime ContribOperators.md); only the order of float additions differs. Faster because
@@ -147,8 +68,9 @@ def fuse_attention(model: ir.Model) -> int:
 def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
     """Fuse the attention whose weighted sum of values is this MatMul, if it is one."""
     softmax = made_by(context.inputs[0], "Softmax")
-    values = _split(context.inputs[1], SPLIT_HEADS)
-    if softmax is None or values is None or integer(softmax, "axis", -1) not in (-1, 3):
+    values = _split(context.inputs[1], _swapped)
+    last = len(values.batch) + 2 if values else 0
+    if softmax is None or values is None or integer(softmax, "axis", -1) not in (-1, last):
         return False
     scores, bias = _without_bias(softmax.inputs[0])
     product, scale = _without_scale(scores)
@@ -157,53 +79,89 @@ def _fuse(graph: ir.Graph, context: ir.Node) -> bool:
         return False
     query, query_scale = _without_scale(matmul.inputs[0])
     keys, key_scale = _split_transposed(matmul.inputs[1])
-    queries = _split(query, SPLIT_HEADS)
+    queries = _split(query, _swapped)
     merged = _merged(context.outputs[0], values)
     if queries is None or keys is None or merged is None or not _agree(queries, keys, values):
         return False
     if bias is not None and not _bias_fits(bias, queries, keys):
         return False
+    nodes, sources = [], [queries.packed, keys.packed, values.packed]
+    if len(queries.batch) > 1:
+        if bias is not None or not _sides_known(queries, keys):
+            return False
+        nodes = [_as_one_batch(graph, heads, name) for heads, name in
+                 ((queries, f"{merged.name}_q"), (keys, f"{merged.name}_k"),
+                  (values, f"{merged.name}_v"))]  # fmt: skip
+        sources = [node.outputs[0] for node in nodes]
     fused = ir.node(
         "MultiHeadAttention",
-        [queries.packed, keys.packed, values.packed, None, None, bias][: 3 if bias is None else 6],
+        [*sources, None, None, bias][: 3 if bias is None else 6],
         {"num_heads": queries.count, "scale": scale * query_scale * key_scale},
         domain=MICROSOFT_DOMAIN,
         name=f"{merged.name}_attention",
     )
-    replace(graph, merged, [fused])
+    nodes.append(fused)
+    if len(queries.batch) > 1:
+        shape = [-1, *queries.batch[1:], queries.length, values.count * values.depth]
+        sides = new_constant(graph, f"{merged.name}_sides", np.array(shape))
+        nodes.append(ir.node("Reshape", [fused.outputs[0], sides], name=f"{merged.name}_reshape"))
+    replace(graph, merged, nodes)
     return True
 
 
-def _split(value: ir.Value | None, perm: tuple[int, ...]) -> _Heads | None:
+def _sides_known(queries: _Heads, keys: _Heads) -> bool:
+    """Whether only the first axis may be open."""
+    return all(isinstance(d, int) for d in (*queries.batch[1:], queries.length, keys.length))
+
+
+def _as_one_batch(graph: ir.Graph, heads: _Heads, name: str) -> ir.Node:
+    shape = new_constant(
+        graph, f"{name}_shape", np.array([-1, heads.length, heads.count * heads.depth])
+    )
+    return ir.node("Reshape", [heads.packed, shape], name=name)
+
+
+def _swapped(rank: int) -> tuple[int, ...]:
+    """..,S,H,D -> ..,H,S,D, and back."""
+    return (*range(rank - 3), rank - 2, rank - 3, rank - 1)
+
+
+def _split(value: ir.Value | None, perm: Callable[[int], tuple[int, ...]]) -> _Heads | None:
     """The B,S,H*D that Reshape and Transpose turned into this value."""
     transpose = made_by(value, "Transpose")
-    if transpose is None or ints(transpose, "perm") != perm:
+    reshape = made_by(transpose.inputs[0], "Reshape") if transpose is not None else None
+    source = reshape.inputs[0] if reshape is not None else None
+    if transpose is None or reshape is None or source is None or source.shape is None:
         return None
-    reshape = made_by(transpose.inputs[0], "Reshape")
-    if reshape is None:
+    rank = source.shape.rank() + 1
+    packed, split = dims(source, rank - 1), dims(reshape.outputs[0], rank)
+    if rank < 4 or ints(transpose, "perm") != perm(rank) or packed is None or split is None:
         return None
-    packed, split = dims(reshape.inputs[0], 3), dims(reshape.outputs[0], 4)
-    if packed is None or split is None or not same(packed[1], split[1]):
+    heads, depth = split[-2:]
+    if not all(same(a, b) for a, b in zip(packed[1:-1], split[1:-2], strict=True)):
         return None
-    heads, depth = split[2:]
-    if not isinstance(heads, int) or not isinstance(depth, int) or packed[2] != heads * depth:
+    if not isinstance(heads, int) or not isinstance(depth, int) or packed[-1] != heads * depth:
         return None
-    source = reshape.inputs[0]
-    return _Heads(source, split[0], split[1], heads, depth) if source is not None else None
+    return _Heads(source, split[:-3], split[-3], heads, depth)
 
 
 def _merged(context: ir.Value, values: _Heads) -> ir.Value | None:
     """The B,S,H*D that the heads' results B,H,S,D are put together to, and are used for only."""
+    rank = len(values.batch) + 3
     transpose = only_user(context, "Transpose")
-    if transpose is None or ints(transpose, "perm") != SPLIT_HEADS:
+    if transpose is None or ints(transpose, "perm") != _swapped(rank):
         return None
     reshape = only_user(transpose.outputs[0], "Reshape")
-    split = dims(transpose.outputs[0], 4)
+    split = dims(transpose.outputs[0], rank)
     if reshape is None or split is None:
         return None
-    merged = dims(reshape.outputs[0], 3)
+    merged = dims(reshape.outputs[0], rank - 1)
     width = values.count * values.depth
-    fits = merged is not None and same(merged[1], split[1]) and merged[2] == width
+    fits = (
+        merged is not None
+        and merged[-1] == width
+        and all(same(a, b) for a, b in zip(merged[1:-1], split[1:-2], strict=True))
+    )
     return reshape.outputs[0] if fits else None
 
 
@@ -235,11 +193,11 @@ def _without_scale(value: ir.Value | None) -> tuple[ir.Value | None, float]:
 def _split_transposed(value: ir.Value | None) -> tuple[_Heads | None, float]:
     """From K^T, B,H,D,T, to the B,T,H*D that it was split off, and the scale on the way."""
     value, scale = _without_scale(value)
-    at_once = _split(value, (0, 2, 3, 1))
+    at_once = _split(value, lambda rank: (*range(rank - 3), rank - 2, rank - 1, rank - 3))
     if at_once is not None:
         return at_once, scale
     key, more = _without_scale(_transposed(value))
-    return _split(key, SPLIT_HEADS), scale * more
+    return _split(key, _swapped), scale * more
 
 
 def _transposed(value: ir.Value | None) -> ir.Value | None:
@@ -249,7 +207,9 @@ def _transposed(value: ir.Value | None) -> ir.Value | None:
     """
     transpose = made_by(value, "Transpose")
     if transpose is not None:
-        return transpose.inputs[0] if ints(transpose, "perm") == (0, 1, 3, 2) else None
+        perm = ints(transpose, "perm") or ()
+        swaps = perm == (*range(len(perm) - 2), len(perm) - 1, len(perm) - 2)
+        return transpose.inputs[0] if swaps and len(perm) >= 4 else None
     split = made_by(value, "Reshape")
     transpose = made_by(split.inputs[0], "Transpose") if split else None
     merge = made_by(transpose.inputs[0], "Reshape") if transpose else None
@@ -267,7 +227,11 @@ def _transposed(value: ir.Value | None) -> ir.Value | None:
 def _agree(queries: _Heads, keys: _Heads, values: _Heads) -> bool:
     """Whether heads, head size, lengths and batch are those that the operator wants."""
     heads = queries.count == keys.count == values.count and queries.depth == keys.depth
-    batch = same(queries.batch, keys.batch) and same(keys.batch, values.batch)
+    batches = {len(queries.batch), len(keys.batch), len(values.batch)}
+    batch = len(batches) == 1 and all(
+        same(q, k) and same(k, v)
+        for q, k, v in zip(queries.batch, keys.batch, values.batch, strict=True)
+    )
     return heads and batch and same(keys.length, values.length)
 
 
@@ -276,6 +240,6 @@ def _bias_fits(bias: ir.Value, queries: _Heads, keys: _Heads) -> bool:
     shape = dims(bias, 4)
     if shape is None:
         return False
-    batch = shape[0] == 1 or same(shape[0], queries.batch)
+    batch = shape[0] == 1 or same(shape[0], queries.batch[0])
     heads = shape[1] in (1, queries.count)
     return batch and heads and same(shape[2], queries.length) and same(shape[3], keys.length)

@@ -28,11 +28,10 @@ from depthrt_export.graph.nodes import (
     text,
     used_once,
 )
-from depthrt_export.rewrites.attention import (
-    drop_neutral_masks,
-    drop_unreachable_nan_guard,
-    fuse_attention,
-)
+from depthrt_export.rewrites.attention import fuse_attention
+from depthrt_export.rewrites.attention_guards import drop_neutral_masks, drop_unreachable_nan_guard
+from depthrt_export.rewrites.convolutions import compose_convolutions
+from depthrt_export.rewrites.patches import cut_patches_in_steps
 
 # Larger results stay computed: onnxruntime folds them when it loads the file, which stays small.
 LARGEST_FOLDED = 1 << 18  # elements
@@ -233,6 +232,8 @@ PASSES: tuple[tuple[str, Callable[[ir.Model], int]], ...] = (
     ("attention -> MultiHeadAttention", fuse_attention),
     ("LayerScale folded into the linear layer", fold_layer_scale),
     ("1x1 convolution moved before upsampling", move_pointwise_before_upsampling),
+    ("1x1 convolution computed by the one before it", compose_convolutions),
+    ("patches cut in fast steps", cut_patches_in_steps),
 )
 
 
