@@ -12,21 +12,30 @@ from numpy.typing import NDArray
 from depthrt.model.inference import Prediction
 from depthrt.temporal.display_range import percentiles
 from depthrt.temporal.keyframes import Grey, Keyframe
-from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry
+from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry, grid, likeness
 from depthrt.temporal.robust_line import robust_line
 
 _FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
 _LEAST_WEIGHT = 1e-3
 _LEAST_TRUST = 0.02  # of a pixel whose picture fits neither end
+_NOISE = 0.01**2  # squared disagreement over the spread that says nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """How two keyframes agree: disagreement over the spread, and the line from first to last."""
+    """How two keyframes agree.
+
+    - ``disagreement``: mean over the spread, carried over to one another;
+    - ``scale``, ``shift``: the line from the first one's depth to the last one's;
+    - ``first``, ``last``: their depth at the size of thumbnails, over the spread; the last one's
+      in the scale of the first.
+    """
 
     disagreement: float
     scale: float
     shift: float
+    first: Map
+    last: Map
 
 
 def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> Link:
@@ -51,7 +60,9 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
         scale, shift = line or (1.0, 0.0)
     ahead = np.abs(scale * carried + shift - b).mean()
     back = np.abs(carry(b, to_b) - (scale * a + shift)).mean()
-    return Link(float(max(ahead, back)) / _spread(b), scale, shift)
+    spread = _spread(b)
+    unit = np.float32(scale / spread)
+    return Link(float(max(ahead, back)) / spread, scale, shift, a * unit, (b - shift) / spread)
 
 
 def between(
@@ -68,6 +79,8 @@ def between(
         flow: that of the thread.
     """
     (place_a, trust_a), (place_b, trust_b) = (flow.follow(end.grey, grey) for end in (first, last))
+    moves = _moves(agreed, (place_a, trust_a), (place_b, trust_b), (first.grey, grey, last.grey))
+    place_a, place_b = _part_of(place_a, moves), _part_of(place_b, moves)
     weight_a = (1 - time) * (trust_a + np.float32(_LEAST_TRUST))
     weight_b = time * (trust_b + np.float32(_LEAST_TRUST))
     share_b = weight_b / (weight_a + weight_b)
@@ -85,6 +98,35 @@ def between(
     depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
     nearer, place = (first, place_a) if time < 0.5 else (last, place_b)
     return Prediction(depth, {k: _carried(v, place) for k, v in nearer.made.optional.items()})
+
+
+def _moves(
+    agreed: Link,
+    from_first: tuple[Map, Map],
+    from_last: tuple[Map, Map],
+    greys: tuple[Grey, Grey, Grey],
+) -> Map:
+    """How far each pixel is to follow the flow, 0..1 (h,w of the thumbnails).
+
+    A smooth surface such as a road has the same depth at a place whatever passes there, and flow
+    errs on it; an object takes its depth along. So flow counts where it makes both ends agree
+    better than standing still does, and where the picture fits better.
+    """
+    (place_a, trust_a), (place_b, trust_b) = from_first, from_last
+    first, grey, last = greys
+    still = np.maximum(likeness(first, grey), likeness(last, grey)) + _LEAST_TRUST
+    moved = np.maximum(trust_a, trust_b) + _LEAST_TRUST
+    off_still = agreed.first - agreed.last
+    off_moved = carry(agreed.first, place_a) - carry(agreed.last, place_b)
+    still /= _NOISE + off_still * off_still
+    moved /= _NOISE + off_moved * off_moved
+    return np.asarray(cv2.blur(moved / (moved + still), (3, 3)), np.float32)
+
+
+def _part_of(place: Map, share: Map) -> Map:
+    """Places that lie this share of the way to those that flow found."""
+    stay = grid(*share.shape)
+    return np.asarray(stay + share[..., None] * (place - stay), np.float32)
 
 
 def carried_over(key: Keyframe, grey: Grey, flow: OpticalFlow) -> Prediction:

@@ -37,13 +37,19 @@ class OpticalFlow:
             self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         flow = self._flow.calc(grey, other, None)
         height, width = grey.shape
-        place = np.asarray(cv2.add(flow, _grid(height, width), dst=flow), np.float32)
+        place = np.asarray(cv2.add(flow, grid(height, width), dst=flow), np.float32)
         unlike = cv2.absdiff(grey, carry(other, place))
         unlike = cv2.blur(unlike, (3, 3), dst=unlike)
         # Half a pixel of slack: flow is no better than that at the border.
         inside = cv2.inRange(place, (-0.5, -0.5), (width - 0.5, height - 0.5))
         unlike = cv2.bitwise_or(unlike, cv2.bitwise_not(inside, dst=inside), dst=unlike)
         return place, np.asarray(cv2.LUT(unlike, _trust_table()), np.float32)
+
+
+def likeness(other: NDArray[np.uint8], grey: NDArray[np.uint8]) -> Map:
+    """How much the colours of two thumbnails agree where they are, 0..1."""
+    unlike = cv2.absdiff(grey, other)
+    return np.asarray(cv2.LUT(cv2.blur(unlike, (3, 3), dst=unlike), _trust_table()), np.float32)
 
 
 def carry(earlier: NDArray[Any], place: Map) -> NDArray[Any]:
@@ -73,8 +79,8 @@ def grey_thumbnail(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
 
 
 @cache
-def _grid(height: int, width: int) -> Map:
-    """h,w,2: column and row of every pixel."""
+def grid(height: int, width: int) -> Map:
+    """h,w,2: column and row of every pixel; not to be written to."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     return np.dstack([columns, rows])
 
