@@ -15,7 +15,7 @@ def load_whole(order: dict[str, Any]) -> Any:
 
     from depthrt_export.options import SourceOptions
     from depthrt_export.sources.load import load_network
-    from depthrt_export.sources.network import probe
+    from depthrt_export.sources.torch_network import probe
 
     said = dict(order["said"])
     if said.get("checkpoint"):
