@@ -14,6 +14,7 @@ from depthrt_export.build.optional import MEASURED
 from depthrt_export.build.spec import float32_spec, opset_for
 from depthrt_export.build.suit import rewritten
 from depthrt_export.console import Phases
+from depthrt_export.graph.channel_order import fold_channel_order
 from depthrt_export.graph.export import export_graph
 from depthrt_export.graph.fold_normalisation import fold_normalisation
 from depthrt_export.model_file import write_model
@@ -72,6 +73,7 @@ def from_torch(
     with phases("trace and translate"):
         model = export_graph(network, form, options.vary, opset_for(options))
     with phases("fold and rewrite"):
+        turned = fold_channel_order(model)
         folded = fold_normalisation(model)
         model, rewrites = rewritten(model, options)
     path = folder / "float32.onnx"
@@ -89,7 +91,7 @@ def from_torch(
     if not network.named:  # refusals name the factory, the file itself
         network = dataclasses.replace(network, name=output.stem.replace("_", "-"))
         model.graph.name = network.name
-    changes = (folded.note, *rewrites)
+    changes = (*([turned] if turned else []), folded.note, *rewrites)
     spec = dataclasses.replace(
         float32_spec(network, options, changes, statement), outputs=optional, measured=measured
     )

@@ -18,12 +18,11 @@ BGR = "bgr_order"
 def fold_channel_order(model: onnx.ModelProto) -> str:
     """Turn the first convolutions' weights in place, exactly; what was done, empty if nothing."""
     graph = model.graph
-    turning = [n for n in graph.node if n.op_type == "Gather" and n.input[1] == BGR]
-    if len(turning) != 1:
-        return ""
-    (turn,) = turning
-    readers = [node for node in graph.node if turn.output[0] in node.input]
     weights = {tensor.name: tensor for tensor in graph.initializer}
+    turn = _turning(graph, weights)
+    if turn is None:
+        return ""
+    readers = [node for node in graph.node if turn.output[0] in node.input]
     if not readers or not all(_has_own_weights(node, weights) for node in readers):
         return "channels turned to blue, green, red before the first layer"
     for conv in readers:
@@ -35,6 +34,22 @@ def fold_channel_order(model: onnx.ModelProto) -> str:
     graph.node.remove(turn)
     remove_unread(graph)
     return "the order of channels folded into the first convolution, exactly"
+
+
+def _turning(graph: onnx.GraphProto, weights: dict[str, onnx.TensorProto]) -> onnx.NodeProto | None:
+    """The node that turns the channels of pixels; an exporter may have renamed its indices."""
+    value, pixels = "image", ("Cast", "Sub", "Mul", "Div")
+    while True:
+        readers = [node for node in graph.node if value in node.input]
+        if len(readers) != 1:
+            return None
+        (node,) = readers
+        if node.op_type == "Gather" and node.input[1] in weights:
+            indices = numpy_helper.to_array(weights[node.input[1]]).tolist()
+            return node if indices == [2, 1, 0] else None
+        if node.op_type not in pixels:
+            return None
+        value = node.output[0]
 
 
 def _has_own_weights(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from depthrt.errors import UsageError
 from depthrt.spec import DEPTH, OPTIONAL_OUTPUTS
 from depthrt_export.console import quiet_torch
+from depthrt_export.graph.channel_order import BGR
 from depthrt_export.options import Vary
 from depthrt_export.sources.optional_outputs import to_optional
 from depthrt_export.sources.outputs import OutputForm, to_depth, without_autocast
@@ -40,11 +41,17 @@ class ImageToDepth(nn.Module):
         zero = torch.tensor(how.mean, dtype=torch.float64) / how.scale
         self.register_buffer("pixel_zero", zero.float().reshape(1, 3, 1, 1))
         self.register_buffer("pixel_gain", (how.scale / std).float().reshape(1, 3, 1, 1))
+        self.bgr = network.bgr
+        if network.bgr:
+            self.register_buffer(BGR, torch.tensor([2, 1, 0]))
         self.network = network.module
         self.form = form
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        output = self.network((image.to(torch.float32) - self.pixel_zero) * self.pixel_gain)
+        pixels = (image.to(torch.float32) - self.pixel_zero) * self.pixel_gain
+        if self.bgr:
+            pixels = pixels.index_select(1, self.get_buffer(BGR))
+        output = self.network(pixels)
         size, form = image.shape[-2:], self.form
         depth = to_depth(output, size, form)
         return (depth, *to_optional(output, size, form.optional)) if form.optional else depth

@@ -105,7 +105,8 @@ def torch_outputs(network: TorchNetwork, form: OutputForm) -> Outputs:
     def run(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode(), without_autocast():
             pixels = torch.from_numpy(images).float()
-            output = network.module((pixels * how.scale - mean) / std)
+            normalised = (pixels * how.scale - mean) / std
+            output = network.module(normalised.flip(1) if network.bgr else normalised)
             size = pixels.shape[-2:]
             tensors = [to_depth(output, size, form), *to_optional(output, size, form.optional)]
             names = ("depth", *(each.name for each in form.optional))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import ModelError
+from depthrt.model.other_formats import other_format
 from depthrt.spec import DEPTH, METADATA_KEY, OPTIONAL_OUTPUTS, ModelSpec, TensorForm
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+_MOST_SHOWN = 4
+_CHANNELS = 3
+_ANY_SIZE = "224x448"  # multiples of 14 and of 32, as networks want them
 
 
 def read_spec(session: ort.InferenceSession, file: Path) -> ModelSpec:
@@ -21,16 +27,44 @@ def read_spec(session: ort.InferenceSession, file: Path) -> ModelSpec:
     """
     metadata = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in metadata:
-        raise ModelError(
-            f"{file} is an ONNX file but no depthrt model (no {METADATA_KEY!r} entry in its "
-            "metadata): make one with `depthrt export`"
-        )
+        raise ModelError(_foreign(session, file))
     try:
         spec = ModelSpec.from_json(metadata[METADATA_KEY])
         _check_graph(session, spec)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     return spec
+
+
+def _foreign(session: ort.InferenceSession, file: Path) -> str:
+    """What is to be said of a file without a spec: what it takes and gives, and the way out."""
+    what = other_format(file)  # onnxruntime reads files of its own format, too
+    if what:
+        return f"{file} {what}"
+    takes, gives = (", ".join(map(_shown, each)) for each in _tensors(session))
+    command = _export_command(session, file)
+    return (
+        f"{file} is an ONNX file but no depthrt model (no {METADATA_KEY!r} entry in its metadata): "
+        f"it takes {takes} and gives {gives}; make one of it with `{command}`"
+    )
+
+
+def _tensors(session: ort.InferenceSession) -> tuple[Sequence[Any], Sequence[Any]]:
+    return session.get_inputs()[:_MOST_SHOWN], session.get_outputs()[:_MOST_SHOWN]
+
+
+def _shown(tensor: Any) -> str:
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    sides = ",".join("?" if side is None else str(side) for side in tensor.shape)
+    return f"{tensor.name} {'float32' if kind == 'float' else kind} {sides}".strip()
+
+
+def _export_command(session: ort.InferenceSession, file: Path) -> str:
+    """The command that makes a depthrt model of the file; an open size has to be said."""
+    sides = [side for side in session.get_inputs()[0].shape if side != _CHANNELS][-2:]
+    size = "" if all(isinstance(side, int) for side in sides) else f" --size {_ANY_SIZE}"
+    made = f"{file.stem}.depthrt.onnx"
+    return f"depthrt export {shlex.quote(str(file))} -o {shlex.quote(made)}{size}"
 
 
 def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:

@@ -15,7 +15,7 @@ from depthrt.files.json_file import parse_json
 from depthrt.installation import install_onnxruntime
 from depthrt.model import cpu_features, cuda
 from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.other_formats import other_format
+from depthrt.model.other_formats import other_format, why_unreadable
 from depthrt.model.providers import (
     PROVIDERS,
     SessionOptions,
@@ -290,7 +290,10 @@ def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
         )
     kinds = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoSuchFile", "NotImplemented")
     if provider == "cpu" or type(error).__name__ in kinds:
-        return ModelError(f"{path} is corrupt or no ONNX model that onnxruntime can run ({reason})")
+        why = why_unreadable(path) if type(error).__name__ == "InvalidProtobuf" else ""
+        return ModelError(
+            f"{path} is corrupt or no ONNX model that onnxruntime can run ({why or reason})"
+        )
     return ProviderError(
         f"provider {provider} does not work here ({cuda.obstacle(provider) or reason})"
     )
