@@ -22,6 +22,7 @@ from depthrt_export.quantise.recipes import Applied, Material
 from depthrt_export.quantise.targets import CPU, other_providers, suited, target
 from depthrt_export.report.export_report import explain, refusal, search_facts
 from depthrt_export.search.candidates import Candidate, Journal, search_key
+from depthrt_export.search.kernel_times import kernel_times
 from depthrt_export.search.search import Found, Limits, Search
 
 _LABELLED_FRAMES = 32
@@ -112,6 +113,7 @@ def _search(
         start.path.parent,
         phases.say,
         providers=providers,
+        time_kernels=kernel_times,
     )
     return search, notes
 

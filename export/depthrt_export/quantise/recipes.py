@@ -25,11 +25,14 @@ from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import Late, Ranges, collect_ranges, never
 from depthrt_export.console import quiet_quantiser
 from depthrt_export.graph.nodes import ATTENTION, constant_products, head_nodes, leading_to
+from depthrt_export.quantise.convolution_chains import OPERATORS as CHAINED
+from depthrt_export.quantise.convolution_chains import convolution_chains
 from depthrt_export.quantise.half import HalfPrecision, to_half
 from depthrt_export.quantise.smooth_quant import smooth
 from depthrt_export.quantise.static_int8 import Int8Recipe, note_weight_bits, quantise
 
 _HALF_FRAMES = 8
+_PERCENTILE = Int8Recipe().percentile
 _CONVOLUTIONS = ("Conv", "Relu", "Clip", "Add", "Resize", "MaxPool", "Concat")
 
 
@@ -41,6 +44,8 @@ class StaticRecipe:
       quantised, and after the last attention the ``convolutions`` if asked for; the sums and
       normalisations of a transformer need more than 256 levels. A graph without attention is
       quantised in whole chains;
+    - ``chains``: what :func:`convolution_chains` finds, before attention as well; products only
+      if asked for by ``products_only``;
     - ``smoothed``: outlier channels are moved into weights first;
     - ``percentile``, ``reduce_range``, ``activations``, ``fused``: as of
       :class:`depthrt_export.quantise.static_int8.Int8Recipe`.
@@ -49,6 +54,7 @@ class StaticRecipe:
     name: str
     products_only: bool = False
     convolutions: bool = True
+    chains: bool = False
     smoothed: bool = False
     percentile: float | None = 99.99
     reduce_range: bool = False
@@ -62,12 +68,14 @@ class DynamicRecipe:
 
     - ``smoothed``: outlier channels are moved into weights first;
     - ``convolutions``: those after the last attention are quantised with fixed ranges as well;
+    - ``chains``: all that :func:`convolution_chains` finds is, before attention as well;
     - ``reduce_range``: as of :class:`depthrt_export.quantise.static_int8.Int8Recipe`.
     """
 
     name: str
     smoothed: bool = False
     convolutions: bool = False
+    chains: bool = False
     reduce_range: bool = False
 
 
@@ -152,18 +160,19 @@ def apply(recipe: Recipe, material: Material, float_nodes: Sequence[str] = ()) -
 
 def _static(recipe: StaticRecipe, material: Material, float_nodes: tuple[str, ...]) -> Applied:
     model = material.graph(recipe.smoothed)
-    kept, operators = set(float_nodes), Int8Recipe().operators
+    operators = Int8Recipe().operators
+    fit = {node.name for node in model.graph.node}
+    if recipe.chains or recipe.products_only:
+        fit, operators = set(), ()
     if recipe.products_only:
         operators = ("MatMul", *(_CONVOLUTIONS if recipe.convolutions else ()))
-        products = set(constant_products(model.graph))
         trunk = leading_to(model.graph, ATTENTION)
-        unfit = [
-            n.name
-            for n in model.graph.node
-            if (n.op_type == "MatMul" and n.name not in products)
-            or (n.op_type != "MatMul" and n.name in trunk)
-        ]
-        kept.update(unfit)
+        fit = {n.name for n in model.graph.node if n.op_type != "MatMul" and n.name not in trunk}
+        fit |= set(constant_products(model.graph))
+    if recipe.chains:
+        operators = (*operators, *CHAINED)
+        fit |= convolution_chains(model.graph)
+    kept = {n.name for n in model.graph.node if n.name not in fit} | set(float_nodes)
     return _quantised(recipe, material, model, operators, kept, set(float_nodes))
 
 
@@ -184,7 +193,8 @@ def _quantised(
         fused=recipe.fused,
     )
     ranges = material.ranges(recipe.smoothed, recipe.percentile)
-    result = quantise(model, ranges, settings, None if recipe.products_only else material.zero)
+    pixels = material.zero if recipe.chains or not recipe.products_only else None
+    result = quantise(model, ranges, settings, pixels)
     precision: Precision = "int16" if recipe.activations == "uint16" else "int8"
     reported = tuple(n for n in result.float_nodes if n in said or n in head_nodes(model.graph))
     return Applied(result.model, precision, reported, (result.note,))
@@ -196,8 +206,8 @@ def _dynamic(recipe: DynamicRecipe, material: Material, float_nodes: tuple[str, 
     if not products:
         raise UsageError("the graph has no product with constant weights that int8 could speed up")
     notes: tuple[str, ...] = ("activations of products are scaled as they run",)
-    if recipe.convolutions:
-        model, more = _convolutions_after(recipe, material, model, float_nodes)
+    if recipe.convolutions or recipe.chains:
+        model, more = _convolutions(recipe, material, model, float_nodes)
         notes += more
     with tempfile.TemporaryDirectory() as folder:
         made = _quantise_dynamically(model, products, Path(folder), recipe.reduce_range)
@@ -205,15 +215,22 @@ def _dynamic(recipe: DynamicRecipe, material: Material, float_nodes: tuple[str, 
     return Applied(made, "int8_dynamic", float_nodes, notes)
 
 
-def _convolutions_after(
+def _convolutions(
     recipe: DynamicRecipe, material: Material, model: onnx.ModelProto, float_nodes: tuple[str, ...]
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    trunk = leading_to(model.graph, ATTENTION)
-    kept = (*sorted(trunk), *float_nodes)
-    settings = Int8Recipe(_CONVOLUTIONS, kept, None, reduce_range=recipe.reduce_range)
-    ranges = material.ranges(recipe.smoothed, None)
-    result = quantise(model, ranges, settings, None)
-    return result.model, ("convolutions after the attention have fixed ranges",)
+    """All of them in whole chains, or those after the last attention."""
+    operators: tuple[str, ...] = CHAINED if recipe.chains else _CONVOLUTIONS
+    left = leading_to(model.graph, ATTENTION)
+    if recipe.chains:
+        left = {node.name for node in model.graph.node} - convolution_chains(model.graph)
+    percentile = _PERCENTILE if recipe.chains else None
+    settings = Int8Recipe(
+        operators, (*sorted(left), *float_nodes), percentile, reduce_range=recipe.reduce_range
+    )
+    ranges = material.ranges(recipe.smoothed, percentile)
+    result = quantise(model, ranges, settings, material.zero if recipe.chains else None)
+    where = "" if recipe.chains else " after the attention"
+    return result.model, (f"convolutions{where} have fixed ranges",)
 
 
 def _quantise_dynamically(

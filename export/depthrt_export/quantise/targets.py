@@ -17,6 +17,7 @@ from depthrt.model.providers import AUTO_ORDER, PROVIDERS, SessionOptions
 from depthrt.model.session import offered_providers
 from depthrt_export.graph.nodes import constant_products, has_attention
 from depthrt_export.model_file import works
+from depthrt_export.quantise.convolution_chains import is_hybrid
 from depthrt_export.quantise.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
 from depthrt_export.quantise.static_int8 import Int8Recipe
 from depthrt_export.rewrites.attention_written_out import write_out_attention
@@ -46,6 +47,11 @@ PRODUCTS_CONV_SIGNED = StaticRecipe(
     percentile=None,
     activations="int8",
 )
+CHAINS = StaticRecipe("static convolutions", chains=True)
+CHAINS_DYNAMIC = DynamicRecipe("dynamic products, static convolutions", chains=True)
+CHAINS_PRODUCTS = StaticRecipe(
+    "static products and convolutions", True, convolutions=False, chains=True, smoothed=True
+)
 
 
 def _fused(recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
@@ -59,12 +65,16 @@ def _fused(recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
 
 @dataclass(frozen=True)
 class Target:
-    """A preset: what to try for networks of convolutions and for transformers, and why."""
+    """A preset: what to try for networks of convolutions and for transformers, and why.
+
+    ``hybrid``: what to try first where attention stands among convolutions.
+    """
 
     name: str
     convolutional: tuple[Recipe, ...]
     transformer: tuple[Recipe, ...]
     why: str
+    hybrid: tuple[Recipe, ...] = ()
 
     @property
     def timed(self) -> bool:
@@ -81,11 +91,12 @@ class Target:
         if _is_openvino(provider) and self.name != "openvino":
             return target("openvino").recipes(graph)
         if has_attention(graph) and constant_products(graph):
-            return self.transformer
+            return (*self.hybrid, *self.transformer) if is_hybrid(graph) else self.transformer
         return self.convolutional
 
 
 _MADE_WHERE_THEY_RUN = ("host", "openvino")
+_HYBRID = (CHAINS_DYNAMIC, CHAINS_PRODUCTS, CHAINS)
 _TRANSFORMER = (PRODUCTS_CONV, DYNAMIC_CONV, PRODUCTS, DYNAMIC_SMOOTH, DYNAMIC)
 
 
@@ -99,6 +110,7 @@ def _in_7_bits(recipe: Recipe) -> Recipe:
 
 
 INT8_7BIT, INT8_ALL_7BIT = _in_7_bits(INT8), _in_7_bits(INT8_ALL)
+_HYBRID_7BIT = tuple(_in_7_bits(recipe) for recipe in _HYBRID)
 _TRANSFORMER_7BIT = tuple(_in_7_bits(recipe) for recipe in _TRANSFORMER)
 
 TARGETS: dict[str, Target] = {
@@ -109,18 +121,21 @@ TARGETS: dict[str, Target] = {
             (INT8, INT8_ALL, INT16, FP16, BF16),
             (*_TRANSFORMER, BF16),
             "everything that onnxruntime's CPU provider may run fast, as measured on this machine",
+            _HYBRID,
         ),
         Target(
             "x86-vnni",
             (INT8, INT8_ALL),
             _TRANSFORMER,
             "VNNI multiplies uint8 by int8 and adds in 32 bits; int8 by int8 takes twice the time",
+            _HYBRID,
         ),
         Target(
             "x86-avx2",
             (INT8_7BIT, INT8_ALL_7BIT),
             _TRANSFORMER_7BIT,
             "without VNNI pairs of products are added in 16 bits, which saturate: 7-bit weights",
+            _HYBRID_7BIT,
         ),
         Target(
             "arm64",
@@ -166,6 +181,7 @@ def target(name: str) -> Target:
         found,
         convolutional=tuple(_in_7_bits(recipe) for recipe in found.convolutional),
         transformer=tuple(_in_7_bits(recipe) for recipe in found.transformer),
+        hybrid=tuple(_in_7_bits(recipe) for recipe in found.hybrid),
         why=f"{found.why}; in 7 bits, as the CPU here, without VNNI, sums 8 wrongly or slowly",
     )
 

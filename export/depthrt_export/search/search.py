@@ -4,9 +4,11 @@
    this machine through every provider that is installed and works, where it has to beat float32
    through the same provider as well. A provider that computes what is float in 16 bits when told so
    is one more.
-2. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
+2. The fastest recipes once more, with the blocks in float that int8 makes no faster, by the times
+   of their kernels (:mod:`depthrt_export.search.kernel_times`).
+3. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
    the most sensitive blocks left in float, more of them until the error fits.
-3. The pick: the fastest that fits and is clearly faster than float32.
+4. The pick: the fastest that fits and is clearly faster than float32.
 
 What is not clearly faster is refused; it is measured up to three times as long before that is said.
 
@@ -36,8 +38,17 @@ from depthrt_export.quantise.recipes import (
     apply,
 )
 from depthrt_export.quantise.targets import CPU, Target, suited
-from depthrt_export.search.candidates import Candidate, Journal, fits, front, pick
+from depthrt_export.search.candidates import Candidate, Journal, fits, pick
+from depthrt_export.search.found import Found, Limits
+from depthrt_export.search.kernel_times import (
+    KernelTimer,
+    block_times,
+    int8_over_float,
+    unpaid,
+)
 from depthrt_export.search.sensitivity import block_errors, counts, ranked
+
+__all__ = ["Found", "Limits", "Search"]
 
 _SENSITIVITY_FRAMES = 4
 _SENSITIVITY_SHARE = 0.5  # of the time that is left
@@ -47,44 +58,13 @@ _HOPELESS = 20.0  # times the allowed loss
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a search may cost and lose; ``budget_s`` counts from its start."""
-
-    max_drop: float = 0.05
-    budget_s: float = 600.0
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search came to: the pick (None: float32 stays), all candidates, the front.
-
-    ``disproved``: the pick that its proof spoke against, and the loss that it found.
-    """
-
-    picked: Candidate | None
-    candidates: tuple[Candidate, ...]
-    sensitivity: Mapping[str, Mapping[str, float]]
-    limits: Limits
-    target: Target
-    frames: int
-    providers: tuple[str, ...]
-    reused: int
-    out_of_time: bool
-    disproved: tuple[Candidate, float] | None = None
-
-    @property
-    def front(self) -> tuple[Candidate, ...]:
-        """The candidates that no other beats in both time and exactness, and float32."""
-        return front(self.candidates)
-
-
 @dataclass(eq=False)
 class Search:
     """One search; ``folder`` takes the candidates' files, one at a time.
 
     ``providers``: those beside the CPU's that work here, as :meth:`SessionOptions.named` takes
-    them; one with a precision stands behind the same without.
+    them; one with a precision stands behind the same without. ``time_kernels``: None leaves out
+    what blocks cost.
     """
 
     material: Material
@@ -95,6 +75,7 @@ class Search:
     folder: Path
     say: Say = lambda _: None
     providers: tuple[str, ...] = ()
+    time_kernels: KernelTimer | None = None
     clock: Callable[[], float] = time.monotonic
     _start_s: float = field(init=False, default=0.0)
     _groups: Mapping[str, tuple[str, ...]] = field(init=False)
@@ -113,6 +94,7 @@ class Search:
         alone = [m for r in recipes if (m := self._candidate(r)) is not None]
         for provider in self.providers:
             alone.extend(self._through(provider))
+        alone.extend(self._without_unpaid(alone))
         found, sensitivity = list(alone), {}
         for recipe, plain in self._worth_saving(alone):
             errors = self._sensitivity(recipe)
@@ -152,9 +134,7 @@ class Search:
         """Recipes that are fast but lose too much, fastest first, if they would beat what fits."""
         best = pick(alone, self.limits.max_drop)
         bar = best.ratio if best is not None and best.ratio is not None else 1.0
-        graph = self.material.model.graph
-        offered = (r for p in (CPU, *self.providers) for r in self.target.recipes(graph, p))
-        by_name = {r.name: r for r in offered if isinstance(r, (StaticRecipe, DynamicRecipe))}
+        by_name = self._to_int8(CPU, *self.providers)
         wanting = [
             m
             for m in alone
@@ -166,6 +146,37 @@ class Search:
         wanting.sort(key=lambda m: m.ratio if m.ratio is not None else 0.0)
         return [(by_name[m.recipe], m) for m in wanting[:_RECOVERED_RECIPES]]
 
+    def _to_int8(self, *providers: str) -> dict[str, Recipe]:
+        graph = self.material.model.graph
+        offered = (r for p in providers for r in self.target.recipes(graph, p))
+        return {r.name: r for r in offered if isinstance(r, (StaticRecipe, DynamicRecipe))}
+
+    def _without_unpaid(self, alone: Sequence[Candidate]) -> list[Candidate]:
+        """The fastest recipes on the CPU, with the blocks in float that int8 makes no faster."""
+        by_name, made = self._to_int8(CPU), []
+        timed = [m for m in alone if m.provider == CPU and m.ratio and m.recipe in by_name]
+        for plain in sorted(timed, key=lambda m: m.ratio or 0.0)[:_RECOVERED_RECIPES]:
+            recipe = by_name[plain.recipe]
+            slow = unpaid(self._kernel_ratios(recipe))
+            if 0 < len(slow) < len(self._groups):
+                made.append(self._candidate(recipe, slow))
+        return [candidate for candidate in made if candidate is not None]
+
+    def _kernel_ratios(self, recipe: Recipe) -> dict[str, float]:
+        """The time of every block over float32's, measured now or before."""
+        name = f"kernels|{recipe.name}"
+        kept = self.journal.sensitivity(name, list(self._groups))
+        if kept is not None or self.time_kernels is None or self._left_s() <= 0:
+            self._reused += kept is not None
+            return kept or {}
+        self.say(f"what the kernels of {recipe.name} cost")
+        files = (self.evaluator.float_path, self._write(recipe, ()))
+        times = self.time_kernels(files, self.evaluator.validation[0].pixels)
+        graph = self.material.model.graph
+        ratios = int8_over_float(*(block_times(graph, self._groups, t) for t in times))
+        self.journal.put(name, ratios)
+        return ratios
+
     def _saved(
         self, recipe: Recipe, errors: Mapping[str, float], plain: Candidate
     ) -> list[Candidate]:
@@ -173,7 +184,8 @@ class Search:
         made: list[Candidate] = []
         order = ranked(errors)
         for count in counts(errors, plain.loss or 0.0, self.limits.max_drop):
-            candidate = self._candidate(recipe, tuple(order[:count]), plain.provider)
+            spared = tuple(dict.fromkeys((*plain.float_blocks, *order[:count])))
+            candidate = self._candidate(recipe, spared, plain.provider)
             if candidate is None:
                 break
             made.append(candidate)
