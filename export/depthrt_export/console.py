@@ -19,14 +19,24 @@ from rich.status import Status
 
 from depthrt.process_settings import Borrowed, Undo, loggers_at, no_warnings
 
+_RARER = 1.5  # times the time at which the last line was said
+
 
 class Phases:
-    """Times of named phases in seconds, in order; shown on standard error if it is a terminal."""
+    """Times of named phases in seconds, in order; shown on standard error.
+
+    A terminal shows each; a file or a pipe gets a line of what takes long, so that nobody waits
+    without a word.
+    """
+
+    LONG_S = 10.0
 
     def __init__(self, quiet: bool = False) -> None:
         # The stream of now: torch's own output is redirected while a phase is shown.
         self._console = Console(file=sys.stderr, quiet=quiet or not sys.stderr.isatty())
         self._quiet = quiet
+        self._lines = not quiet and not sys.stderr.isatty()
+        self._name, self._start_s, self._next_s = "", 0.0, 0.0
         self.times_s: dict[str, float] = {}
         self.notes: list[str] = []
         self._status: Status | None = None
@@ -35,10 +45,13 @@ class Phases:
     def __call__(self, name: str) -> Iterator[None]:
         """Run a phase; one that raises is not recorded."""
         start_s = time.perf_counter()
+        self._name, self._start_s, self._next_s = name, start_s, self.LONG_S
         with self._console.status(f"{name} ...") as self._status:
             yield
         self.times_s[name] = round(time.perf_counter() - start_s, 2)
         self._status = None
+        if self.times_s[name] >= self.LONG_S:
+            self._line(f"{name}: done")
         self._console.print(f"[green]✓[/green] {name} [dim]{self.times_s[name]:.1f} s[/dim]")
 
     def note(self, sentence: str) -> None:
@@ -51,6 +64,15 @@ class Phases:
         """Show what the phase that runs is at."""
         if self._status is not None:
             self._status.update(f"{what} ...")
+        if time.perf_counter() - self._start_s >= self._next_s:
+            self._line(f"{self._name}: {what}")
+
+    def _line(self, what: str) -> None:
+        """A line for whoever has no terminal, with the seconds that the phase has taken."""
+        passed_s = time.perf_counter() - self._start_s
+        self._next_s = _RARER * passed_s
+        if self._lines:
+            typer.echo(f"{what}, {passed_s:.0f} s", err=True)
 
 
 _this_thread = threading.local()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,12 @@ from depthrt_export.report.export_report import Report
 
 NETWORKS = Path(__file__).parent.parent / "networks"
 UNET = f"{NETWORKS / 'small_unet.py'}:small_unet"
+
+
+@pytest.fixture(autouse=True)
+def no_word_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine anything may, and tests look at every line."""
+    monkeypatch.setattr(Phases, "LONG_S", math.inf)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from depthrt_export.console import quiet_quantiser, quiet_torch
+from depthrt_export.console import Phases, quiet_quantiser, quiet_torch
 
 
 def test_only_the_quiet_thread_is_muted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,3 +69,22 @@ def test_a_host_that_disabled_more_is_not_undone() -> None:
         assert logging.root.manager.disable == logging.CRITICAL
     finally:
         logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_takes_long_is_said_where_there_is_no_terminal(
+    quiet: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("depthrt_export.console.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Phases, "LONG_S", 10.0)
+    phases = Phases(quiet=quiet)
+    with phases("trace"):
+        now[0] += 4
+    with phases("search"):
+        for name in "abcdef":
+            now[0] += 6
+            phases.say(name)
+    lines = ["search: b, 12 s", "search: c, 18 s", "search: e, 30 s", "search: done, 36 s"]
+    assert capsys.readouterr().err.splitlines() == ([] if quiet else lines)
+    assert phases.times_s == {"trace": 4, "search": 36}

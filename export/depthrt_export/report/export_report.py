@@ -12,6 +12,7 @@ from rich.table import Table
 
 from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
+from depthrt_export.model_file import journal_place
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.batches import Together
 from depthrt_export.proof.evaluator import LatencyRatio
@@ -114,8 +115,12 @@ def facts(report: Report) -> list[str]:
         lines.append(f"at batch {shape.batch}, {size}: greatest error {shape.max_error:.2g}")
     if report.proof.together is not None:
         lines.append(together_text(report.proof.together))
-    if report.found is not None and report.found.picked is not None:
-        lines.append("measurements are kept beside the file, in .search.json, for a next search")
+    journal = journal_place(report.target)
+    if report.found is not None and journal.is_file():
+        lines.append(
+            f"{journal.name} beside the file keeps what was measured for a next search; it may be "
+            "deleted"
+        )
     if "int8" in spec.measured:
         speed = spec.measured["int8"]
         other = speed.get("provider", "cpu")
@@ -166,9 +171,17 @@ def refusal(found: Found) -> str:
     listed = "; ".join(line(c) for c in near[:_NAMED]) or "none could be made"
     late = ", and the time was up: allow more with --budget" if found.out_of_time else ""
     return (
-        f"no candidate is both within {allowed} of float32 and clearly faster, so the float32 "
+        f"no candidate is both exact enough ({_allowed(found)}) and clearly faster, so the float32 "
         f"model was kept (best: {listed}){late}"
     )
+
+
+def _allowed(found: Found) -> str:
+    """What a candidate may lose, in words: accuracy where it was measured, else the difference."""
+    most = found.limits.max_drop
+    if any(candidate.drop is not None for candidate in found.candidates):
+        return f"AbsRel at most {100 * most:.3g}% above float32's"
+    return f"within {most:.3g} of float32, of the depth's spread"
 
 
 def document(found: Found) -> dict[str, Any]:
@@ -204,12 +217,11 @@ def line(candidate: Candidate) -> str:
 def _pick(found: Found) -> str:
     if found.picked is None:
         return f"float32 stays: {refusal(found)}"
-    what = "AbsRel" if found.picked.drop is not None else "error"
     half = SessionOptions.named(found.picked.provider).precision
     kept = f"; `depthrt tune` has the file run in {half}" if half else ""
     return (
         f"picked {line(found.picked)}, on {found.frames} frames that calibration never saw "
-        f"({what} allowed: {found.limits.max_drop:.3g}){kept}"
+        f"(allowed: {_allowed(found)}){kept}"
     )
 
 
