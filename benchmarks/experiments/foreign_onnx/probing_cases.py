@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import onnx
@@ -15,7 +14,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from depthrt_export.proof.witness import COMMON, Direction, Reading
+from depthrt_export.proof.witness import COMMON, Reading
 from depthrt_export.sources.network import Normalisation
 from networks import meter_xxs, small_unet, tcmonodepth_small
 
@@ -167,7 +166,7 @@ def _variant(name: str, how: str, model: onnx.ModelProto, turn: bool) -> Case:
     direction = _TRUTH[name].direction
     if turn:
         model = turned(model)
-        direction = cast("Direction", "depth" if direction == "inverse-depth" else "inverse-depth")
+        direction = "depth" if direction == "inverse-depth" else "inverse-depth"
     title = f"{name}, {how}" + (", turned round" if turn else "")
     return Case(title, name, Reading(how, direction), model)
 
@@ -179,19 +178,19 @@ def _meter(weights: Path, size: tuple[int, int]) -> onnx.ModelProto:
 
 
 def _graph(module: nn.Module, size: Sequence[int]) -> onnx.ModelProto:
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")  # the older exporter is quicker
         torch.onnx.export(
             module.eval(),
             (torch.rand(1, 3, *size),),
-            file,
+            path,
             input_names=["image"],
             output_names=["depth"],
             opset_version=_OPSET,
             dynamo=False,
         )
-    return onnx.load_from_string(file.getvalue())
+        return onnx.load(path)
 
 
 def _draw(module: nn.Module, seed: int) -> None:
