@@ -23,7 +23,8 @@ from depthrt.pipeline.stream_state import PreparedFrame, StreamState
 from depthrt.temporal.display_range import SceneCuts
 from depthrt.temporal.interpolate import carried_over, error_of
 from depthrt.temporal.keyframes import Estimate, Keyframe, Keyframes
-from depthrt.temporal.optical_flow import OpticalFlow, grey_thumbnail, thumbnail_size
+from depthrt.temporal.optical_flow import grey_thumbnail, thumbnail_size
+from depthrt.temporal.warp import Warp
 
 MAX_AGE_S = 2.0  # of a keyframe before another one is inferred, however little moves
 _AIM = 0.7  # of the budget
@@ -59,7 +60,7 @@ class LiveStream:
     wanted: tuple[PreparedFrame, _Key, Prediction] | None = None
     interval_s: float = 0.0
     _key: _Key | None = None
-    _flow: OpticalFlow = field(default_factory=OpticalFlow)
+    _warp: Warp = field(default_factory=Warp)
 
     def may_carry(self, item: PreparedFrame) -> bool:
         """Whether there is depth to carry over to a frame."""
@@ -72,7 +73,7 @@ class LiveStream:
         key = self._key
         if key is None or _is_cut(key.item.pixels, item.pixels):
             return None
-        made = carried_over(key.keyframe, _grey(item), self._flow)
+        made = carried_over(key.keyframe, _grey(item), self._warp)
         return Estimate(made, inferred=False, age_s=key.age_s(item)), key
 
     def learn(self, item: PreparedFrame, made: Prediction) -> None:

@@ -16,7 +16,8 @@ from typing import TypeAlias
 from depthrt.model.inference import Prediction
 from depthrt.temporal.interpolate import Link, between, error_of, link
 from depthrt.temporal.keyframes import Allowance, Estimate, Grey, Keyframe, Keyframes
-from depthrt.temporal.optical_flow import MIN_SIDE, OpticalFlow
+from depthrt.temporal.optical_flow import MIN_SIDE
+from depthrt.temporal.warp import Warp
 
 Infer: TypeAlias = Callable[[Sequence[int]], Sequence[Prediction]]
 
@@ -47,7 +48,7 @@ class Gap:
         self._greys = dict(enumerate(greys))
         self._cuts, self._options, self._align = cuts, options, align
         self._random = random.Random(number)
-        self._flow = OpticalFlow()
+        self._warp = Warp()
         self._made: dict[int, Prediction] = {}
 
     def infer_ends(self, infer: Infer, *, after_keyframe: bool) -> Prediction:
@@ -88,7 +89,7 @@ class Gap:
         while asked:
             halves: list[tuple[int, int]] = []
             for first, last in asked:
-                found = link(self._key(first), self._key(last), self._flow, align=self._align)
+                found = link(self._key(first), self._key(last), self._warp.flow, align=self._align)
                 if found.disagreement <= allowed:
                     links[first, last] = found
                 else:
@@ -126,7 +127,7 @@ class Gap:
         first, last = span
         time = (index - first) / (last - first)
         ends = self._key(first), self._key(last)
-        return between(*ends, found, self._greys[index], time, self._flow)
+        return between(*ends, found, self._greys[index], time, self._warp)
 
 
 def _spans(count: int, cuts: Sequence[bool], begin: int, most: int) -> list[tuple[int, int]]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from depthrt.model.inference import Prediction
 from depthrt.temporal.display_range import percentiles
 from depthrt.temporal.keyframes import Grey, Keyframe
-from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry, grid, likeness
+from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry, likeness
 from depthrt.temporal.robust_line import robust_line
+from depthrt.temporal.warp import Warp
 
 _FIT_STEP = 4  # every fourth pixel in both directions is enough for two unknowns
 _LEAST_WEIGHT = 1e-3
@@ -66,7 +67,7 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
 
 
 def between(
-    first: Keyframe, last: Keyframe, agreed: Link, grey: Grey, time: float, flow: OpticalFlow
+    first: Keyframe, last: Keyframe, agreed: Link, grey: Grey, time: float, warp: Warp
 ) -> Prediction:
     """Both ends carried over to a frame between them, and blended by time and by colour.
 
@@ -76,28 +77,32 @@ def between(
         agreed: what :func:`link` found of them.
         grey: the thumbnail of the frame.
         time: of the frame, 0 at the first and 1 at the last.
-        flow: that of the thread.
+        warp: that of the thread.
     """
+    flow = warp.flow
     (place_a, trust_a), (place_b, trust_b) = (flow.follow(end.grey, grey) for end in (first, last))
     moves = _moves(agreed, (place_a, trust_a), (place_b, trust_b), (first.grey, grey, last.grey))
-    place_a, place_b = _part_of(place_a, moves), _part_of(place_b, moves)
     weight_a = (1 - time) * (trust_a + np.float32(_LEAST_TRUST))
     weight_b = time * (trust_b + np.float32(_LEAST_TRUST))
     share_b = weight_b / (weight_a + weight_b)
     shape = first.made.depth.shape
-    place_a, place_b = _enlarged(place_a, shape), _enlarged(place_b, shape)
-    a, b = carry(first.made.depth, place_a), carry(last.made.depth, place_b)
+    optional: dict[str, NDArray[Any]] = {}
+    warp.aim(place_a, shape, moves)
+    a = warp.carry(first.made.depth)
+    if time < 0.5:
+        optional = warp.carry_all(first.made.optional)
+    warp.aim(place_b, shape, moves)
+    b = warp.carry(last.made.depth, scratch=True)
+    if time >= 0.5:
+        optional = warp.carry_all(last.made.optional)
     # Scale and shift go over from those of one end to those of the other in time.
     if (agreed.scale, agreed.shift) != (1.0, 0.0):
-        a = cv2.addWeighted(a, 1 - time + time * agreed.scale, a, 0, time * agreed.shift, dst=a)
+        cv2.addWeighted(a, 1 - time + time * agreed.scale, a, 0, time * agreed.shift, dst=a)
         back = (1 - time) / agreed.scale
-        b = cv2.addWeighted(b, time + back, b, 0, -back * agreed.shift, dst=b)
-    blend = cv2.resize(share_b, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        cv2.addWeighted(b, time + back, b, 0, -back * agreed.shift, dst=b)
     difference = cv2.subtract(b, a, dst=b)
-    difference = cv2.multiply(difference, blend, dst=difference)
-    depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
-    nearer, place = (first, place_a) if time < 0.5 else (last, place_b)
-    return Prediction(depth, {k: _carried(v, place) for k, v in nearer.made.optional.items()})
+    difference = cv2.multiply(difference, warp.enlarged(share_b, shape), dst=difference)
+    return Prediction(np.asarray(cv2.add(a, difference, dst=a), np.float32), optional)
 
 
 def _moves(
@@ -123,40 +128,12 @@ def _moves(
     return np.asarray(cv2.blur(moved / (moved + still), (3, 3)), np.float32)
 
 
-def _part_of(place: Map, share: Map) -> Map:
-    """Places that lie this share of the way to those that flow found."""
-    stay = grid(*share.shape)
-    return np.asarray(stay + share[..., None] * (place - stay), np.float32)
-
-
-def carried_over(key: Keyframe, grey: Grey, flow: OpticalFlow) -> Prediction:
+def carried_over(key: Keyframe, grey: Grey, warp: Warp) -> Prediction:
     """What the network gave for a keyframe, carried over to a later frame with this thumbnail."""
-    shape = key.made.depth.shape
     if min(grey.shape) < MIN_SIDE:  # too small for flow
         return key.made.copy()
-    place = _enlarged(flow.follow(key.grey, grey)[0], shape)
-    depth = np.asarray(carry(key.made.depth, place), np.float32)
-    return Prediction(depth, {k: _carried(v, place) for k, v in key.made.optional.items()})
-
-
-def _carried(values: NDArray[Any], place: Map) -> NDArray[Any]:
-    """An optional output of another frame: a map h,w, three maps, or one number."""
-    if values.ndim == 0:
-        return values
-    if values.dtype == np.bool_:
-        return carry(values.astype(np.float32), place) >= 0.5
-    if values.ndim == 3:
-        return np.stack([carry(plane, place) for plane in values])
-    return carry(values, place)
-
-
-def _enlarged(place: Map, shape: tuple[int, ...]) -> Map:
-    """The place of every pixel of a thumbnail as that of every pixel of a map (h,w)."""
-    rows, columns = place.shape[:2]
-    ratio = np.array([shape[1] / columns, shape[0] / rows], np.float32)
-    # The middle of a thumbnail's pixel i lies at (i + 0.5) * ratio - 0.5.
-    scaled = place * ratio + (ratio - 1) / 2
-    return np.asarray(cv2.resize(scaled, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    warp.aim(warp.flow.follow(key.grey, grey)[0], key.made.depth.shape)
+    return Prediction(warp.carry(key.made.depth), warp.carry_all(key.made.optional))
 
 
 def _small(depth: Map, shape: tuple[int, ...]) -> Map:
