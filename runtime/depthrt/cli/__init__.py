@@ -24,6 +24,7 @@ from depthrt.process_settings import own_process
 ENTRY_POINTS = "depthrt.commands"
 _ORDER = (
     "run",
+    "serve",
     "pull",
     "export",
     "calibrate",

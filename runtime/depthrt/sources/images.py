@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, RgbImage, image_size
@@ -45,17 +46,30 @@ def read_image(path: str | Path) -> RgbImage:
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"{path} cannot be read ({reason})") from error
+    return decode_image(content, str(path))
+
+
+def decode_image(content: NDArray[np.uint8], name: str) -> RgbImage:
+    """Decode the bytes of an image file as uint8 RGB (H,W,3), as :func:`read_image` does.
+
+    Args:
+        content: all of the file.
+        name: of the image, for messages.
+
+    Raises:
+        SourceError: it is empty, torn or no image.
+    """
     if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content.tobytes():
-        raise SourceError(f"{path} is no image that can be decoded (it is cut off)")
+        raise SourceError(f"{name} is no image that can be decoded (it is cut off)")
     try:
         with quiet_opencv():
             image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except (cv2.error, MemoryError) as error:
         reason = getattr(error, "err", None) or error
-        raise SourceError(f"{path} cannot be decoded as an image ({reason})") from error
+        raise SourceError(f"{name} cannot be decoded as an image ({reason})") from error
     if image is None:
         what = "is empty" if content.size == 0 else "is no image that can be decoded"
-        raise SourceError(f"{path} {what}")
+        raise SourceError(f"{name} {what}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 

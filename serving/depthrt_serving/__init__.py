@@ -1,0 +1,1 @@
+"""`depthrt serve`: depth over HTTP, of pictures, clips and streams."""

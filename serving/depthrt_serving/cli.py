@@ -1,0 +1,116 @@
+"""`depthrt serve`: depth over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depthrt.errors import UsageError
+from depthrt.installation import install_command
+
+app = typer.Typer(add_completion=False)
+
+_QUEUE, _LIMITS, _GUARD, _MACHINE = "Queue", "Limits", "Who may ask", "Machine"
+_PACKAGES = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client")
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None, typer.Argument(help="A depthrt .onnx file or built-in name.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0: everybody who can reach it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: a free one.", min=0, max=65535)] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with tokens, one a line: requests need `Authorization: Bearer TOKEN`.",
+            rich_help_panel=_GUARD,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate, PEM.", rich_help_panel=_GUARD)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its key, PEM.", rich_help_panel=_GUARD)
+    ] = None,
+    max_queue_images: Annotated[
+        int, typer.Option(help="Images that wait at most.", min=1, rich_help_panel=_QUEUE)
+    ] = 64,
+    max_wait_ms: Annotated[
+        float,
+        typer.Option(
+            help="How long a batch waits for images that are being decoded.",
+            min=0,
+            max=10_000,
+            rich_help_panel=_QUEUE,
+        ),
+    ] = 5.0,
+    deadline_ms: Annotated[
+        float,
+        typer.Option(
+            help="What cannot be answered within this time is refused before it is computed; a "
+            "request's header Depthrt-Deadline-Ms says otherwise.",
+            min=1,
+            max=600_000,
+            rich_help_panel=_QUEUE,
+        ),
+    ] = 2000.0,
+    max_bytes: Annotated[
+        int, typer.Option(help="Of one request with pictures.", min=1, rich_help_panel=_LIMITS)
+    ] = 32 << 20,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            help="Of one picture, checked before it is decoded.", min=1, rich_help_panel=_LIMITS
+        ),
+    ] = 50_000_000,
+    max_connections: Annotated[
+        int, typer.Option(help="Open at a time.", min=1, rich_help_panel=_LIMITS)
+    ] = 256,
+    provider: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, tensorrt, openvino, ...", rich_help_panel=_MACHINE),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads of one inference.", min=1, rich_help_panel=_MACHINE),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Images per inference at most. Default: what `depthrt tune` chose, else 4 on a "
+            "CPU and 8 elsewhere; on a CPU 1 where batches would change depth.",
+            min=1,
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+) -> None:
+    """Depth of pictures, clips and streams over HTTP.
+
+    Ctrl-C or SIGTERM: no new connections; what has come is answered. A second one ends at once.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"depthrt serve needs {', '.join(missing)}: {install_command('serve')}")
+    from depthrt_serving.server.serve import serve as serve_until_told
+    from depthrt_serving.settings import Limits, Queueing, Settings
+
+    settings = Settings(
+        model=model,
+        host=host,
+        port=port,
+        token_file=token_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        provider=provider,
+        threads=threads,
+        queueing=Queueing(max_queue_images, max_wait_ms / 1e3, deadline_ms / 1e3, batch),
+        limits=Limits(body_bytes=max_bytes, pixels=max_pixels, connections=max_connections),
+    )
+    serve_until_told(settings, lambda sentence: typer.echo(f"depthrt: {sentence}", err=True))

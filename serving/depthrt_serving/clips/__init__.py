@@ -1,0 +1,1 @@
+"""Videos that were sent, their jobs, and what came of them."""

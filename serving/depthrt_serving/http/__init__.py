@@ -1,0 +1,1 @@
+"""What every request passes: limits, tokens, errors as JSON, the log."""

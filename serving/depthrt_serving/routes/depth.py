@@ -1,0 +1,120 @@
+"""`POST /v1/depth`: depth of the pictures of a request."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from depthrt.render.colormap import COLORMAPS
+from depthrt_serving.http.body import held, read_body
+from depthrt_serving.http.gone import unless_gone
+from depthrt_serving.http.problems import ProblemError
+from depthrt_serving.pictures.accept import Form, wanted_form
+from depthrt_serving.pictures.answers import Answer, Wishes, answer
+from depthrt_serving.pictures.measures import read_places
+from depthrt_serving.pictures.sent import SentPicture, sent_pictures
+from depthrt_serving.routes.route import http_route, passage_of
+from depthrt_serving.service.service import Service
+
+if TYPE_CHECKING:
+    from depthrt.depth import Depth
+    from depthrt_serving.batching.work import Computed
+
+DEADLINE = "depthrt-deadline-ms"
+_LONGEST_MS = 600_000
+
+
+async def depth(request: Request, service: Service) -> Response:
+    """Depth of one picture, or of several."""
+    passage = passage_of(request)
+    wishes = _wishes(request)
+    deadline_s = passage.start_s + allowed_s(request, service)
+    service.batcher.check(1, passage.client, deadline_s)  # before the body is read
+    with held(request, service):
+        body = await read_body(request, service)
+        kind = request.headers.get("content-type", "")
+        pictures, several = sent_pictures(kind, body, request.query_params, service.limits.pixels)
+        del body
+        work = _answered(service, pictures, passage.client, deadline_s, wishes, several=several)
+        found, computed = await unless_gone(request.receive, work)
+    service.metrics.queue_s.observe(computed.queue_s)
+    passage.facts.update(
+        images=len(pictures),
+        batch=computed.batch,
+        queue_ms=round(1e3 * computed.queue_s, 2),
+        compute_ms=round(1e3 * computed.compute_s, 2),
+    )
+    headers = {**found.headers, **timing_headers(computed), "cache-control": "no-store"}
+    return Response(found.content, media_type=found.media, headers=headers)
+
+
+def allowed_s(request: Request, service: Service) -> float:
+    """Seconds within which the answer is worth something, by the request's header or the server's.
+
+    Raises:
+        ProblemError: the header is no number of milliseconds above 0.
+    """
+    text = request.headers.get(DEADLINE)
+    if text is None:
+        return service.settings.queueing.deadline_s
+    try:
+        value_ms = float(text)
+    except ValueError:
+        value_ms = math.nan
+    if not 0 < value_ms <= _LONGEST_MS:
+        raise ProblemError(
+            400, f"{DEADLINE} is no number of milliseconds above 0, to {_LONGEST_MS}"
+        )
+    return value_ms / 1e3
+
+
+def timing_headers(computed: Computed) -> dict[str, str]:
+    """How long a request waited and was computed, and in how large a batch."""
+    queue_ms, compute_ms = 1e3 * computed.queue_s, 1e3 * computed.compute_s
+    return {
+        "server-timing": f"queue;dur={queue_ms:.1f}, compute;dur={compute_ms:.1f}",
+        "depthrt-batch": str(computed.batch),
+    }
+
+
+async def _answered(
+    service: Service,
+    pictures: list[SentPicture],
+    client: str,
+    deadline_s: float,
+    wishes: Wishes,
+    *,
+    several: bool,
+) -> tuple[Answer, Computed]:
+    spec = service.spec
+    prepares = [partial(picture.prepare, spec.input) for picture in pictures]
+    computed = await service.batcher.compute(prepares, client, deadline_s)
+    depths: list[Depth] = [
+        service.model.depth(found.depth, picture.size, found.optional)
+        for found, picture in zip(computed.predictions, pictures, strict=True)
+    ]
+    make = partial(answer, spec, depths, wishes, several=several)
+    if wishes.form is Form.NPY and wishes.size == "network":  # a copy: faster than a thread
+        return make(), computed
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(service.threads, make), computed
+
+
+def _wishes(request: Request) -> Wishes:
+    query = request.query_params
+    places = read_places(query.getlist("at"), query.getlist("box"))
+    form = wanted_form(request.headers.get("accept", ""), query.get("view"), measures=bool(places))
+    size, colormap = query.get("size", "network"), query.get("colormap", "inferno")
+    if size not in ("network", "source"):
+        raise ProblemError(400, "size is neither network nor source")
+    if colormap not in COLORMAPS:
+        raise ProblemError(400, f"colormap is none of {', '.join(COLORMAPS)}")
+    return Wishes(form, "source" if size == "source" else "network", colormap, places)
+
+
+ROUTES = [http_route("/v1/depth", depth, ("POST",))]

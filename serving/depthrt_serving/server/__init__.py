@@ -1,0 +1,1 @@
+"""The web server: its socket, connections, signals, and how it starts."""

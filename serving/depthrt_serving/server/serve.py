@@ -1,0 +1,44 @@
+"""From settings to a server that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from depthrt_serving.server.server import address_of, check_tls, open_socket, run
+from depthrt_serving.service.served_model import load
+from depthrt_serving.service.service import make_service
+from depthrt_serving.service.tokens import Tokens
+from depthrt_serving.settings import Settings
+
+Tell = Callable[[str], None]
+"""Called with a sentence for the user."""
+
+
+def serve(settings: Settings, tell: Tell) -> None:
+    """Serve a model until a signal comes and all is answered.
+
+    Raises:
+        DepthrtError: a setting, the model or the address cannot be used.
+        KeyboardInterrupt: a second signal came.
+    """
+    tokens = Tokens.read(settings.token_file)
+    check_tls(settings.tls_cert, settings.tls_key)
+    with open_socket(settings) as listener:
+        served = load(settings)
+        if served.note:
+            tell(served.note)
+        if not (settings.is_local or tokens):
+            tell(
+                f"--host {settings.host} without --token-file: everybody who can reach this "
+                "machine may use the server"
+            )
+        service = make_service(served, settings, tokens)
+        address = address_of(listener, tls=settings.tls_cert is not None)
+
+        def started() -> None:
+            tell(
+                f"{served.model.spec.name} on {served.model.provider}, {served.batch} images per "
+                f"inference, {served.model.parallel} at a time, is served at {address}"
+            )
+
+        run(service, listener, started)

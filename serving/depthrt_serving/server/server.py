@@ -1,0 +1,178 @@
+"""The web server: its socket, its signals, and how it ends without losing a request.
+
+The first SIGTERM or Ctrl-C: connections that wait in the socket are taken, the socket is closed,
+every answer says ``Connection: close``, and the server ends when all is answered. The second one
+ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from depthrt.errors import TargetError, UsageError
+from depthrt_serving.http.log import JsonHandler, log
+from depthrt_serving.server.app import make_app
+from depthrt_serving.server.connections import limited_protocol
+from depthrt_serving.service.service import Service
+from depthrt_serving.settings import Settings
+
+_BACKLOG = 1024
+_LAST_REQUESTS_S = 0.25  # for which open connections may send another request while it ends
+_KEEP_ALIVE_S = 30
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    """The socket that is listened at.
+
+    Raises:
+        TargetError: the address is taken, or is none of this machine.
+    """
+    host, port = settings.host.strip("[]"), settings.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TargetError(f"cannot listen at {host} port {port} ({reason})") from error
+    except UnicodeError as error:
+        raise UsageError(f"--host {host} is no host") from error
+    return listener
+
+
+def address_of(listener: socket.socket, *, tls: bool) -> str:
+    """The URL of a socket."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
+
+
+def check_tls(cert: Path | None, key: Path | None) -> None:
+    """Make sure that certificate and key can be used.
+
+    Raises:
+        UsageError: one without the other, or they cannot be read or do not fit.
+    """
+    import ssl
+
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        raise UsageError("--tls-cert and --tls-key belong together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def no_password() -> str:
+        raise UsageError(f"the key {key} has a password: give one without")
+
+    try:
+        context.load_cert_chain(cert, key, no_password)
+    except OSError as error:  # ssl.SSLError, too
+        reason = error.strerror or str(error)
+        raise UsageError(f"{cert} and {key} are no TLS certificate and key ({reason})") from error
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends as said above.
+
+    Args:
+        service: what it serves.
+        on_start: called when it answers.
+    """
+
+    def __init__(self, service: Service, on_start: Callable[[], None] = lambda: None) -> None:
+        settings, limits = service.settings, service.limits
+        self._service, self._on_start = service, on_start
+        config = uvicorn.Config(
+            make_app(service),
+            http=limited_protocol(limits),
+            ws="websockets-sansio",
+            ws_max_size=limits.body_bytes,
+            ws_max_queue=2,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+        super().__init__(config)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what has come, then end."""
+        self._service.draining = True
+        await asyncio.sleep(0)  # takes the connections that wait
+        for server in self.servers:
+            server.close()
+        if not self.force_exit:
+            await asyncio.sleep(_LAST_REQUESTS_S)
+        await super().shutdown(sockets)
+        self._service.close()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are handled by :func:`run` alone."""
+        yield
+
+    def end(self) -> None:
+        """End when all is answered; called again: at once."""
+        if self.should_exit:
+            self.force_exit = True
+        self._service.draining = True
+        self.should_exit = True
+
+
+def run(service: Service, listener: socket.socket, on_start: Callable[[], None]) -> None:
+    """Serve until a signal comes and all is answered.
+
+    Raises:
+        KeyboardInterrupt: a second signal came; what was under way is lost.
+    """
+    logger = logging.getLogger("uvicorn")
+    logger.handlers, logger.propagate = [JsonHandler(logging.WARNING)], False
+    logger.setLevel(logging.WARNING)
+    server = Server(service, on_start)
+    with _signals(server):
+        server.run([listener])
+    if server.force_exit:
+        raise KeyboardInterrupt("ended at once: requests were left unanswered")
+
+
+@contextmanager
+def _signals(server: Server) -> Iterator[None]:
+    def handle(number: int, frame: object) -> None:
+        log("info", "ending", signal=signal.Signals(number).name, at_once=server.should_exit)
+        server.end()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.stderr.flush()

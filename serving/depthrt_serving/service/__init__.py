@@ -1,0 +1,1 @@
+"""What all routes share: the model, its queue, counters, tokens."""

@@ -1,0 +1,82 @@
+"""What all routes share: the model, its queue, counters and limits."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from depthrt.model.cpu_cores import usable_cores
+from depthrt_serving.batching.batcher import Batcher, BatchOptions
+from depthrt_serving.service.metrics import Metrics
+from depthrt_serving.service.served_model import ServedModel
+from depthrt_serving.service.tokens import Tokens
+from depthrt_serving.settings import Limits, Settings
+
+if TYPE_CHECKING:
+    from depthrt.model.depth_model import DepthModel
+    from depthrt.spec import ModelSpec
+
+
+@dataclass(eq=False)
+class Service:
+    """The state of one server; a route takes it from ``request.app.state.service``.
+
+    - ``threads``: for work of answers that would hold up the event loop (encoding, say);
+    - ``draining``: it takes no new connections, and ends when what it has is answered;
+    - ``held_bytes``: of bodies that are in memory.
+    """
+
+    served: ServedModel
+    settings: Settings
+    tokens: Tokens
+    metrics: Metrics
+    batcher: Batcher
+    threads: ThreadPoolExecutor
+    draining: bool = False
+    held_bytes: int = 0
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def model(self) -> DepthModel:
+        """The model that is served."""
+        return self.served.model
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The spec of the model."""
+        return self.served.model.spec
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken of clients."""
+        return self.settings.limits
+
+    def close(self) -> None:
+        """End the threads."""
+        self.batcher.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+def make_service(served: ServedModel, settings: Settings, tokens: Tokens) -> Service:
+    """The service of a loaded model."""
+    metrics, cores = Metrics(), usable_cores()
+    queueing = settings.queueing
+    options = BatchOptions(
+        batch=served.batch,
+        parallel=served.model.parallel,
+        preparers=max(2, cores),
+        queue_images=queueing.images,
+        wait_s=queueing.wait_s,
+    )
+    batcher = Batcher(served.model.predict, options, served.estimate, metrics)
+    metrics.gauge("depthrt_queue_images", "Images that wait.", lambda: batcher.waiting)
+    metrics.gauge(
+        "depthrt_queue_oldest_seconds", "Age of the oldest that waits.", lambda: batcher.oldest_s
+    )
+    metrics.gauge(
+        "depthrt_images_per_second", "What the server can do.", lambda: batcher.estimate.rate
+    )
+    threads = ThreadPoolExecutor(max(2, cores), "answer")
+    return Service(served, settings, tokens, metrics, batcher, threads)
