@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from depthrt_serving.server.server import address_of, check_tls, open_socket, run
 from depthrt_serving.service.served_model import load
-from depthrt_serving.service.service import make_service
+from depthrt_serving.service.service import Service, make_service
 from depthrt_serving.service.tokens import Tokens
 from depthrt_serving.settings import Settings
 
@@ -21,18 +21,10 @@ def serve(settings: Settings, tell: Tell) -> None:
         DepthrtError: a setting, the model or the address cannot be used.
         KeyboardInterrupt: a second signal came.
     """
-    tokens = Tokens.read(settings.token_file)
     check_tls(settings.tls_cert, settings.tls_key)
     with open_socket(settings) as listener:
-        served = load(settings)
-        if served.note:
-            tell(served.note)
-        if not (settings.is_local or tokens):
-            tell(
-                f"--host {settings.host} without --token-file: everybody who can reach this "
-                "machine may use the server"
-            )
-        service = make_service(served, settings, tokens)
+        service = prepare_service(settings, tell)
+        served = service.served
         address = address_of(listener, tls=settings.tls_cert is not None)
 
         def started() -> None:
@@ -42,3 +34,21 @@ def serve(settings: Settings, tell: Tell) -> None:
             )
 
         run(service, listener, started)
+
+
+def prepare_service(settings: Settings, tell: Tell) -> Service:
+    """All that a server needs but its socket.
+
+    Raises:
+        DepthrtError: a setting or the model cannot be used.
+    """
+    tokens = Tokens.read(settings.token_file)
+    served = load(settings)
+    if served.note:
+        tell(served.note)
+    if not (settings.is_local or tokens):
+        tell(
+            f"--host {settings.host} without --token-file: everybody who can reach this "
+            "machine may use the server"
+        )
+    return make_service(served, settings, tokens)
