@@ -86,7 +86,9 @@ def test_wrong_direction_that_was_said_is_told() -> None:
     finding = found(right, [Reading(name, "depth") for name in COMMON])
     assert not finding.picked
     assert finding.opposed > 0.99
-    assert "were it of the other --kind): say --mean, --std and --scale" in finding.question()
+    assert "but 1.00 with --kind inverse-depth): say --mean, --std and --scale" in (
+        finding.question()
+    )
 
 
 def _ramp(x: Pixels) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from depthrt.confidence_interval import student_t
 from depthrt.model.registry import DEFAULT_MODEL
-from depthrt_export.proof.witness.readings import COMMON, Reading, options_of
+from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Reading, options_of
 
 _MISSED = 0.05  # how often any of the intervals may be wrong, all rivals together
 _SEEN = 0.12  # agreement: networks with random weights reach 0.07
@@ -79,7 +79,8 @@ class Finding:
                 f"{self.difference:.2f} [{self.low:.2f}, {self.high:.2f}]): say {mine} or "
                 f"{self._options(self.rival)}, {frames}"
             )
-        other = f", {self.opposed:.2f} were it of the other --kind" if self.opposed > _SEEN else ""
+        opposite = next(d for d in DIRECTIONS if d != self.best.direction)
+        other = f", but {self.opposed:.2f} with --kind {opposite}" if self.opposed > _SEEN else ""
         return (
             "how the network is fed and read is not said, and cannot be found: "
             f"{DEFAULT_MODEL} sees other depth however it is fed (agreement {self.agreement:.2f} "
