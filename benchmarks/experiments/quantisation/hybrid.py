@@ -70,10 +70,7 @@ def files(plain: Path, frames: str, folder: Path) -> tuple[dict[str, Path], dict
 
     put("float32, rewritten", fast)
     host, groups = target("host"), blocks(fast.graph)
-    for recipe in (
-        *host.recipes(fast.graph),
-        *(r for r in host.convolutional if r.name[:4] == INT8.name),
-    ):
+    for recipe in (*host.recipes(fast.graph), host.convolutional[0]):
         if not isinstance(recipe, (StaticRecipe, DynamicRecipe)):
             continue
         put(recipe.name, apply(recipe, material).model)
