@@ -10,8 +10,9 @@ that may exceed 1e-4.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 
 import typer
 
+from depthrt.errors import DepthrtError
 from depthrt_benchmarks.common.environment import write_result
+from depthrt_export.cli import app
 from experiments.foreign_onnx.cases import REFUSED, accepted, options
 from experiments.foreign_onnx.make import save
 from experiments.foreign_onnx.variant import Variant
@@ -32,16 +35,20 @@ def export(variant: Variant, folder: Path) -> dict[str, Any]:
     """What `depthrt export` made of the file of a variant, or said of it."""
     source, target = folder / "file.onnx", folder / "made.onnx"
     save(variant, source)
-    command = [
-        sys.executable, "-m", "depthrt", "export", str(source), "-o", str(target), "--json",
-        *options(variant),
-    ]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    arguments = [str(source), "-o", str(target), "--json", *options(variant)]
     said = {"file": variant.name, "opset": variant.opset, "options": list(options(variant))}
-    if ended.returncode:
-        complaint = ended.stderr.strip().splitlines()[-1]
-        return {**said, "exit_code": ended.returncode, "refused": complaint}
-    return {**said, **_facts(json.loads(ended.stdout))}
+    document = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(document):
+            typer.main.get_command(app).main(arguments, standalone_mode=False)
+    except DepthrtError as error:
+        return {**said, "exit_code": error.exit_code, "refused": _without(folder, str(error))}
+    return {**said, **_facts(json.loads(document.getvalue()))}
+
+
+def _without(folder: Path, text: str) -> str:
+    """A sentence without the path of a temporary folder."""
+    return text.replace(f"{folder}/", "")
 
 
 def _facts(document: dict[str, Any]) -> dict[str, Any]:

@@ -290,7 +290,8 @@ def _load_error(path: Path, provider: str, error: Exception) -> DepthrtError:
         )
     kinds = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoSuchFile", "NotImplemented")
     if provider == "cpu" or type(error).__name__ in kinds:
-        why = why_unreadable(path) if type(error).__name__ == "InvalidProtobuf" else ""
+        unparsed = type(error).__name__ == "InvalidProtobuf" or "No graph" in reason
+        why = why_unreadable(path) if unparsed else ""
         return ModelError(
             f"{path} is corrupt or no ONNX model that onnxruntime can run ({why or reason})"
         )

@@ -18,6 +18,7 @@ from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, Vary
 from depthrt_export.proof.verify import Proof, Tolerance, prove
 from depthrt_export.sources.network import DepthNetwork, Reference
+from depthrt_export.sources.onnx_file.quantised import note_weight_bits, quantised_as
 from depthrt_export.sources.onnx_file.reading import opset_of
 from depthrt_export.sources.onnx_file.reference import Form
 from depthrt_export.sources.onnx_file.wrap import Shape, wrap
@@ -121,6 +122,8 @@ def _plain(original: Original, options: ExportOptions, path: Path) -> Wrapped:
         try:
             made = wrap(original.model, original.form, how, shape, opset, exactly=original.as_it_is)
             folded = None if original.as_it_is else fold_normalisation(made.model)
+            if quantised_as(made.model):
+                note_weight_bits(made.model)
             write_model(made.model, path)
             proof = _proof(original, path, shape, samples)
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower

@@ -12,7 +12,7 @@ from depthrt_export.options import ExportOptions
 from depthrt_export.proof.verify import TOLERANCES
 from depthrt_export.sources.onnx_file.float32 import holds_half, in_float32
 from depthrt_export.sources.onnx_file.image_input import image_inputs
-from depthrt_export.sources.onnx_file.quantised import note_weight_bits, quantised_as
+from depthrt_export.sources.onnx_file.quantised import quantised_as
 from depthrt_export.sources.onnx_file.reading import OnnxFile
 from depthrt_export.sources.onnx_file.reference import fed
 from depthrt_export.sources.onnx_file.wrap import Shape
@@ -47,7 +47,6 @@ def task_of(file: OnnxFile, known: Described, options: ExportOptions) -> Task:
                 f"{name} is quantised already ({as_it_is}) and is wrapped as it is: leave out "
                 "--precision"
             )
-        note_weight_bits(model)
         notes = (*notes, f"quantised already ({as_it_is}): wrapped as it is")
     elif holds_half(model):
         tolerance = TOLERANCES["float16"]

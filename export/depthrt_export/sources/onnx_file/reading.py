@@ -68,7 +68,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         why = why_unreadable(path)
         raise ModelError(f"{path} is no ONNX file" + (f": {why}" if why else "")) from error
     if not model.graph.node:
-        raise ModelError(f"{path} is no ONNX file: there is no graph in it")
+        why = why_unreadable(path) or "there is no graph in it"
+        raise ModelError(f"{path} is no ONNX file: {why}")
     try:
         load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as error:
