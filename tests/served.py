@@ -6,7 +6,8 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.inference import Prediction
 from depthrt_serving.server.serve import prepare_service
 from depthrt_serving.server.server import Server, address_of, open_socket
 from depthrt_serving.service.service import Service
@@ -84,6 +87,27 @@ class Running:
         client.sendall(request)
         return client
 
+    @contextmanager
+    def held(self) -> Iterator[threading.Event]:
+        """Inferences wait until the event is set, or the block ends."""
+        batcher, gate = self.service.batcher, threading.Event()
+        predict = batcher._predict
+
+        def waiting(batch: NDArray[np.uint8]) -> Prediction:
+            assert gate.wait(30)
+            return predict(batch)
+
+        batcher._predict = waiting
+        try:
+            yield gate
+        finally:
+            gate.set()
+            batcher._predict = predict
+
+    def until_waiting(self, images: int) -> None:
+        """Wait until so many images wait."""
+        until(lambda: self.service.batcher.waiting == images)
+
     def metric(self, name: str, **labels: str) -> float:
         """The value of a counter."""
         return self.service.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -96,13 +120,17 @@ def serving(
     queueing: Queueing | None = None,
     limits: Limits | None = None,
     token_file: Path | None = None,
+    alone: bool = False,
     **others: Any,
 ) -> Iterator[Running]:
-    """A server of a model at a free port of loopback, until the end of the block."""
+    """A server of a model at a free port of loopback, until the end of the block.
+
+    ``alone``: one inference at a time.
+    """
     settings = Settings(
         model=str(model),
         port=0,
-        threads=1,
+        threads=usable_cores() if alone else 1,
         queueing=queueing or Queueing(deadline_s=30.0),
         limits=limits or Limits(),
         token_file=token_file,
@@ -122,6 +150,14 @@ def serving(
         server.end()
         thread.join(30)
         assert not thread.is_alive()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that comes soon."""
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not come to that"
+        time.sleep(0.002)
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (90, 120)) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from depthrt.model.depth_model import DepthModel
-from models import build_model, build_slow_model
+from models import build_model
 from served import Running, serving
 
 
@@ -16,12 +16,6 @@ from served import Running, serving
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes well below a millisecond."""
     return build_model(tmp_path_factory.mktemp("tiny") / "tiny.onnx")
-
-
-@pytest.fixture(scope="session")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes some 100 ms for an image, one at a time."""
-    return build_slow_model(tmp_path_factory.mktemp("slow") / "slow.onnx", work=20)
 
 
 @pytest.fixture(scope="module")

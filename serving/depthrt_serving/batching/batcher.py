@@ -84,6 +84,11 @@ class Batcher:
         return len(self._queue) + self._preparing + len(self._ready)
 
     @property
+    def running(self) -> int:
+        """Batches that are being computed."""
+        return self._running
+
+    @property
     def oldest_s(self) -> float:
         """How long the oldest image has waited, in seconds."""
         entered = [*(i.entered_s for i in self._queue), *(i.entered_s for i in self._ready)]

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,9 +161,10 @@ def _route(scope: Scope) -> str:
 async def _answer(scope: Scope, send: Send, passage: Passage, problem: ProblemError) -> None:
     """Answer with a problem, as far as nothing was answered yet."""
     if scope["type"] == "websocket":
-        if passage.status == 0:
-            await send({"type": "websocket.close", "code": 1008, "reason": problem.message[:120]})
-            passage.status = 403
+        code = 1011 if passage.status else 1008  # RFC 6455, 7.4.1: an error, a refusal
+        passage.status = passage.status or 403
+        with suppress(RuntimeError):  # it is closed already
+            await send({"type": "websocket.close", "code": code, "reason": problem.message[:100]})
         return
     if passage.status:
         raise RuntimeError("an answer failed after it was begun")

@@ -76,17 +76,24 @@ def facts(spec: ModelSpec, depth: Depth, places: Places) -> dict[str, Any]:
         }
     found: dict[str, Any] = {
         "model": spec.name,
-        "kind": depth.kind,
-        "unit": depth.unit,
-        "larger_is": depth.larger_is,
-        "image_size": list(depth.image_size),
-        "depth_size": list(depth.values.shape),
+        **describe_depth(depth),
         "valid_share": known.size / depth.values.size,
         "statistics": statistics,
     }
     if depth.fov_deg is not None:
         found["fov_deg"] = depth.fov_deg
     return {**found, **measure(depth, places)}
+
+
+def describe_depth(depth: Depth) -> dict[str, Any]:
+    """What the values of a map mean, and the sizes of the map and of its picture."""
+    return {
+        "kind": depth.kind,
+        "unit": depth.unit,
+        "larger_is": depth.larger_is,
+        "image_size": list(depth.image_size),
+        "depth_size": list(depth.values.shape),
+    }
 
 
 def npy(values: NDArray[np.float32]) -> bytes:

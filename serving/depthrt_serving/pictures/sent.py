@@ -73,7 +73,7 @@ def sent_pictures(
     media = kind.partition(";")[0].strip().lower()
     if media == MULTIPART:
         found = [
-            _checked(SentPicture(f"picture {number}", content), most_pixels)
+            checked_file(f"picture {number}", content, most_pixels)
             for number, content in enumerate(parts_of(kind, body), 1)
         ]
         if not found:
@@ -81,7 +81,22 @@ def sent_pictures(
         return found, True
     if media == RAW and ("width" in query or "height" in query):
         return [_raw(body, query, most_pixels)], False
-    return [_checked(SentPicture("the picture", body), most_pixels)], False
+    return [checked_file("the picture", body, most_pixels)], False
+
+
+def checked_file(name: str, content: bytes, most_pixels: int) -> SentPicture:
+    """A picture, if the head of its file says that it may be decoded.
+
+    Raises:
+        ProblemError: it is empty (400), of another format (415), or has too many pixels (413).
+    """
+    if not content:
+        raise ProblemError(400, f"{name} is empty: send {FORMATS}")
+    size = picture_size(content)
+    if size is None:
+        raise ProblemError(415, f"{name} is neither {FORMATS}")
+    _check_pixels(name, size, most_pixels)
+    return SentPicture(name, content)
 
 
 def _raw(body: bytes, query: Mapping[str, str], most_pixels: int) -> SentPicture:
@@ -95,21 +110,6 @@ def _raw(body: bytes, query: Mapping[str, str], most_pixels: int) -> SentPicture
             400, f"{width}x{height} RGB is {height * width * 3} bytes, and {len(body)} came"
         )
     return SentPicture("the picture", body, (height, width))
-
-
-def _checked(picture: SentPicture, most_pixels: int) -> SentPicture:
-    """The picture, if its head says that it may be decoded.
-
-    Raises:
-        ProblemError: it is empty (400), of another format (415), or has too many pixels (413).
-    """
-    if not picture.content:
-        raise ProblemError(400, f"{picture.name} is empty: send {FORMATS}")
-    size = picture_size(picture.content)
-    if size is None:
-        raise ProblemError(415, f"{picture.name} is neither {FORMATS}")
-    _check_pixels(picture.name, size, most_pixels)
-    return picture
 
 
 def _check_pixels(name: str, size: tuple[int, int], most_pixels: int) -> None:

@@ -19,7 +19,6 @@ def serve(settings: Settings, tell: Tell) -> None:
 
     Raises:
         DepthrtError: a setting, the model or the address cannot be used.
-        KeyboardInterrupt: a second signal came.
     """
     check_tls(settings.tls_cert, settings.tls_key)
     with open_socket(settings) as listener:

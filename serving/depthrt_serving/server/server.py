@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
-from depthrt.errors import TargetError, UsageError
+from depthrt.errors import EXIT_INTERRUPTED, TargetError, UsageError
 from depthrt_serving.http.log import JsonHandler, log
 from depthrt_serving.server.app import make_app
 from depthrt_serving.server.connections import limited_protocol
@@ -140,39 +140,29 @@ class Server(uvicorn.Server):
         yield
 
     def end(self) -> None:
-        """End when all is answered; called again: at once."""
-        if self.should_exit:
-            self.force_exit = True
+        """End when all is answered."""
         self._service.draining = True
         self.should_exit = True
 
 
 def run(service: Service, listener: socket.socket, on_start: Callable[[], None]) -> None:
-    """Serve until a signal comes and all is answered.
-
-    Raises:
-        KeyboardInterrupt: a second signal came; what was under way is lost.
-    """
+    """Serve until a signal comes and all is answered; a second signal ends the process."""
     logger = logging.getLogger("uvicorn")
     logger.handlers, logger.propagate = [JsonHandler(logging.WARNING)], False
     logger.setLevel(logging.WARNING)
     server = Server(service, on_start)
-    with _signals(server):
-        server.run([listener])
-    if server.force_exit:
-        raise KeyboardInterrupt("ended at once: requests were left unanswered")
 
-
-@contextmanager
-def _signals(server: Server) -> Iterator[None]:
     def handle(number: int, frame: object) -> None:
-        log("info", "ending", signal=signal.Signals(number).name, at_once=server.should_exit)
+        at_once = server.should_exit
+        log("info", "ending", signal=signal.Signals(number).name, at_once=at_once)
+        if at_once:
+            service.close()
+            os._exit(EXIT_INTERRUPTED)  # Python would wait for the inferences under way
         server.end()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
-        yield
+        server.run([listener])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        sys.stderr.flush()
