@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _SMALLEST_S = 1e-5
@@ -12,15 +13,17 @@ _BINS = 8 * _BINS_A_DECADE  # up to 1000 s
 
 @dataclass
 class Latency:
-    """Times in seconds, counted in bins that are 1% wide; the worst is kept exactly."""
+    """Times in seconds, counted in bins that are 1% wide; worst and sum are kept exactly."""
 
     count: int = 0
     worst_s: float = 0.0
+    total_s: float = 0.0
     _bins: dict[int, int] = field(default_factory=dict, repr=False)
 
     def add(self, seconds: float) -> None:
         """Count one time."""
         self.count += 1
+        self.total_s += seconds
         self.worst_s = max(self.worst_s, seconds)
         place = math.log10(max(seconds, _SMALLEST_S) / _SMALLEST_S) * _BINS_A_DECADE
         number = min(_BINS, int(place))
@@ -29,6 +32,7 @@ class Latency:
     def merge(self, other: Latency) -> None:
         """Count the times of another, too."""
         self.count += other.count
+        self.total_s += other.total_s
         self.worst_s = max(self.worst_s, other.worst_s)
         for number, count in other._bins.items():
             self._bins[number] = self._bins.get(number, 0) + count
@@ -44,6 +48,17 @@ class Latency:
                 return min(middle, self.worst_s)
         return 0.0
 
+    def counts_up_to(self, bounds_s: Sequence[float]) -> list[int]:
+        """How many times were at most each of these bounds, to within 1%; bounds ascend."""
+        bins = sorted(self._bins.copy().items())  # another thread may add meanwhile
+        found, seen, place = [], 0, 0
+        for bound_s in bounds_s:
+            while place < len(bins) and _start_s(bins[place][0]) < bound_s:
+                seen += bins[place][1]
+                place += 1
+            found.append(seen)
+        return found
+
     def as_ms(self) -> dict[str, float] | None:
         """p50, p95, p99 and worst in milliseconds; None when there are none."""
         if not self.count:
@@ -51,3 +66,7 @@ class Latency:
         shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         quantiles = {name: 1e3 * self.quantile_s(share) for name, share in shares.items()}
         return {**quantiles, "worst": 1e3 * self.worst_s}
+
+
+def _start_s(number: int) -> float:
+    return 10 ** (number / _BINS_A_DECADE) * _SMALLEST_S

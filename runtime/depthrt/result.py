@@ -48,7 +48,8 @@ class Stats:
     - ``audit_errors``: how far off interpolation would have been, where it was looked at;
     - ``keyframe_ages_s``: of live sources, how old the keyframes of interpolated results were;
     - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
-    - ``latency``: from capture to the hand-over of the result, of live sources.
+    - ``latency``: from capture to the hand-over of the result, of live sources;
+    - ``stage_s``: how long a stage took for one frame, as a distribution.
     """
 
     frames: int = 0
@@ -62,6 +63,12 @@ class Stats:
     keyframe_ages_s: Latency = field(default_factory=Latency)
     busy_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     latency: Latency = field(default_factory=Latency)
+    stage_s: defaultdict[str, Latency] = field(default_factory=lambda: defaultdict(Latency))
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Count the seconds that a stage was at work for one frame."""
+        self.busy_s[stage] += seconds
+        self.stage_s[stage].add(seconds)
 
     def drop(self) -> None:
         """Count a frame of a live source for which there was no time."""
@@ -80,4 +87,6 @@ class Stats:
         self.keyframe_ages_s.merge(other.keyframe_ages_s)
         for stage, seconds in list(other.busy_s.items()):
             self.busy_s[stage] += seconds
+        for stage, times in list(other.stage_s.items()):
+            self.stage_s[stage].merge(times)
         self.latency.merge(other.latency)

@@ -63,7 +63,7 @@ class StreamSinks:
         wanted = [sink.write(result) for sink in self.sinks]
         waited_s = self._paused_s() - paused_s  # to keep the pace of a recording
         self.stats.written += 1
-        self.stats.busy_s["write"] += time.perf_counter() - start_s - waited_s
+        self.stats.spend("write", time.perf_counter() - start_s - waited_s)
         return all(wanted)
 
     def _paused_s(self) -> float:
@@ -82,7 +82,7 @@ class StreamSinks:
                 sink.close(complete=True, cut_short=cut_short)
             except Exception as error:
                 failures.append(error)
-        self.stats.busy_s["write"] += time.perf_counter() - start_s
+        self.stats.spend("write", time.perf_counter() - start_s)
         if failures:
             raise failures[0]
 

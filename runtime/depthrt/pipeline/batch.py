@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from depthrt.errors import InferenceError
 from depthrt.frame import Frame, image_size
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
+from depthrt.monitor.watch import Watch
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result, Stats
 from depthrt.temporal.display_range import RangeTracker, SceneCuts
@@ -92,10 +93,10 @@ class Batch:
             if item.stream.cancelled or item.stream.name in self.failed_streams:
                 continue
             if not same:
-                busy_s, count = item.stream.stats.busy_s, len(inferred.estimates)
-                busy_s["infer"] += inferred.busy_s / count
+                stats, count = item.stream.stats, len(inferred.estimates)
+                stats.spend("infer", inferred.busy_s / count)
                 if inferred.carry_s:
-                    busy_s["carry"] += inferred.carry_s / count
+                    stats.spend("carry", inferred.carry_s / count)
             try:
                 postprocessor = streams[item.stream.name]
                 result = postprocessor.result(item.frame, item.pixels, found, item.model)
@@ -118,23 +119,32 @@ class StreamPostprocessor:
     """Turns the depth maps of one stream into results, in order. It remembers that stream only.
 
     - ``stabilise``: take the flicker out of the depth;
-    - ``gate``: tells which frames did not change; None: every frame is computed.
+    - ``gate``: tells which frames did not change; None: every frame is computed;
+    - ``choose_watch``: what looks for drift, by the model in use; None: nothing does.
     """
 
     stats: Stats
     stabilise: bool = False
     gate: ReuseGate | None = None
+    choose_watch: Callable[[DepthModel], Watch] | None = None
     cuts: SceneCuts = field(default_factory=SceneCuts)
     tracker: RangeTracker = field(default_factory=RangeTracker)
     model: DepthModel | None = None
     _gated: DepthModel | None = None  # frames are told apart a whole group before they are finished
     _stabiliser: Stabiliser | None = None
     _depth: Depth | None = None
+    _watch: Watch | None = None
 
     @classmethod
-    def of(cls, stats: Stats, stabilise: bool, reuse: Reuse | None) -> StreamPostprocessor:
+    def of(
+        cls,
+        stats: Stats,
+        stabilise: bool,
+        reuse: Reuse | None,
+        choose_watch: Callable[[DepthModel], Watch] | None = None,
+    ) -> StreamPostprocessor:
         """One for a stream of which these are counted."""
-        return cls(stats, stabilise, None if reuse is None else ReuseGate(reuse))
+        return cls(stats, stabilise, None if reuse is None else ReuseGate(reuse), choose_watch)
 
     def reset(self) -> None:
         """Forget the depth of the past."""
@@ -173,10 +183,17 @@ class StreamPostprocessor:
         if scene_cut:
             self.reset()
             self.stats.scene_cuts += 1
+        watch = self._watch if self._watch and self._watch.wants(frame.time_s) else None
+        raw = None
         if self._stabiliser is not None:
+            raw = depth.values.copy() if watch else None
             start = time.perf_counter()
             self._stabiliser.update(depth.values, pixels, out=depth.values)
-            self.stats.busy_s["stabilise"] += time.perf_counter() - start
+            self.stats.spend("stabilise", time.perf_counter() - start)
+        if watch:
+            start = time.perf_counter()
+            watch.see(frame.time_s, pixels, depth, raw, scene_cut=scene_cut)
+            self.stats.spend("watch", time.perf_counter() - start)
         if self.gate is not None:  # kept for frames to come, whatever is done to this one's
             self._depth = depth.copy()
         shown = self.tracker.update(depth.values, frame.exact_time_s, depth.valid)
@@ -209,3 +226,4 @@ class StreamPostprocessor:
             self.tracker.change_scale()
         self.model = model
         self._stabiliser = Stabiliser.of(model.spec) if self.stabilise else None
+        self._watch = None if self.choose_watch is None else self.choose_watch(model)

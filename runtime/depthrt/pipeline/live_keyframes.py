@@ -95,7 +95,7 @@ class LiveStream:
                 start_s = time.perf_counter()
                 (made,) = item.model.predict(item.pixels[None], abort)
                 stats = item.stream.stats
-                stats.busy_s["infer"] += time.perf_counter() - start_s
+                stats.spend("infer", time.perf_counter() - start_s)
                 error = error_of(given.depth, made.depth)
                 stats.audit_errors.append(error)
                 self.pace(key.age_s(item), error)

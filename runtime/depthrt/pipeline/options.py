@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
+from depthrt.monitor.watch import Watch
 from depthrt.sources.base import SourceInfo
 from depthrt.sources.live.live_limits import LiveLimits
 from depthrt.temporal.frame_reuse import Reuse
@@ -33,7 +34,9 @@ class FramesAhead:
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What is wanted of a run of streams; see :func:`depthrt.stream` for each field.
+    """What is wanted of a run of streams; see :func:`depthrt.stream` for most fields.
+
+    ``watches`` gives the watch of a stream, by its name, and a model; None: nothing is watched.
 
     Raises:
         UsageError: a batch of less than 1.
@@ -46,6 +49,7 @@ class StreamOptions:
     reuse: Reuse | None = None
     pictures: bool = True
     keyframes: Keyframes | None = None
+    watches: Callable[[str, DepthModel], Watch] | None = None
 
     def __post_init__(self) -> None:
         if self.batch is not None and self.batch < 1:

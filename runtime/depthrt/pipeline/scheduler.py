@@ -86,7 +86,12 @@ class Scheduler(OpenStreams):
             for each in streams
         }
         self._postprocessors = {
-            each.name: StreamPostprocessor.of(each.stats, options.stabilise, options.reuse)
+            each.name: StreamPostprocessor.of(
+                each.stats,
+                options.stabilise,
+                options.reuse,
+                options.watches and partial(options.watches, each.name),
+            )
             for each in streams
         }
         self._abort = Abort()

@@ -187,12 +187,12 @@ class FrameReader:
             start_s = time.perf_counter()
             frame = next(stream.frames, None)
             read_s = time.perf_counter()
-            stream.stats.busy_s["wait" if stream.live else "decode"] += read_s - start_s
+            stream.stats.spend("wait" if stream.live else "decode", read_s - start_s)
             if frame is None:
                 return None
             if self._thinning is None or self._thinning.wants(frame.exact_time_s):
                 item = self._prepared(frame)
-                stream.stats.busy_s["prepare"] += time.perf_counter() - read_s
+                stream.stats.spend("prepare", time.perf_counter() - read_s)
                 return item
         return None
 

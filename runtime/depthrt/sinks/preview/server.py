@@ -9,10 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
+from depthrt.address import LOOPBACK_NAMES
 from depthrt.model.registry import DATA
 
-LOOPBACK = "127.0.0.1"
-_LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1", "[::1]")
 _STALLED_S = 10.0  # a viewer that reads nothing for so long is disconnected
 _BOUNDARY = "depthrt-picture"
 _BOUNDARY_LINE = f"--{_BOUNDARY}\r\n".encode()
@@ -55,7 +54,7 @@ class PreviewServer(ThreadingHTTPServer):
 
     def __init__(self, place: tuple[str, int], gallery: Gallery) -> None:
         self.gallery = gallery
-        self.local = place[0] in _LOOPBACK_NAMES
+        self.local = place[0] in LOOPBACK_NAMES
         if ":" in place[0]:
             self.address_family = socket.AF_INET6
         super().__init__(place, _Handler)
@@ -107,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether it names this machine, not a site that resolves to it (DNS rebinding)."""
         if not cast(PreviewServer, self.server).local:
             return True
-        return self.headers.get("Host", "").rsplit(":", 1)[0] in _LOOPBACK_NAMES
+        return self.headers.get("Host", "").rsplit(":", 1)[0] in LOOPBACK_NAMES
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(HTTPStatus.OK)

@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import TargetError, UsageError
+from depthrt.address import parse_address as address_of
+from depthrt.errors import TargetError
 from depthrt.render.views import Canvas, Planes, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink
 from depthrt.sinks.image import to_bgr
 from depthrt.sinks.jsonl import record
-from depthrt.sinks.preview.server import LOOPBACK, PreviewServer
+from depthrt.sinks.preview.server import PreviewServer
 
 _WIDTH = 640  # of each of the two pictures, at most
 _RATE = 25.0  # pictures a second and stream, at most
@@ -213,17 +214,8 @@ class PreviewSink(Sink):
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of ``PORT`` or ``HOST:PORT``; an IPv6 host is in brackets.
-
-    Raises:
-        UsageError: ``address`` is neither form.
-    """
-    host, _, port = address.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    wrong = ":" in host and not bracketed
-    if wrong or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
-        raise UsageError(f"--preview {address} is neither PORT nor HOST:PORT")
-    return (host[1:-1] if bracketed else host) or LOOPBACK, int(port)
+    """Host and port of ``--preview``; see :func:`depthrt.address.parse_address`."""
+    return address_of(address, "--preview")
 
 
 def _draw(result: Result, colormap: str) -> tuple[Planes, Canvas]:

@@ -1,0 +1,1 @@
+"""Watching a model at work: features of pictures and depth, and their drift from a reference."""
