@@ -37,14 +37,17 @@ async function begin(work) {
   } catch (error) {
     if (mine !== job) return; // something else is being done
     if (mine.signal.aborted) clearNotice();
-    else if (error instanceof Refused && error.status === 401) askToken(() => begin(work));
+    else if (error instanceof Refused && error.status === 401) askToken(work);
     else notice(error.message, "error");
   }
 }
 
-/** Show what is asked where the server wants a token. */
-function askToken(after) {
-  afterToken = after;
+/** Ask for a token; the work is done once there is one. */
+function askToken(work) {
+  afterToken = () => begin(async (mine) => {
+    await describeModel();
+    await work(mine);
+  });
   byId("token-form").hidden = false;
   notice(hasToken() ? "The server does not know this token." : "This server answers only with a token.", "busy");
   byId("token").focus();

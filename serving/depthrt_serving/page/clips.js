@@ -10,3 +10,7 @@ const ASK_MS = 400;
 export function isClip(file) {
   return file.type.startsWith("video/") || ENDINGS.test(file.name);
 }
+
+export async function runClip(file, job) {
+  throw new Error("not yet");
+}

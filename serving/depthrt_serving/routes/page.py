@@ -84,7 +84,7 @@ def page() -> Page:
 
 def _colours() -> bytes:
     """The runtime's colour maps as a module, so that the page's colours are those of the server."""
-    tables = {name: base64.b64encode(colour_table(name)).decode() for name in COLORMAPS}
+    tables = {name: base64.b64encode(colour_table(name).tobytes()).decode() for name in COLORMAPS}
     return f"export const COLOURS = {json.dumps(tables, indent=1)};\n".encode()
 
 

@@ -154,11 +154,11 @@ def run(service: Service, listener: socket.socket, on_start: Callable[[], None])
 
     def handle(number: int, frame: object) -> None:
         at_once = server.should_exit
+        server.end()  # before the log: another signal may come meanwhile
         log("info", "ending", signal=signal.Signals(number).name, at_once=at_once)
         if at_once:
             service.close()
             os._exit(EXIT_INTERRUPTED)  # Python would wait for the inferences under way
-        server.end()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

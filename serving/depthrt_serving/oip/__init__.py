@@ -1,0 +1,1 @@
+"""The Open Inference Protocol v2: what Triton's and KServe's clients speak."""
