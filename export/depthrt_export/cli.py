@@ -195,7 +195,7 @@ def _check(
     if extras.files:
         from depthrt_benchmarks.common.report.page import require_libraries
 
-        require_libraries("--report and --front", "export")
+        require_libraries("--report and --front", "onnx")
 
 
 def _write_extras(result: Report, extras: _Extras, *, overwrite: bool) -> None:

@@ -94,7 +94,7 @@ Std: TypeAlias = Annotated[
 Scale: TypeAlias = Annotated[float | None, _option(_NETWORK, "See --mean. Default: 1/255.")]
 Bgr: TypeAlias = Annotated[
     bool,
-    _option(_NETWORK, "Its first channel is blue; --mean, --std stay R,G,B.", "--bgr"),
+    _option(_NETWORK, "Blue first; --mean and --std stay R,G,B.", "--bgr"),
 ]
 DepthOutput: TypeAlias = Annotated[
     str,

@@ -100,6 +100,26 @@ def own_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def file_of_others(own_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained network as an ONNX file that says nothing of itself."""
+    import torch
+
+    from depthrt_export.console import quiet_torch
+
+    space: dict[str, Any] = {}
+    exec(compile(_PROJECT, "my_project.py", "exec"), space)
+    network = space["MyDepthNet"]().eval()
+    network.load_state_dict(torch.load(own_network / "best.pt", weights_only=True))
+    path = tmp_path_factory.mktemp("others") / "model.onnx"
+    with quiet_torch():
+        torch.onnx.export(
+            network, (torch.zeros(1, 3, 192, 320),), path, dynamo=True, verbose=False,
+            input_names=["input"], output_names=["output"], opset_version=18, external_data=False,
+        )  # fmt: skip
+    return path
+
+
 @pytest.fixture
 def prepared(
     tmp_path: Path, named_files: Path, request: pytest.FixtureRequest
@@ -112,6 +132,8 @@ def prepared(
             shutil.copytree(request.getfixturevalue("own_network"), tmp_path, dirs_exist_ok=True)
             said = "" if "--mean" in text and "DEPTHRT" not in text else SETTINGS
             (tmp_path / "my_net.py").write_text(_NETWORK + said)
+        if "model.onnx -o" in text:
+            shutil.copy(request.getfixturevalue("file_of_others"), tmp_path / "model.onnx")
         if "./depth-anything-v2-small-hf" in text:  # the same layers, few and not trained
             from experiments.quantisation.depth_families import FAMILIES, save
 

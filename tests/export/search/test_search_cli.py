@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from commands import Command
+from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import sample_frames
 from depthrt_calibration.ranges import Ranges
-from depthrt_export.options import ExportOptions, parse_seconds, parse_share
+from depthrt_export.options import ExportOptions, parse_seconds
 from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.quantise import recipes
 from depthrt_export.report.export_report import Report
@@ -199,7 +200,6 @@ def test_of_pictures_of_a_video_the_end_is_held_out(tmp_path: Path) -> None:
         "tensors",
         "target",
         "drop",
-        "plain",
         "labels",
     ],
 )
@@ -228,7 +228,6 @@ def test_mistakes_are_one_sentence(
         "tensors": (("--frames", tensors), "tensors.npy"),
         "target": (("--frames", frames, "--target", "pdp11"), "'pdp11' is none of host"),
         "drop": (("--frames", frames, "--max-drop", "much"), "is not a share such as 5%"),
-        "plain": (("--frames", frames, "--precision", "int8"), "only --precision auto"),
         "labels": (("--frames", frames, "--dataset", few), "does not say depth_unit_m"),
     }[case]  # fmt: skip
     outcome = depthrt(
@@ -253,7 +252,8 @@ def test_thumbnails_among_the_frames_are_left_out(tmp_path: Path) -> None:
 
 
 def test_units() -> None:
-    assert (parse_share("5%"), parse_share("0.05")) == (0.05, 0.05)
+    shares = [parse_share(text, "--max-drop") for text in ("5%", "0.05")]
+    assert shares == [0.05, 0.05]
     assert [parse_seconds(t) for t in ("90s", "10m", "1h", "7")] == [90, 600, 3600, 7]
     for wrong in ("0", "0m", "ten", "-1s"):
         with pytest.raises(UsageError, match="--budget"):
