@@ -40,11 +40,11 @@ export class Cloud {
     return this.gl !== null;
   }
 
-  /** Look from where the picture was taken. */
+  /** Look from beside where the picture was taken. */
   upright() {
-    this.yaw = 0.35;
-    this.pitch = 0.15;
-    this.zoom = 1;
+    this.yaw = 0.25;
+    this.pitch = 0.1;
+    this.zoom = 1.2;
     this.draw();
   }
 
@@ -79,7 +79,8 @@ export class Cloud {
     }
     this.count = count;
     const sorted = Float32Array.from({ length: count }, (_, n) => places[3 * n + 2]).sort();
-    this.middle = sorted[count >> 1] ?? 1;
+    const [near, far] = [0.05, 0.95].map((share) => sorted[Math.floor(share * count)] ?? 1);
+    this.middle = 2 / (1 / near + 1 / far); // turned about this distance, both stay in view
     this.spacing = acrossOne;
     this.ratio = map.imageSize[1] / map.imageSize[0];
     this.fovDeg = fovDeg;
@@ -107,7 +108,7 @@ export class Cloud {
     gl.uniform3f(this.at("centre"), 0, 0, this.middle);
     gl.uniform2f(this.at("lens"), lens, (lens * width) / height);
     gl.uniform1f(this.at("away"), this.middle * this.zoom);
-    gl.uniform1f(this.at("reach"), 50 * this.middle);
+    gl.uniform1f(this.at("reach"), 200 * this.middle);
     gl.uniform1f(this.at("size"), 1.4 * this.spacing * this.middle * lens * 0.5 * width);
     gl.drawArrays(gl.POINTS, 0, this.count);
   }

@@ -73,7 +73,7 @@ export class DepthMap {
   /** What an end of the legend says: a share of nearness, 0 or 1. */
   describeEnd(near) {
     const [low, high] = this.range;
-    const value = near === (this.kind === "depth") ? low : high;
+    const value = Boolean(near) === (this.kind === "depth") ? low : high;
     return this.isMetric ? `${digits(this.distance(value))} m` : digits(value);
   }
 

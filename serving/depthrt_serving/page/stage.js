@@ -1,6 +1,7 @@
 // The picture and its depth on one canvas: behind a slider, or side by side; with a mark to measure.
 const LONGEST = 1600; // pixels of the canvas; more is not seen
-const MARK = 9;
+const MARK = 9; // half of it, in pixels of the canvas
+const NARROW = 600; // pixels of a page on which there is no room for two pictures
 
 /** Draws a picture with its depth. */
 export class Stage {
@@ -57,16 +58,16 @@ export class Stage {
     if (!this.depth) return;
     const [width, height] = this.#size();
     const beside = this.mode === "beside";
-    const whole = beside ? 2 * width : width;
-    if (this.canvas.width !== whole || this.canvas.height !== height) {
-      this.canvas.width = whole;
-      this.canvas.height = height;
+    const [right, down] = this.#offset(width, height);
+    const whole = [width + right, height + down];
+    if (this.canvas.width !== whole[0] || this.canvas.height !== whole[1]) {
+      [this.canvas.width, this.canvas.height] = whole;
     }
     const context = this.canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
     if (beside) {
       context.drawImage(...this.picture, 0, 0, width, height);
-      context.drawImage(...this.depth, width, 0, width, height);
+      context.drawImage(...this.depth, right, down, width, height);
     } else {
       const edge = Math.round(width * this.cut);
       context.drawImage(...this.picture, 0, 0, width, height);
@@ -79,7 +80,7 @@ export class Stage {
       context.fillStyle = "#fff";
       context.fillRect(edge - 1, 0, 2, height);
     }
-    this.#drawMark(context, width, height, beside);
+    this.#drawMark(context, width, height, [right, down]);
   }
 
   #size() {
@@ -89,7 +90,14 @@ export class Stage {
     return [Math.round(width * enlarged), Math.round(height * enlarged)];
   }
 
-  #drawMark(context, width, height, beside) {
+  /** Where the depth begins on the canvas; on a narrow page below a wide picture, else beside it. */
+  #offset(width, height) {
+    if (this.mode !== "beside") return [0, 0];
+    const below = this.canvas.parentElement.clientWidth < NARROW && width > height;
+    return below ? [0, height] : [width, 0];
+  }
+
+  #drawMark(context, width, height, [right, down]) {
     if (!this.mark || !this.map) {
       this.probe.hidden = true;
       return;
@@ -97,15 +105,15 @@ export class Stage {
     const [rows, columns] = this.map.imageSize;
     const x = ((this.mark[0] + 0.5) / columns) * width;
     const y = ((this.mark[1] + 0.5) / rows) * height;
-    for (const at of beside ? [x, x + width] : [x]) {
+    for (const [dx, dy] of right || down ? [[0, 0], [right, down]] : [[0, 0]]) {
       for (const [colour, thick] of [["#000", 4], ["#fff", 2]]) {
         context.strokeStyle = colour;
         context.lineWidth = thick;
         context.beginPath();
-        context.moveTo(at - MARK, y);
-        context.lineTo(at + MARK, y);
-        context.moveTo(at, y - MARK);
-        context.lineTo(at, y + MARK);
+        context.moveTo(x + dx - MARK, y + dy);
+        context.lineTo(x + dx + MARK, y + dy);
+        context.moveTo(x + dx, y + dy - MARK);
+        context.lineTo(x + dx, y + dy + MARK);
         context.stroke();
       }
     }
@@ -133,10 +141,10 @@ export class Stage {
     if (!this.map) return;
     const box = this.canvas.getBoundingClientRect();
     const [rows, columns] = this.map.imageSize;
-    let across = (event.clientX - box.left) / box.width;
-    if (this.mode === "beside") across = (across * 2) % 1;
-    const down = (event.clientY - box.top) / box.height;
-    this.mark = [clamp(Math.floor(across * columns), columns), clamp(Math.floor(down * rows), rows)];
+    const [width, height] = this.#size();
+    const x = (((event.clientX - box.left) / box.width) * this.canvas.width) % width;
+    const y = (((event.clientY - box.top) / box.height) * this.canvas.height) % height;
+    this.mark = [clamp(Math.floor((x / width) * columns), columns), clamp(Math.floor((y / height) * rows), rows)];
     this.draw();
   }
 
