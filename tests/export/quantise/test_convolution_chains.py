@@ -59,7 +59,8 @@ def material() -> Material:
 
 def test_tokens_are_no_part_of_a_chain() -> None:
     found = {name.partition("/")[0] for name in convolution_chains(hybrid().graph)}
-    assert found == {"a0", "a", "b0", "c0", "c", "depth"}  # m and j are read by tokens, or join them
+    # Tokens are made of m, and j joins them.
+    assert found == {"a0", "a", "b0", "c0", "c", "depth"}
 
 
 def test_a_network_is_hybrid_where_attention_stands_among_convolutions() -> None:
