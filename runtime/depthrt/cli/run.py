@@ -22,9 +22,11 @@ from depthrt.cli.run_options import (
     JsonlOption,
     KeyframesOption,
     MaxLatencyOption,
+    MetricsOption,
     NearOption,
     PreviewOption,
     ReconnectOption,
+    ReferenceOption,
     SizeName,
     ViewName,
     cloud_options,
@@ -199,6 +201,8 @@ def run(
     camera_format: CameraFormatOption = None,
     jsonl: JsonlOption = None,
     preview: PreviewOption = None,
+    metrics: MetricsOption = None,
+    reference: ReferenceOption = None,
     fov: FovOption = None,
     intrinsics: IntrinsicsOption = None,
     near: NearOption = None,
@@ -233,6 +237,7 @@ def run(
     are counted. A source that goes away is tried again. Several models hold a rate:
     `depthrt run 0 --target-fps 30 -m large.onnx -m small.onnx`.
     """
+    from depthrt.jobs.monitoring import Metrics
     from depthrt.jobs.outputs import FORMS
     from depthrt.jobs.run import Job, execute, execute_many
     from depthrt.jobs.shared_outputs import SharedOutputs
@@ -276,6 +281,7 @@ def run(
         stabilise=stabilise,
         reuse=reuse_of(reuse_threshold, reuse_max_age, wanted=reuse),
         keyframes=_keyframes(keyframes, audit),
+        metrics=Metrics(metrics, reference),
     )
     if as_json and job.takes_standard_output:
         taker = "--jsonl -" if pipe is None else "-o -"

@@ -73,6 +73,24 @@ PreviewOption: TypeAlias = Annotated[
         rich_help_panel=_MORE,
     ),
 ]
+MetricsOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Serve metrics for Prometheus, among them whether pictures or depth drift; without a "
+        "host to this machine only.",
+        rich_help_panel=_MORE,
+    ),
+]
+ReferenceOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --metrics: judge drift against what this JSON file keeps of each stream, and "
+        "add what is learned of others in their first 10 minutes.",
+        rich_help_panel=_MORE,
+    ),
+]
 FovOption: TypeAlias = Annotated[
     float | None,
     typer.Option(

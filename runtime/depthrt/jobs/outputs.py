@@ -133,6 +133,7 @@ def check_outputs(job: Job, outputs: Sequence[Output | None], sources: Sequence[
     if job.pipe is not None and job.shared.takes_standard_output:
         raise UsageError("-o - and --jsonl - both write to standard output: name a file")
     job.shared.check(paths, sources, job.model_paths, overwrite=job.overwrite)
+    job.metrics.check()
 
 
 def _check_distinct(outputs: Sequence[Path | None]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from depthrt.errors import SourceError
 from depthrt.interrupts import terminable
+from depthrt.jobs.monitoring import monitored, open_monitor
 from depthrt.jobs.outputs import (
     Form,
     check_outputs,
@@ -158,6 +159,8 @@ def _run(
     job.check_limits(live=live)
     ladder = load_ladder(job, outputs, tell)
     model = ladder.model if ladder else load_model(job, fast=live or total == 1)
+    watched = [rung.model for rung in ladder.rungs] if ladder else [model]
+    monitor = open_monitor(job.metrics, watched, tell)
     runs: dict[str, SourceRun | str] = {}
     for (name, source), output in zip(found.items(), outputs, strict=True):
         if isinstance(source, BaseException):
@@ -178,6 +181,7 @@ def _run(
         job.reuse,
         job.needs_pictures(outputs),
         job.keyframes,
+        None if monitor is None else monitor.watch,
     )
     states = [StreamState(name, r.source, r.stream.stats) for name, r in opened.items()]
     scheduler = Scheduler(states, ladder or model, options)
@@ -203,6 +207,7 @@ def _run(
         )
         for stream in streams:
             stream.sinks.extend(shared)
+        stack.enter_context(monitored(monitor, job.metrics, streams))
         if paced:
             tell("shown at the pace of the recording; with -o it runs as fast as it can")
         progress = stack.enter_context(show_progress(total))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from depthrt.errors import UsageError
+from depthrt.jobs.monitoring import Metrics
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.shared_outputs import SharedOutputs
 from depthrt.model.depth_model import DepthModel
@@ -40,7 +41,8 @@ class Job:
     - ``cloud``: how points are computed;
     - ``shared``: the outputs that all sources share;
     - ``ladder``: several models, of which one is chosen at a time to hold ``target_fps``;
-    - ``stabilise``: take the flicker out of the depth; None: only if depth is just looked at.
+    - ``stabilise``: take the flicker out of the depth; None: only if depth is just looked at;
+    - ``metrics``: what is watched.
     """
 
     source: str = ""
@@ -66,6 +68,7 @@ class Job:
     stabilise: bool | None = None
     reuse: Reuse | None = None
     keyframes: Keyframes | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def target(self) -> Output | None:

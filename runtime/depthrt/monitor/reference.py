@@ -55,6 +55,10 @@ class Reference:
 
     def to_json(self) -> str:
         """The entry."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as an object."""
         features = {
             name: {
                 "edges": [float(f"{edge:.6g}") for edge in bins.edges],
@@ -64,7 +68,7 @@ class Reference:
             }
             for name, bins in self.bins.items()
         }
-        content = {
+        return {
             "version": REFERENCE_VERSION,
             "frames": self.frames,
             "in_order": self.in_order,
@@ -73,7 +77,6 @@ class Reference:
             "model": self.model,
             "features": features,
         }
-        return json.dumps(content, allow_nan=False)
 
 
 def make_reference(
@@ -122,6 +125,11 @@ def read_reference(text: str, where: str = "its reference of drift") -> Referenc
         content = parse_json(text)
     except ValueError as error:
         raise ModelError(f"{where} is broken ({error})") from error
+    return parse_reference(content, where)
+
+
+def parse_reference(content: object, where: str) -> Reference:
+    """As :func:`read_reference`, of what the JSON holds."""
     if not isinstance(content, dict):
         raise ModelError(f"{where} is broken (no JSON object)")
     version = content.get("version")

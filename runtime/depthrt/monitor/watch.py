@@ -207,10 +207,11 @@ class Watch:
                 sample_s=self._options.sample_s,
                 model=self._options.model_sha256,
             )
-            self._adopt(reference)
-            self._learned(reference)
+            self._adopt(reference, self._learned)
 
-    def _adopt(self, reference: Reference) -> None:
+    def _adopt(
+        self, reference: Reference, then: Callable[[Reference], None] = lambda reference: None
+    ) -> None:
         """Find the thresholds in a thread: a live stream would lose frames meanwhile."""
 
         def resolve() -> None:
@@ -218,7 +219,9 @@ class Watch:
             with self._lock:
                 self._limits = limits
                 self.verdict = replace(self.verdict, learning=False, reference=reference)
-            self._tell(f"drift is judged from now on against {reference.source}")
+            if self._options.reference is None:
+                self._tell(f"drift is judged from now on, against {reference.source}")
+            then(reference)
 
         self._resolver = threading.Thread(target=resolve, name="depthrt-thresholds", daemon=True)
         self._resolver.start()

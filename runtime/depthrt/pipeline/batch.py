@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,11 @@ from depthrt.frame import Frame, image_size
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
 from depthrt.monitor.watch import Watch
+from depthrt.pipeline.options import StreamOptions
 from depthrt.pipeline.stream_state import End, PreparedFrame
 from depthrt.result import Result, Stats
 from depthrt.temporal.display_range import RangeTracker, SceneCuts
-from depthrt.temporal.frame_reuse import Reuse, ReuseGate
+from depthrt.temporal.frame_reuse import ReuseGate
 from depthrt.temporal.keyframes import Estimate
 from depthrt.temporal.stabiliser import Stabiliser
 
@@ -136,15 +138,11 @@ class StreamPostprocessor:
     _watch: Watch | None = None
 
     @classmethod
-    def of(
-        cls,
-        stats: Stats,
-        stabilise: bool,
-        reuse: Reuse | None,
-        choose_watch: Callable[[DepthModel], Watch] | None = None,
-    ) -> StreamPostprocessor:
-        """One for a stream of which these are counted."""
-        return cls(stats, stabilise, None if reuse is None else ReuseGate(reuse), choose_watch)
+    def of(cls, name: str, stats: Stats, options: StreamOptions) -> StreamPostprocessor:
+        """One for the stream of this name, of which these are counted."""
+        gate = None if options.reuse is None else ReuseGate(options.reuse)
+        watches = options.watches
+        return cls(stats, options.stabilise, gate, watches and partial(watches, name))
 
     def reset(self) -> None:
         """Forget the depth of the past."""

@@ -86,13 +86,7 @@ class Scheduler(OpenStreams):
             for each in streams
         }
         self._postprocessors = {
-            each.name: StreamPostprocessor.of(
-                each.stats,
-                options.stabilise,
-                options.reuse,
-                options.watches and partial(options.watches, each.name),
-            )
-            for each in streams
+            each.name: StreamPostprocessor.of(each.name, each.stats, options) for each in streams
         }
         self._abort = Abort()
         self._started = False

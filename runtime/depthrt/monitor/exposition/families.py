@@ -27,12 +27,12 @@ class StreamState:
     failed: bool = False
 
 
-def model_families(models: Mapping[str, DepthModel]) -> list[Family]:
-    """Which models run; by SHA-256 of their files."""
+def model_families(models: Mapping[str, DepthModel], names: Mapping[str, str]) -> list[Family]:
+    """Which models run, and their names for labels; both by SHA-256 of their files."""
     values = []
     for sha256, model in models.items():
         labels = {
-            "model": model.spec.name,
+            "model": names[sha256],
             "sha256": sha256,
             "precision": model.spec.precision,
             "provider": model.provider,

@@ -87,4 +87,4 @@ def _number(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.9g}"
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
