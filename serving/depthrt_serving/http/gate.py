@@ -18,7 +18,7 @@ from depthrt_serving.http.problems import ClientGoneError, ProblemError, problem
 from depthrt_serving.service.service import Service
 from depthrt_serving.settings import LOOPBACK
 
-OPEN_PATHS = ("/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs")
+OPEN_PATHS = ("/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
 """Answered without a token: they say nothing of pictures or clients."""
 OPEN_FOLDERS = ("/static/",)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -168,7 +168,7 @@ async def _answer(scope: Scope, send: Send, passage: Passage, problem: ProblemEr
         return
     if passage.status:
         raise RuntimeError("an answer failed after it was begun")
-    body = problem.body(passage.id)
+    body = problem.body(passage.id, plain=scope["path"].startswith("/v2"))
     head = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
     if problem.closes:
         head["connection"] = "close"

@@ -49,8 +49,13 @@ class ProblemError(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
     closes: bool = False
 
-    def body(self, request_id: str) -> bytes:
-        """The answer's JSON: ``{"error": {"code", "message", "request_id"}}``."""
+    def body(self, request_id: str, *, plain: bool = False) -> bytes:
+        """The answer's JSON: ``{"error": {"code", "message", "request_id"}}``.
+
+        ``plain``: ``{"error": message}``, as the Open Inference Protocol has it.
+        """
+        if plain:
+            return json.dumps({"error": self.message}).encode()
         code = self.code or _CODES.get(self.status, "error")
         error = {"code": code, "message": self.message, "request_id": request_id}
         return json.dumps({"error": error}).encode()

@@ -128,7 +128,7 @@ def _inputs(found: list[JsonObject], binary: memoryview) -> list[SentTensor]:
     """The inputs, each with its part of the binary data, which lies in their order."""
     tensors, start = [], 0
     for number, tensor in enumerate(found):
-        where = f'the input {short(tensor.content.get("name", number))}'
+        where = f"the input {short(tensor.content.get('name', number))}"
         entry = JsonObject(tensor.content, where, MessageError)
         parameters = _parameters(entry)
         _refuse_shared_memory(parameters)

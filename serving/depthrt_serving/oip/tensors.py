@@ -96,23 +96,24 @@ def files_of(tensor: SentTensor) -> list[bytes]:
         ) from None
 
 
-def as_output(name: str, values: NDArray[Any], wanted: WantedOutput) -> tuple[dict[str, Any], bytes]:
-    """An output as its JSON object, and its binary data; these are empty where JSON is wanted.
+def as_output(values: NDArray[Any], wanted: WantedOutput) -> tuple[dict[str, Any], bytes]:
+    """An output as its JSON object, and its binary data, empty where JSON is wanted.
 
     Args:
-        name: of the output.
         values: float32 or bool.
-        wanted: how it is wanted; FP16 must be among what :func:`datatypes` gives for ``values``.
+        wanted: how it is wanted.
 
     Raises:
         MessageError: values that are asked for in FP16 do not fit.
     """
     datatype = wanted.datatype or own_datatype(values.dtype)
-    entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(values.shape)}
+    entry: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": list(values.shape)}
     if datatype == "FP16":
         largest = float(np.abs(values).max(initial=0.0, where=np.isfinite(values)))
         if largest > _HALF_MOST:
-            raise MessageError(f"{name} is up to {largest:g}, too much for FP16: ask for FP32")
+            raise MessageError(
+                f"{wanted.name} is up to {largest:g}, too much for FP16: ask for FP32"
+            )
         values = values.astype("<f2")
     elif datatype == "FP32":
         values = values.astype("<f4", copy=False)
@@ -133,7 +134,9 @@ def _listed(values: NDArray[Any]) -> list[Any]:
     if flat.dtype == np.bool_ or np.isfinite(flat).all():
         return list(flat.tolist())
     known = np.isfinite(flat).tolist()
-    return [value if is_known else None for value, is_known in zip(flat.tolist(), known)]
+    return [
+        value if is_known else None for value, is_known in zip(flat.tolist(), known, strict=True)
+    ]
 
 
 def _flat(tensor: SentTensor) -> list[Any]:
