@@ -1,6 +1,6 @@
 """METER, convolutions with attention among them: float32, int8 of every recipe, and NNCF's int8.
 
-    python -m experiments.quantisation.hybrid nyu=PLAIN.onnx kitti=PLAIN.onnx --frames photos/
+    python -m experiments.quantisation.hybrid nyu=PLAIN.onnx=rooms/ kitti=PLAIN.onnx=roads/
         --labelled replica_office0/ [--openvino-python PYTHON]
 
 PLAIN.onnx is made by ``depthrt export --no-rewrite``. Each is timed on one thread beside PLAIN,
@@ -45,11 +45,12 @@ from depthrt_export.search.kernel_times import (
     int8_over_float,
     kernel_times,
     unpaid,
+    without_shared,
 )
 from experiments.quantisation import nncf_depth
 
 RESULT = Path("benchmarks/results/quantisation_hybrid.json")
-_CALIBRATION, _LABELLED, _TIMING_S = 48, 81, 4.0
+_CALIBRATION, _LABELLED, _TIMING_S = 40, 81, 4.0
 _ONE = SessionOptions("cpu", threads=1)
 
 Image = NDArray[np.uint8]
@@ -77,7 +78,7 @@ def files(plain: Path, frames: str, folder: Path) -> tuple[dict[str, Path], dict
         if not recipe.chains:
             continue
         pair = (made["float32, rewritten"], made[recipe.name])
-        times = kernel_times(pair, calibration[0].pixels)
+        times = without_shared(*kernel_times(pair, calibration[0].pixels))
         costs[recipe.name] = int8_over_float(
             *(block_times(fast.graph, groups, kernels) for kernels in times)
         )
@@ -101,10 +102,10 @@ def one_thread(path: Path, beside: Path, image: Image) -> dict[str, Any]:
     return asdict(time_pairs(pair, _TIMING_S))
 
 
-def row(plain: Path, said: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def row(plain: Path, frames: str, said: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One network."""
     _, spec = open_float32(plain)
-    made, costs = files(plain, said.frames, folder)
+    made, costs = files(plain, frames, folder)
     labelled = labelled_frames(open_labelled(said.labelled), _LABELLED, spec.input)
     pixels = [frame.sample.pixels for frame in labelled]
 
@@ -121,10 +122,10 @@ def row(plain: Path, said: argparse.Namespace, folder: Path) -> dict[str, Any]:
         error = abs_rel(lambda i, s=session: s.run(["depth"], {"image": pixels[i][None]})[0][0])  # type: ignore[misc]
         found[name] = {"abs_rel": error, "one_thread": one_thread(path, plain, pixels[0])}
     if said.openvino_python is not None:
-        frames = folder / "frames.npz"
-        calibration = [s.pixels for s in sample_frames(said.frames, _CALIBRATION, spec.input)]
-        np.savez(frames, calibration=np.stack(calibration), validation=np.stack(pixels))
-        document = _nncf(said.openvino_python, plain, frames, folder / "depth.npz")
+        arrays = folder / "frames.npz"
+        calibration = [s.pixels for s in sample_frames(frames, _CALIBRATION, spec.input)]
+        np.savez(arrays, calibration=np.stack(calibration), validation=np.stack(pixels))
+        document = _nncf(said.openvino_python, plain, arrays, folder / "depth.npz")
         for name, maps in np.load(folder / "depth.npz").items():
             found[name] = {"abs_rel": abs_rel(maps.__getitem__), "one_thread": document[name]}
     for figures in found.values():
@@ -148,17 +149,16 @@ def _nncf(python: str, plain: Path, frames: Path, depth: Path) -> Mapping[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("networks", nargs="+", metavar="NAME=PLAIN.onnx")
-    parser.add_argument("--frames", required=True)
+    parser.add_argument("networks", nargs="+", metavar="NAME=PLAIN.onnx=FRAMES")
     parser.add_argument("--labelled", type=Path, required=True)
     parser.add_argument("--openvino-python")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     said = parser.parse_args()
     rows = {}
     for network in said.networks:
-        name, _, plain = network.partition("=")
+        name, plain, frames = network.split("=")
         with tempfile.TemporaryDirectory() as folder:
-            rows[name] = row(Path(plain), said, Path(folder))
+            rows[name] = row(Path(plain), frames, said, Path(folder))
     write_result(said.output, {"labelled": said.labelled.name, "networks": rows})
 
 

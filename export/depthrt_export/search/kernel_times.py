@@ -108,6 +108,16 @@ def _begins(name: str, owner: str) -> bool:
     return name.startswith(owner) and not name[len(owner)].isalnum()
 
 
+def without_shared(
+    before: Mapping[str, float], after: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Both without the kernels that they share, such as float attention: what int8 changes."""
+    return (
+        {name: time for name, time in before.items() if name not in after},
+        {name: time for name, time in after.items() if name not in before},
+    )
+
+
 def int8_over_float(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """Time of every block over float32's; 1 where neither could be traced."""
     return {name: round(after[name] / t, 3) if t > 0 else 1.0 for name, t in before.items()}

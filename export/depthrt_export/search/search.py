@@ -45,6 +45,7 @@ from depthrt_export.search.kernel_times import (
     block_times,
     int8_over_float,
     unpaid,
+    without_shared,
 )
 from depthrt_export.search.sensitivity import block_errors, counts, ranked
 
@@ -171,7 +172,7 @@ class Search:
             return kept or {}
         self.say(f"what the kernels of {recipe.name} cost")
         files = (self.evaluator.float_path, self._write(recipe, ()))
-        times = self.time_kernels(files, self.evaluator.validation[0].pixels)
+        times = without_shared(*self.time_kernels(files, self.evaluator.validation[0].pixels))
         graph = self.material.model.graph
         ratios = int8_over_float(*(block_times(graph, self._groups, t) for t in times))
         self.journal.put(name, ratios)

@@ -10,7 +10,13 @@ from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.graph.nodes import blocks
 from depthrt_export.options import ExportOptions
-from depthrt_export.search.kernel_times import block_times, int8_over_float, kernel_times, unpaid
+from depthrt_export.search.kernel_times import (
+    block_times,
+    int8_over_float,
+    kernel_times,
+    unpaid,
+    without_shared,
+)
 from rewritten import noise, parse
 
 GROUPS = {"stem": ("stem/Conv", "stem/Relu"), "head": ("head/Conv",)}
@@ -50,6 +56,11 @@ def test_a_block_pays_if_it_is_clearly_faster() -> None:
     )
     assert ratios == {"a": 0.6, "b": 0.99, "c": 1.3, "d": 1.0}
     assert unpaid(ratios) == ("b", "c", "d")
+
+
+def test_what_both_compute_alike_is_not_compared() -> None:
+    before, after = {"softmax": 5.0, "a_nchwc": 1.0}, {"softmax": 7.0, "a_token_1": 2.0}
+    assert without_shared(before, after) == ({"a_nchwc": 1.0}, {"a_token_1": 2.0})
 
 
 def test_every_block_of_a_real_network_is_timed(tmp_path: Path, frames: str) -> None:
