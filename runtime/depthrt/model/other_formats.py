@@ -73,13 +73,23 @@ def why_unreadable(path: Path) -> str:
     """Why protobuf cannot parse a file that is of no other known format; empty if unknown."""
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(2)
     except OSError:
         return ""
     if not size:
         return "it is empty: fetch it again"
-    # Field 1 of a ModelProto, its version of the format: the first thing that all writers write.
-    if head[:1] == b"\x08" and 1 <= head[1] < 64:
+    if begins_as_onnx(path):
         return f"it begins as one, but its {size} bytes are cut off or damaged: fetch it again"
     return ""
+
+
+def begins_as_onnx(path: Path) -> bool:
+    """Whether the first bytes are those of an ONNX file.
+
+    That is field 1 of a ModelProto, the version of the format, which all writers write first.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(2)
+    except OSError:
+        return False
+    return len(head) == 2 and head[0] == 8 and 1 <= head[1] < 64

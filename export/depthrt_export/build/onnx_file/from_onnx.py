@@ -102,6 +102,8 @@ def _require_no_torch(path: Path, said: SourceOptions) -> None:
     named = [f"--{name}" for name, value in given.items() if value]
     if named:
         raise UsageError(f"{path} brings its own weights: leave out {', '.join(named)}")
+    if said.also:
+        raise UsageError("--also is for networks of PyTorch: an ONNX file gives depth alone")
     if said.also is not None:
         raise UsageError(f"--also is for PyTorch networks: of {path} depth alone is kept")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthrt.errors import UsageError
-from depthrt.model.other_formats import other_format
+from depthrt.model.other_formats import begins_as_onnx, other_format
 
 # Files that are given where an ONNX file is meant: what is wrong with them is said by the reading.
 _SUFFIXES = (".onnx", ".ort", ".engine", ".plan", ".trt", ".tflite", ".hdf5", ".keras")
@@ -34,7 +34,9 @@ def onnx_source(source: str) -> Found | None:
         return Found(path)
     if path.is_dir():
         return _of_folder(path)
-    return Found(path) if path.is_file() and "git LFS" in other_format(path) else None
+    if path.is_file() and (begins_as_onnx(path) or "git LFS" in other_format(path)):
+        return Found(path)
+    return None
 
 
 def _of_folder(folder: Path) -> Found | None:
