@@ -38,7 +38,7 @@ def golden_frames(
     tolerance: Tolerance = EXACT,
 ) -> Golden:
     """Golden frames with the depth that a function of pixels N,3,H,W gives."""
-    frames = [GoldenFrame.picture_only(f"frame {i}", picture(i, size)) for i in range(count)]
+    frames = [GoldenFrame.picture_only(f"frame {i}", picture(i, size), 1) for i in range(count)]
     proven = tuple(frame.with_depth(depth_of(frame.pixels(SPEC)[None])[0]) for frame in frames)
     return Golden(proven, tolerance, "a test")
 

@@ -19,7 +19,7 @@ from depthrt_export.model_file import put_in_place
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.golden import make_golden, tolerance_of
 from depthrt_export.report.export_report import Report
-from models import build_model, build_spec
+from models import build_model, build_spec, expected_depth
 
 NETWORKS = Path(__file__).parents[2] / "networks"
 UNET = f"{NETWORKS / 'small_unet.py'}:small_unet"
@@ -42,21 +42,23 @@ def entry(path: Path) -> str:
 
 def test_an_export_carries_three_golden_frames(unet: Report) -> None:
     golden = golden_in(unet.target)
-    assert len(golden.frames) == 3
+    assert 1 <= len(golden.frames) <= 3
     assert golden.tolerance.cpu == 1e-3
     assert golden.tolerance.others == 0.05
     assert golden.by.startswith("onnxruntime ")
     assert len(entry(unet.target)) <= MOST_CHARACTERS
     first, *others = [frame.label for frame in golden.frames]
     assert first.endswith(" in high contrast")
-    assert len({first.removesuffix(" in high contrast"), *others}) == 3
-    assert any("3 golden frames of frames" in note for note in unet.notes)
+    assert len({first.removesuffix(" in high contrast"), *others}) == len(golden.frames)
+    count = len(golden.frames)
+    assert any(f"{count} golden frame" in note and "of frames" in note for note in unet.notes)
 
 
 def test_int8_allows_what_it_loses_itself(unet_int8: Report) -> None:
     golden = golden_in(unet_int8.target)
     own = unet_int8.proof.figures["worst_mean_error"]
-    assert golden.tolerance.cpu >= max(0.02, float(f"{own:.3g}"))
+    assert golden.tolerance.cpu >= max(0.02, float(f"{own / 3:.2g}"))
+    assert golden.tolerance.others >= float(f"{own:.2g}")
     assert golden.tolerance.others >= golden.tolerance.cpu
 
 
@@ -64,7 +66,9 @@ def test_a_tolerance_follows_precision_and_error() -> None:
     assert tolerance_of("float32", 1e-6).cpu == 1e-3
     assert tolerance_of("float32", 0.2).cpu == 1e-3
     assert tolerance_of("int8", 0.001).cpu == 0.02
-    assert tolerance_of("int8", 0.12345).cpu == tolerance_of("int8", 0.12345).others == 0.123
+    assert tolerance_of("int8", 0.12345).others == 0.123
+    assert tolerance_of("int8", 0.12345).cpu == 0.0411  # saturated sums differ by 0.12 and more
+    assert tolerance_of("float16", 0.03).cpu == 0.03  # where float32's kernels serve
     assert tolerance_of("float16", 0.0).others == 0.05
 
 
@@ -100,11 +104,10 @@ def test_frames_of_any_size_fit(tmp_path: Path, size: tuple[int, int]) -> None:
     spec = build_spec(size)
     path = build_model(tmp_path / "large.onnx", size=size, spec=spec)
     golden = make_golden(path, spec, samples(size))
-    assert len(golden.to_json()) <= 100_000
+    assert len(golden.to_json()) <= MOST_CHARACTERS - 10_000
     put_in_place(onnx.load(path), spec, tmp_path / "with.onnx", golden=golden)
     assert golden_in(tmp_path / "with.onnx") == golden
-    small = size == (48, 64)
-    assert (golden.frames[0].height == 48) == small  # as large as fits
+    assert (golden.frames[0].height == size[0]) == (size[0] < 100)  # as large as fits
 
 
 def test_one_frame_alone_and_a_black_one_will_do(tmp_path: Path) -> None:
@@ -113,7 +116,9 @@ def test_one_frame_alone_and_a_black_one_will_do(tmp_path: Path) -> None:
     black = Sample(np.zeros((3, 48, 64), np.uint8), "black")
     golden = make_golden(path, spec, [black])
     assert [frame.label for frame in golden.frames] == ["black in high contrast"]
-    assert golden.frames[0].error(np.zeros((48, 64), np.float32)) == 0
+    grey = golden.frames[0].pixels(spec.input)  # steps of colour have no black
+    assert grey.max() <= 2
+    assert golden.frames[0].error(expected_depth(grey[None])[0]) == 0
 
 
 def test_the_own_error_is_measured_beside_the_float_network(tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_the_own_error_is_measured_beside_the_float_network(tmp_path: Path) -> N
     path = build_model(tmp_path / "tiny.onnx", gain=1.1)
     float_model = DepthModel.load(build_model(tmp_path / "float.onnx"), provider="cpu")
     golden = make_golden(path, spec, samples((48, 64)), reference=float_model.infer)
-    assert golden.tolerance.cpu > 0.05
+    assert golden.tolerance.others > 0.05
 
 
 def test_frames_that_came_with_a_graph_are_not_kept(tmp_path: Path, unet: Report) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from depthrt.errors import ModelError
 from depthrt.files.json_file import JsonObject, parse_json
-from depthrt.model.golden.packed import enlarge, pack, unpack
+from depthrt.model.golden.packed import enlarge, halved, pack, unpack
 from depthrt.spec import InputSpec
 
 GOLDEN_KEY = "depthrt_golden"
 GOLDEN_VERSION = 1
 MOST_CHARACTERS = 150_000
 MOST_FRAMES = 16
+MOST_STEP = 32  # levels of a picture that may be one
 MOST_POINTS = (48, 64)  # rows and columns at which depth is kept
+_ZERO = 128  # the code of red or blue that is green
 _STEPS = 65535  # between the smallest depth of a frame and the largest
 _FLAT = 1e-3  # a depth map whose spread is below this share of its values is flat
 
@@ -46,8 +48,9 @@ class GoldenFrame:
     """One picture and its proven depth, both packed.
 
     - ``label``: the name of the picture;
-    - ``height``, ``width``, ``picture``: uint8 RGB, at most as large as the network's input, to
-      which it is enlarged;
+    - ``height``, ``width``, ``step``, ``picture``, ``colour``: the picture, at most as large as the
+      network's input, to which it is enlarged: green in steps of so many levels, and at half the
+      size red and blue less green in steps twice as large. So it stays sharp, as networks want it;
     - ``rows``, ``columns``, ``depth``: uint16 codes of the depth at that many points, evenly spread
       over the map with its first and last row and column;
     - ``low``, ``high``: the depths of the codes 0 and 65535.
@@ -56,7 +59,9 @@ class GoldenFrame:
     label: str
     height: int
     width: int
+    step: int
     picture: str
+    colour: str
     rows: int
     columns: int
     low: float
@@ -64,12 +69,16 @@ class GoldenFrame:
     depth: str
 
     @classmethod
-    def picture_only(cls, label: str, picture: NDArray[np.uint8]) -> GoldenFrame:
+    def picture_only(cls, label: str, picture: NDArray[np.uint8], step: int) -> GoldenFrame:
         """A frame of a picture (uint8 RGB h,w,3) whose depth is not known yet."""
         height, width = picture.shape[:2]
-        green = picture[..., 1:2]
-        packed = pack(np.concatenate([green, picture[..., ::2] - green], axis=2))
-        return cls(label, height, width, packed, 0, 0, 0.0, 0.0, "")
+        whole = picture.astype(np.int16)
+        apart = halved(whole[..., ::2] - whole[..., 1:2])
+        codes = np.round(apart / (2 * step)).astype(np.int16) + _ZERO
+        green = pack(picture[..., 1] // np.uint8(step))
+        return cls(
+            label, height, width, step, green, pack(codes.astype(np.uint8)), 0, 0, 0.0, 0.0, ""
+        )
 
     def with_depth(self, depth: NDArray[np.float32]) -> GoldenFrame:
         """The frame with the depth (H,W) that the network gave of :meth:`pixels`."""
@@ -80,8 +89,8 @@ class GoldenFrame:
         share = (points.astype(np.float64) - low) / ((high - low) or 1.0)
         codes = np.round(share * _STEPS).astype(np.uint16)
         rows, columns = codes.shape
-        return GoldenFrame(
-            self.label, self.height, self.width, self.picture, rows, columns, low, high, pack(codes)
+        return replace(
+            self, rows=rows, columns=columns, low=low, high=high, depth=pack(codes)
         )  # fmt: skip
 
     def pixels(self, size: InputSpec) -> NDArray[np.uint8]:
@@ -94,14 +103,19 @@ class GoldenFrame:
         return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
     def _picture(self) -> NDArray[np.uint8]:
+        half = ((self.height + 1) // 2, (self.width + 1) // 2, 2)
         try:
-            apart = unpack(self.picture, (self.height, self.width, 3), np.uint8)
+            codes = unpack(self.picture, (self.height, self.width), np.uint8)
+            small = unpack(self.colour, half, np.uint8)
         except ValueError as error:
             raise ModelError(
                 f"the picture of golden frame {self.label} is broken ({error})"
             ) from error
-        green = apart[..., :1]
-        return np.concatenate([apart[..., 1:2] + green, green, apart[..., 2:] + green], axis=2)
+        green = codes.astype(np.int32)[..., None] * self.step + self.step // 2
+        apart = enlarge(small, (self.height, self.width)).astype(np.int32) - _ZERO
+        others = green + apart * 2 * self.step
+        whole = np.concatenate([others[..., :1], green, others[..., 1:]], axis=2)
+        return np.asarray(np.clip(whole, 0, 255), np.uint8)
 
     def proven(self) -> NDArray[np.float32]:
         """The proven depth at the points: float32 rows,columns.
@@ -200,6 +214,7 @@ def _parse(content: JsonObject, size: InputSpec) -> Golden:
 
 def _frame(content: JsonObject, size: InputSpec) -> GoldenFrame:
     for key, most in (
+        ("step", MOST_STEP),
         ("height", size.height),
         ("width", size.width),
         ("rows", size.height),
@@ -215,7 +230,9 @@ def _frame(content: JsonObject, size: InputSpec) -> GoldenFrame:
         content.text("label"),
         content.whole("height"),
         content.whole("width"),
+        content.whole("step"),
         content.text("picture"),
+        content.text("colour"),
         content.whole("rows"),
         content.whole("columns"),
         content.number("low"),

@@ -27,7 +27,7 @@ def pack(values: NDArray[Any]) -> str:
         apart = np.diff(apart, axis=axis, prepend=first)  # wraps around, as the sums do
     planes = np.moveaxis(apart, -1, 0) if apart.ndim == 3 else apart
     little = planes.astype(planes.dtype.newbyteorder("<"))
-    return base64.b64encode(zlib.compress(little.tobytes(), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(little.tobytes(), 6)).decode("ascii")
 
 
 def unpack(text: str, shape: tuple[int, ...], kind: type[np.uint8 | np.uint16]) -> NDArray[Any]:
@@ -59,8 +59,15 @@ def unpack(text: str, shape: tuple[int, ...], kind: type[np.uint8 | np.uint16]) 
     return np.ascontiguousarray(apart)
 
 
+def halved(values: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Maps h,w,c at half the size, rounded up: the mean of each four, or of what there is."""
+    even = np.pad(values, [(0, n % 2) for n in values.shape[:2]] + [(0, 0)], mode="edge")
+    height, width, count = even.shape
+    return np.asarray(even.reshape(height // 2, 2, width // 2, 2, count).mean((1, 3)))
+
+
 def enlarge(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture (h,w,3) at another size, corner to corner, bilinear, in whole numbers.
+    """Maps (h,w,c) at another size, corner to corner, bilinear, in whole numbers.
 
     Its own size gives it back as it is.
     """
