@@ -1,6 +1,6 @@
 // The page: what a person gives it, and what it shows.
 import { Cloud } from "./cloud.js";
-import { isClip, runClip } from "./clips.js";
+import { depthOfClip, isClip, playClip } from "./clips.js";
 import { COLOUR_NAMES, paletteOf } from "./depth.js";
 import { clearNotice, notice, say, withPatience } from "./notice.js";
 import { ask, hasToken, Refused, useToken } from "./server.js";
@@ -8,8 +8,9 @@ import { Stage } from "./stage.js";
 import { depthOf, openCamera, streamCamera } from "./stream.js";
 
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png", "image/webp"];
+const duration = (ms) => (ms < 10_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`);
 const FACTS = [
-  ["roundMs", "Round trip", (ms) => `${ms.toFixed(0)} ms`],
+  ["roundMs", "Round trip", duration],
   ["serverMs", "In the server", (ms) => `${ms.toFixed(0)} ms`],
   ["queueMs", "Waited", (ms) => `${ms.toFixed(1)} ms`],
   ["computeMs", "Computed", (ms) => `${ms.toFixed(1)} ms`],
@@ -108,20 +109,19 @@ function kindOfResult(kind) {
   byId("result").hidden = false;
   const isClipShown = kind === "clip";
   for (const id of ["clip-row", "save-clip"]) byId(id).hidden = !isClipShown;
-  for (const id of ["mode-points", "save-values", "view-hint"]) byId(id).hidden = isClipShown;
-  byId("result").querySelector(".legend").hidden = isClipShown;
+  for (const id of ["mode-points", "save-values"]) byId(id).hidden = isClipShown;
   if (isClipShown && mode() === "points") document.querySelector('[value="slide"]').checked = true;
   switchMode();
 }
 
 async function clip(file, mine) {
-  const found = await runClip(file, mine);
+  const { blob, facts } = await depthOfClip(file, mine, byId("colours").value);
   clearNotice();
   kindOfResult("clip");
   byId("view").setAttribute("aria-label", "Clip with its depth, bright is near");
-  showFacts(found.facts);
-  found.play(stage);
+  showFacts(facts);
   say("The clip is done.");
+  await playClip(blob, stage, mine);
 }
 
 function webcam() {
@@ -184,8 +184,10 @@ function switchMode() {
   byId("cloud").hidden = !points;
   byId("points-row").hidden = !points;
   byId("cloud-hint").hidden = !points;
-  if (!byId("save-values").hidden) byId("view-hint").hidden = points;
+  const hasClip = !byId("clip-row").hidden;
+  byId("view-hint").hidden = points || hasClip;
   byId("cut-row").hidden = mode() !== "slide";
+  byId("legend").hidden = points || hasClip;
   if (points) {
     drawPoints();
     return;

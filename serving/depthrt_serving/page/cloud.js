@@ -14,7 +14,7 @@ void main() {
   vec3 seen = turn * (place - centre);
   float ahead = seen.z + away;
   gl_Position = vec4(seen.x * lens.x, -seen.y * lens.y, ahead * (2.0 * ahead / reach - 1.0), ahead);
-  gl_PointSize = clamp(size / ahead, 1.0, 16.0);
+  gl_PointSize = clamp(size * place.z / ahead, 1.0, 24.0); // so that surfaces close, near and far
   shown = colour;
 }`;
 const FRAGMENT = `
@@ -109,7 +109,7 @@ export class Cloud {
     gl.uniform2f(this.at("lens"), lens, (lens * width) / height);
     gl.uniform1f(this.at("away"), this.middle * this.zoom);
     gl.uniform1f(this.at("reach"), 200 * this.middle);
-    gl.uniform1f(this.at("size"), 1.4 * this.spacing * this.middle * lens * 0.5 * width);
+    gl.uniform1f(this.at("size"), 1.3 * this.spacing * lens * 0.5 * width);
     gl.drawArrays(gl.POINTS, 0, this.count);
   }
 

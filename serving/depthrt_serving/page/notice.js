@@ -56,7 +56,7 @@ export async function withPatience(job, work) {
 /** Count down, so that a person sees why nothing happens; "Try now" and "Cancel" end the wait. */
 function wait(job, milliseconds) {
   const end = performance.now() + milliseconds;
-  notice("The server has more to do than it can at the moment. Your picture is kept, and sent again by itself.", "busy");
+  notice("The server has more to do than it can at the moment. What you gave is kept here, and sent again by itself.", "busy");
   const clock = byId("countdown");
   clock.hidden = false;
   return new Promise((resolve, reject) => {

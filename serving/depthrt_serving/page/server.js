@@ -16,7 +16,7 @@ export class Refused extends Error {
   }
 
   get isBusy() {
-    return this.status === 429 || this.status === 503;
+    return [429, 503, 507].includes(this.status);
   }
 }
 
