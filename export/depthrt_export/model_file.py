@@ -14,6 +14,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.golden.entry import GOLDEN_KEY, Golden
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
+from depthrt.monitor.reference import REFERENCE_KEY, Reference
 from depthrt.sinks.base import check_target
 from depthrt.sources.source_files import source_files
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
@@ -88,11 +89,13 @@ def put_in_place(
     *,
     overwrite: bool = False,
     golden: Golden | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Write model and spec beside ``target``, load it with the runtime, rename it to ``target``.
 
     A graph that this machine has no kernels for is checked by the onnx package instead. The file
-    gets the golden frames that are given, and keeps none that the graph came with.
+    gets the golden frames and the reference of drift that are given, and keeps none that the graph
+    came with.
 
     Raises:
         ModelError: the runtime does not accept the file, or reads another spec from it.
@@ -102,6 +105,8 @@ def put_in_place(
     kept = {p.key: p.value for p in model.metadata_props if p.key == WEIGHT_BITS_KEY}
     if golden is not None:
         kept[GOLDEN_KEY] = golden.to_json()
+    if reference is not None:
+        kept[REFERENCE_KEY] = reference.to_json()
     helper.set_model_props(model, {METADATA_KEY: spec.to_json(), **kept})
     model.producer_name, model.producer_version = "depthrt", _version()
     with new_file(target, overwrite=overwrite) as path:

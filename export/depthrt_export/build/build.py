@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from depthrt.model.golden.entry import Golden
+from depthrt.monitor.reference import Reference
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_export.build.auto import to_auto
@@ -20,6 +21,7 @@ from depthrt_export.model_file import check_outputs, put_in_place, write_model
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.golden import make_golden
 from depthrt_export.proof.labelled_frames import open_labelled
+from depthrt_export.proof.reference import drift_reference
 from depthrt_export.report.export_report import Report
 from depthrt_export.sources.onnx_file.find import onnx_source
 
@@ -54,6 +56,7 @@ def build(
         made = with_optional(start, _convert(start, output, options, phases), phases)
         spec = final_spec(start, made, options)
         golden = _golden(start, made, spec, phases) if options.golden else None
+        reference = _reference(start, made, spec, options, phases)
         with phases("write and load"):
             put_in_place(
                 made.model,
@@ -62,13 +65,20 @@ def build(
                 made.runs_here,
                 overwrite=options.overwrite,
                 golden=golden,
+                reference=reference,
             )
     return Report(
         output,
         spec,
         made.proof,
         made.reference,
-        (*start.frames.notes, *start.changes, *made.notes, *_golden_notes(golden, spec)),
+        (
+            *start.frames.notes,
+            *start.changes,
+            *made.notes,
+            *_golden_notes(golden, spec),
+            *_drift(reference, options),
+        ),
         tuple(phases.notes),
         phases.times_s,
         peak_memory_bytes(),
@@ -91,15 +101,21 @@ def _convert(start: Float32, output: Path, options: ExportOptions, phases: Phase
     return to_half_precision(start, options.precision, phases)
 
 
+def _runnable(start: Float32, made: Made) -> Path:
+    """A file that computes what the finished one does, as the proof ran it."""
+    if made.proven is not None:
+        return made.proven
+    path = start.path.with_name("finished.onnx")
+    if not path.exists():
+        write_model(made.model, path)
+    return path
+
+
 def _golden(start: Float32, made: Made, spec: ModelSpec, phases: Phases) -> Golden:
-    """Golden frames of the validation frames, run as the proof ran the file."""
-    path = made.proven
+    """Golden frames of the validation frames."""
     with phases("golden frames"):
-        if path is None:
-            path = start.path.with_name("finished.onnx")
-            write_model(made.model, path)
         return make_golden(
-            path,
+            _runnable(start, made),
             spec,
             start.frames.validation,
             reference=start.reference,
@@ -107,6 +123,32 @@ def _golden(start: Float32, made: Made, spec: ModelSpec, phases: Phases) -> Gold
             provider=made.provider,
             by=made.measured.get(made.precision, {}).get("proven_by", ""),
         )
+
+
+def _has_frames(options: ExportOptions) -> bool:
+    return bool(options.frames or options.calibration or options.validate)
+
+
+def _reference(
+    start: Float32, made: Made, spec: ModelSpec, options: ExportOptions, phases: Phases
+) -> Reference | None:
+    """What drift is judged against; not the demo clip, which nobody's camera looks like."""
+    if not _has_frames(options):
+        return None
+    frames = [*start.frames.calibration, *start.frames.validation]
+    with phases("reference of drift"):
+        source = spec.measured["frames"]["source"]
+        return drift_reference(_runnable(start, made), spec, frames, source, made.provider)
+
+
+def _drift(reference: Reference | None, options: ExportOptions) -> tuple[str, ...]:
+    if reference is None:
+        few = "too few frames for a reference of drift: `depthrt run --metrics` learns one"
+        return (few,) if _has_frames(options) else ()
+    return (
+        f"{reference.frames} frames of {reference.source} are the reference that `depthrt run "
+        "--metrics` judges drift against: they should show what its camera sees",
+    )
 
 
 def _golden_notes(golden: Golden | None, spec: ModelSpec) -> tuple[str, ...]:

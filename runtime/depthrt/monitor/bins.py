@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INNER = 16  # bins within the reference's values, with about as many values each
-BEYOND = (0.15, 0.5, 1.5)  # of the reference's width: further edges below and above it
+BEYOND = (0.05, 0.2, 0.5, 1.5)  # of the reference's width: further edges below and above it
 _COUNT = INNER + 2 * (len(BEYOND) + 1)
 NO_VALUE = -1
 

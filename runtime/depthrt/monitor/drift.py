@@ -50,7 +50,10 @@ class Measures:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """``psi`` and ``wasserstein`` that unchanged windows of one feature rarely exceed."""
+    """``psi`` and ``wasserstein`` that unchanged windows of one feature rarely exceed.
+
+    ``psi`` is infinite where the reference's frames are single scenes.
+    """
 
     psi: float
     wasserstein: float
@@ -120,7 +123,9 @@ def thresholds(reference: Reference, rate: Rate) -> dict[str, Thresholds]:
         np.cumsum(np.concatenate([once, once]), axis=0, out=steps[1:])
         windows = np.concatenate([_windows(steps, plan) for plan in plans])
         drawn = measure(bins, counts(codes, bins.count), windows)
-        typical = Thresholds(_typical(drawn.psi), _typical(drawn.wasserstein))
+        # A window of one scene fills one bin alone: its PSI says nothing, its distance does.
+        psi = _typical(drawn.psi) if reference.in_order else math.inf
+        typical = Thresholds(psi, _typical(drawn.wasserstein))
         worst = np.maximum(drawn.psi / typical.psi, drawn.wasserstein / typical.wasserstein)
         found[name] = typical, worst
     largest = np.max([worst for _, worst in found.values()], axis=0)
