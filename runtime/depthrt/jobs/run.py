@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from depthrt.errors import SourceError
@@ -39,6 +39,9 @@ __all__ = ["Job", "Summary", "Totals", "execute", "execute_many"]
 Tell = Callable[[str], None]
 """Called with a sentence for the user."""
 
+Progress = Callable[["int | None"], AbstractContextManager[Callable[[], None]]]
+"""Called with the number of frames, if it is known; gives what is called after every frame."""
+
 
 @dataclass(frozen=True)
 class SourceRun:
@@ -72,12 +75,15 @@ class Run:
         return [run for run in self.sources.values() if isinstance(run, SourceRun)]
 
 
-def execute(job: Job, tell: Tell = lambda sentence: None) -> Summary:
+def execute(
+    job: Job, tell: Tell = lambda sentence: None, progress: Progress = show_progress
+) -> Summary:
     """Run one source to its end, or to Ctrl-C.
 
     Args:
         job: what is to be done.
         tell: called with a sentence whenever the model is changed to hold a rate.
+        progress: is told how far it is; by default a bar on a terminal.
 
     Raises:
         DepthrtError: of any stage. What was written before it stays beside the output's target, and
@@ -96,7 +102,7 @@ def execute(job: Job, tell: Tell = lambda sentence: None) -> Summary:
         source = fitting(job, source, output)
         if isinstance(source, BaseException):
             raise source
-        run = _run(job, {name: source}, [output], tell, go_on=False)
+        run = _run(job, {name: source}, [output], tell, progress, go_on=False)
     (only,) = run.opened
     ladder = run.ladder.as_dict() if run.ladder else None
     return _summary(run, only, interrupted=run.interrupted, ladder=ladder)
@@ -131,7 +137,7 @@ def execute_many(job: Job, sources: Sequence[str], form: Form | None, tell: Tell
         errors = {name: e for name, e in found.items() if isinstance(e, BaseException)}
         if len(errors) == len(found):
             raise SourceError("; ".join(sentence_of(name, e) for name, e in errors.items()))
-        return _totals(_run(job, found, outputs, tell, go_on=True))
+        return _totals(_run(job, found, outputs, tell, show_progress, go_on=True))
 
 
 def _run(
@@ -139,6 +145,7 @@ def _run(
     found: dict[str, Source | BaseException],
     outputs: Sequence[Output | None],
     tell: Tell,
+    progress: Progress,
     *,
     go_on: bool,
 ) -> Run:
@@ -149,6 +156,7 @@ def _run(
         found: the sources by name, and the errors of those that cannot be opened.
         outputs: of all of them.
         tell: called with a sentence for the user.
+        progress: is told how far it is.
         go_on: a source that fails is told and does not stop the others; else its error is raised.
     """
     infos = [source.info for source in found.values() if not isinstance(source, BaseException)]
@@ -210,9 +218,9 @@ def _run(
         stack.enter_context(monitored(monitor, job.metrics, streams))
         if paced:
             tell("shown at the pace of the recording; with -o it runs as fast as it can")
-        progress = stack.enter_context(show_progress(total))
+        advance = stack.enter_context(progress(total))
         interrupted = write_results(
-            scheduler, streams, job.limits, progress, on_failure if go_on else None
+            scheduler, streams, job.limits, advance, on_failure if go_on else None
         )
         seconds = time.perf_counter() - start_s
     error = "; ".join(sink.error for sink in shared if sink.error)

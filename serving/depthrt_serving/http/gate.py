@@ -18,7 +18,15 @@ from depthrt_serving.http.problems import ClientGoneError, ProblemError, problem
 from depthrt_serving.service.service import Service
 from depthrt_serving.settings import LOOPBACK
 
-OPEN_PATHS = ("/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
+OPEN_PATHS = (
+    "/",
+    "/health/live",
+    "/health/ready",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/docs",
+    "/openapi.json",
+)
 """Answered without a token: they say nothing of pictures or clients."""
 OPEN_FOLDERS = ("/static/",)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -7,13 +7,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from depthrt_serving.http.gate import Gate
 from depthrt_serving.http.problems import ProblemError
-from depthrt_serving.routes import depth, oip, page, state, stream
+from depthrt_serving.routes import clips, depth, oip, openapi, page, state, stream
 from depthrt_serving.service.service import Service
 
 
 def make_app(service: Service) -> ASGIApp:
     """The ASGI application of a service."""
-    routes = [*depth.ROUTES, *stream.ROUTES, *oip.ROUTES, *state.ROUTES, *page.ROUTES]
+    groups = (depth, stream, clips, oip, state, openapi, page)
+    routes = [route for group in groups for route in group.ROUTES]
     return Gate(Router(routes, redirect_slashes=False, default=_nowhere), service)
 
 

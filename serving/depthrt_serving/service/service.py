@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from depthrt.model.cpu_cores import usable_cores
 from depthrt_serving.batching.batcher import Batcher, BatchOptions
+from depthrt_serving.clips.clip_store import ClipStore
 from depthrt_serving.service.metrics import Metrics
 from depthrt_serving.service.served_model import ServedModel
 from depthrt_serving.service.tokens import Tokens
@@ -33,6 +34,7 @@ class Service:
     tokens: Tokens
     metrics: Metrics
     batcher: Batcher
+    clips: ClipStore
     threads: ThreadPoolExecutor
     draining: bool = False
     held_bytes: int = 0
@@ -54,7 +56,8 @@ class Service:
         return self.settings.limits
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and the jobs of clips."""
+        self.clips.close()
         self.batcher.close()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
@@ -79,4 +82,6 @@ def make_service(served: ServedModel, settings: Settings, tokens: Tokens) -> Ser
         "depthrt_images_per_second", "What the server can do.", lambda: batcher.estimate.rate
     )
     threads = ThreadPoolExecutor(max(2, cores), "answer")
-    return Service(served, settings, tokens, metrics, batcher, threads)
+    clips = ClipStore(served.model.path, served.model.provider, settings.limits)
+    metrics.gauge("depthrt_clips", "Clips that are kept.", lambda: len(clips))
+    return Service(served, settings, tokens, metrics, batcher, clips, threads)

@@ -1,0 +1,72 @@
+"""The process of one job: `depthrt run` of a clip at low priority, with its progress as JSON lines.
+
+python -m depthrt_serving.clips.worker '{"source": ..., "output": ..., ...}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from depthrt.errors import EXIT_DONE, DepthrtError
+from depthrt.jobs.run import Job, execute
+from depthrt.process_settings import own_process
+
+_NICENESS = 10
+_EVERY_S = 0.2
+
+
+def main(text: str) -> int:
+    """Run the job that the text describes; gives the exit code."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    asked = json.loads(text)
+    job = Job(
+        source=asked["source"],
+        output=Path(asked["output"]),
+        model=asked["model"],
+        provider=asked["provider"],
+        view=asked["view"],
+        colormap=asked["colormap"],
+        stabilise=asked["stabilise"],
+    )
+    try:
+        with own_process():
+            summary = execute(job, progress=_progress)
+    except DepthrtError as error:
+        _say(error=str(error))
+        return error.exit_code
+    _say(frames=summary.frames, warnings=summary.warnings)
+    return EXIT_DONE
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[], None]]:
+    _say(total=total)
+    done, said_s = 0, 0.0
+
+    def advance() -> None:
+        nonlocal done, said_s
+        done += 1
+        now_s = time.monotonic()
+        if now_s - said_s >= _EVERY_S:
+            said_s = now_s
+            _say(frames=done)
+
+    yield advance
+
+
+def _say(**facts: Any) -> None:
+    with suppress(BrokenPipeError):  # the server has ended, and will end this, too
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
