@@ -219,7 +219,7 @@ Budget: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "For the search alone; proof and timing come on top. 90s, 10m, 1h; a number is seconds.",
+        "For the search alone: 90s, 10m, 1h; a number is seconds.",
         metavar="TIME",
     ),
 ]

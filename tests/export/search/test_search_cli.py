@@ -200,6 +200,7 @@ def test_of_pictures_of_a_video_the_end_is_held_out(tmp_path: Path) -> None:
         "tensors",
         "target",
         "drop",
+        "bound",
         "labels",
     ],
 )
@@ -228,7 +229,8 @@ def test_mistakes_are_one_sentence(
         "tensors": (("--frames", tensors), "tensors.npy"),
         "target": (("--frames", frames, "--target", "pdp11"), "'pdp11' is none of host"),
         "drop": (("--frames", frames, "--max-drop", "much"), "is not a share such as 5%"),
-        "labels": (("--frames", frames, "--dataset", few), "does not say depth_unit_m"),
+        "bound": (("--frames", frames, "--max-error", "0.1"), "its bound is --max-drop"),
+        "labels": (("--frames", frames, "--dataset", few), "has none of the known layouts"),
     }[case]  # fmt: skip
     outcome = depthrt(
         "export", unet.target, "-o", tmp_path / "m.onnx", "--precision", "auto", *arguments
