@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from depthrt.address import parse_address
 from depthrt.errors import ModelError, UsageError
 from depthrt.jobs.write_loop import SinkState, StreamSinks
 from depthrt.model.depth_model import DepthModel
@@ -47,10 +48,12 @@ class Metrics:
         """Refuse what cannot be, before any work is done.
 
         Raises:
-            UsageError: a reference without metrics.
+            UsageError: an address that is none, or a reference without metrics.
             ModelError: the file of references holds something else.
             TargetError: it cannot be written.
         """
+        if self.address is not None:
+            parse_address(self.address, "--metrics")
         if self.reference is None:
             return
         if self.address is None:

@@ -16,7 +16,10 @@ QUICK = Rate(step_s=5.0, window=40)
 def rows(count: int, seed: int, brightness: float = 0.5) -> list[dict[str, float]]:
     random = np.random.default_rng(seed)
     return [
-        {"brightness": brightness + 0.05 * random.normal(), "contrast": 0.2 + 0.01 * random.normal()}
+        {
+            "brightness": brightness + 0.05 * random.normal(),
+            "contrast": 0.2 + 0.01 * random.normal(),
+        }
         for _ in range(count)
     ]
 
