@@ -16,9 +16,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from starlette.routing import BaseRoute, Router
 
 from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.inference import Prediction
+from depthrt_serving.http.gate import Gate
 from depthrt_serving.server.serve import prepare_service
 from depthrt_serving.server.server import Server, address_of, open_socket
 from depthrt_serving.service.service import Service
@@ -80,6 +82,13 @@ class Running:
             return Reply(answer.status, found, answer.read())
         finally:
             client.close()
+
+    def service_routes(self) -> list[BaseRoute]:
+        """The routes that it answers."""
+        gate = self.server.config.app
+        assert isinstance(gate, Gate)
+        assert isinstance(gate.app, Router)
+        return gate.app.routes
 
     def send(self, request: bytes) -> socket.socket:
         """A connection over which these bytes were sent."""

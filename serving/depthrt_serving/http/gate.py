@@ -55,22 +55,22 @@ class Gate:
     """The application, guarded."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
+        self.app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; whatever goes wrong becomes an answer or a closed connection."""
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         passage = _passage(scope, headers)
         scope.setdefault("state", {}).update(passage=passage, service=self._service)
-        scope["app"] = self._app
+        scope["app"] = self.app
         outgoing = self._noting(passage, send)
         level = "info"
         try:
             self._admit(scope, headers, passage)
-            await self._app(scope, receive, outgoing)
+            await self.app(scope, receive, outgoing)
         except ClientGoneError:
             passage.facts["gone"] = True
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error."""
+"""The log: one JSON object a line, on standard output. Sentences for people go elsewhere."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def log(level: str, event: str, **facts: Any) -> None:
     )
     line = json.dumps({"time": stamp, "level": level, "event": event, **facts})
     with suppress(OSError, ValueError):  # a full disk, a closed terminal
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 class JsonHandler(logging.Handler):

@@ -94,7 +94,7 @@ def checked_file(name: str, content: bytes, most_pixels: int) -> SentPicture:
         raise ProblemError(400, f"{name} is empty: send {FORMATS}")
     size = picture_size(content)
     if size is None:
-        raise ProblemError(415, f"{name} is neither {FORMATS}")
+        raise ProblemError(415, f"{name} is no {FORMATS}")
     _check_pixels(name, size, most_pixels)
     return SentPicture(name, content)
 
