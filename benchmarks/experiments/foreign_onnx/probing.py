@@ -32,11 +32,11 @@ RESULT = Path("benchmarks/results/probing.json")
 
 FRAMES = {
     "tcmonodepth": {"own": "images", "other": "images_driving"},
-    "meter-nyu": {"own": "rgbd/replica_office0/rgb", "other": "images_driving"},
+    "meter-nyu": {"own": "stereo/middlebury/*left*", "other": "rgbd/replica_office0/rgb"},
     "meter-kitti": {"own": "images_driving", "other": "rgbd/tum_fr1_rpy/rgb"},
-    "blind": {"own": "images", "other": "images_driving"},
+    "blind": {},
 }
-"""Folders of the data, by network: of the kind that it was trained for, and of another."""
+"""Frames by network: of the kind that it was trained for; of another kind, or of one place."""
 
 
 def data_folder() -> Path:
@@ -66,6 +66,8 @@ def rows(cases: list[Case], work: Path, data: Path, kinds: list[str]) -> Iterato
     for kind in kinds:
         for case in cases:
             folder = FRAMES[case.family].get(kind)
+            if folder is None and kind != "shipped":
+                continue
             truth = None if case.truth is None else asdict(case.truth)
             row = {"case": case.name, "family": case.family, "frames_of": kind, "truth": truth}
             row |= tried(case, case.write(work), None if folder is None else data / folder)
