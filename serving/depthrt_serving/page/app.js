@@ -50,6 +50,7 @@ function askToken(work) {
     await work(mine);
   });
   byId("token-form").hidden = false;
+  byId("model").textContent = "What it serves is said to those who have a token.";
   notice(hasToken() ? "The server does not know this token." : "This server answers only with a token.", "busy");
   byId("token").focus();
 }

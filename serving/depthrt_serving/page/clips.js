@@ -1,6 +1,6 @@
 // A clip: sent up, computed by the server, and played beside its depth.
 import { noticeProgress, withPatience } from "./notice.js";
-import { ask, sentence } from "./server.js";
+import { ask, Refused, sentence } from "./server.js";
 import { pause } from "./stream.js";
 
 const ENDINGS = /\.(mp4|m4v|mov|mkv|webm|avi|ts|mpg|mpeg|flv|ogv)$/i;
@@ -27,7 +27,7 @@ export async function depthOfClip(file, job, colours) {
     const query = new URLSearchParams({ format: "mp4", view: "side", colormap: colours });
     const headers = { "Content-Type": file.type || "application/octet-stream" };
     const options = { method: "POST", body: file, headers, signal: job.signal };
-    return (await ask(`v1/clips?${query}`, options)).json();
+    return (await ask(`v1/clips?${query}`, options).catch(explain)).json();
   });
   const path = `v1/clips/${clip.id}`;
   try {
@@ -44,6 +44,14 @@ export async function depthOfClip(file, job, colours) {
   } finally {
     ask(path, { method: "DELETE" }).catch(() => {}); // it is here, or nobody wants it any more
   }
+}
+
+/** A server that refuses a large clip closes the connection, and browsers then lose its answer. */
+function explain(error) {
+  if (error instanceof Refused && error.status === 0) {
+    throw new Error("The connection ended while the clip was sent: it may be larger than the server takes.");
+  }
+  throw error;
 }
 
 function progressOf(clip) {

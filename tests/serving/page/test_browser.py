@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from browser import Tab, browser_path, browsing
+from clips import Clip, pictures, write_clip
 from depthrt_serving.settings import Queueing
 from models import build_slow_model
 from served import Running, encoded, picture, serving
@@ -24,7 +25,8 @@ pytestmark = [
     pytest.mark.skipif(browser_path() is None, reason="no Chromium is installed"),
 ]
 RESULT = "!document.getElementById('result').hidden"
-KNOWN = "!document.getElementById('model').textContent.startsWith('Asking')"
+KNOWN = "document.getElementById('model').textContent.includes(': ')"
+RATE = "document.querySelector('[data-fact=rate]') !== null"
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def test_points_can_be_turned(tab: Tab, running: Running, photo: Path) -> None:
 def test_the_webcam_streams(tab: Tab, running: Running) -> None:
     tab.open(running.address + "/")
     tab.run("document.getElementById('webcam').click()")
-    tab.until("document.querySelector('[data-fact=rate]') !== null")
+    tab.until(RATE)
     assert [url for url in tab.urls if url.startswith("ws:")]
     assert fact(tab, "size") == "64 × 48"
     assert fact(tab, "batch") == "1 image"
@@ -174,6 +176,70 @@ def test_the_webcam_streams(tab: Tab, running: Running) -> None:
     ended = partial(running.metric, "depthrt_requests_total", route="/v1/stream", status="101")
     until(lambda: ended() == 1)
     assert tab.run("document.getElementById('notice').hidden")
+
+
+def test_the_webcam_needs_no_websocket(tab: Tab, tiny: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("no/subprotocol=\n")  # of which a browser makes no subprotocol
+    with serving(tiny, token_file=secret) as running:
+        tab.open(running.address + "/")
+        tab.until("!document.getElementById('token-form').hidden")
+        tab.call("Input.insertText", text="no/subprotocol=")
+        tab.key("Enter", 13)
+        tab.until(KNOWN)
+        tab.run("document.getElementById('webcam').click()")
+        tab.until(RATE)
+        assert not [url for url in tab.urls if url.startswith("ws:")]
+        assert len([url for url in tab.urls if url.endswith("/v1/depth")]) > 1
+        tab.run("document.getElementById('webcam').click()")
+    without(tab, "status of 401")
+
+
+def test_a_dropped_clip_plays_beside_its_depth(tab: Tab, running: Running, tmp_path: Path) -> None:
+    tab.open(running.address + "/")
+    kind = json.dumps('video/mp4; codecs="avc1.42E01E"')
+    if not tab.run(f"document.createElement('video').canPlayType({kind})"):
+        pytest.skip("this browser plays no H.264")
+    file = write_clip(tmp_path / "clip.mp4", Clip(frames=30, size=(96, 128)))
+    tab.until(KNOWN)
+    tab.drop(file)
+    tab.until("document.getElementById('play').innerText === 'Pause'")
+    assert fact(tab, "frames") == "30"
+    assert tab.run("document.getElementById('notice').hidden")
+    assert tab.run("document.getElementById('save-clip').href").startswith("blob:")
+    assert not tab.box("#mode-points")["width"]  # a clip has no values
+    tab.run("document.getElementById('play').click()")
+    tab.until("document.getElementById('play').innerText === 'Play'")
+    tab.run(
+        "(() => { const seek = document.getElementById('seek');"
+        "seek.value = 500; seek.dispatchEvent(new Event('input')); })()"
+    )
+    said = "document.getElementById('seek').getAttribute('aria-valuetext')"
+    tab.until(f"{said} === '0.6 of 1.2 seconds'")
+    # The left half of the canvas is the clip's picture, at the place in time that was asked for.
+    left = tab.run(
+        "(() => { const view = document.getElementById('view');"
+        "return [...view.getContext('2d')"
+        ".getImageData(0, 0, view.width / 2 - 4, view.height).data]; })()"
+    )
+    shown = np.array(left, np.uint8).reshape(384, -1, 4)[..., :3]
+    expected = pictures(file)[15][:, :64]
+    small = cv2.resize(shown, expected.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 8
+    until(lambda: running.ask("/v1/clips").document == {"clips": []})
+
+
+def test_a_clip_can_be_cancelled(tab: Tab, tmp_path: Path) -> None:
+    file = write_clip(tmp_path / "clip.mp4", Clip(frames=600))
+    with serving(build_slow_model(tmp_path / "slow.onnx", work=20)) as running:
+        tab.open(running.address + "/")
+        tab.until(KNOWN)
+        tab.drop(file)
+        tab.until("document.getElementById('progress').value > 0")
+        assert tab.text("#notice-text") == "Computing the depth of the clip…"
+        tab.run("document.getElementById('cancel').click()")
+        assert tab.run("document.getElementById('notice').hidden")
+        until(lambda: running.ask("/v1/clips").document == {"clips": []})
 
 
 def test_overload_is_explained_and_the_picture_sent_again(
@@ -233,7 +299,7 @@ def test_a_token_is_asked_for_and_kept_in_memory_alone(
         tab.drop(photo)
         tab.until(RESULT)
         tab.run("document.getElementById('webcam').click()")
-        tab.until("document.querySelector('[data-fact=rate]') !== null")
+        tab.until(RATE)
         assert [url for url in tab.urls if url.startswith("ws:")]
         kept = "localStorage.length + sessionStorage.length + document.cookie.length"
         assert tab.run(kept) == 0
