@@ -97,7 +97,12 @@ def _asked_for(
     spec = InputSpec(height, width, resize=known.resize or "stretch")
     with phases("try ways to feed it"):
         finding = pick(
-            fed(file, form), spec, options.frames, normalisation=fed_how, direction=direction
+            fed(file, form),
+            spec,
+            options.frames,
+            normalisation=fed_how,
+            direction=direction,
+            metric=known.unit == "m",
         )
     if not finding.picked:
         raise UsageError(finding.question())
