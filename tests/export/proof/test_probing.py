@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
+from commands import Command
 from depthrt.model.depth_model import DepthModel
+from depthrt.model.registry import find_model
 from depthrt_calibration.frames import sample_frames
 from depthrt_export.proof.witness import (
     COMMON,
@@ -192,3 +196,19 @@ def test_drawn_scenes_come_with_the_package() -> None:
     alike = [rank_correlation(a.pixels[0] * 1.0, b.pixels[0] * 1.0)
              for a, b in pairwise(frames)]  # fmt: skip
     assert max(alike) < 0.9
+
+
+@pytest.mark.slow
+def test_file_that_says_nothing_is_exported_and_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(find_model("depthrt-s"))
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    depthrt = Command(capfd, monkeypatch)
+    outcome = depthrt("export", tmp_path / "bare.onnx", "-o", tmp_path / "mine.onnx")
+    assert outcome.code == 0, outcome.err
+    assert "found: inverse-depth (agreement with depthrt-s 1.00 on 56 frames" in outcome.err
+    made = DepthModel.load(tmp_path / "mine.onnx", provider="cpu").spec
+    assert made.kind == "inverse_depth"
+    assert made.provenance["found"]["picked"]
