@@ -1,5 +1,6 @@
 // The picture and its depth on one canvas: behind a slider, or side by side; with a mark to measure.
 const LONGEST = 1600; // pixels of the canvas; more is not seen
+const SMALL = 960; // pixels to whose width a narrower picture is enlarged, four times at most
 const MARK = 9; // half of it, in pixels of the canvas
 const NARROW = 600; // pixels of a page on which there is no room for two pictures
 
@@ -86,7 +87,7 @@ export class Stage {
   #size() {
     const [, , , width, height] = this.picture;
     const scale = Math.min(1, LONGEST / Math.max(width, height));
-    const enlarged = width < 640 ? Math.min(640 / width, 4) : scale; // small ones would be unclear
+    const enlarged = width < SMALL ? Math.min(SMALL / width, 4) : scale;
     return [Math.round(width * enlarged), Math.round(height * enlarged)];
   }
 
