@@ -30,8 +30,8 @@ class SourceOptions:
     A pixel p in 0..255 reaches the network as ``(p * scale - mean) / std``. ``key``: where the
     state dict is in the checkpoint; ``ignore``: names in it that the network need not have;
     ``output``: the key of the depth among several outputs; ``also``: which optional
-    output each other key is, as in ``{"conf": "confidence"}``, empty to keep none; ``bgr``: the network's first channel is
-    blue, while mean and std stay in the order red, green, blue.
+    output each other key is, as in ``{"conf": "confidence"}``, empty to keep none; ``bgr``: the
+    network's first channel is blue, while mean and std stay in the order red, green, blue.
     """
 
     checkpoint: Path | None = None

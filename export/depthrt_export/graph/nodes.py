@@ -123,7 +123,7 @@ def _makers(graph: onnx.GraphProto) -> Mapping[str, onnx.NodeProto]:
 def remove_unread(graph: onnx.GraphProto) -> None:
     """Drop nodes and initializers that lead nowhere: onnxruntime warns of the latter."""
     while True:
-        read = names_read(graph)
+        read = _read(graph)
         idle = [node for node in graph.node if not read & set(node.output)]
         if not idle:
             break
@@ -133,14 +133,14 @@ def remove_unread(graph: onnx.GraphProto) -> None:
         graph.initializer.remove(tensor)
 
 
-def names_read(graph: onnx.GraphProto) -> set[str]:
+def _read(graph: onnx.GraphProto) -> set[str]:
     """Names that the graph gives or its nodes read, in their branches as well."""
     read = {output.name for output in graph.output}
     for node in graph.node:
         read.update(node.input)
         for attribute in node.attribute:
             for branch in (attribute.g, *attribute.graphs):
-                read |= names_read(branch)
+                read |= _read(branch)
     return read
 
 

@@ -169,9 +169,8 @@ def run_file(session: ort.InferenceSession, images: NDArray[np.uint8]) -> Maps:
     options = import_onnxruntime().RunOptions()
     options.log_severity_level = _FATAL  # what fails here is told in a sentence
     names = [o.name for o in session.get_outputs() if o.name in ("depth", "valid")]
-    return filled_depth(
-        dict(zip(names, map(np.asarray, session.run(names, {"image": images}, options)), strict=True))
-    )
+    made = map(np.asarray, session.run(names, {"image": images}, options))
+    return filled_depth(dict(zip(names, made, strict=True)))
 
 
 def other_shapes(network: DepthNetwork, vary: frozenset[Vary]) -> list[tuple[int, tuple[int, int]]]:

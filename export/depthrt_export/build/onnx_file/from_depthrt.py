@@ -13,6 +13,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt_export.build.made import Float32
 from depthrt_export.console import Phases
+from depthrt_export.graph.inner_graph import with_opset
 from depthrt_export.graph.nodes import is_quantised
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions, Vary
@@ -20,7 +21,6 @@ from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.proof.verify import TOLERANCES, file_reference, prove
 from depthrt_export.quantise.half import BFLOAT16_OPSET
 from depthrt_export.sources.network import DepthNetwork, Normalisation
-from depthrt_export.sources.onnx_file.inner_graph import with_opset
 from depthrt_export.sources.onnx_file.reading import is_depthrt, read_model
 
 

@@ -8,6 +8,7 @@ from depthrt.errors import UsageError
 from depthrt.spec import Precision
 from depthrt_export.build.onnx_file.described import Described
 from depthrt_export.build.onnx_file.proven import Original
+from depthrt_export.graph.wrap import Shape
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.verify import TOLERANCES
 from depthrt_export.sources.onnx_file.float32 import holds_half, in_float32
@@ -15,7 +16,6 @@ from depthrt_export.sources.onnx_file.image_input import image_inputs
 from depthrt_export.sources.onnx_file.quantised import quantised_as
 from depthrt_export.sources.onnx_file.reading import OnnxFile
 from depthrt_export.sources.onnx_file.reference import fed
-from depthrt_export.sources.onnx_file.wrap import Shape
 
 
 @dataclass(frozen=True, eq=False)

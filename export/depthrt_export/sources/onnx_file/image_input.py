@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from depthrt.errors import ModelError
-from depthrt_export.graph.nodes import names_read
+from depthrt_export.sources.onnx_file.reading import nodes_of
 
 Axes = Literal["N,3,H,W", "N,H,W,3", "3,H,W", "H,W,3"]
 Element = Literal["float32", "float16", "float64", "uint8", "int8"]
@@ -112,7 +112,7 @@ def true_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """The inputs that something reads and that are no weights, which old files list among them."""
     weights = {tensor.name for tensor in graph.initializer}
     weights |= {tensor.values.name for tensor in graph.sparse_initializer}
-    read = names_read(graph)
+    read = {name for node in nodes_of(graph) for name in node.input}
     return [each for each in graph.input if each.name not in weights and each.name in read]
 
 

@@ -12,16 +12,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depthrt.errors import ModelError
 from depthrt_export.graph.channel_order import BGR, fold_channel_order
-from depthrt_export.graph.nodes import remove_unread
-from depthrt_export.sources.network import Normalisation
-from depthrt_export.sources.onnx_file.first_nodes import FirstNodes, first_nodes
-from depthrt_export.sources.onnx_file.inner_graph import (
+from depthrt_export.graph.inner_graph import (
     element_of,
     forget_shapes,
     inner_graph,
     with_opset,
     without_taken_names,
 )
+from depthrt_export.graph.nodes import remove_unread
+from depthrt_export.sources.network import Normalisation
+from depthrt_export.sources.onnx_file.first_nodes import FirstNodes, first_nodes
 from depthrt_export.sources.onnx_file.reading import opset_of
 from depthrt_export.sources.onnx_file.reference import Form
 
