@@ -14,7 +14,8 @@ from depthrt.errors import UsageError
 from depthrt.files.json_file import JsonObject, parse_json, short
 
 HEAD_LENGTH = "inference-header-content-length"
-MOST_JSON_BYTES = 16 << 20  # lists of numbers take some twenty times their text in memory
+_JSON_BYTES, _JSON_BYTES_PER_ELEMENT = 2 << 20, 8  # "255.0, " and a little
+_MOST_TENSORS = 16
 _MOST_SIDES = 8
 _MOST_ELEMENTS = 1 << 40
 
@@ -67,12 +68,16 @@ class InferRequest:
     timeout_s: float | None
 
 
-def head_length(header: str | None, body: bytes) -> int:
+def head_length(header: str | None, body: bytes, elements: int) -> int:
     """How many bytes of a body are its JSON object.
+
+    Lists take seconds to read and some twenty times their text in memory, so that JSON is to hold
+    one image at most, and files of some MB.
 
     Args:
         header: the value of ``Inference-Header-Content-Length``, if there is one.
         body: all of the body.
+        elements: that an image of the model has.
 
     Raises:
         MessageError: the header is no number, more than there is, or the JSON is too large.
@@ -85,10 +90,11 @@ def head_length(header: str | None, body: bytes) -> int:
                 f"the body of {length}"
             )
         length = int(header)
-    if length > MOST_JSON_BYTES:
+    most = _JSON_BYTES + _JSON_BYTES_PER_ELEMENT * elements
+    if length > most:
         raise MessageError(
-            f"the JSON object is larger than {MOST_JSON_BYTES >> 20} MiB: send tensors as binary "
-            "data"
+            f"the JSON object has {length} bytes, more than the {most} that are taken: send "
+            "tensors as binary data"
         )
     return length
 
@@ -114,14 +120,21 @@ def read_request(body: bytes, length: int) -> InferRequest:
     message = JsonObject(content, "the request", MessageError)
     parameters = _parameters(message)
     binary = _flag(parameters, "binary_data_output")
-    outputs = message.objects("outputs") if content.get("outputs") else []
+    outputs = _tensors(message, "outputs") if content.get("outputs") else []
     return InferRequest(
         message.text("id") if content.get("id") is not None else None,
-        _inputs(message.objects("inputs"), memoryview(body)[length:]),
+        _inputs(_tensors(message, "inputs"), memoryview(body)[length:]),
         _outputs(outputs, binary) or None,
         binary,
         _timeout_s(parameters),
     )
+
+
+def _tensors(message: JsonObject, key: str) -> list[JsonObject]:
+    found = message.value(key)
+    if isinstance(found, list) and len(found) > _MOST_TENSORS:
+        raise MessageError(f"the request has {len(found)} {key}: {_MOST_TENSORS} at most are taken")
+    return message.objects(key)
 
 
 def _inputs(found: list[JsonObject], binary: memoryview) -> list[SentTensor]:

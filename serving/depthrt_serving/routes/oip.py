@@ -111,7 +111,8 @@ async def _answered(
 ) -> tuple[tuple[bytes, int | None], Computed]:
     """The body of the answer, and what it was made of."""
     passage, loop = passage_of(request), asyncio.get_running_loop()
-    length = head_length(request.headers.get(HEAD_LENGTH), body)
+    size = service.spec.input
+    length = head_length(request.headers.get(HEAD_LENGTH), body, 3 * size.height * size.width)
     if length <= _AT_ONCE_BYTES:
         message = read_request(body, length)
     else:

@@ -244,7 +244,7 @@ def test_hostile_json(ours: Oip, wrong: str) -> None:
 
 
 def test_json_that_is_too_large(ours: Oip) -> None:
-    found = ours.ask(f"{ours.path}/infer", b'{"inputs": [' + b" " * (17 << 20) + b"]}")
+    found = ours.ask(f"{ours.path}/infer", b'{"inputs": [' + b" " * (3 << 20) + b"]}")
     assert (found.status, "as binary data" in found.error) == (400, True)
 
 
@@ -281,5 +281,5 @@ def test_the_log_and_the_metrics_know_the_route(
         assert oip.infer_binary([("image", pixels(2))]).status == 200
         route = "/v2/models/{name:path}/infer"
         assert running.metric("depthrt_requests_total", route=route, status="200") == 1
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "/infer" in line]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if "/infer" in line]
     assert [line["images"] for line in lines] == [2]
