@@ -126,7 +126,7 @@ def test_assumptions_are_said_and_kept(
     assert lines[:4] == [
         "weights: random unless Convolved() loads its own: no --checkpoint was given",
         "input: pixel/255, assumed; say --mean/--std if your network was trained otherwise",
-        "channels: RGB, assumed; nothing can tell it from BGR",
+        "channels: RGB, assumed; nothing can tell it from BGR; say --bgr if it is that",
         "resize: stretch, assumed; say --resize if pictures are to keep their aspect",
     ]
     assert lines[4].startswith("witness: cannot tell")
