@@ -77,7 +77,7 @@ async function picture(file, mine) {
     return { map, facts: { roundMs: performance.now() - sent, ...facts } };
   });
   clearNotice();
-  show(source, found.map, found.facts);
+  show(source, found.map, found.facts, describe(found.map));
   say(`The depth is here: ${byId("view").getAttribute("aria-label")}`);
 }
 
@@ -88,11 +88,11 @@ async function converted(source) {
   return canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
 }
 
-function show(source, map, facts) {
+function show(source, map, facts, label) {
   shown = { source, map };
   kindOfResult("map");
   stage.showMap(source, source.width, source.height, map, byId("colours").value);
-  byId("view").setAttribute("aria-label", describe(map));
+  byId("view").setAttribute("aria-label", label);
   legend();
   showFacts({ ...facts, size: `${map.width} × ${map.height}` });
   if (mode() === "points") drawPoints();
@@ -142,7 +142,7 @@ function webcam() {
         if (mine.signal.aborted) return;
         if (busy) clearNotice();
         busy = false;
-        show(source, map, facts);
+        show(source, map, facts, "Webcam with its depth, bright is near");
       };
       await streamCamera(camera, mine, onFrame, (error) => {
         busy = true;

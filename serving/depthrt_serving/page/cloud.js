@@ -33,6 +33,11 @@ export class Cloud {
     this.upright();
     this.#listen();
     this.#begin();
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault()); // so that it comes back
+    canvas.addEventListener("webglcontextrestored", () => {
+      this.#begin();
+      if (this.shown) this.update(...this.shown);
+    });
   }
 
   /** Whether this browser can draw them. */
@@ -56,6 +61,7 @@ export class Cloud {
    */
   update(map, picture, fovDeg) {
     if (!this.gl) return;
+    this.shown = [map, picture, fovDeg];
     const { width, height } = map;
     const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     small.drawImage(picture, 0, 0, width, height);
@@ -135,7 +141,6 @@ export class Cloud {
     this.program = program;
     this.at = (name) => gl.getUniformLocation(program, name);
     [this.places, this.colours] = [gl.createBuffer(), gl.createBuffer()];
-    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault(), { once: true });
   }
 
   #fill(buffer, name, content, type) {

@@ -57,6 +57,7 @@ export class DepthMap {
 
   /** The distance of a value along the optical axis; of relative depth from 1 to 10. */
   distance(value) {
+    if (!Number.isFinite(value)) return NaN;
     if (this.isMetric) return this.kind === "depth" ? value : 1 / value;
     const near = this.nearness(value);
     if (this.kind === "depth") return FAR - near * (FAR - NEAR);
@@ -96,7 +97,7 @@ export class DepthMap {
     const flipped = this.kind === "depth";
     for (let i = 0; i < pixels.length; i++) {
       const share = (this.values[i] - low) * gain;
-      if (Number.isNaN(share)) {
+      if (!(share > -Infinity && share < Infinity)) {
         pixels[i] = GREY;
         continue;
       }

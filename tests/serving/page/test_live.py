@@ -1,166 +1,27 @@
-"""The page in a real browser: pictures, webcam, points, tokens and overload."""
+"""The page in a real browser: webcam, clips, tokens, and what goes wrong."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 
-from browser import Tab, browser_path, browsing
+from browser import Tab, browser_path
 from clips import Clip, pictures, write_clip
 from depthrt_serving.settings import Queueing
 from models import build_slow_model
-from served import Running, encoded, picture, serving
+from served import Running, serving
+from served_page import KNOWN, RATE, RESULT, fact, until, without
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(browser_path() is None, reason="no Chromium is installed"),
 ]
-RESULT = "!document.getElementById('result').hidden"
-KNOWN = "document.getElementById('model').textContent.includes(': ')"
-RATE = "document.querySelector('[data-fact=rate]') !== null"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with browsing(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
-
-
-@pytest.fixture
-def tab(chromium: Tab) -> Iterator[Tab]:
-    """The browser; at the end it has no complaint, and asked one host alone."""
-    chromium.complaints.clear()
-    chromium.urls.clear()
-    yield chromium
-    chromium.run("document.body.dataset.end = ''")  # hears what is still on its way
-    assert not chromium.complaints
-    places = {urlsplit(url).netloc for url in chromium.urls if not url.startswith("blob:")}
-    assert len(places) == 1
-    chromium.call("Page.navigate", url="about:blank")
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    file = tmp_path / "photo.png"
-    file.write_bytes(encoded(picture(1)))
-    return file
-
-
-def fact(tab: Tab, name: str) -> str:
-    return tab.text(f"[data-fact={name}]")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until the server is so far."""
-    end_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.002)
-
-
-def without(tab: Tab, report: str) -> None:
-    """Forget what the browser itself reports of a refused request: no fault of the page."""
-    tab.complaints[:] = [text for text in tab.complaints if report not in text]
-
-
-def test_a_dropped_picture_is_shown_and_measured(tab: Tab, running: Running, photo: Path) -> None:
-    tab.open(running.address + "/")
-    tab.until(KNOWN)
-    assert tab.text("#model") == "tiny: relative depth, larger is nearer, on cpu"
-    tab.drop(photo)
-    tab.until(RESULT)
-    assert fact(tab, "size") == "64 × 48"
-    assert fact(tab, "batch") == "1 image"
-    assert fact(tab, "computeMs").endswith(" ms")
-    box = tab.box("#view")
-    tab.mouse("mouseMoved", box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])
-    place, _, said = tab.text("#probe").partition(": ")
-    x, y = map(int, place.split(","))
-    assert abs(x - 90) <= 1
-    assert abs(y - 22) <= 1
-    asked = running.ask(f"/v1/depth?at={x},{y}", photo.read_bytes()).document["at"][0]["depth"]
-    assert float(said.partition(",")[0]) == pytest.approx(asked, rel=6e-3)  # three digits
-    # Left of the slider is the picture, right of it the depth in the server's colours.
-    colour = running.ask("/v1/depth?view=colour", photo.read_bytes(), {"Accept": "image/png"})
-    drawn = cv2.imdecode(np.frombuffer(colour.content, np.uint8), cv2.IMREAD_COLOR)
-    assert drawn is not None
-    for share, expected in ((0.1, picture(1)), (0.9, drawn[..., ::-1])):
-        place = round(share * 120)
-        pixel = tab.run(
-            "(() => { const view = document.getElementById('view');"
-            f"const at = [{(place + 0.5) / 120} * view.width, {45.5 / 90} * view.height];"
-            "return [...view.getContext('2d').getImageData(...at, 1, 1).data]; })()"
-        )
-        assert pixel[:3] == pytest.approx(expected[45, place].tolist(), abs=10)
-
-
-def test_everything_is_reached_by_keyboard(tab: Tab, running: Running, photo: Path) -> None:
-    tab.open(running.address + "/")
-    tab.until(KNOWN)
-    tab.drop(photo)
-    tab.until(RESULT)
-    tab.run("document.activeElement.blur()")
-    reached = []
-    for _ in range(12):
-        tab.key("Tab", 9)
-        reached.append(tab.run("document.activeElement.id || document.activeElement.className"))
-    assert reached[:5] == ["skip", "file", "webcam", "", "view"]  # "": the radio buttons
-    assert reached[5:9] == ["cut", "colours", "save-values", "save-picture"]
-    tab.run("document.getElementById('view').focus()")
-    tab.key("ArrowRight", 39)
-    assert tab.text("#said").startswith("63, 45: ")
-    tab.key("ArrowUp", 38)
-    assert tab.text("#said").startswith("63, 42: ")
-    assert "% near" in tab.text("#said")
-
-
-def test_a_screen_reader_finds_names(tab: Tab, running: Running, photo: Path) -> None:
-    tab.open(running.address + "/")
-    tab.drop(photo)
-    tab.until(RESULT)
-    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
-    shown = [
-        (node["role"]["value"], node["name"]["value"]) for node in nodes if not node["ignored"]
-    ]
-    named = ("button", "slider", "combobox", "radio", "application", "image")
-    assert not [role for role, name in shown if role in named and not name]
-    (view,) = (name for role, name in shown if role == "application")
-    assert view.startswith("Picture of 120 by 90 pixels with its depth, bright is near")
-
-
-def test_points_can_be_turned(tab: Tab, running: Running, photo: Path) -> None:
-    tab.open(running.address + "/")
-    tab.drop(photo)
-    tab.until(RESULT)
-    tab.run("document.querySelector('[value=points]').click()")
-    look = "document.getElementById('cloud').toDataURL()"
-    seen = [tab.run(look)]
-    painted = """(() => {
-        const gl = document.getElementById('cloud').getContext('webgl');
-        const pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
-        gl.readPixels(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight, gl.RGBA,
-                      gl.UNSIGNED_BYTE, pixels);
-        return pixels.filter((value, n) => n % 4 === 0 && value > 30).length / (pixels.length / 4);
-    })()"""
-    assert tab.run(painted) > 0.05
-    tab.run("document.getElementById('cloud').focus()")
-    tab.key("ArrowLeft", 37)
-    seen.append(tab.run(look))
-    box = tab.box("#cloud")
-    x, y = box["x"] + 100, box["y"] + 100
-    for kind, dx in (("mousePressed", 0), ("mouseMoved", 80), ("mouseReleased", 80)):
-        tab.mouse(kind, x + dx, y, button="left", buttons=1, clickCount=1)
-    seen.append(tab.run(look))
-    assert len({*seen}) == 3
 
 
 def test_the_webcam_streams(tab: Tab, running: Running) -> None:
@@ -242,6 +103,19 @@ def test_a_clip_can_be_cancelled(tab: Tab, tmp_path: Path) -> None:
         until(lambda: running.ask("/v1/clips").document == {"clips": []})
 
 
+def test_frames_without_depth_are_explained(tab: Tab, tiny: Path) -> None:
+    with serving(tiny, queueing=Queueing(deadline_s=1e-6)) as running:
+        tab.open(running.address + "/")
+        tab.until(KNOWN)
+        tab.run("document.getElementById('webcam').click()")
+        tab.until("document.getElementById('notice').dataset.kind === 'busy'")
+        assert tab.text("#notice-text").startswith("The answer would come after its deadline")
+        assert tab.text("#notice-text").endswith("Frames are left out meanwhile.")
+        tab.run("document.getElementById('webcam').click()")
+        assert tab.run("document.getElementById('webcam').ariaPressed") == "false"
+        tab.until("document.getElementById('notice').hidden")
+
+
 def test_overload_is_explained_and_the_picture_sent_again(
     tab: Tab, tmp_path: Path, photo: Path
 ) -> None:
@@ -320,20 +194,3 @@ def test_what_goes_wrong_is_said(tab: Tab, tiny: Path, tmp_path: Path, photo: Pa
     tab.drop(photo)
     tab.until("document.getElementById('notice-text').textContent.includes('does not answer')")
     without(tab, "ERR_CONNECTION")
-
-
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_wider_than_the_window(
-    tab: Tab, running: Running, photo: Path, width: int
-) -> None:
-    tab.open(running.address + "/", width)
-    tab.drop(photo)
-    tab.until(RESULT)
-    for mode in ("slide", "beside", "points"):
-        tab.run(f"document.querySelector('[value={mode}]').click()")
-        assert tab.run("document.documentElement.scrollWidth") <= width
-        small = tab.run(
-            "[...document.querySelectorAll('button, select, .button, .modes span')]"
-            ".filter((each) => each.offsetHeight && each.offsetHeight < 44).length"
-        )
-        assert small == 0  # WCAG 2.2, 2.5.5: 44 pixels for a finger
