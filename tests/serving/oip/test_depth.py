@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec
@@ -189,6 +191,22 @@ def test_sizes_that_a_model_takes(tmp_path: Path) -> None:
             assert np.array_equal(found, model.infer(batch))
         for size, said in (((48, 60), "multiples of 16"), ((160, 160), "send it smaller")):
             assert said in oip.infer_binary([("image", pixels(1, 0, size))]).error
+
+
+def test_a_size_at_which_the_network_fails(tmp_path: Path) -> None:
+    spec = replace(build_spec(), input=InputSpec(*SIZE, resize="keep_aspect", multiple_of=16))
+    file = build_model(tmp_path / "some.onnx", spec=spec, dynamic_size=True)
+    network = onnx.load(file)
+    network.graph.node[-1].output[0] = "sum"
+    network.graph.node.append(helper.make_node("Add", ["sum", "position"], ["depth"]))
+    position = numpy_helper.from_array(np.ones(SIZE, np.float32), "position")
+    network.graph.initializer.append(position)
+    onnx.save(network, file)
+    with serving(file) as running:
+        oip = Oip(running.address, "tiny")
+        assert oip.infer_binary([("image", pixels())]).status == 200
+        found = oip.infer_binary([("image", pixels(1, 0, (32, 32)))])
+        assert (found.status, found.error) == (422, "the model fails on images of 32x32")
 
 
 def test_a_name_with_a_slash(tmp_path: Path) -> None:
