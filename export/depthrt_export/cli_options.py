@@ -43,8 +43,7 @@ Source: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="ONNX file, Hugging Face id or folder, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY, .pt2 "
-        "or TorchScript file.",
+        help="ONNX, .pt2 or TorchScript file, FILE.py:FACTORY, Hugging Face id or folder.",
     ),
 ]
 Output: TypeAlias = Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to make.")]
@@ -74,7 +73,7 @@ Size: TypeAlias = Annotated[
 ]
 MultipleOf: TypeAlias = Annotated[
     int | None,
-    _option(_NETWORK, "Both sides are multiples of it. Default: 1.", metavar="N", min=1),
+    _option(_NETWORK, "Sides are multiples of it. Default: 1.", metavar="N", min=1),
 ]
 ResizeOption: TypeAlias = Annotated[
     str | None,
@@ -104,13 +103,12 @@ Also: TypeAlias = Annotated[
     list[str] | None,
     _option(
         _NETWORK,
-        "An output to keep beside depth: confidence, valid, normals or fov_deg. Default: those "
-        "whose KEY is that name; none: depth alone.",
+        "Keep it as confidence, valid, ...",
         metavar="KEY=OUTPUT",
     ),
 ]
 Name: TypeAlias = Annotated[
-    str | None, _option(_NETWORK, "The model's. Default: the source's, the file's.")
+    str | None, _option(_NETWORK, "The model's. Default: the file's.")
 ]
 Licence: TypeAlias = Annotated[str | None, _option(_NETWORK, "Of the weights: Apache-2.0, ...")]
 
@@ -118,8 +116,9 @@ Precision: TypeAlias = Annotated[
     Format,
     _option(
         _FILE,
-        "fp32, fp16, bf16, int8, or auto: a search for the fastest that is exact enough.",
+        "fp32 (default), fp16, bf16, int8, auto (a search).",
         metavar="FORMAT",
+        show_default=False,
     ),
 ]
 Dynamic: TypeAlias = Annotated[
@@ -130,7 +129,8 @@ Opset: TypeAlias = Annotated[
     int, _option(_FILE, "ONNX opset; for bf16 at least 22.", metavar="N", min=20)
 ]
 Rewrite: TypeAlias = Annotated[
-    bool, _option(_FILE, "Faster; it computes the same.", "--rewrite/--no-rewrite")
+    bool,
+    _option(_FILE, "Faster; it computes the same.", "--rewrite/--no-rewrite", show_default=False),
 ]
 Overwrite: TypeAlias = Annotated[bool, _option(_FILE, "Replace files that exist.", "--overwrite")]
 
@@ -138,7 +138,7 @@ Frames: TypeAlias = Annotated[
     str | None,
     _option(
         _PROOF,
-        "Real frames: image, folder, glob or video. Default: depthrt's clip.",
+        "Images, video. Default: the demo.",
         metavar="SOURCE",
     ),
 ]
@@ -146,7 +146,7 @@ Calibration: TypeAlias = Annotated[
     str | None,
     _option(
         _PROOF,
-        "int8, auto: frames for the ranges. Default: four fifths of --frames.",
+        "int8, auto: for the ranges. Default: --frames.",
         metavar="SOURCE",
     ),
 ]
@@ -154,16 +154,17 @@ MaxError: TypeAlias = Annotated[
     float,
     _option(
         _PROOF,
-        "int8: mean difference to float32 allowed, over the depth's spread.",
+        "int8: mean error allowed, of the spread; 10%.",
         metavar="SHARE",
         min=0.0,
+        show_default=False,
     ),
 ]
 Strict: TypeAlias = Annotated[
     bool,
     _option(
         _PROOF,
-        "Refuse what depthrt-s contradicts, and an unusual normalisation.",
+        "Refuse what a witness denies.",
         "--strict",
     ),
 ]
@@ -171,11 +172,12 @@ Golden: TypeAlias = Annotated[
     bool,
     _option(
         _PROOF,
-        "Put three small pictures and their depth into the file, for `depthrt verify`.",
+        "Frames in the file, for `depthrt verify`.",
         "--golden/--no-golden",
+        show_default=False,
     ),
 ]
-Report: TypeAlias = Annotated[Path | None, _option(_PROOF, "Draw the proof: an .html file.")]
+Report: TypeAlias = Annotated[Path | None, _option(_PROOF, "Draw the proof: .html.")]
 Track: TypeAlias = Annotated[
     str | None, _option(_PROOF, "Log the export with MLflow.", metavar="DIR|URI")
 ]
@@ -185,7 +187,7 @@ Validate: TypeAlias = Annotated[
     str | None,
     _option(
         _SEARCH,
-        "int8, auto: frames for the error. Default: a fifth of --frames, a video's last.",
+        "int8, auto: to judge on. Default: the last of --frames.",
         metavar="SOURCE",
     ),
 ]
@@ -201,26 +203,27 @@ Target: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "Any precision. host (this one, timed), x86-vnni, x86-avx2, arm64, cuda, tensorrt, "
-        "openvino.",
+        "Machine: host (default), x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
         metavar="MACHINE",
+        show_default=False,
     ),
 ]
 MaxDrop: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "Allowed: mean difference to float32 over the depth's spread or, with --dataset, growth "
-        "of AbsRel.",
+        "Error allowed; with --dataset, growth of AbsRel; 5%.",
         metavar="SHARE",
+        show_default=False,
     ),
 ]
 Budget: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "For the search alone: 90s, 10m, 1h; a number is seconds.",
+        "Of the search alone: 90s, 10m (default), 1h.",
         metavar="TIME",
+        show_default=False,
     ),
 ]
 Front: TypeAlias = Annotated[Path | None, _option(_SEARCH, "Plot of time and error: .svg or .png.")]
