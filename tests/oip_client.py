@@ -58,7 +58,7 @@ class Answer:
         found = {}
         for output in self.document["outputs"]:
             kind, shape = TYPES[output["datatype"]], output["shape"]
-            size = output.get("parameters", {}).get("binary_data_size")
+            size = (output.get("parameters") or {}).get("binary_data_size")
             if size is None:
                 values = np.array(output["data"], kind)
             else:
