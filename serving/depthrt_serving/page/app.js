@@ -77,6 +77,7 @@ async function picture(file, mine) {
     return { map, facts: { roundMs: performance.now() - sent, ...facts } };
   });
   clearNotice();
+  if (found.map.fovDeg) setFov(found.map.fovDeg);
   show(source, found.map, found.facts, describe(found.map));
   say(`The depth is here: ${byId("view").getAttribute("aria-label")}`);
 }
@@ -197,6 +198,11 @@ function switchMode() {
   stage.draw();
 }
 
+function setFov(degrees) {
+  byId("fov").value = degrees;
+  byId("fov-said").textContent = `${byId("fov").value}°`;
+}
+
 function drawPoints() {
   cloud ??= new Cloud(byId("cloud"));
   if (!cloud.works) notice("This browser draws no points: it has no WebGL.", "error");
@@ -228,7 +234,7 @@ function wire() {
     stage.draw();
   });
   byId("fov").addEventListener("input", (event) => {
-    byId("fov-said").textContent = `${event.target.value}°`;
+    setFov(event.target.value);
     drawPoints();
   });
   byId("upright").addEventListener("click", () => cloud?.upright());

@@ -16,6 +16,7 @@ export const COLOUR_NAMES = Object.keys(COLOURS);
  * @property {string} kind "depth" or "inverse_depth"
  * @property {string|null} unit "m", or null where values have none
  * @property {number[]} imageSize height and width of the picture
+ * @property {number|null} [fovDeg] horizontal angle of view, where the network says it
  */
 
 /** The depth of one picture. NaN: not known. */

@@ -154,6 +154,7 @@ export async function depthOf(blob, job) {
     kind: headers.get("depthrt-kind"),
     unit: unit === "none" ? null : unit,
     imageSize: headers.get("depthrt-image-size").split("x").map(Number),
+    fovDeg: Number(headers.get("depthrt-fov-deg")) || null,
   };
   return { map: new DepthMap(values, size, meaning), facts: timing(headers) };
 }

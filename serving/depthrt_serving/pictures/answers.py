@@ -133,6 +133,8 @@ def _part(spec: ModelSpec, depth: Depth, wishes: Wishes) -> Answer:
         "depthrt-larger-is": depth.larger_is,
         "depthrt-image-size": "x".join(map(str, depth.image_size)),
     }
+    if depth.fov_deg is not None:
+        headers["depthrt-fov-deg"] = f"{depth.fov_deg:.3f}"
     if wishes.form is Form.COLOUR:
         return Answer(Form.COLOUR.media, colour_png(depth, wishes.colormap), headers)
     shown = sized(depth, wishes.size)

@@ -13,7 +13,8 @@ import pytest
 
 from depthrt.render.colormap import COLORMAPS, colour_table
 from depthrt_serving.routes.page import page
-from served import Running, serving
+from full_model import FOV_DEG, build_full_model
+from served import Running, encoded, picture, serving
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -175,3 +176,10 @@ def test_a_screen_reader_has_a_name_for_everything(html: Html) -> None:
     assert dict(html.elements)["html"]["lang"] == "en"
     statuses = [attributes for _, attributes in html.elements if attributes.get("role") == "status"]
     assert [each["id"] for each in statuses] == ["notice-text", "said"]
+
+
+def test_a_network_s_own_angle_of_view_reaches_the_page(running: Running, tmp_path: Path) -> None:
+    photo, wanted = encoded(picture()), {"Accept": "application/x-npy"}
+    with serving(build_full_model(tmp_path / "full.onnx")) as full:
+        assert full.ask("/v1/depth", photo, wanted).headers["depthrt-fov-deg"] == f"{FOV_DEG:.3f}"
+    assert "depthrt-fov-deg" not in running.ask("/v1/depth", photo, wanted).headers

@@ -13,7 +13,7 @@ import pytest
 from browser import Tab, browser_path
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec, ModelSpec
-from full_model import build_full_model
+from full_model import FOV_DEG, build_full_model
 from models import build_model, build_slow_model
 from served import Running, encoded, picture, serving
 from served_page import KNOWN, NPY, RESULT, fact, until
@@ -118,6 +118,9 @@ def test_where_nothing_is_known_it_says_so(tab: Tab, tmp_path: Path, photo: Path
         x, y = (column + 0.5) / values.shape[1], (row + 0.5) / values.shape[0]
         tab.mouse("mouseMoved", box["x"] + x * box["width"], box["y"] + y * box["height"])
         assert tab.text("#probe").endswith(": no depth here")
+        # Points take the network's own angle of view.
+        tab.run("document.querySelector('[value=points]').click()")
+        assert tab.text("#fov-said") == f"{round(FOV_DEG + 1e-6)}°"
 
 
 def test_the_picture_dropped_last_is_the_one_shown(tab: Tab, tmp_path: Path, photo: Path) -> None:
