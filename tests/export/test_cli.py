@@ -35,7 +35,7 @@ def test_patches_without_padding_drawn_and_as_json(
     )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
     document = outcome.document
-    folded, golden = document["notes"]
+    folded, *_, golden = document["notes"]
     assert folded == "scale and mean folded into the first convolution, exactly"
     assert "golden frame" in golden
     assert document["spec"]["measured"]["proof"]["worst_max_error"] < 1e-3
