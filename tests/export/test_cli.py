@@ -35,9 +35,9 @@ def test_patches_without_padding_drawn_and_as_json(
     )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
     document = outcome.document
-    folded, *_, golden = document["notes"]
+    folded, *others = document["notes"]
     assert folded == "scale and mean folded into the first convolution, exactly"
-    assert "golden frame" in golden
+    assert any("golden frame" in note for note in others)
     assert document["spec"]["measured"]["proof"]["worst_max_error"] < 1e-3
     assert (document["spec"]["kind"], document["spec"]["unit"]) == ("depth", "m")
     assert json.loads(DepthModel.load(target).spec.to_json())["name"] == "patches"
