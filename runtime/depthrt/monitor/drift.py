@@ -13,9 +13,10 @@ Two measures, each of counts in the reference's bins:
 Frames follow one another and look alike, so that a window of 120 frames says less than 120 values
 drawn at random. What unchanged windows give is found by resampling whole blocks of the reference
 (moving blocks, Künsch 1989, from a circle, Politis and Romano 1992), of several lengths, as nobody
-knows for how long frames look alike. One factor for all features and both measures makes the rate
-of false alarms that of all together (the largest statistic, Westfall and Young 1993); its tail
-beyond what was drawn is taken as exponential (Breiman, Stone and Kooperberg 1990).
+knows for how long frames look alike. The reference is resampled, too, as a few minutes are a sample
+of what is usual. One factor for all features and both measures makes the rate of false alarms that
+of all together (the largest statistic, Westfall and Young 1993); its tail beyond what was drawn is
+taken as exponential (Breiman, Stone and Kooperberg 1990).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ Counts = NDArray[np.float64]
 
 _GROUPS = 8  # of the inner bins, for the PSI: fewer bins are steadier
 _DRAWS = 4000
+_REFERENCES = 250  # resampled, which the windows are compared with in turn
 _TYPICAL = 0.99  # the quantile at which features are made comparable
 _TAIL = 0.02  # share of the largest statistics from which the tail goes on
 _SCENES = 0.01  # of all scenes that may look like drift, where frames are single scenes
@@ -94,14 +96,15 @@ class Rate:
 
 
 def measure(bins: Bins, reference: Counts, window: Counts) -> Measures:
-    """PSI and W1 of windows' counts (...,bins) to a reference's (bins)."""
+    """PSI and W1 of windows' counts (...,bins) to a reference's (bins), or each to its own."""
     grouping = _grouping(bins)
     p, q = window @ grouping, reference @ grouping
     p = (p + 0.5) / (p.sum(axis=-1, keepdims=True) + 0.5 * p.shape[-1])
-    q = (q + 0.5) / (q.sum() + 0.5 * len(q))
+    q = (q + 0.5) / (q.sum(axis=-1, keepdims=True) + 0.5 * q.shape[-1])
     psi = ((p - q) * np.log(p / q)).sum(axis=-1)
     shares = window / np.maximum(window.sum(axis=-1, keepdims=True), 1)
-    apart = np.abs(np.cumsum(shares - reference / reference.sum(), axis=-1)[..., :-1])
+    usual = reference / reference.sum(axis=-1, keepdims=True)
+    apart = np.abs(np.cumsum(shares - usual, axis=-1)[..., :-1])
     return Measures(psi, apart @ bins.gaps / bins.width)
 
 
@@ -115,6 +118,7 @@ def thresholds(reference: Reference, rate: Rate) -> dict[str, Thresholds]:
     plans = [
         _plan(reference, rate.window, blocks, random) for blocks in _blocks(reference, rate.window)
     ]
+    others = _other_references(reference, rate.window, random)
     found: dict[str, tuple[Thresholds, NDArray[np.float64]]] = {}
     for name, bins in reference.bins.items():
         codes = reference.codes[name]
@@ -122,7 +126,11 @@ def thresholds(reference: Reference, rate: Rate) -> dict[str, Thresholds]:
         once = np.equal.outer(codes, np.arange(bins.count))
         np.cumsum(np.concatenate([once, once]), axis=0, out=steps[1:])
         windows = np.concatenate([_windows(steps, plan) for plan in plans])
-        drawn = measure(bins, counts(codes, bins.count), windows)
+        usual = counts(codes, bins.count)
+        if others is not None:
+            again = _windows(steps, others)
+            usual = again[np.arange(len(windows)) % len(again)]
+        drawn = measure(bins, usual, windows)
         # A window of one scene fills one bin alone: its PSI says nothing, its distance does.
         psi = _typical(drawn.psi) if reference.in_order else math.inf
         typical = Thresholds(psi, _typical(drawn.wasserstein))
@@ -198,6 +206,17 @@ def _plan(reference: Reference, window: int, blocks: int, random: np.random.Gene
     length = min(frames, max(1, window // blocks))
     starts = random.integers(0, frames, (_DRAWS, max(1, window // length)))
     return _Plan(starts, length, window / (length * starts.shape[1]))
+
+
+def _other_references(
+    reference: Reference, window: int, random: np.random.Generator
+) -> _Plan | None:
+    """References that might as well have been learned: each is a sample, too."""
+    if not reference.in_order:
+        return None
+    length = min(reference.frames, window)
+    blocks = max(1, reference.frames // length)
+    return _Plan(random.integers(0, reference.frames, (_REFERENCES, blocks)), length, 1.0)
 
 
 def _windows(steps: NDArray[np.float64], plan: _Plan) -> Counts:
