@@ -226,6 +226,8 @@ def _keyframe_parts(facts: dict[str, Any] | None) -> list[str]:
     if facts is None:
         return []
     said = f"network on {facts['inferred_share']:.0%} of the frames"
+    if facts["interpolated"] and not facts["audits"]:
+        said += ", none of the others audited"
     if facts["audits"]:
         said += (
             f", the others off by {facts['mean_error']:.2%} of the spread (worst "

@@ -29,7 +29,8 @@ class Link:
     - ``disagreement``: mean over the spread, carried over to one another;
     - ``scale``, ``shift``: the line from the first one's depth to the last one's;
     - ``first``, ``last``: their depth at the size of thumbnails, over the spread; the last one's
-      in the scale of the first.
+      in the scale of the first;
+    - ``low``, ``high``: smallest and largest depth of both.
     """
 
     disagreement: float
@@ -37,6 +38,8 @@ class Link:
     shift: float
     first: Map
     last: Map
+    low: float
+    high: float
 
 
 def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> Link:
@@ -63,7 +66,11 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
     back = np.abs(carry(b, to_b) - (scale * a + shift)).mean()
     spread = _spread(b)
     unit = np.float32(scale / spread)
-    return Link(float(max(ahead, back)) / spread, scale, shift, a * unit, (b - shift) / spread)
+    ends = [cv2.minMaxLoc(key.made.depth)[:2] for key in (first, last)]
+    return Link(
+        float(max(ahead, back)) / spread, scale, shift, a * unit, (b - shift) / spread,
+        min(low for low, _ in ends), max(high for _, high in ends),
+    )  # fmt: skip
 
 
 def between(
@@ -102,7 +109,10 @@ def between(
         cv2.addWeighted(b, time + back, b, 0, -back * agreed.shift, dst=b)
     difference = cv2.subtract(b, a, dst=b)
     difference = cv2.multiply(difference, warp.enlarged(share_b, shape), dst=difference)
-    return Prediction(np.asarray(cv2.add(a, difference, dst=a), np.float32), optional)
+    depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
+    if (agreed.scale, agreed.shift) != (1.0, 0.0):  # which may leave what the network can give
+        np.clip(depth, np.float32(agreed.low), np.float32(agreed.high), out=depth)
+    return Prediction(depth, optional)
 
 
 def _moves(

@@ -137,6 +137,17 @@ def test_scale_and_shift_of_relative_depth_go_over_from_one_end_to_the_other() -
     assert max(clip.errors(found)) < 0.003
 
 
+def test_depth_between_keyframes_stays_within_theirs() -> None:
+    """A line from one end to the other may lead below zero in between."""
+    image = panned(texture(12), 0)
+    first = depth_of(image)
+    clip = Clip([image] * 5, [first + 20 * i - first.min() for i in range(5)])
+    found = clip.fill(budget=0.5, align=True)
+    for estimate in found:
+        assert estimate.made.depth.min() >= clip.depths[0].min()
+        assert estimate.made.depth.max() <= clip.depths[-1].max()
+
+
 def test_audited_frames_have_the_networks_depth_and_the_error_that_was_avoided() -> None:
     scene = texture(9)
     clip = Clip([panned(scene, 1.3 * i) for i in range(9)])
