@@ -89,7 +89,7 @@ def depthrt_arguments(text: str) -> list[list[str]]:
     """The arguments of each call of depthrt in a line of shell."""
     calls = []
     for part in re.split(r"\s(?:\||&&|>)\s", text):
-        words = shlex.split(part)
+        words = shlex.split(part.removesuffix(" &"))
         if "depthrt" in words[:1] or (words and words[0].endswith("/depthrt")):
             calls.append(words[1:])
     return calls

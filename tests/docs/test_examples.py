@@ -50,7 +50,8 @@ def run_block(block: Block, folder: Path) -> None:
         run([sys.executable, "-c", block.text], folder, block.place)
     elif block.language == "bash":
         lines = [c.text for c in commands(block) if not (c.needs or c.installs)]
-        script = "set -euo pipefail\n" + "\n".join(lines)
+        ending = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"  # of what runs beside
+        script = "set -euo pipefail\n" + ending + "\n".join(lines)
         run(["bash", "-c", script], folder, f"{block.place}: {block.text}")
 
 
