@@ -51,11 +51,12 @@ def described(
         ModelError: it takes no picture or gives no depth map.
     """
     neighbours = beside(file.path)
-    known = _over(said, _fitting(neighbours.options, file))
+    fitting, unused = _fitting(neighbours.options, said, file, options)
+    known = _over(said, fitting)
     size = input_size(file, known.size)
     form = find_form(file, size, said.output, bgr=known.bgr)
     known = dataclasses.replace(known, size=size)
-    notes = list(neighbours.notes)
+    notes = [*neighbours.notes, *unused]
     by_user = [f"--{n}" for n in _PIXELS if getattr(said, n) is not None]
     if form.image.element == "uint8" and by_user:
         raise UsageError(
@@ -95,6 +96,9 @@ def _asked_for(
     direction = None if known.kind is None else _DIRECTION[known.kind]
     height, width = known.size or (0, 0)
     spec = InputSpec(height, width, resize=known.resize or "stretch")
+    doubt = "" if fed_how is None else fed_how.doubt()
+    if doubt:  # before the user waits for the frames
+        phases.note(f"normalisation: {doubt}")
     with phases("try ways to feed it"):
         finding = pick(
             fed(file, form),
@@ -105,7 +109,7 @@ def _asked_for(
             metric=known.unit == "m",
         )
     if not finding.picked:
-        raise UsageError(finding.question())
+        raise UsageError(finding.question() + (f"; {doubt}" if doubt else ""))
     return finding
 
 
@@ -149,14 +153,32 @@ def _facts(file: OnnxFile, form: Form) -> dict[str, Any]:
     }
 
 
-def _fitting(known: SourceOptions, file: OnnxFile) -> SourceOptions:
-    """What lies beside the file, without a size where the file has its own."""
+def _fitting(
+    beside_it: SourceOptions, said: SourceOptions, file: OnnxFile, options: ExportOptions
+) -> tuple[SourceOptions, list[str]]:
+    """What lies beside the file as far as the graph can follow, and a line on what it cannot."""
     own = image_inputs(file.path, file.model)[0]
-    if own.height is None and own.width is None:
-        return known
-    step = known.multiple_of or 1
-    fits = all(side is not None and side % step == 0 for side in (own.height, own.width))
-    return dataclasses.replace(known, size=None, multiple_of=step if fits else None)
+    is_open = own.height is None and own.width is None
+    known, notes = beside_it, []
+    if not is_open:
+        size, fixed = known.size, own.fixed_size
+        if size is not None and fixed is not None and size != fixed:
+            notes.append(
+                f"size: the file is fixed at {fixed[0]}x{fixed[1]}; the config's "
+                f"{size[0]}x{size[1]} is not used"
+            )
+        step = known.multiple_of or 1
+        fits = all(side is not None and side % step == 0 for side in (own.height, own.width))
+        known = dataclasses.replace(known, size=None, multiple_of=step if fits else None)
+    if known.resize == "keep_aspect" and not (is_open and "size" in options.vary):
+        known = dataclasses.replace(known, resize="stretch")
+        if said.resize is None:
+            other = "; --dynamic size keeps the aspect" if is_open else ""
+            notes.append(
+                "resize: the config keeps the aspect; the graph has one size, so pictures are "
+                f"stretched{other}"
+            )
+    return known, notes
 
 
 def _name(path: Path) -> str:

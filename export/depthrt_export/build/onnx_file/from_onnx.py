@@ -60,7 +60,8 @@ def from_onnx(
     for note in (*([source.note] if source.note else []), *known.notes, *task.notes):
         phases.note(note)
     for topic, sentence in network.assumed.items():
-        phases.note(f"{topic}: {sentence}")
+        if f"{topic}: {sentence}" not in phases.notes:
+            phases.note(f"{topic}: {sentence}")
     with phases("read frames"):
         frames = split_frames(options, network.input)
     _require_depth(source.path, original.reference, frames)

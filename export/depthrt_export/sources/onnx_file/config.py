@@ -13,6 +13,7 @@ from typing import Any
 
 from depthrt.errors import ModelError
 from depthrt.files.json_file import parse_json
+from depthrt.spec import Resize
 from depthrt_export.options import SourceOptions
 from depthrt_export.sources.huggingface_config import from_processor, meaning, stride
 
@@ -71,6 +72,7 @@ def _of_folder(folder: Path) -> Beside:
             settings = _with_defaults(_read(folder / _PROCESSOR))
             found |= from_processor(settings, stride(config))
             found["bgr"] = settings.get("do_flip_channel_order") is True
+            found["resize"] = _resize(settings)
             notes.append(f"{_PROCESSOR}: {_told(found)}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(
@@ -105,6 +107,14 @@ def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     return {"image_mean": mean, "image_std": mean, **settings}
 
 
+def _resize(settings: dict[str, Any]) -> Resize | None:
+    """The resize rule; None where the settings say nothing of it."""
+    keeps = settings.get("keep_aspect_ratio")
+    if settings.get("do_resize") is False or not isinstance(keeps, bool):
+        return None
+    return "keep_aspect" if keeps else "stretch"
+
+
 def _told(found: dict[str, Any]) -> str:
     def numbers(values: tuple[float, ...]) -> str:
         return ", ".join(f"{v:g}" for v in (values if len(set(values)) > 1 else values[:1]))
@@ -114,6 +124,8 @@ def _told(found: dict[str, Any]) -> str:
         parts.append(f"mean {numbers(found['mean'])}, std {numbers(found['std'])}")
     if "size" in found:
         parts.append("size {}x{}".format(*found["size"]))
+    if found["resize"] is not None:
+        parts.append("keeps the aspect" if found["resize"] == "keep_aspect" else "stretched")
     return "; ".join([*parts, *(["channels blue, green, red"] if found["bgr"] else [])])
 
 

@@ -37,6 +37,7 @@ def test_depth_anything_as_the_hub_holds_it(tmp_path: Path) -> None:
     assert found.options == SourceOptions(
         kind="inverse_depth", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255,
         size=(518, 518), multiple_of=14, interpolation="cubic", licence="apache-2.0",
+        resize="keep_aspect",
     )  # fmt: skip
     assert found.notes[0] == "config.json: depth_anything, which gives inverse depth"
 
@@ -76,6 +77,21 @@ def test_a_mean_that_the_processor_has_by_itself(
 ) -> None:
     found = beside(folder(tmp_path, {}, processor) / "onnx" / "model.onnx").options
     assert found.mean == mean
+
+
+@pytest.mark.parametrize(
+    ("processor", "resize", "told"),
+    [
+        ({"keep_aspect_ratio": True}, "keep_aspect", "keeps the aspect"),
+        ({"keep_aspect_ratio": False}, "stretch", "stretched"),
+        ({"keep_aspect_ratio": True, "do_resize": False}, None, "pixels x 0.003922"),
+        ({}, None, "pixels x 0.003922"),
+    ],
+)
+def test_the_resize_rule(processor: Any, resize: str | None, told: str, tmp_path: Path) -> None:
+    found = beside(folder(tmp_path, {}, processor) / "onnx" / "model.onnx")
+    assert found.options.resize == resize
+    assert found.notes[0].endswith(told)
 
 
 def test_blue_first(tmp_path: Path) -> None:
