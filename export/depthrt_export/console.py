@@ -25,6 +25,9 @@ _RARER = 1.5  # times the time at which the last line was said
 class Phases:
     """Times of named phases in seconds, in order; shown on standard error.
 
+    A phase inside another one has its own time, and the other one's is without it: the sum is what
+    passed.
+
     A terminal shows each; a file or a pipe gets a line of what takes long, so that nobody waits
     without a word.
     """
@@ -40,19 +43,30 @@ class Phases:
         self.times_s: dict[str, float] = {}
         self.notes: list[str] = []
         self._status: Status | None = None
+        self._inner_s = 0.0  # recorded inside the phase that runs
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Run a phase; one that raises is not recorded."""
         start_s = time.perf_counter()
-        self._name, self._start_s, self._next_s = name, start_s, self.LONG_S
-        with self._console.status(f"{name} ...") as self._status:
-            yield
-        self.times_s[name] = round(time.perf_counter() - start_s, 2)
-        self._status = None
-        if self.times_s[name] >= self.LONG_S:
-            self._line(f"{name}: done")
-        self._console.print(f"[green]✓[/green] {name} [dim]{self.times_s[name]:.1f} s[/dim]")
+        outer = self._name, self._start_s, self._next_s, self._status, self._inner_s
+        self._name, self._start_s, self._next_s, self._inner_s = name, start_s, self.LONG_S, 0.0
+        if outer[3] is not None:  # older versions of rich show one at a time
+            outer[3].stop()
+        try:
+            with self._console.status(f"{name} ...") as self._status:
+                yield
+            passed_s = time.perf_counter() - start_s
+            self.times_s[name] = round(passed_s - self._inner_s, 2)
+            self._inner_s = passed_s
+            if passed_s >= self.LONG_S:
+                self._line(f"{name}: done")
+            self._console.print(f"[green]✓[/green] {name} [dim]{self.times_s[name]:.1f} s[/dim]")
+        finally:
+            self._name, self._start_s, self._next_s, self._status = outer[:4]
+            self._inner_s += outer[4]
+            if self._status is not None:
+                self._status.start()
 
     def note(self, sentence: str) -> None:
         """Tell the user at once, whether or not standard error is a terminal, and keep it."""

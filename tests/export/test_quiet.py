@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import sys
@@ -88,3 +89,22 @@ def test_what_takes_long_is_said_where_there_is_no_terminal(
     lines = ["search: b, 12 s", "search: c, 18 s", "search: e, 30 s", "search: done, 36 s"]
     assert capsys.readouterr().err.splitlines() == ([] if quiet else lines)
     assert phases.times_s == {"trace": 4, "search": 36}
+
+
+def test_the_time_of_a_phase_inside_another_counts_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now_s[0])
+    phases = Phases(quiet=True)
+    with phases("outer"):
+        now_s[0] += 1
+        with phases("inner"):
+            now_s[0] += 20
+        now_s[0] += 2
+        with contextlib.suppress(KeyError), phases("fails"):
+            now_s[0] += 4
+            raise KeyError
+    with phases("after"):
+        now_s[0] += 8
+    assert phases.times_s == {"inner": 20, "outer": 7, "after": 8}
