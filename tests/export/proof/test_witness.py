@@ -35,7 +35,7 @@ IMAGENET = COMMON["ImageNet"]
 
 def asked(network: TorchNetwork) -> Statement:
     samples = sample_frames(None, 8, network.input)
-    return ask_witness(network, fed(network, probe(network)[0]), samples, of_clip=True)
+    return ask_witness(network, fed(network, probe(network)), samples, of_clip=True)
 
 
 @pytest.fixture(scope="module")
