@@ -20,7 +20,7 @@ class Limits:
     - ``header_s``: within which a client has to send the head of a request;
     - ``body_s``, ``body_bytes_per_s``: a body has to be there within ``body_s`` and the time that
       it takes at this rate;
-    - ``answer_s``: within which a client has to take an answer;
+    - ``answer_s``: for which a client may take nothing of an answer that is ready;
     - ``clip_bytes``, ``clips``, ``clip_kept_s``: of one video, how many are kept at a time with
       their results, and for how long after they are done;
     - ``clips_bytes``: of all videos and results together.

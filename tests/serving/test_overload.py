@@ -135,6 +135,21 @@ def test_slow_senders_and_large_bodies_are_cut(tiny: Path) -> None:
         assert running.service.held_bytes == 0
 
 
+def test_a_client_that_takes_no_answer_is_cut(tiny: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), np.uint8)
+    body = encoded(noise)
+    with serving(tiny, limits=Limits(answer_s=0.3)) as running:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(running.place)
+        path = "/v1/depth?size=source"  # 10 MB
+        client.sendall(head(path, len(body), "Accept: application/x-npy") + body)
+        until(lambda: running.metric("depthrt_images_total") == 1)
+        until(lambda: not running.server.server_state.connections)
+        client.close()
+        assert running.ask("/health/live").status == 200
+
+
 def test_connections_are_limited(tiny: Path) -> None:
     with serving(tiny, limits=Limits(connections=3)) as running:
         held = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from asyncio import TimerHandle
 from typing import Any
@@ -20,6 +19,7 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
     class Limited(HttpToolsProtocol):
         _head_timer: TimerHandle | None = None
+        _answer_timer: TimerHandle | None = None
         _head_bytes = 0
         _awaits_head = True
 
@@ -32,7 +32,18 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
+            self._stop_answer_timer()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            """The client does not take its answer as fast as it is sent."""
+            super().pause_writing()
+            self._stop_answer_timer()
+            self._answer_timer = self.loop.call_later(limits.answer_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_answer_timer()
+            super().resume_writing()
 
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
@@ -62,6 +73,11 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 self._head_timer.cancel()
                 self._head_timer = None
 
+        def _stop_answer_timer(self) -> None:
+            if self._answer_timer is not None:
+                self._answer_timer.cancel()
+                self._answer_timer = None
+
         def _too_slow(self) -> None:
             self._refuse(408, "too_slow", "the head of the request did not arrive in time")
 
@@ -80,9 +96,3 @@ def limited_protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self.transport.close()
 
     return Limited
-
-
-def is_idle(connection: asyncio.BaseProtocol) -> bool:
-    """Whether a connection has no request under way."""
-    cycle = getattr(connection, "cycle", None)
-    return cycle is None or bool(cycle.response_complete)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthrt.model.cpu_cores import usable_cores
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Service:
-    """The state of one server; a route takes it from ``request.app.state.service``.
+    """The state of one server; a route takes it from ``request.state.service``.
 
+    - ``batcher``: computes depth; ``clips``: runs the jobs of videos;
     - ``threads``: for work of answers that would hold up the event loop (encoding, say);
     - ``draining``: it takes no new connections, and ends when what it has is answered;
     - ``held_bytes``: of bodies that are in memory.
@@ -38,7 +38,6 @@ class Service:
     threads: ThreadPoolExecutor
     draining: bool = False
     held_bytes: int = 0
-    started_s: float = field(default_factory=time.monotonic)
 
     @property
     def model(self) -> DepthModel:
