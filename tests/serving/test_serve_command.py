@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,18 @@ def test_without_the_extra_it_says_what_to_install(
     assert done.code == 2
     assert done.complaint.startswith("depthrt serve needs uvicorn, prometheus_client: pip install ")
     assert "[serve]" in done.complaint
+
+
+def test_the_command_imports_no_web_server_before_it_is_called() -> None:
+    code = (
+        "from depthrt.cli import app; app(['serve', '--help'], standalone_mode=False);"
+        "import sys; print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "depthrt_serving.cli" in loaded
+    web = {"starlette", "uvicorn", "httptools", "websockets", "prometheus_client"}
+    assert loaded.isdisjoint({*web, "numpy", "onnxruntime"})
 
 
 def test_an_address_that_is_taken(depthrt: Command, tiny: Path) -> None:
