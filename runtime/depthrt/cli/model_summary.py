@@ -6,8 +6,8 @@ way: then its line is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from depthrt.spec import ModelSpec
 
@@ -30,6 +30,9 @@ def summary(facts: Mapping[str, Any], spec: ModelSpec) -> list[Row]:
         ("kind", _kind(spec)),
         ("input", f"{_tensors(facts['inputs'])}, RGB, {spec.input.resize.replace('_', '-')}"),
         ("output", _tensors(facts["outputs"])),
+        ("normalisation", _normalisation(spec.provenance)),
+        ("found", _found(spec.provenance)),
+        ("metres", _metres(_mapping(spec.provenance.get("metres")))),
         ("precision", _precision(facts, spec)),
         *((f"assumed.{topic}", str(said)) for topic, said in _mapping(facts["assumed"]).items()),
         ("proof", _error(_mapping(measured.get("proof")), "")),
@@ -60,6 +63,44 @@ def _kind(spec: ModelSpec) -> str:
 def _precision(facts: Mapping[str, Any], spec: ModelSpec) -> str:
     bits = facts["weight_bits"]
     return spec.precision + (f", weights of {bits} bits" if bits else "")
+
+
+def _normalisation(provenance: Mapping[str, Any]) -> str:
+    """How a pixel reaches the network, and how that is known."""
+    used = _mapping(provenance.get("normalisation"))
+    mean, std, scale = (used.get(name) for name in ("mean", "std", "scale"))
+    if not (_is_three(mean) and _is_three(std) and _is_number(scale)):
+        return ""
+    text = f"mean {_numbers(mean)}, std {_numbers(std)}, pixels x {scale:.4g}"
+    assumed = str(_mapping(provenance.get("assumed")).get("input", ""))
+    if assumed:
+        return f"{text} ({'assumed' if assumed.startswith('pixel/255') else 'partly assumed'})"
+    is_found = _mapping(provenance.get("found")).get("open_normalisation") is True
+    return f"{text} ({'found' if is_found else 'said'})"
+
+
+def _found(provenance: Mapping[str, Any]) -> str:
+    """What was found on frames, with its figures."""
+    seen = provenance.get("seen")
+    lines = seen if isinstance(seen, (list, tuple)) else ()
+    prefix = "found: "
+    return next((str(line)[len(prefix) :] for line in lines if str(line).startswith(prefix)), "")
+
+
+def _metres(facts: Mapping[str, Any]) -> str:
+    """The formula of a scaled file, its points and its error."""
+    if not isinstance(facts.get("formula"), str):
+        return ""
+    parts = [facts["formula"]]
+    if _is_number(facts.get("point_count")):
+        parts.append(f"{facts['point_count']} points")
+    error = _mapping(facts.get("error"))
+    figures = [error.get(name) for name in ("abs_rel", "low", "high")]
+    if all(map(_is_number, figures)):
+        centre, low, high = figures
+        left_out = error.get("left_out", "point")
+        parts.append(f"AbsRel of a {left_out} left out {centre:.2f}, 95% {low:.2f} to {high:.2f}")
+    return "; ".join(parts)
 
 
 def _tensors(tensors: Mapping[str, str]) -> str:
@@ -124,3 +165,11 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_three(value: object) -> TypeGuard[Sequence[float]]:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in (values if len(set(values)) > 1 else values[:1]))

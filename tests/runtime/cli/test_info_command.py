@@ -63,3 +63,58 @@ def test_a_file_that_says_less_has_fewer_lines(
     assert not shown.keys() & {"proof", "int8", "judged", "search"}
     assert shown["golden"] == "no frames"
     assert shown["tuned"] == "no"
+
+
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "scale": 1 / 255}
+SHOWN = "mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225, pixels x 0.003922"
+
+
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [
+        ({}, "said"),
+        ({"assumed": {"input": "pixel/255, assumed; say --mean/--std"}}, "assumed"),
+        ({"assumed": {"input": "(pixel x scale - mean) / std with std 1"}}, "partly assumed"),
+        ({"found": {"open_normalisation": True}}, "found"),
+        ({"found": {"open_normalisation": False}}, "said"),
+    ],
+)
+def test_the_normalisation_and_how_it_is_known(
+    more: dict[str, Any], known: str, command: Command, tmp_path: Path
+) -> None:
+    provenance = {"normalisation": IMAGENET, **more}
+    path = build_model(tmp_path / "m.onnx", spec=replace(build_spec(), provenance=provenance))
+    assert rows(command, path)["normalisation"] == f"{SHOWN} ({known})"
+
+
+def test_what_was_found_and_the_metres(command: Command, tmp_path: Path) -> None:
+    provenance = {
+        "seen": ["input: x", "found: ImageNet and depth (agreement with depthrt-s 0.33)"],
+        "metres": {
+            "formula": "1/metres = 0.07 x depth - 0.03",
+            "point_count": 7,
+            "error": {"abs_rel": 0.152, "low": 0.05, "high": 0.3812, "left_out": "point"},
+        },
+    }
+    path = build_model(tmp_path / "m.onnx", spec=replace(build_spec(), provenance=provenance))
+    shown = rows(command, path)
+    assert shown["found"] == "ImageNet and depth (agreement with depthrt-s 0.33)"
+    assert shown["metres"] == (
+        "1/metres = 0.07 x depth - 0.03; 7 points; "
+        "AbsRel of a point left out 0.15, 95% 0.05 to 0.38"
+    )
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"normalisation": 3, "found": [], "seen": 5, "metres": "x"},
+        {"normalisation": {"mean": ["a"] * 3, "std": [1, 1, 1], "scale": 1}, "seen": [None]},
+        {"metres": {"formula": 2, "error": 4}},
+    ],
+)
+def test_notes_of_another_form_are_left_out(
+    provenance: dict[str, Any], command: Command, tmp_path: Path
+) -> None:
+    path = build_model(tmp_path / "m.onnx", spec=replace(build_spec(), provenance=provenance))
+    assert not rows(command, path).keys() & {"normalisation", "found", "metres"}
