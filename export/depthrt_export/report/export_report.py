@@ -83,6 +83,18 @@ def print_summary(report: Report) -> None:
     console.print(table)
     for line in facts(report):
         console.print(f"  {line}")
+    warned = contradiction(spec)
+    if warned:  # last, as it is what is read
+        console.print(f"WARNING: {warned}", style="yellow", markup=False, soft_wrap=True)
+
+
+def contradiction(spec: ModelSpec) -> str:
+    """What the witness said, where it speaks against how the network is fed or read; else empty."""
+    witness = spec.provenance.get("witness")
+    assumed = spec.provenance.get("assumed")
+    if not (isinstance(witness, Mapping) and isinstance(assumed, Mapping)):
+        return ""
+    return str(assumed.get("witness", "")) if witness.get("verdict") == "contradicts" else ""
 
 
 def figure_texts(report: Report, name: str, form: str) -> tuple[str, str]:
