@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,8 @@ _FLAT = 0.02  # of the spread of the model's depth
 _MANY = 100  # points from which they are left out in groups
 _GROUPS = 20
 _LEAST_PICTURES = 3
+_WEAK = 0.25  # AbsRel from which a fit is called weak
+_MOST_NAMED = 3
 _RESAMPLES = 2000
 _LEAST_ERROR = 1e-9
 _MOST_LOG = 50.0  # the interval of few points has hardly an end, and JSON wants numbers
@@ -39,13 +42,15 @@ _MARGIN = 10  # beyond the nearest and the farthest distance measured
 class Samples:
     """The points as numbers, each (n): ``d`` of the model, ``metres``, the ``picture``'s index.
 
-    ``spread``: between the 2nd and 98th percentile of d over the pictures.
+    ``spread``: between the 2nd and 98th percentile of d over the pictures. ``places``: the points
+    in words; empty: they are not named.
     """
 
     d: Numbers
     metres: Numbers
     picture: NDArray[np.intp]
     spread: float
+    places: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.d)
@@ -53,7 +58,11 @@ class Samples:
     def of(self, chosen: NDArray[np.bool_]) -> Samples:
         """Some of them."""
         return replace(
-            self, d=self.d[chosen], metres=self.metres[chosen], picture=self.picture[chosen]
+            self,
+            d=self.d[chosen],
+            metres=self.metres[chosen],
+            picture=self.picture[chosen],
+            places=tuple(compress(self.places, chosen)),
         )
 
 
@@ -135,14 +144,33 @@ def fit_points(samples: Samples, wish: Wish) -> Fitted:
     if not error.abs_rel <= wish.max_error:
         raise AccuracyGateError(
             f"the points do not fit the model: {error.line()}, but {_short(wish.max_error)} is "
-            "allowed: check pixels and distances, or raise --max-error"
+            f"allowed: check pixels and distances, or raise --max-error{_worst(samples, line, odd)}"
         )
+    if error.abs_rel > _WEAK:
+        notes += (f"the fit is weak{_worst(samples, line, odd)}",)
     if error.left_out != "picture":
         notes += (
             "in other pictures scale and shift drift, and the error may be several times as large: "
             "points of three or more pictures tell",
         )
     return Fitted(line, error, odd, line.metres(samples.d), notes)
+
+
+def _worst(samples: Samples, line: Line, odd: NDArray[np.bool_]) -> str:
+    """The points that the fit misses most, as the end of a sentence; those left out are not named.
+
+    Of many points few are said.
+    """
+    if not samples.places:
+        return ""
+    predicted_m = line.metres(samples.d)
+    missed_by = np.where(odd, -1.0, np.abs(np.log(predicted_m / samples.metres)))
+    named = [
+        f"{samples.places[i]}: {samples.metres[i]:.4g} m given, {predicted_m[i]:.3g} m by the fit"
+        for i in np.argsort(-missed_by)[:_MOST_NAMED]
+        if missed_by[i] > 0
+    ]
+    return f"; worst points: {', '.join(named)}" if named else ""
 
 
 def _check_direction(samples: Samples, wish: Wish) -> None:

@@ -166,6 +166,7 @@ def _sample(
             np.array([p.metres for p in known], np.float64),
             np.array([images.index(p.image) for p in known], np.intp),
             max(spreads),
+            tuple(p.place for p in known),
         ),
         (note,) if lost else (),
     )

@@ -162,6 +162,8 @@ def _file(path: Path, selection: Selection) -> Source:
         raise SourceError(f"{path} is no regular file")
     if path.stat().st_size == 0:
         raise SourceError(f"{path} is empty")
+    if path.suffix.lower() == ".onnx":
+        raise SourceError(f"{path} is a model: give it with -m")
     if path.suffix.lower() in IMAGE_SUFFIXES and is_animation(path):
         animated_png = path.suffix.lower() != ".webp"  # which FFmpeg reads as a video
         return (

@@ -64,6 +64,21 @@ def test_the_slip_of_a_point_is_left_out_and_counts() -> None:
     assert 0.9 / 12 < found.error.abs_rel < 0.15
 
 
+def test_the_worst_points_of_a_weak_fit_are_named() -> None:
+    given = samples(5)
+    given.metres[2] *= 4
+    named = replace(given, places=tuple(f"room.png ({n}, 0)" for n in range(5)))
+    found = fit_points(named, replace(WISH, max_error=1e9))
+    assert found.error.abs_rel > 0.25
+    weak = next(note for note in found.notes if note.startswith("the fit is weak"))
+    predicted = f"{found.predicted_m[2]:.3g} m by the fit"
+    assert f"room.png (2, 0): {given.metres[2]:.4g} m given, {predicted}" in weak
+    assert weak.count("m given") == 3
+    with pytest.raises(AccuracyGateError, match=r"raise --max-error; worst points: room.png"):
+        fit_points(named, replace(WISH, max_error=0.0))
+    assert not any("weak" in note for note in fit_points(samples(5), WISH).notes)
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.25])
 def test_the_interval_holds_the_error_of_other_points(noise: float) -> None:
     held = []

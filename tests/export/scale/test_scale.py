@@ -338,6 +338,7 @@ def test_nothing_is_overwritten_unasked(depthrt: Command, tmp_path: Path) -> Non
         (["--points", "none.csv"], 2, "none.csv cannot be read as CSV"),
         ([*tape(picture()), "--farthest", "nan"], 2, "--farthest nan is not a number of metres"),
         ([*tape(picture()), "--max-error", "0"], 3, "the points do not fit the model: AbsRel of a"),
+        ([*tape(picture()), "--max-error", "0"], 3, "raise --max-error; worst points: room.png ("),
         ([*tape(picture()), "second.png"], 2, "--at is a pixel of one picture, and 2 are named"),
     ],
 )  # fmt: skip

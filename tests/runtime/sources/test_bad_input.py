@@ -28,6 +28,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/x.ts\n", "list.mp4"),
         ("subtitles.mp4", b"1\n00:00:01,000 --> 00:00:02,000\nhello\n", "subtitles.mp4"),
         ("empty.png", b"", "empty.png is empty"),
+        ("net.ONNX", b"\x08\x08", "net.ONNX is a model: give it with -m"),
         ("text.png", b"no image", "text.png is no image that can be decoded"),
         ("torn.png", b"\x89PNG\r\n\x1a\n" + bytes(30), "torn.png is no image"),
         ("x" * 300, None, "File name too long"),
