@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError, SourceError, UsageError
 from depthrt.model.inference import Prediction
-from depthrt_serving.batching.batcher import Batcher, BatchOptions
+from depthrt_serving.batching.batcher import Batcher
 from depthrt_serving.batching.estimate import Estimate
+from depthrt_serving.batching.options import BatchOptions
 from depthrt_serving.batching.refusal import RefusedError
 
 LATER_S = 60.0

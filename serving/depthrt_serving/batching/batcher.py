@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,42 +22,9 @@ from depthrt.errors import UsageError
 from depthrt.model.inference import Prediction
 from depthrt_serving.batching.estimate import Estimate
 from depthrt_serving.batching.fair_queue import FairQueue
+from depthrt_serving.batching.options import BatchOptions, Predict, Watcher
 from depthrt_serving.batching.refusal import Reason, RefusedError
 from depthrt_serving.batching.work import Computed, Item, Prepare, State, Work
-
-Predict = Callable[[NDArray[np.uint8]], Prediction]
-"""Runs the network on uint8 N,3,h,w; it is called in a thread."""
-
-
-class Watcher(Protocol):
-    """Is told what the batcher does."""
-
-    def batch_done(self, images: int, seconds: float, wasted: int) -> None:
-        """A batch ended; for ``wasted`` of its images nobody waits any more."""
-
-    def refused(self, reason: Reason, images: int) -> None:
-        """Images were refused."""
-
-    def abandoned(self, images: int) -> None:
-        """A client went away before these images were computed."""
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """How images wait and are batched.
-
-    - ``batch``: images per inference, at most;
-    - ``parallel``: inferences at a time;
-    - ``preparers``: threads that decode;
-    - ``queue_images``: that wait at most;
-    - ``wait_s``: how long a batch that is not full waits for images that are being decoded.
-    """
-
-    batch: int = 1
-    parallel: int = 1
-    preparers: int = 2
-    queue_images: int = 64
-    wait_s: float = 0.005
 
 
 class Batcher:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthrt.model.cpu_cores import usable_cores
-from depthrt_serving.batching.batcher import Batcher, BatchOptions
+from depthrt_serving.batching.batcher import Batcher
+from depthrt_serving.batching.options import BatchOptions
 from depthrt_serving.clips.clip_store import ClipStore
 from depthrt_serving.service.metrics import Metrics
 from depthrt_serving.service.served_model import ServedModel
