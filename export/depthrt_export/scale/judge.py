@@ -170,7 +170,7 @@ def _worst(samples: Samples, line: Line, odd: NDArray[np.bool_]) -> str:
         for i in np.argsort(-missed_by)[:_MOST_NAMED]
         if missed_by[i] > 0
     ]
-    return f"; worst points: {', '.join(named)}" if named else ""
+    return f"; worst points: {'; '.join(named)}" if named else ""
 
 
 def _check_direction(samples: Samples, wish: Wish) -> None:
