@@ -107,9 +107,7 @@ Also: TypeAlias = Annotated[
         metavar="KEY=OUTPUT",
     ),
 ]
-Name: TypeAlias = Annotated[
-    str | None, _option(_NETWORK, "The model's. Default: the file's.")
-]
+Name: TypeAlias = Annotated[str | None, _option(_NETWORK, "The model's. Default: the file's.")]
 Licence: TypeAlias = Annotated[str | None, _option(_NETWORK, "Of the weights: Apache-2.0, ...")]
 
 Precision: TypeAlias = Annotated[

@@ -49,7 +49,7 @@ class Stats:
     - ``keyframe_ages_s``: of live sources, how old the keyframes of interpolated results were;
     - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
     - ``latency``: from capture to the hand-over of the result, of live sources;
-    - ``stage_s``: how long a stage took for one frame, as a distribution.
+    - ``stage_s``: how long a stage took for one frame, as a distribution; None: that is not counted.
     """
 
     frames: int = 0
@@ -63,12 +63,17 @@ class Stats:
     keyframe_ages_s: Latency = field(default_factory=Latency)
     busy_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     latency: Latency = field(default_factory=Latency)
-    stage_s: defaultdict[str, Latency] = field(default_factory=lambda: defaultdict(Latency))
+    stage_s: defaultdict[str, Latency] | None = None
+
+    def count_stages(self) -> None:
+        """From now on, count how long each stage takes for a frame, too."""
+        self.stage_s = defaultdict(Latency)
 
     def spend(self, stage: str, seconds: float) -> None:
         """Count the seconds that a stage was at work for one frame."""
         self.busy_s[stage] += seconds
-        self.stage_s[stage].add(seconds)
+        if self.stage_s is not None:
+            self.stage_s[stage].add(seconds)
 
     def drop(self) -> None:
         """Count a frame of a live source for which there was no time."""
@@ -87,6 +92,7 @@ class Stats:
         self.keyframe_ages_s.merge(other.keyframe_ages_s)
         for stage, seconds in list(other.busy_s.items()):
             self.busy_s[stage] += seconds
-        for stage, times in list(other.stage_s.items()):
-            self.stage_s[stage].merge(times)
+        if self.stage_s is not None:
+            for stage, times in list((other.stage_s or {}).items()):
+                self.stage_s[stage].merge(times)
         self.latency.merge(other.latency)

@@ -148,7 +148,8 @@ def prove(
         for shape in other_shapes(network, vary)
     ]
     _require_same_again(network, session, frames[0], tolerance)
-    shares = "batch" in vary or session.get_inputs()[0].shape[0] != 1
+    batch = session.get_inputs()[0].shape[0]
+    shares = "batch" in vary or (isinstance(batch, int) and batch > 1)
     together = _together(network, session, path, samples, tolerance) if shares else None
     return Proof(tuple(frames), tuple(variations), tolerance, together)
 

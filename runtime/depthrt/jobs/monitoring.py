@@ -153,6 +153,9 @@ def monitored(
         yield
         return
 
+    for stream in streams:
+        stream.stats.count_stages()
+
     def page() -> str:
         return monitor.page({stream.name: _state(stream) for stream in streams})
 

@@ -62,7 +62,7 @@ def test_key_depends_on_our_own_version_and_code(
 @pytest.mark.parametrize(
     "other",
     [
-        ("depthrt.model.tuning_cache.usable_cores", lambda: 61),
+        ("depthrt.model.machine_key.usable_cores", lambda: 61),
         ("depthrt.model.cpu_features.name", lambda: "Another Processor 9000"),
         ("depthrt.model.cpu_features.flags", lambda: frozenset({"avx9"})),
         ("onnxruntime.__version__", "99.1"),

@@ -135,11 +135,17 @@ def test_wrong_options_are_sentences(
 
 def test_stages_are_distributions_whose_sums_are_the_busy_seconds() -> None:
     one, other = Stats(), Stats()
+    one.spend("infer", 1.0)
+    assert one.stage_s is None  # nobody asked for it
+    one, other = Stats(), Stats()
+    for each in (one, other):
+        each.count_stages()
     one.spend("infer", 0.25)
     other.spend("infer", 0.5)
     other.spend("write", 0.125)
     one.merge(other)
     assert dict(one.busy_s) == {"infer": 0.75, "write": 0.125}
+    assert one.stage_s is not None
     assert {stage: (t.count, t.total_s) for stage, t in one.stage_s.items()} == {
         "infer": (2, 0.75),
         "write": (1, 0.125),

@@ -59,7 +59,7 @@ def stream_families(streams: Mapping[str, StreamState]) -> list[Family]:
     stages = [
         ({**labels, "stage": stage}, times)
         for labels, state in labelled
-        for stage, times in state.stats.stage_s.copy().items()
+        for stage, times in (state.stats.stage_s or {}).copy().items()
     ]
     latencies = [(ls, s.stats.latency) for ls, s in labelled if s.stats.latency.count]
     return [
