@@ -49,7 +49,7 @@ class Stats:
     - ``keyframe_ages_s``: of live sources, how old the keyframes of interpolated results were;
     - ``busy_s``: the seconds each stage spent at work; one thread at a time adds to a stage;
     - ``latency``: from capture to the hand-over of the result, of live sources;
-    - ``stage_s``: how long a stage took for one frame, as a distribution; None: that is not counted.
+    - ``stage_s``: how long a stage took for one frame, as a distribution; None: not counted.
     """
 
     frames: int = 0
