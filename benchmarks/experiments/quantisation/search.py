@@ -49,7 +49,7 @@ _GATE = 3  # exit code: nothing fitted, float32 was kept
 _BY_116: dict[str, Any] = {
     "kind": "inverse_depth", "mean": (116.0,) * 3, "std": (58.0,) * 3, "scale": 1.0
 }  # fmt: skip
-_NETWORKS = _HERE / "quantisation_networks.py"
+_NETWORKS = _HERE / "networks.py"
 _FRAMES = 80
 _LABELLED = 48
 _TIMING_S = 3.0

@@ -23,7 +23,7 @@ from depthrt.pipeline.stream_state import PreparedFrame
 from depthrt.pipeline.threads import LOOK_S
 from depthrt.temporal.display_range import SceneCuts
 from depthrt.temporal.gap import Gap
-from depthrt.temporal.keyframes import Allowance, Keyframe, Keyframes
+from depthrt.temporal.keyframes import THUMBNAIL_SIDE, Allowance, Keyframe, Keyframes
 from depthrt.temporal.optical_flow import grey_thumbnail, thumbnail_size
 
 
@@ -111,7 +111,7 @@ class GapBatch(Batch):
             network_s += time.perf_counter() - begin_s
             return list(found)
 
-        size = thumbnail_size(changed[0].pixels.shape[1:])
+        size = thumbnail_size(changed[0].pixels.shape[1:], THUMBNAIL_SIDE)
         greys = [grey_thumbnail(item.pixels, size) for item in changed]
         spec = self.model.spec
         gap = Gap(

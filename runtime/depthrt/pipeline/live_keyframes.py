@@ -22,7 +22,7 @@ from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.stream_state import PreparedFrame, StreamState
 from depthrt.temporal.display_range import SceneCuts
 from depthrt.temporal.interpolate import carried_over, error_of
-from depthrt.temporal.keyframes import Estimate, Keyframe, Keyframes
+from depthrt.temporal.keyframes import THUMBNAIL_SIDE, Estimate, Keyframe, Keyframes
 from depthrt.temporal.optical_flow import grey_thumbnail, thumbnail_size
 from depthrt.temporal.warp import Warp
 
@@ -218,7 +218,7 @@ class LiveKeyframes:
 
 
 def _grey(item: PreparedFrame) -> NDArray[np.uint8]:
-    return grey_thumbnail(item.pixels, thumbnail_size(item.pixels.shape[1:]))
+    return grey_thumbnail(item.pixels, thumbnail_size(item.pixels.shape[1:], THUMBNAIL_SIDE))
 
 
 def _is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:

@@ -59,7 +59,7 @@ def carry(earlier: NDArray[Any], place: Map) -> NDArray[Any]:
     return np.asarray(moved)
 
 
-def thumbnail_size(shape: tuple[int, ...]) -> tuple[int, int]:
+def thumbnail_size(shape: tuple[int, ...], short_side: int = SHORT_SIDE) -> tuple[int, int]:
     """Width and height of the thumbnails of a map (h,w); never larger than the map.
 
     Smaller by a whole number, for OpenCV averages whole pixels in a third of the time; and no
@@ -67,7 +67,7 @@ def thumbnail_size(shape: tuple[int, ...]) -> tuple[int, int]:
     as long.
     """
     height, width = shape
-    factor = max(1, min(round(min(height, width) / SHORT_SIDE), width // _FLOW_WIDTH))
+    factor = max(1, min(round(min(height, width) / short_side), width // _FLOW_WIDTH))
     return max(1, round(width / factor)), max(1, round(height / factor))
 
 
