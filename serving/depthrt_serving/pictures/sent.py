@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.frame import RgbImage, image_size
-from depthrt.model.preprocess import prepare
+from depthrt.model.preprocess import network_size, prepare
 from depthrt.sources.images import decode_image
 from depthrt.spec import InputSpec
 from depthrt_serving.http.problems import ProblemError
@@ -18,6 +18,7 @@ from depthrt_serving.pictures.picture_size import FORMATS, picture_size
 
 RAW = "application/octet-stream"
 MULTIPART = "multipart/form-data"
+MOST_AREA = 4  # times the model's own input size that the network runs at, at most
 
 
 @dataclass(eq=False)
@@ -50,9 +51,17 @@ class SentPicture:
 
         Raises:
             SourceError: it cannot be decoded.
+            ProblemError: it is so long that the network would run at many times its size (413).
         """
         image = self.decode()
         self.size = image_size(image)
+        height, width = network_size(self.size, spec)
+        if height * width > MOST_AREA * spec.height * spec.width:
+            raise ProblemError(
+                413,
+                f"{self.name} is {self.size[1]}x{self.size[0]}, and the network keeps the aspect: "
+                f"it would run at {width}x{height}; cut the picture into parts",
+            )
         return prepare(image, spec)
 
 
