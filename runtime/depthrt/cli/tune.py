@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from depthrt.cli.share import parse_share
+
 if TYPE_CHECKING:
     from depthrt.jobs.tune.race import Trial, Verdict
     from depthrt.jobs.tune.tune import Outcome
@@ -46,6 +48,13 @@ def tune(
             help="Largest mean difference to the CPU provider's depth, as a share of its spread."
         ),
     ] = 0.05,
+    keyframes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Say what `depthrt run --keyframes SHARE` gains for files, too.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure provider, threads, precision, parallel inferences and batch, and keep the best.
@@ -57,7 +66,9 @@ def tune(
     from depthrt.jobs.tune.tune import tune as measure
     from depthrt.model.registry import find_model
     from depthrt.model.tuning_cache import check_cache, save
+    from depthrt.temporal.keyframes import keyframes_of
 
+    share = None if keyframes is None else parse_share(keyframes, "--keyframes")
     path = find_model(model)
     check_cache()
     with _progress() as progress:
@@ -66,6 +77,7 @@ def tune(
             seconds=seconds,
             objective=None if objective is None else objective.value,
             max_error=max_error,
+            keyframes=keyframes_of(share),
             progress=progress,
         )
     _print_table(outcome, to_stderr=as_json)
@@ -91,6 +103,7 @@ def document(outcome: Outcome, model: Path, kept: Path) -> dict[str, Any]:
         "beside_untuned": {
             name: None if gain is None else asdict(gain) for name, gain in outcome.gains.items()
         },
+        "keyframes": None if outcome.keyframes is None else asdict(outcome.keyframes),
         "candidates": [_row(trial, verdicts) for trial, verdicts in rows],
     }
 
@@ -121,6 +134,7 @@ def explanation(outcome: Outcome, kept: Path) -> list[str]:
         f"files: {files.line()}: {files.frame_ms:.1f} ms a frame, {_gain(outcome, 'throughput')}",
         f"cameras, streams, Python: {one.line()}: {one.infer_ms:.1f} ms an inference, "
         f"{_gain(outcome, 'latency')}",
+        *([] if outcome.keyframes is None else [outcome.keyframes.line()]),
     ]
 
 

@@ -27,6 +27,7 @@ from depthrt.errors import DepthrtError, InferenceError, UsageError
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.tune.block import Block, measure_block
 from depthrt.jobs.tune.candidates import configurations
+from depthrt.jobs.tune.keyframe_gain import KeyframeGain, keyframe_gain
 from depthrt.jobs.tune.race import Race, Trial, Verdict
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
@@ -36,6 +37,7 @@ from depthrt.model.tuning_cache import OBJECTIVES, Objective, Tuning
 from depthrt.process_settings import in_own_process
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
+from depthrt.temporal.keyframes import Keyframes
 
 MAX_ERROR = 0.05
 BATCHES = (2, 4, 8)
@@ -54,6 +56,7 @@ class Outcome:
       where that is the same, or both were measured together too rarely;
     - ``sure``: whether nothing that was tried can be more than 3% faster than what is kept;
     - ``seconds``: how long it took;
+    - ``keyframes``: what they gain for files, with what is kept; None if that was not asked for;
     - ``load``: threads of all programs that wanted a core in the minute before (load average);
       None where the system does not say.
     """
@@ -66,6 +69,7 @@ class Outcome:
     sure: bool
     seconds: float
     load: float | None
+    keyframes: KeyframeGain | None = None
 
 
 def tune(
@@ -74,6 +78,7 @@ def tune(
     seconds: float = 20.0,
     objective: Objective | None = None,
     max_error: float = MAX_ERROR,
+    keyframes: Keyframes | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Measure a model file and say how to run it.
@@ -84,6 +89,7 @@ def tune(
             candidate gets one block even where that takes longer.
         objective: find the best for this one and use it throughout; None: one choice for each.
         max_error: largest difference allowed to the CPU provider's depth, see :func:`difference`.
+        keyframes: measure files with and without them as well, after the rest.
         progress: called with a few words on what is being done.
 
     Raises:
@@ -112,7 +118,12 @@ def tune(
             raise InferenceError(f"no candidate runs {path}: {models.trials[0].note}")
         race = Race(models.trials, objectives, measure)
         race.run(begin_s + seconds, models.larger)
-    best = {each: race.best(objective or each) for each in OBJECTIVES}
+        best = {each: race.best(objective or each) for each in OBJECTIVES}
+        gain = None
+        if keyframes is not None:
+            progress("measuring keyframes")
+            files = best["throughput"]
+            gain = keyframe_gain(models.of(files), files.batch, keyframes, video)
     verdicts = [
         {each: race.verdict(trial, best[each], each) for each in objectives}
         for trial in race.trials
@@ -126,6 +137,7 @@ def tune(
         race.sure,
         time.perf_counter() - begin_s,
         load,
+        gain,
     )
 
 
