@@ -109,11 +109,16 @@ class Batch:
 
     def _end(self, item: PreparedFrame, error: Exception) -> End:
         self.failed_streams.add(item.stream.name)
-        if isinstance(error, InferenceError):
-            said = InferenceError(f"frame {item.frame.index}: {error}")
-            said.__cause__ = error
-            return End(item.stream.name, said)
-        return End(item.stream.name, error)
+        return end_of(item, error)
+
+
+def end_of(item: PreparedFrame, error: Exception) -> End:
+    """The end of a stream at a frame that failed; an error of the network says which that is."""
+    if isinstance(error, InferenceError):
+        said = InferenceError(f"frame {item.frame.index}: {error}")
+        said.__cause__ = error
+        return End(item.stream.name, said)
+    return End(item.stream.name, error)
 
 
 @dataclass

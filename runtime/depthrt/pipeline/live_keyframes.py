@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
 from depthrt.model.inference import Abort, Prediction
-from depthrt.pipeline.batch import Batch, Inferred
+from depthrt.pipeline.batch import Batch, Inferred, end_of
 from depthrt.pipeline.frame_queue import FrameQueue
-from depthrt.pipeline.stream_state import PreparedFrame, StreamState
+from depthrt.pipeline.stream_state import End, PreparedFrame, StreamState
 from depthrt.temporal.display_range import SceneCuts
 from depthrt.temporal.interpolate import carried_over, error_of
 from depthrt.temporal.keyframes import THUMBNAIL_SIDE, Estimate, Keyframe, Keyframes
@@ -48,7 +48,6 @@ class LiveStream:
     """What is known of one stream.
 
     - ``inferring``: the network has a frame of it; ``carrying``: so has optical flow;
-    - ``error``: why the network failed in the background; the stream ends with it;
     - ``wanted``: a frame that the network is to see next, with the depth that it was given;
     - ``interval_s``: age of a keyframe at which the next one is wanted.
     """
@@ -56,7 +55,6 @@ class LiveStream:
     options: Keyframes
     inferring: bool = False
     carrying: bool = False
-    error: Exception | None = None
     wanted: tuple[PreparedFrame, _Key, Prediction] | None = None
     interval_s: float = 0.0
     _key: _Key | None = None
@@ -68,8 +66,6 @@ class LiveStream:
 
     def carry(self, item: PreparedFrame) -> tuple[Estimate, _Key] | None:
         """The depth of a frame by flow, and its keyframe; None where a new scene has begun."""
-        if self.error is not None:
-            raise self.error
         key = self._key
         if key is None or _is_cut(key.item.pixels, item.pixels):
             return None
@@ -86,24 +82,31 @@ class LiveStream:
         ratio = _AIM * self.options.budget / max(error, 1e-6)
         self.interval_s = min(MAX_AGE_S, age_s * min(_SLOWER, max(_FASTER, ratio)))
 
-    def infer_behind(self, abort: Abort) -> None:
-        """Let the network see the frame that is wanted, and compare it with what that was given."""
+    def infer_behind(self, abort: Abort) -> End | None:
+        """Let the network see the frame that is wanted, and compare it with what that was given.
+
+        Returns:
+            The end of the stream, where the network failed.
+        """
         wanted, self.wanted = self.wanted, None
+        if wanted is None:
+            self.inferring = False
+            return None
+        item, key, given = wanted
         try:
-            if wanted is not None:
-                item, key, given = wanted
-                start_s = time.perf_counter()
-                (made,) = item.model.predict(item.pixels[None], abort)
-                stats = item.stream.stats
-                stats.spend("infer", time.perf_counter() - start_s)
-                error = error_of(given.depth, made.depth)
-                stats.audit_errors.append(error)
-                self.pace(key.age_s(item), error)
-                self.learn(item, made)
-        except Exception as error:  # its next frame ends the stream
-            self.error = error
+            start_s = time.perf_counter()
+            (made,) = item.model.predict(item.pixels[None], abort)
+            stats = item.stream.stats
+            stats.spend("infer", time.perf_counter() - start_s)
+            off = error_of(given.depth, made.depth)
+            stats.audit_errors.append(off)
+            self.pace(key.age_s(item), off)
+            self.learn(item, made)
+        except Exception as error:  # of this stream alone
+            return end_of(item, error)
         finally:
             self.inferring = False
+        return None
 
     @property
     def wanted_age_s(self) -> float:

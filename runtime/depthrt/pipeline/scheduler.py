@@ -33,8 +33,8 @@ from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.gap_batch import GapChain
-from depthrt.pipeline.live_keyframes import LiveKeyframes
-from depthrt.pipeline.model_ladder import Ladder, LadderMeter
+from depthrt.pipeline.live_keyframes import LiveKeyframes, LiveStream
+from depthrt.pipeline.model_ladder import Ladder, LadderMeter, model_of
 from depthrt.pipeline.options import StreamOptions, default_batch
 from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
 from depthrt.pipeline.threads import LOOK_S
@@ -79,7 +79,7 @@ class Scheduler(OpenStreams):
             options.limits,
             alone=bool(self._chains),
         )
-        choose_model = partial(_model_of, model)
+        choose_model = partial(model_of, model)
         rate = options.limits.max_rate
         self._readers = {
             each.name: FrameReader(each, choose_model, rate, pictures=options.pictures)
@@ -301,7 +301,15 @@ class Scheduler(OpenStreams):
         found = behind.take(self._queue, self._abort, results_wait=bool(self._events))
         if isinstance(found, Batch):
             return self._begin(found)
-        return None if found is None else partial(found.infer_behind, self._abort)
+        return None if found is None else partial(self._infer_behind, found)
+
+    def _infer_behind(self, stream: LiveStream) -> None:
+        end = stream.infer_behind(self._abort)
+        if end is not None and not self.over:
+            with self.changed:
+                self._streams[end.stream].told = True
+                self._events.append(end)
+            self.stop(end.stream)
 
     def _begin(self, batch: Batch) -> Job:
         self._batches.append(batch)
@@ -388,7 +396,3 @@ class Scheduler(OpenStreams):
             return None
         stream.stats.latency.add(latency_s)
         return replace(event, latency_s=latency_s)
-
-
-def _model_of(model: DepthModel | Ladder) -> DepthModel:
-    return model.model if isinstance(model, Ladder) else model
