@@ -34,13 +34,26 @@ def _wait_for(process: subprocess.Popen[str], folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-@pytest.mark.parametrize("output", ["out.mp4", "out.npz"])
+@pytest.mark.parametrize(
+    ("output", "extra"),
+    [
+        ("out.mp4", ()),
+        ("out.npz", ()),
+        ("out.mp4", ("--keyframes", "2%", "--audit", "100%")),  # audits, so that it takes a while
+    ],
+    ids=["mp4", "npz", "keyframes"],
+)
 def test_what_was_done_is_put_in_its_place(
-    make_clip: MakeClip, slow_model: Path, tmp_path: Path, number: signal.Signals, output: str
+    make_clip: MakeClip,
+    slow_model: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+    output: str,
+    extra: tuple[str, ...],
 ) -> None:
     target = tmp_path / output
     source = make_clip(frames=FRAMES, sound="aac")
-    process = spawn("run", source, "-m", slow_model, "-o", target, "--json", "--threads", 1)
+    process = spawn("run", source, "-m", slow_model, "-o", target, "--json", "--threads", 1, *extra)
     _wait_for(process, tmp_path, f"out.partial-*{target.suffix}")
     process.send_signal(number)
     ended = outcome(process)

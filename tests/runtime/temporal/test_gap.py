@@ -101,6 +101,15 @@ def test_a_frozen_picture_gives_the_same_depth_to_all() -> None:
         np.testing.assert_allclose(estimate.made.depth, clip.depths[0], atol=1e-3)
 
 
+def test_a_flash_changes_no_depth() -> None:
+    """One frame is far brighter; the scene stands still, and so does its depth."""
+    image = panned(texture(13) // 2, 0)
+    flash = np.clip(image.astype(np.int32) + 90, 0, 255).astype(np.uint8)
+    clip = Clip([image, image, image, flash, image, image], [depth_of(image)] * 6)
+    found = clip.fill()
+    assert max(clip.errors(found)) < 0.005
+
+
 def test_a_cut_ends_a_gap_on_both_sides() -> None:
     dark = texture(5) // 4
     bright = 255 - texture(6) // 4
