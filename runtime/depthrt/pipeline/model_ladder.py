@@ -131,11 +131,6 @@ class Ladder:
         }
 
 
-def model_of(model: DepthModel | Ladder) -> DepthModel:
-    """The model to prepare the next frame for."""
-    return model.model if isinstance(model, Ladder) else model
-
-
 class LadderMeter:
     """Tells a ladder how the inferences of one run go, and how long the network waited for them."""
 

@@ -34,7 +34,7 @@ from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.gap_batch import GapChain
 from depthrt.pipeline.live_keyframes import LiveKeyframes, LiveStream
-from depthrt.pipeline.model_ladder import Ladder, LadderMeter, model_of
+from depthrt.pipeline.model_ladder import Ladder, LadderMeter
 from depthrt.pipeline.options import StreamOptions, default_batch
 from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
 from depthrt.pipeline.threads import LOOK_S
@@ -79,7 +79,10 @@ class Scheduler(OpenStreams):
             options.limits,
             alone=bool(self._chains),
         )
-        choose_model = partial(model_of, model)
+
+        def choose_model() -> DepthModel:
+            return model.model if isinstance(model, Ladder) else model
+
         rate = options.limits.max_rate
         self._readers = {
             each.name: FrameReader(each, choose_model, rate, pictures=options.pictures)
