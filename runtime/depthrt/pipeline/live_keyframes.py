@@ -1,86 +1,67 @@
 """Depth of every frame of a live stream, the network at its own pace.
 
 The network infers in the background. A frame gets the depth that was last inferred, carried over to
-it by optical flow; so its latency is that of the flow. When a frame that was given such depth has
-been inferred as well, the difference says how far off it was, and how soon the network is needed
-again.
+it by optical flow (`temporal/live_carry.py`); so its latency is that of the flow.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, replace
 
 from depthrt.errors import UsageError
+from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort, Prediction
 from depthrt.pipeline.batch import Batch, Inferred, end_of
 from depthrt.pipeline.frame_queue import FrameQueue
 from depthrt.pipeline.stream_state import End, PreparedFrame, StreamState
-from depthrt.temporal.display_range import SceneCuts
-from depthrt.temporal.interpolate import carried_over, error_of
-from depthrt.temporal.keyframes import THUMBNAIL_SIDE, Estimate, Keyframe, Keyframes
-from depthrt.temporal.optical_flow import grey_thumbnail, thumbnail_size
-from depthrt.temporal.warp import Warp
-
-MAX_AGE_S = 2.0  # of a keyframe before another one is inferred, however little moves
-_AIM = 0.7  # of the budget
-_FASTER, _SLOWER = 0.5, 1.5  # bounds of what one audit changes of the pace
+from depthrt.temporal.keyframes import Estimate, Keyframes
+from depthrt.temporal.live_carry import LiveCarry
 
 
 @dataclass(frozen=True, eq=False)
-class _Key:
-    """The frame that was last inferred: its pixels 3,h,w, its time, and its depth."""
+class _Wanted:
+    """A frame that the network is to see, and what it was given."""
 
     item: PreparedFrame
-    keyframe: Keyframe
-
-    def age_s(self, item: PreparedFrame) -> float:
-        """Seconds from this frame's capture to another's."""
-        return float(item.frame.exact_time_s - self.item.frame.exact_time_s)
+    given: Estimate
 
 
 @dataclass(eq=False)
-class LiveStream:
+class LiveStream(LiveCarry):
     """What is known of one stream.
 
     - ``inferring``: the network has a frame of it; ``carrying``: so has optical flow;
-    - ``wanted``: a frame that the network is to see next, with the depth that it was given;
-    - ``interval_s``: age of a keyframe at which the next one is wanted.
+    - ``wanted``: a frame that the network is to see next.
     """
 
-    options: Keyframes
     inferring: bool = False
     carrying: bool = False
-    wanted: tuple[PreparedFrame, _Key, Prediction] | None = None
-    interval_s: float = 0.0
-    _key: _Key | None = None
-    _warp: Warp = field(default_factory=Warp)
+    wanted: _Wanted | None = None
+    _model: DepthModel | None = None
 
-    def may_carry(self, item: PreparedFrame) -> bool:
+    def fits(self, item: PreparedFrame) -> bool:
         """Whether there is depth to carry over to a frame."""
-        return self._key is not None and self._key.item.fits(item)
+        return self._model is item.model and self.may_carry(item.pixels)
 
-    def carry(self, item: PreparedFrame) -> tuple[Estimate, _Key] | None:
-        """The depth of a frame by flow, and its keyframe; None where a new scene has begun."""
-        key = self._key
-        if key is None or _is_cut(key.item.pixels, item.pixels):
-            return None
-        made = carried_over(key.keyframe, _grey(item), self._warp)
-        return Estimate(made, inferred=False, age_s=key.age_s(item)), key
+    def estimate(self, item: PreparedFrame) -> Estimate | None:
+        """The depth of a frame by flow; None where a new scene has begun.
 
-    def learn(self, item: PreparedFrame, made: Prediction) -> None:
+        Where the next keyframe is due, the frame is wanted from now on.
+        """
+        found = self.carry(item.pixels, item.frame.exact_time_s)
+        if found is not None and not self.inferring and self.is_due(found):
+            # What becomes of the result must not reach the audit.
+            self.wanted = _Wanted(item, replace(found, made=found.made.copy()))
+        return found
+
+    def take_over(self, item: PreparedFrame, made: Prediction) -> None:
         """Take a frame that was inferred as the keyframe from now on."""
-        if self._key is None or self._key.age_s(item) > 0:
-            self._key = _Key(item, Keyframe(_grey(item), made.copy()))
-
-    def pace(self, age_s: float, error: float) -> None:
-        """Infer sooner or later next time, by the error of depth carried over for so long."""
-        ratio = _AIM * self.options.budget / max(error, 1e-6)
-        self.interval_s = min(MAX_AGE_S, age_s * min(_SLOWER, max(_FASTER, ratio)))
+        if self._model is not item.model:
+            self.forget()
+            self._model = item.model
+        self.learn(item.pixels, item.frame.exact_time_s, made)
 
     def infer_behind(self, abort: Abort) -> End | None:
         """Let the network see the frame that is wanted, and compare it with what that was given.
@@ -92,16 +73,14 @@ class LiveStream:
         if wanted is None:
             self.inferring = False
             return None
-        item, key, given = wanted
+        item = wanted.item
         try:
             start_s = time.perf_counter()
             (made,) = item.model.predict(item.pixels[None], abort)
             stats = item.stream.stats
             stats.spend("infer", time.perf_counter() - start_s)
-            off = error_of(given.depth, made.depth)
-            stats.audit_errors.append(off)
-            self.pace(key.age_s(item), off)
-            self.learn(item, made)
+            stats.audit_errors.append(self.audit(wanted.given, made))
+            self.take_over(item, made)
         except Exception as error:  # of this stream alone
             return end_of(item, error)
         finally:
@@ -111,7 +90,7 @@ class LiveStream:
     @property
     def wanted_age_s(self) -> float:
         """How old the keyframe is of the frame that is wanted."""
-        return 0.0 if self.wanted is None else self.wanted[1].age_s(self.wanted[0])
+        return 0.0 if self.wanted is None else self.wanted.given.age_s or 0.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -124,7 +103,7 @@ class FirstBatch(Batch):
         """Infer it; it becomes the keyframe. An error is returned, not raised."""
         found = super().infer()
         if isinstance(found, Inferred):
-            self.state.learn(self.frames[0], found.estimates[0].made)
+            self.state.take_over(self.frames[0], found.estimates[0].made)
         self.state.inferring = False
         return found
 
@@ -139,16 +118,12 @@ class CarriedBatch(Batch):
         """Carry depth over to it; an error is returned, not raised."""
         (item,), start_s = self.frames, time.perf_counter()
         try:
-            carried = self.state.carry(item)
-            if carried is None:
+            estimate = self.state.estimate(item)
+            if estimate is None:
                 found = super().infer()
                 if isinstance(found, Inferred):
-                    self.state.learn(item, found.estimates[0].made)
+                    self.state.take_over(item, found.estimates[0].made)
                 return found
-            estimate, key = carried
-            if not self.state.inferring and key.age_s(item) >= self.state.interval_s:
-                # What becomes of the result must not reach the audit.
-                self.state.wanted = item, key, estimate.made.copy()
         except Exception as error:  # of this stream alone
             return error
         finally:
@@ -198,7 +173,7 @@ class LiveKeyframes:
         if item is None:
             return self._next_wanted() if may_infer else None
         state = self._states[item.stream.name]
-        if state.may_carry(item):
+        if state.fits(item):
             state.carrying = True
             return CarriedBatch([item], [False], abort, state=state)
         state.inferring = True
@@ -217,14 +192,4 @@ class LiveKeyframes:
         state = self._states[item.stream.name]
         if state.carrying:
             return False
-        return state.may_carry(item) or (may_infer and not state.inferring)
-
-
-def _grey(item: PreparedFrame) -> NDArray[np.uint8]:
-    return grey_thumbnail(item.pixels, thumbnail_size(item.pixels.shape[1:], THUMBNAIL_SIDE))
-
-
-def _is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
-    cuts = SceneCuts()
-    cuts.update(before)
-    return cuts.update(after)
+        return state.fits(item) or (may_infer and not state.inferring)
