@@ -18,7 +18,7 @@ from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.file_check import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
 from depthrt.model.golden.load_check import check_once
-from depthrt.model.inference import Abort, Prediction, checked, run_session
+from depthrt.model.inference import Abort, Prediction, checked, run_session, with_gaps
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
 from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options
 from depthrt.model.registry import find_model
@@ -178,20 +178,23 @@ class DepthModel:
         Raises:
             InferenceError: the session failed or was aborted, or the depth holds NaN or infinity.
         """
-        return self._predict(batch, abort).depth
+        return checked(self._outputs(batch, abort), self.spec).depth
 
-    def predict(self, batch: NDArray[np.uint8], abort: Abort | None = None) -> Prediction:
+    def predict(
+        self, batch: NDArray[np.uint8], abort: Abort | None = None, *, gaps: bool = False
+    ) -> Prediction:
         """As :meth:`infer`, with the optional outputs of the file (``spec.outputs``).
 
         Depth that is NaN or infinite where ``valid`` is false is no error: it becomes the farthest
-        depth of the valid pixels, here as in :meth:`infer`.
+        depth of the valid pixels, here as in :meth:`infer`. With ``gaps``, ``valid`` is made false
+        wherever depth is NaN or infinite, and is there then, whatever the file gives.
 
         Raises:
             InferenceError: as :meth:`infer`, or an angle of view not between 0 and 180 degrees.
         """
-        if self.spec.outputs:
-            return self._predict(batch, abort)
-        return Prediction(self.infer(batch, abort))
+        if not (gaps or self.spec.outputs):
+            return Prediction(self.infer(batch, abort))
+        return (with_gaps if gaps else checked)(self._outputs(batch, abort), self.spec)
 
     def infer_images(self, images: Sequence[Image]) -> list[Depth]:
         """Depth maps of images of any sizes, batched where their network sizes agree.
@@ -239,14 +242,15 @@ class DepthModel:
             return self.fixed_batch
         return frames if self._planned is None else self._planned.next_run(frames, size)
 
-    def _predict(self, batch: NDArray[np.uint8], abort: Abort | None) -> Prediction:
+    def _outputs(self, batch: NDArray[np.uint8], abort: Abort | None) -> list[NDArray[Any]]:
+        """Depth and the optional outputs, in the order of the spec."""
         options = None if abort is None else abort.run_options()
         step = self._next_run(len(batch), batch.shape[2:])
         if step == len(batch):
-            return checked(self._run(batch, options), self.spec)
+            return self._run(batch, options)
         starts = range(0, len(batch), step)
         parts = [self._run_filled(batch[i : i + step], step, options) for i in starts]
-        return checked([np.concatenate(each) for each in zip(*parts, strict=True)], self.spec)
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def _run(
         self, batch: NDArray[np.uint8], options: ort.RunOptions | None = None

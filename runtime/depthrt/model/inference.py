@@ -118,6 +118,28 @@ def checked(arrays: Sequence[NDArray[Any]], spec: ModelSpec) -> Prediction:
                 f"model {spec.name} gave {share:.1%} non-finite depth values (NaN or "
                 "infinity): export it again in float32, or check its weights"
             )
+    _check_angles(optional, spec)
+    return Prediction(depth, optional)
+
+
+def with_gaps(arrays: Sequence[NDArray[Any]], spec: ModelSpec) -> Prediction:
+    """As :func:`checked`, but depth that is NaN or infinite is not ``valid`` instead of an error.
+
+    ``valid`` is among the optional outputs then, also where the file does not give it.
+
+    Raises:
+        InferenceError: the angle of view is none.
+    """
+    depth, optional = arrays[0], dict(zip(spec.outputs, arrays[1:], strict=True))
+    finite = np.isfinite(depth)
+    if not finite.all():
+        valid = optional["valid"] = finite & optional.get("valid", True)
+        depth = filled(depth, valid, spec.kind)
+    _check_angles(optional, spec)
+    return Prediction(depth, optional)
+
+
+def _check_angles(optional: Mapping[str, NDArray[Any]], spec: ModelSpec) -> None:
     angles_deg = optional.get("fov_deg")
     if angles_deg is not None and not ((angles_deg > 0) & (angles_deg < 180)).all():
         shown = ", ".join(f"{angle:g}" for angle in angles_deg)
@@ -125,7 +147,6 @@ def checked(arrays: Sequence[NDArray[Any]], spec: ModelSpec) -> Prediction:
             f"model {spec.name} gave an angle of view of {shown} degrees, which is not between 0 "
             "and 180: check its weights, or export it without fov_deg"
         )
-    return Prediction(depth, optional)
 
 
 def filled(
