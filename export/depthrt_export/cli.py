@@ -16,6 +16,10 @@ from depthrt.installation import install_command
 from depthrt_export import cli_options as said
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from depthrt_export.deploy.deploy import Places
+    from depthrt_export.deploy.triton import Deployed
     from depthrt_export.options import ExportOptions, ExportPrecision, SourceOptions
     from depthrt_export.report.export_report import Report
 
@@ -32,11 +36,13 @@ _PRECISION: dict[said.Format, ExportPrecision] = {
 
 @dataclass(frozen=True)
 class _Extras:
-    """What is wanted beside the model: a page, a plot, a run of MLflow, JSON on standard output."""
+    """What is wanted beside the model: a page, a plot, a run of MLflow, what servers need, JSON."""
 
     report: Path | None
     front: Path | None
     track: str | None
+    triton: Path | None
+    kserve: Path | None
     as_json: bool
 
     @property
@@ -44,12 +50,19 @@ class _Extras:
         """Page and plot, as far as they are wanted."""
         return tuple(path for path in (self.report, self.front) if path is not None)
 
+    @property
+    def places(self) -> Places:
+        """Where the file goes to be served."""
+        from depthrt_export.deploy.deploy import Places
+
+        return Places(self.triton, self.kserve)
+
 
 @app.command()
 def export(
     context: typer.Context,
     source: said.Source,
-    output: said.Output,
+    output: said.Output = None,
     checkpoint: said.Checkpoint = None,
     key: said.Key = "",
     ignore: said.Ignore = None,
@@ -72,6 +85,8 @@ def export(
     opset: said.Opset = 20,
     rewrite: said.Rewrite = True,
     overwrite: said.Overwrite = False,
+    triton: said.Triton = None,
+    kserve: said.Kserve = None,
     frames: said.Frames = None,
     calibration: said.Calibration = None,
     max_error: said.MaxError = 0.10,
@@ -91,6 +106,11 @@ def export(
 
     The file takes uint8 RGB pixels N,3,H,W and gives float32 depth N,H,W; it needs no other file.
     """
+    if output is None:
+        from depthrt_export.deploy.cli import deploy_without_export
+
+        deploy_without_export(source, triton, kserve, _given(context), overwrite, as_json)
+        return
     _require_extra(source)
     from depthrt_export.options import (
         ExportOptions,
@@ -143,7 +163,7 @@ def export(
         strict=strict,
         golden=golden,
     )
-    _run(source, output, network, options, _Extras(report, front, track, as_json))
+    _run(source, output, network, options, _Extras(report, front, track, triton, kserve, as_json))
 
 
 def _given(context: typer.Context) -> set[str]:
@@ -161,17 +181,28 @@ def _run(
 ) -> None:
     from depthrt_export.build.build import build
     from depthrt_export.console import Phases
-    from depthrt_export.report.export_report import print_summary
 
     _check(source, output, network, options, extras)
     result = build(source, output, network, options, Phases(quiet=extras.as_json))
+    done: list[Deployed] = []
     try:
         _write_extras(result, extras, overwrite=options.overwrite)
+        done = _deploy(output, extras, overwrite=options.overwrite)
     finally:  # the model is in its place, whatever became of the rest
-        if extras.as_json:
-            typer.echo(json.dumps(result.to_dict()))
-        else:
-            print_summary(result)
+        _tell(result, done, as_json=extras.as_json)
+
+
+def _tell(result: Report, done: Sequence[Deployed], *, as_json: bool) -> None:
+    from depthrt_export.deploy.deploy import documents, lines
+    from depthrt_export.report.export_report import print_summary
+
+    if as_json:
+        also = {"deployed": documents(done)} if done else {}
+        typer.echo(json.dumps({**result.to_dict(), **also}))
+        return
+    print_summary(result)
+    for line in lines(done):
+        typer.echo(line)
 
 
 def _check(
@@ -188,6 +219,7 @@ def _check(
     check_outputs(source, output, network, options, extras.files)
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
+    extras.places.check()
     if extras.track is not None:
         from depthrt_benchmarks.common.report.mlflow_log import check
 
@@ -213,6 +245,15 @@ def _write_extras(result: Report, extras: _Extras, *, overwrite: bool) -> None:
 
         for run in runs(result, extras.files):
             log(extras.track, run)
+
+
+def _deploy(output: Path, extras: _Extras, *, overwrite: bool) -> list[Deployed]:
+    """What was written for servers, if anything is wanted."""
+    if not extras.places:
+        return []
+    from depthrt_export.deploy.deploy import Settings, deploy
+
+    return deploy(output, extras.places, Settings(), overwrite=overwrite)
 
 
 def _require_extra(source: str) -> None:

@@ -46,7 +46,9 @@ Source: TypeAlias = Annotated[
         help="ONNX, .pt2 or TorchScript file, FILE.py:FACTORY, Hugging Face id or folder.",
     ),
 ]
-Output: TypeAlias = Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to make.")]
+Output: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The .onnx file to make.")
+]
 
 Checkpoint: TypeAlias = Annotated[
     Path | None, _option(_CHECKPOINT, "State dict: .pt, .pth, .tar or .safetensors.")
@@ -131,6 +133,14 @@ Rewrite: TypeAlias = Annotated[
     _option(_FILE, "Faster; it computes the same.", "--rewrite/--no-rewrite", show_default=False),
 ]
 Overwrite: TypeAlias = Annotated[bool, _option(_FILE, "Replace files that exist.", "--overwrite")]
+Triton: TypeAlias = Annotated[
+    Path | None,
+    _option(_FILE, "Model repository of Triton.", metavar="DIR"),
+]
+Kserve: TypeAlias = Annotated[
+    Path | None,
+    _option(_FILE, "Manifest and models of KServe.", metavar="DIR"),
+]
 
 Frames: TypeAlias = Annotated[
     str | None,

@@ -1,0 +1,1 @@
+"""A depthrt file for servers of others: Triton's model repository, KServe's manifest."""
