@@ -105,3 +105,18 @@ def build_picky_model(path: Path) -> Path:
     graph.initializer.append(numpy_helper.from_array(np.array([1, 2], np.int64), "sides"))
     onnx.save(model, path)
     return path
+
+
+def build_gappy_model(path: Path) -> Path:
+    """The tiny model, whose depth is infinite wherever a pixel is black."""
+    model = onnx.load(build_model(path))
+    graph = model.graph
+    graph.node[-1].output[0] = "sum"
+    graph.node.extend(
+        [
+            helper.make_node("Reciprocal", ["sum"], ["dark"]),
+            helper.make_node("Add", ["sum", "dark"], ["depth"]),
+        ]
+    )
+    onnx.save(model, path)
+    return path

@@ -18,12 +18,11 @@ from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.oip.messages import InferRequest, MessageError, SentTensor, WantedOutput
 from depthrt_serving.oip.metadata import IMAGE, PICTURE, VERSION, outputs_of
 from depthrt_serving.oip.tensors import as_output, as_pixels, files_of, pixels_of
-from depthrt_serving.pictures.sent import SentPicture, checked_file
+from depthrt_serving.pictures.found_depth import check_finite, depth_of, known_or_nan
+from depthrt_serving.pictures.sent import MOST_AREA, SentPicture, checked_file
 
 if TYPE_CHECKING:
     from depthrt.model.depth_model import DepthModel
-
-_MOST_AREA = 4  # times that of the spec: networks of any size take memory by their input
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,23 +113,24 @@ def computed_arrays(
     """Every output of a request's images, with the axis N.
 
     Of pixels: as ``DepthModel.infer`` and ``predict`` give it. Of pictures: as ``DepthModel`` gives
-    it of the picture, padding cut off.
+    it of the picture, padding cut off. Depth that is not finite is NaN, unless ``valid`` says so.
 
     Raises:
-        ProblemError: maps of pictures of unlike shapes have different sizes.
+        ProblemError: no value is finite, or maps of pictures of unlike shapes have different sizes.
     """
-    found = computed.predictions
-    names = model.spec.outputs
+    found, spec = computed.predictions, model.spec
+    names = spec.outputs
     if pictures is None:
-        rows = [{"depth": each.depth, **{name: each.optional[name] for name in names}}
-                for each in found]  # fmt: skip
+        for number, each in enumerate(found, 1):
+            check_finite(spec, f"image {number}", each)
+        rows = [{"depth": known_or_nan(spec, each.depth, each.optional.get("valid")),
+                 **{name: each.optional[name] for name in names}} for each in found]  # fmt: skip
     else:
         depths = [
-            model.depth(each.depth, picture.size, each.optional)
-            for each, picture in zip(found, pictures, strict=True)
+            depth_of(model, picture, each) for each, picture in zip(found, pictures, strict=True)
         ]
-        rows = [{"depth": depth.values, **{name: getattr(depth, name) for name in names}}
-                for depth in depths]  # fmt: skip
+        rows = [{"depth": known_or_nan(spec, depth.values, depth.valid),
+                 **{name: getattr(depth, name) for name in names}} for depth in depths]  # fmt: skip
         if len({depth.values.shape for depth in depths}) > 1:
             raise ProblemError(
                 422,
@@ -175,10 +175,10 @@ def _size_of(tensor: SentTensor, spec: InputSpec, *, dynamic: bool) -> tuple[int
         if (height, width) == (spec.height, spec.width):
             return height, width
         if dynamic and height and width and height % step == width % step == 0:
-            if height * width <= _MOST_AREA * spec.height * spec.width:
+            if height * width <= MOST_AREA * spec.height * spec.width:
                 return height, width
             raise MessageError(
-                f"{IMAGE} of {height}x{width} has more than {_MOST_AREA} times the pixels of "
+                f"{IMAGE} of {height}x{width} has more than {MOST_AREA} times the pixels of "
                 f"{spec.height}x{spec.width}, which the model is for: send it smaller"
             )
     if dynamic:

@@ -14,6 +14,7 @@ class Form(Enum):
     JSON = "application/json"
     CODES = "image/png"
     NPY = "application/x-npy"
+    NPZ = "application/x-npz"
     COLOUR = "image/png;view=colour"
 
     @property
@@ -59,7 +60,8 @@ def _form(wish: _Wish, *, colour: bool, measures: bool) -> Form | None:
         return Form.COLOUR if colour else Form.CODES
     if wish.media in ("application/json", "application/*"):
         return Form.JSON
-    return Form.NPY if wish.media == "application/x-npy" else None
+    arrays = (form for form in (Form.NPY, Form.NPZ) if form.media == wish.media)
+    return next(arrays, None)
 
 
 def _wish(text: str) -> _Wish:

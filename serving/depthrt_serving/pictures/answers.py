@@ -1,10 +1,10 @@
-"""Depth as the bytes of an answer: 16-bit PNG, npy, JSON, or a PNG to look at."""
+"""Depth as the bytes of an answer: 16-bit PNG, npy, npz, JSON, or a PNG to look at."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from depthrt.sinks.depth.codes import INVALID, DepthCodes, MapSize, sized
 from depthrt.spec import ModelSpec
 from depthrt.temporal.display_range import percentiles
 from depthrt_serving.pictures.accept import Form
+from depthrt_serving.pictures.found_depth import maps_of
 from depthrt_serving.pictures.measures import Places, measure
 
 _FAST_PNG = 1  # zlib's level
@@ -35,12 +36,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wishes:
-    """How depth is wanted: form, size of maps, colours, and what is measured."""
+    """How depth is wanted: form, size of maps, colours, and what is measured.
+
+    - ``output``: of npy, which of the model's outputs it holds.
+    """
 
     form: Form
     size: MapSize = "network"
     colormap: str = "inferno"
     places: Places = field(default_factory=Places)
+    output: str = "depth"
 
 
 def answer(spec: ModelSpec, depths: Sequence[Depth], wishes: Wishes, *, several: bool) -> Answer:
@@ -86,20 +91,28 @@ def facts(spec: ModelSpec, depth: Depth, places: Places) -> dict[str, Any]:
 
 
 def describe_depth(depth: Depth) -> dict[str, Any]:
-    """What the values of a map mean, and the sizes of the map and of its picture."""
+    """What the values of a map mean, the sizes of the map and of its picture, and the gaps."""
     return {
         "kind": depth.kind,
         "unit": depth.unit,
         "larger_is": depth.larger_is,
         "image_size": list(depth.image_size),
         "depth_size": list(depth.values.shape),
+        "invalid_values": depth.values.size - depth.known_values.size,
     }
 
 
-def npy(values: NDArray[np.float32]) -> bytes:
+def npy(values: NDArray[Any]) -> bytes:
     """An array as ``numpy.load`` reads it."""
     file = io.BytesIO()
     np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays by name as ``numpy.load`` reads them."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
@@ -139,7 +152,9 @@ def _part(spec: ModelSpec, depth: Depth, wishes: Wishes) -> Answer:
         return Answer(Form.COLOUR.media, colour_png(depth, wishes.colormap), headers)
     shown = sized(depth, wishes.size)
     if wishes.form is Form.NPY:
-        return Answer(Form.NPY.media, npy(shown.values_or_nan), headers)
+        return Answer(Form.NPY.media, npy(maps_of(shown)[wishes.output]), headers)
+    if wishes.form is Form.NPZ:
+        return Answer(Form.NPZ.media, npz(maps_of(shown)), headers)
     content, codes = codes_png(spec, shown)
     return Answer(Form.CODES.media, content, {**headers, **scale_headers(codes)})
 

@@ -130,7 +130,8 @@ def _between(
     """The cells on both sides of a pixel's centre, and how far it is from the first, 0 to 1."""
     centre = np.clip((places + 0.5) * (cells / length) - 0.5, 0, cells - 1)
     first = np.floor(centre).astype(np.int64)
-    return first, np.minimum(first + 1, cells - 1), centre - first
+    second = first + (centre > first)  # not one that counts for nothing: it may be NaN
+    return first, second, centre - first
 
 
 def _spread(start: int, length: int) -> NDArray[np.int64]:

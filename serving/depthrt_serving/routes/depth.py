@@ -16,6 +16,7 @@ from depthrt_serving.http.gone import unless_gone
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.accept import Form, wanted_form
 from depthrt_serving.pictures.answers import Answer, Wishes, answer
+from depthrt_serving.pictures.found_depth import depth_of
 from depthrt_serving.pictures.measures import read_places
 from depthrt_serving.pictures.sent import SentPicture, sent_pictures
 from depthrt_serving.routes.route import http_route, passage_of
@@ -32,7 +33,7 @@ _LONGEST_MS = 600_000
 async def depth(request: Request, service: Service) -> Response:
     """Depth of one picture, or of several."""
     passage = passage_of(request)
-    wishes = _wishes(request)
+    wishes = _wishes(request, service)
     deadline_s = passage.start_s + allowed_s(request, service)
     service.batcher.check(1, passage.client, deadline_s)  # before the body is read
     with held(request, service):
@@ -95,7 +96,7 @@ async def _answered(
     prepares = [partial(picture.prepare, spec.input) for picture in pictures]
     computed = await service.batcher.compute(prepares, client, deadline_s)
     depths: list[Depth] = [
-        service.model.depth(found.depth, picture.size, found.optional)
+        depth_of(service.model, picture, found)
         for found, picture in zip(computed.predictions, pictures, strict=True)
     ]
     make = partial(answer, spec, depths, wishes, several=several)
@@ -105,7 +106,7 @@ async def _answered(
     return await loop.run_in_executor(service.threads, make), computed
 
 
-def _wishes(request: Request) -> Wishes:
+def _wishes(request: Request, service: Service) -> Wishes:
     query = request.query_params
     places = read_places(query.getlist("at"), query.getlist("box"))
     form = wanted_form(request.headers.get("accept", ""), query.get("view"), measures=bool(places))
@@ -114,7 +115,12 @@ def _wishes(request: Request) -> Wishes:
         raise ProblemError(400, "size is neither network nor source")
     if colormap not in COLORMAPS:
         raise ProblemError(400, f"colormap is none of {', '.join(COLORMAPS)}")
-    return Wishes(form, "source" if size == "source" else "network", colormap, places)
+    output, outputs = query.get("output", "depth"), ("depth", *service.spec.outputs)
+    if output not in outputs:
+        raise ProblemError(400, f"output is none of {', '.join(outputs)}, which the model gives")
+    if output != "depth" and form is not Form.NPY:
+        raise ProblemError(406, f"output={output} is answered in {Form.NPY.media}")
+    return Wishes(form, "source" if size == "source" else "network", colormap, places, output)
 
 
 ROUTES = [http_route("/v1/depth", depth, ("POST",))]

@@ -26,6 +26,7 @@ from depthrt_serving.batching.work import Computed
 from depthrt_serving.http.gate import Passage
 from depthrt_serving.http.problems import ProblemError, problem_of
 from depthrt_serving.pictures.answers import codes_png, describe_depth, npy
+from depthrt_serving.pictures.found_depth import depth_of
 from depthrt_serving.pictures.sent import SentPicture, checked_file
 from depthrt_serving.service.service import Service
 
@@ -175,7 +176,7 @@ def _payload(
     service: Service, picture: SentPicture, computed: Computed, form: str, steady: Steady | None
 ) -> tuple[bytes, dict[str, Any]]:
     (found,) = computed.predictions
-    depth = service.model.depth(found.depth, picture.size, found.optional).copy()
+    depth = depth_of(service.model, picture, found).copy()
     facts: dict[str, Any] = {"format": form, **describe_depth(depth)}
     if steady is not None:
         facts["scene_cut"] = steady.update(depth, computed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from depthrt.model.cpu_cores import usable_cores
@@ -73,7 +74,8 @@ def make_service(served: ServedModel, settings: Settings, tokens: Tokens) -> Ser
         queue_images=queueing.images,
         wait_s=queueing.wait_s,
     )
-    batcher = Batcher(served.model.predict, options, served.estimate, metrics)
+    predict = partial(served.model.predict, gaps=True)  # what is not finite is no failure here
+    batcher = Batcher(predict, options, served.estimate, metrics)
     metrics.gauge("depthrt_queue_images", "Images that wait.", lambda: batcher.waiting)
     metrics.gauge(
         "depthrt_queue_oldest_seconds", "Age of the oldest that waits.", lambda: batcher.oldest_s
