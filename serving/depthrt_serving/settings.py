@@ -61,6 +61,34 @@ class Queueing:
 
 
 @dataclass(frozen=True)
+class Monitoring:
+    """What is watched beside counting.
+
+    - ``drift``: whether answers are watched for drift;
+    - ``reference``: the file that keeps what is usual; None: the model's, or it is learned anew;
+    - ``shadow_model``: a file whose depth a share of the images is compared with;
+    - ``shadow_share``: that share, 0 to 1.
+    """
+
+    drift: bool = True
+    reference: Path | None = None
+    shadow_model: str | None = None
+    shadow_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a new model takes over.
+
+    - ``canary``: a file beside the model that gets a share of the requests, while it is there;
+    - ``canary_share``: that share, 0 to 1.
+    """
+
+    canary: Path | None = None
+    canary_share: float = 0.05
+
+
+@dataclass(frozen=True)
 class Settings:
     """What `depthrt serve` was told."""
 
@@ -74,6 +102,8 @@ class Settings:
     threads: int | None = None
     queueing: Queueing = field(default_factory=Queueing)
     limits: Limits = field(default_factory=Limits)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    rollout: Rollout = field(default_factory=Rollout)
 
     @property
     def is_local(self) -> bool:

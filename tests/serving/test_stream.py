@@ -70,7 +70,7 @@ def test_the_newest_frame_is_kept(tiny: Path, model: DepthModel) -> None:
             until(lambda: running.service.batcher.running == 1)
             for number in range(1, 10):
                 client.send(encoded(picture(number)))
-            until(lambda: running.metric("depthrt_dropped_frames_total") == 8)
+            until(lambda: running.metric("depthrt_frames_dropped_total") == 8)
         first, second = (parted(client.recv(10)) for _ in range(2))
         assert [(h["frame"], h["dropped"]) for h, _ in (first, second)] == [(0, 8), (9, 8)]
         assert np.array_equal(depth_of(second[1]), model(picture(9)).values)

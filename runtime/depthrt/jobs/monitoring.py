@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from depthrt.address import parse_address
-from depthrt.errors import ModelError, UsageError
+from depthrt.errors import UsageError
 from depthrt.jobs.write_loop import SinkState, StreamSinks
 from depthrt.model.depth_model import DepthModel
 from depthrt.monitor.exposition import metric_table as table
@@ -26,11 +24,9 @@ from depthrt.monitor.exposition.families import (
 from depthrt.monitor.exposition.http import serve_metrics
 from depthrt.monitor.exposition.text_format import Family, to_text
 from depthrt.monitor.kept import KeptReferences
-from depthrt.monitor.reference import Reference, reference_in
-from depthrt.monitor.watch import Watch, WatchOptions
+from depthrt.monitor.watch import Watch
+from depthrt.monitor.watches import Tell, WatchedModel, Watches, reference_of
 from depthrt.sinks.base import check_target
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -77,67 +73,39 @@ class RunMonitor:
     def __init__(
         self, models: Sequence[DepthModel], kept: KeptReferences | None, tell: Tell
     ) -> None:
-        self._kept, self._tell = kept, tell
         hashes = [model.sha256() for model in models]
-        self._sha256 = {id(model): each for model, each in zip(models, hashes, strict=True)}
         self._models = dict(zip(hashes, models, strict=True))
-        self._in_files = {sha256: _in_file(model) for sha256, model in self._models.items()}
         self._names = _names({each: model.spec.name for each, model in self._models.items()})
-        self._watches: dict[tuple[str, str], Watch] = {}
-        self._lock = threading.Lock()
+        watched = {
+            sha256: WatchedModel(sha256, self._names[sha256], reference_of(model))
+            for sha256, model in self._models.items()
+        }
+        self._watched = {
+            id(model): watched[sha256] for model, sha256 in zip(models, hashes, strict=True)
+        }
+        self._watches = Watches(kept, tell)
         self._start_s = time.time()
 
     def watch(self, stream: str, model: DepthModel) -> Watch:
         """What watches a stream while a model runs."""
-        sha256 = self._sha256[id(model)]
-        with self._lock:
-            found = self._watches.get((stream, sha256))
-            if found is None:
-                found = self._watches[stream, sha256] = self._new(stream, sha256)
-        return found
+        return self._watches.watch(stream, self._watched[id(model)])
 
     def page(self, streams: Mapping[str, StreamState]) -> str:
         """The text for Prometheus."""
-        with self._lock:
-            watches = dict(self._watches)
-        verdicts = [
-            ({"stream": stream, "model": self._names[sha256]}, watch.verdict)
-            for (stream, sha256), watch in watches.items()
-        ]
         return to_text(
             [
                 *model_families(self._models, self._names),
                 Family(table.STARTED, [({}, self._start_s)]),
                 *stream_families(streams),
-                *drift_families(verdicts),
+                *drift_families(self._watches.verdicts()),
             ]
         )
 
     def judged_against(self) -> str:
         """What drift is judged against, in a few words."""
-        known = [each for each in self._in_files.values() if each is not None]
-        kept = sorted(self._kept.references) if self._kept else []
-        if kept:
-            return f"the references of {', '.join(kept)} in {self._kept and self._kept.path}"
-        if known:
-            return f"{known[0].frames} frames of {known[0].source}, kept in the model file"
-        return "the first 10 minutes of each stream: all should be well then"
-
-    def _new(self, stream: str, sha256: str) -> Watch:
-        kept = self._kept.references.get(stream) if self._kept else None
-        tell = partial(self._tell_of, stream)
-        in_file = self._in_files.get(sha256)
-        if kept is not None:
-            if kept.model != sha256:
-                tell("its reference was made with another model file: depth may differ for that")
-            return Watch(WatchOptions(kept, "kept", model_sha256=sha256), tell)
-        if in_file is not None:
-            return Watch(WatchOptions(in_file, "file", model_sha256=sha256), tell)
-        keep = self._kept and partial(self._kept.keep, stream, tell=tell)
-        return Watch(WatchOptions(model_sha256=sha256), tell, keep or (lambda reference: None))
-
-    def _tell_of(self, stream: str, sentence: str) -> None:
-        self._tell(f"{stream}: {sentence}")
+        models = list(self._watched.values())
+        known = [each for each in models if each.reference is not None]
+        return self._watches.judged_against((known or models)[0])
 
 
 @contextmanager
@@ -184,10 +152,3 @@ def _names(names: Mapping[str, str]) -> dict[str, str]:
 
 def _state(stream: StreamSinks) -> StreamState:
     return StreamState(stream.stats, stream.state is not SinkState.OPEN, bool(stream.error))
-
-
-def _in_file(model: DepthModel) -> Reference | None:
-    try:
-        return reference_in(model.session.get_modelmeta().custom_metadata_map)
-    except ModelError as error:
-        raise ModelError(f"{model.path}: {error}: export the file again") from error

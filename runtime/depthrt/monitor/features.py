@@ -42,6 +42,8 @@ class Feature:
     smallest: float
 
 
+SHADOW_ERROR = "shadow_error"
+
 FEATURES: Mapping[str, Feature] = {
     "brightness": Feature("mean brightness of the picture, 0 to 1", 0.03),
     "contrast": Feature("standard deviation of its brightness, 0 to 1", 0.02),
@@ -59,6 +61,7 @@ FEATURES: Mapping[str, Feature] = {
     "depth_unusable": Feature("share of the map that is not finite or not valid, 0 to 1", 0.01),
     "flicker": Feature("change of depth where the picture did not change, of the spread", 0.004),
     "correction": Feature("what --stabilise changed, mean over the spread", 0.005),
+    SHADOW_ERROR: Feature("difference to the depth of the --shadow model, over its spread", 0.0005),
 }
 """All features, in the order of their columns."""
 

@@ -45,7 +45,8 @@ class WatchOptions:
     - ``reference``: None: the first ``learn_s`` seconds of the stream become it;
     - ``learn_s``: long enough to see what is usual there;
     - ``rate``: how often an unchanged stream may raise an alarm;
-    - ``sample_s``: seconds between the frames that are looked at.
+    - ``sample_s``: seconds between the frames that are looked at;
+    - ``source``: what a reference that is learned is called; empty: by its seconds.
     """
 
     reference: Reference | None = None
@@ -54,6 +55,7 @@ class WatchOptions:
     rate: Rate = field(default_factory=Rate)
     sample_s: float = SAMPLE_S
     model_sha256: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ class Watch:
             lesson, self._lesson = self._lesson, []
             reference = make_reference(
                 lesson,
-                source=f"the first {self._options.learn_s:g} s of the stream",
+                source=self._options.source
+                or f"the first {self._options.learn_s:g} s of the stream",
                 sample_s=self._options.sample_s,
                 model=self._options.model_sha256,
             )

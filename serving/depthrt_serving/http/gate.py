@@ -73,9 +73,11 @@ class Gate:
             await self.app(scope, receive, outgoing)
         except ClientGoneError:
             passage.facts["gone"] = True
+            self._service.metrics.errors.labels("gone").inc()
         except Exception as error:
             problem = problem_of(error)
             passage.facts["reason"] = problem.message
+            self._service.metrics.errors.labels(problem.word).inc()
             if problem.status == 500:
                 level = "error"
                 passage.facts["traceback"] = "".join(traceback.format_exception(error))

@@ -49,6 +49,11 @@ class ProblemError(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
     closes: bool = False
 
+    @property
+    def word(self) -> str:
+        """The code, or that of the status."""
+        return self.code or _CODES.get(self.status, "error")
+
     def body(self, request_id: str, *, plain: bool = False) -> bytes:
         """The answer's JSON: ``{"error": {"code", "message", "request_id"}}``.
 
@@ -56,8 +61,7 @@ class ProblemError(Exception):
         """
         if plain:
             return json.dumps({"error": self.message}).encode()
-        code = self.code or _CODES.get(self.status, "error")
-        error = {"code": code, "message": self.message, "request_id": request_id}
+        error = {"code": self.word, "message": self.message, "request_id": request_id}
         return json.dumps({"error": error}).encode()
 
 
@@ -71,7 +75,9 @@ def problem_of(error: Exception) -> ProblemError:
         return error
     if isinstance(error, RefusedError):
         status = 503 if error.reason == "late" else 429
-        return ProblemError(status, str(error), error.reason, retry_headers(error.retry_after_s))
+        wait_s = error.retry_after_s
+        headers = {} if wait_s is None else retry_headers(wait_s)
+        return ProblemError(status, str(error), error.reason, headers)
     if isinstance(error, (SourceError, UsageError)):
         return ProblemError(422, str(error))
     if isinstance(error, HTTPException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,13 +29,16 @@ class SentPicture:
     - ``name``: for messages;
     - ``content``: a JPEG, PNG or WebP file, or RGB bytes;
     - ``raw_size``: height and width of RGB bytes; None of a file;
-    - ``size``: height and width of the decoded picture, once it was prepared.
+    - ``size``: height and width of the decoded picture, once it was prepared;
+    - ``decode_s``, ``prepare_s``: how long both took.
     """
 
     name: str
     content: bytes
     raw_size: tuple[int, int] | None = None
     size: tuple[int, int] = field(default=(0, 0))
+    decode_s: float = 0.0
+    prepare_s: float = 0.0
 
     def decode(self) -> RgbImage:
         """The picture as uint8 RGB (H,W,3), turned as its EXIF entry says.
@@ -53,8 +57,10 @@ class SentPicture:
             SourceError: it cannot be decoded.
             ProblemError: it is so long that the network would run at many times its size (413).
         """
+        start_s = time.perf_counter()
         image = self.decode()
-        self.size = image_size(image)
+        decoded_s = time.perf_counter()
+        self.decode_s, self.size = decoded_s - start_s, image_size(image)
         height, width = network_size(self.size, spec)
         if height * width > MOST_AREA * spec.height * spec.width:
             raise ProblemError(
@@ -62,7 +68,9 @@ class SentPicture:
                 f"{self.name} is {self.size[1]}x{self.size[0]}, and the network keeps the aspect: "
                 f"it would run at {width}x{height}; cut the picture into parts",
             )
-        return prepare(image, spec)
+        prepared = prepare(image, spec)
+        self.prepare_s = time.perf_counter() - decoded_s
+        return prepared
 
 
 def sent_pictures(

@@ -20,13 +20,14 @@ from depthrt_serving.pictures.found_depth import depth_of
 from depthrt_serving.pictures.measures import read_places
 from depthrt_serving.pictures.sent import SentPicture, sent_pictures
 from depthrt_serving.routes.route import http_route, passage_of
+from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
 if TYPE_CHECKING:
     from depthrt.depth import Depth
     from depthrt_serving.batching.work import Computed
 
-DEADLINE = "depthrt-deadline-ms"
+DEADLINE, MODEL = "depthrt-deadline-ms", "depthrt-model"
 _LONGEST_MS = 600_000
 
 
@@ -35,22 +36,29 @@ async def depth(request: Request, service: Service) -> Response:
     passage = passage_of(request)
     wishes = _wishes(request, service)
     deadline_s = passage.start_s + allowed_s(request, service)
-    service.batcher.check(1, passage.client, deadline_s)  # before the body is read
-    with held(request, service):
+    with service.lease() as deployment, held(request, service):
+        deployment.batcher.check(1, passage.client, deadline_s)  # before the body is read
         body = await read_body(request, service)
         kind = request.headers.get("content-type", "")
         pictures, several = sent_pictures(kind, body, request.query_params, service.limits.pixels)
         del body
-        work = _answered(service, pictures, passage.client, deadline_s, wishes, several=several)
+        work = _answered(
+            service, deployment, pictures, passage.client, deadline_s, wishes, several=several
+        )
         found, computed = await unless_gone(request.receive, work)
-    service.metrics.queue_s.observe(computed.queue_s)
     passage.facts.update(
+        model=deployment.label,
         images=len(pictures),
         batch=computed.batch,
         queue_ms=round(1e3 * computed.queue_s, 2),
         compute_ms=round(1e3 * computed.compute_s, 2),
     )
-    headers = {**found.headers, **timing_headers(computed), "cache-control": "no-store"}
+    headers = {
+        **found.headers,
+        **timing_headers(computed),
+        MODEL: deployment.label,
+        "cache-control": "no-store",
+    }
     return Response(found.content, media_type=found.media, headers=headers)
 
 
@@ -85,6 +93,7 @@ def timing_headers(computed: Computed) -> dict[str, str]:
 
 async def _answered(
     service: Service,
+    deployment: Deployment,
     pictures: list[SentPicture],
     client: str,
     deadline_s: float,
@@ -92,14 +101,15 @@ async def _answered(
     *,
     several: bool,
 ) -> tuple[Answer, Computed]:
-    spec = service.spec
+    spec = deployment.spec
     prepares = [partial(picture.prepare, spec.input) for picture in pictures]
-    computed = await service.batcher.compute(prepares, client, deadline_s)
+    computed = await deployment.compute(prepares, client, deadline_s)
     depths: list[Depth] = [
-        depth_of(service.model, picture, found)
+        depth_of(deployment.model, picture, found)
         for found, picture in zip(computed.predictions, pictures, strict=True)
     ]
-    make = partial(answer, spec, depths, wishes, several=several)
+    deployment.answered(computed, depths, pictures)
+    make = deployment.timed("answer", partial(answer, spec, depths, wishes, several=several))
     if wishes.form is Form.NPY and wishes.size == "network":  # a copy: faster than a thread
         return make(), computed
     loop = asyncio.get_running_loop()

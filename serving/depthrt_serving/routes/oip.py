@@ -31,8 +31,9 @@ from depthrt_serving.oip.messages import (
     read_request,
 )
 from depthrt_serving.oip.metadata import VERSION, model_metadata, server_metadata
-from depthrt_serving.routes.depth import allowed_s, timing_headers
+from depthrt_serving.routes.depth import MODEL, allowed_s, timing_headers
 from depthrt_serving.routes.route import Handler, http_route, passage_of
+from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
 if TYPE_CHECKING:
@@ -78,23 +79,27 @@ async def infer(request: Request, service: Service) -> Response:
         raise ProblemError(405, "inference is asked for by POST", headers={"allow": "POST"})
     passage = passage_of(request)
     deadline_s = passage.start_s + allowed_s(request, service)
-    service.batcher.check(1, passage.client, deadline_s)  # before the body is read
     try:
-        with held(request, service):
+        with service.lease() as deployment, held(request, service):
+            deployment.batcher.check(1, passage.client, deadline_s)  # before the body is read
             body = await read_body(request, service)
-            work = _answered(request, service, body, deadline_s)
+            work = _answered(request, service, deployment, body, deadline_s)
             del body
             (content, json_bytes), computed = await unless_gone(request.receive, work)
     except MessageError as error:
         raise ProblemError(400, str(error)) from error
-    service.metrics.queue_s.observe(computed.queue_s)
     passage.facts.update(
+        model=deployment.label,
         images=len(computed.predictions),
         batch=computed.batch,
         queue_ms=round(1e3 * computed.queue_s, 2),
         compute_ms=round(1e3 * computed.compute_s, 2),
     )
-    headers = {**timing_headers(computed), "cache-control": "no-store"}
+    headers = {
+        **timing_headers(computed),
+        MODEL: deployment.label,
+        "cache-control": "no-store",
+    }
     if json_bytes is not None:
         headers[HEAD_LENGTH] = str(json_bytes)
     media = _JSON if json_bytes is None else _BINARY
@@ -107,25 +112,29 @@ async def shared_memory(request: Request, service: Service) -> Response:
 
 
 async def _answered(
-    request: Request, service: Service, body: bytes, deadline_s: float
+    request: Request,
+    service: Service,
+    deployment: Deployment,
+    body: bytes,
+    deadline_s: float,
 ) -> tuple[tuple[bytes, int | None], Computed]:
     """The body of the answer, and what it was made of."""
     passage, loop = passage_of(request), asyncio.get_running_loop()
-    size = service.spec.input
-    length = head_length(request.headers.get(HEAD_LENGTH), body, 3 * size.height * size.width)
+    taken = deployment.spec.input
+    length = head_length(request.headers.get(HEAD_LENGTH), body, 3 * taken.height * taken.width)
     if length <= _AT_ONCE_BYTES:
         message = read_request(body, length)
     else:
         message = await loop.run_in_executor(service.threads, read_request, body, length)
     del body
-    wanted = wanted_outputs(message, service.spec)
+    wanted = wanted_outputs(message, deployment.spec)
     images = await loop.run_in_executor(
-        service.threads, images_of, message, service.model, service.limits.pixels
+        service.threads, images_of, message, deployment.model, service.limits.pixels
     )
     if message.timeout_s is not None:
         deadline_s = min(deadline_s, passage.start_s + message.timeout_s)
     try:
-        computed = await service.batcher.compute(images.prepares, passage.client, deadline_s)
+        computed = await deployment.compute(images.prepares, passage.client, deadline_s)
     except InferenceError as error:
         if images.odd_size is None:
             raise
@@ -133,12 +142,21 @@ async def _answered(
         raise ProblemError(422, f"the model fails on images of {height}x{width}") from error
 
     def make() -> tuple[bytes, int | None]:
-        arrays = computed_arrays(service.model, computed, images.pictures)
-        return answer(message, service.spec, arrays, wanted)
+        arrays = computed_arrays(deployment.model, computed, images.pictures)
+        return answer(message, deployment.spec, arrays, wanted)
 
+    sizes = [each.size for each in images.pictures or ()] or [
+        (each.shape[1], each.shape[2]) for each in computed.prepared
+    ]
+    depths = [
+        deployment.model.depth(found.depth, size, found.optional)
+        for found, size in zip(computed.predictions, sizes, strict=True)
+    ]
+    deployment.answered(computed, depths, images.pictures or ())
+    timed = deployment.timed("answer", make)
     if all(output.binary for output in wanted):  # copies: faster than a thread
-        return make(), computed
-    return await loop.run_in_executor(service.threads, make), computed
+        return timed(), computed
+    return await loop.run_in_executor(service.threads, timed), computed
 
 
 def _check_model(request: Request, service: Service) -> None:

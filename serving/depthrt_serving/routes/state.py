@@ -9,31 +9,37 @@ from starlette.responses import JSONResponse, Response
 
 from depthrt_serving.http.problems import retry_headers
 from depthrt_serving.routes.route import http_route
+from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
 
 async def models(request: Request, service: Service) -> Response:
-    """The model that is served, and what its depth means."""
-    return JSONResponse({"models": [model_facts(service)]})
+    """The models that serve, the stable one first, and what their depth means."""
+    found = [
+        {**model_facts(deployment), "role": role, "share": share}
+        for deployment, role, share in service.deployments.shares
+    ]
+    return JSONResponse({"models": found})
 
 
-def model_facts(service: Service) -> dict[str, Any]:
-    """What is said of the model, as a JSON object."""
-    spec, served = service.spec, service.served
+def model_facts(deployment: Deployment) -> dict[str, Any]:
+    """What is said of a model, as a JSON object."""
+    spec, served = deployment.spec, deployment.served
     return {
         "name": spec.name,
+        "sha256": deployment.watched.sha256,
         "kind": spec.kind,
         "unit": spec.unit,
         "larger_is": spec.larger_is,
         "size": [spec.input.height, spec.input.width],
         "resize": spec.input.resize,
-        "dynamic_size": service.model.dynamic_size,
+        "dynamic_size": deployment.model.dynamic_size,
         "precision": spec.precision,
         "outputs": list(spec.outputs),
         "licence": spec.licence,
-        "provider": service.model.provider,
+        "provider": deployment.model.provider,
         "batch": served.batch,
-        "parallel": service.model.parallel,
+        "parallel": deployment.model.parallel,
         "exact_in_batches": served.exact,
     }
 

@@ -50,4 +50,4 @@ def prepare_service(settings: Settings, tell: Tell) -> Service:
             f"--host {settings.host} without --token-file: everybody who can reach this "
             "machine may use the server"
         )
-    return make_service(served, settings, tokens)
+    return make_service(served, settings, tokens, tell)

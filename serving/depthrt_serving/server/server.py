@@ -2,7 +2,7 @@
 
 The first SIGTERM or Ctrl-C: connections that wait in the socket are taken, the socket is closed,
 every answer says ``Connection: close``, and the server ends when all is answered. The second one
-ends it at once.
+ends it at once. SIGHUP looks at the model files again.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, on_start: Callable[[], None] = lambda: None) -> None:
         settings, limits = service.settings, service.limits
         self._service, self._on_start = service, on_start
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reload: asyncio.Task[None] | None = None
         config = uvicorn.Config(
             make_app(service),
             http=limited_protocol(limits),
@@ -121,6 +123,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -145,6 +148,15 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+    def reload(self) -> None:
+        """Look at the model files again, soon; from any thread, or a signal's handler."""
+        if self._loop is not None and not self._service.draining:
+            self._loop.call_soon_threadsafe(self._begin_reload)
+
+    def _begin_reload(self) -> None:
+        self._reload = asyncio.get_running_loop().create_task(self._service.deployments.reload())
+
+
 def run(service: Service, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve until a signal comes and all is answered; a second signal ends the process."""
     logger = logging.getLogger("uvicorn")
@@ -161,6 +173,8 @@ def run(service: Service, listener: socket.socket, on_start: Callable[[], None])
             os._exit(EXIT_INTERRUPTED)  # Python would wait for the inferences under way
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: server.reload())
     try:
         server.run([listener])
     finally:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric as Exposed
+from prometheus_client.registry import Collector
 
+from depthrt.monitor.exposition.metric_table import DROPPED, FRAMES, LATENCY, STARTED
+from depthrt.monitor.exposition.text_format import Family, Metric
 from depthrt_serving.batching.refusal import Reason
+from depthrt_serving.service import metric_table as table
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IMAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+_ERROR = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4)
+_AGREEMENT = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 class Metrics:
@@ -19,68 +29,120 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "depthrt_requests", "Requests answered.", ["route", "status"], registry=registry
+        self.registry = CollectorRegistry()
+        self.requests = self._counter(table.REQUESTS)
+        self.errors = self._counter(table.ERRORS)
+        self.latency_s = self._histogram(table.REQUEST, _SECONDS)
+        self.stage_s = self._histogram(table.STAGE, _SECONDS)
+        self.images = self._counter(table.IMAGES)
+        self.failed_images = self._counter(table.FAILED)
+        self.batch_images = self._histogram(table.BATCH, _IMAGES)
+        self.rejected = self._counter(table.REJECTED)
+        self.abandoned_images = self._counter(table.ABANDONED)
+        self.wasted_images = self._counter(table.WASTED)
+        self.aborted_images = self._counter(table.ABORTED)
+        self.frames = self._counter(FRAMES)
+        self.dropped_frames = self._counter(DROPPED)
+        self.frame_latency_s = self._histogram(LATENCY, _SECONDS)
+        self.reloads = self._counter(table.RELOADS)
+        self.reload_successful = Gauge(
+            table.RELOADED.name, table.RELOADED.text, registry=self.registry
         )
-        self.latency_s = Histogram(
-            "depthrt_request_seconds",
-            "From the head of a request to the end of its answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.images = Counter("depthrt_images", "Images computed.", registry=registry)
-        self.batch_images = Histogram(
-            "depthrt_batch_images", "Images in a batch.", buckets=_IMAGES, registry=registry
-        )
-        self.batch_s = Histogram(
-            "depthrt_batch_seconds", "Time of a batch.", buckets=_SECONDS, registry=registry
-        )
-        self.queue_s = Histogram(
-            "depthrt_queue_wait_seconds",
-            "From a request's arrival in the queue until its last batch began.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.rejected = Counter(
-            "depthrt_rejected", "Images not computed, by reason.", ["reason"], registry=registry
-        )
-        self.abandoned_images = Counter(
-            "depthrt_abandoned_images",
-            "Images taken out of the queue because their client went away.",
-            registry=registry,
-        )
-        self.wasted_images = Counter(
-            "depthrt_wasted_images",
-            "Images whose client went away while they were being computed.",
-            registry=registry,
-        )
-        self.dropped_frames = Counter(
-            "depthrt_dropped_frames",
-            "Frames of streams that a newer one replaced before they were computed.",
-            registry=registry,
-        )
+        self.reload_successful.set(1)
+        self.shadow_error = self._histogram(table.SHADOW_ERROR, _ERROR)
+        self.shadow_agreement = self._histogram(table.SHADOW_AGREEMENT, _AGREEMENT)
+        self.shadow_skipped = self._counter(table.SHADOW_SKIPPED)
+        started_s = time.time()
+        self.gauge(STARTED, lambda: started_s)
 
-    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+    def gauge(self, metric: Metric, value: Callable[[], float]) -> None:
         """A value that is asked for whenever the metrics are read."""
-        Gauge(name, text, registry=self.registry).set_function(value)
+        Gauge(metric.name, metric.text, registry=self.registry).set_function(value)
+
+    def families(self, read: Callable[[], Iterable[Family]]) -> None:
+        """Families that are asked for whenever the metrics are read."""
+        self.registry.register(_Families(read))
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format."""
         return generate_latest(self.registry)
 
+    def of_model(self, label: str) -> ModelMetrics:
+        """What is counted of one model."""
+        return ModelMetrics(self, label)
+
+    def _counter(self, metric: Metric) -> Counter:
+        name = metric.name.removesuffix("_total")
+        return Counter(name, metric.text, metric.labels, registry=self.registry)
+
+    def _histogram(self, metric: Metric, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(
+            metric.name, metric.text, metric.labels, buckets=buckets, registry=self.registry
+        )
+
+
+@dataclass(frozen=True)
+class ModelMetrics:
+    """The counters of one model; the batcher tells it what it does."""
+
+    metrics: Metrics
+    label: str
+
     def batch_done(self, images: int, seconds: float, wasted: int) -> None:
         """Count a batch; for ``wasted`` of its images nobody waits any more."""
-        self.images.inc(images)
-        self.batch_images.observe(images)
-        self.batch_s.observe(seconds)
-        self.wasted_images.inc(wasted)
+        self.metrics.images.labels(self.label).inc(images)
+        self.metrics.batch_images.labels(self.label).observe(images)
+        self.metrics.wasted_images.inc(wasted)
+
+    def batch_aborted(self, images: int) -> None:
+        """Count images whose inference was ended because nobody waited for them any more."""
+        self.metrics.aborted_images.inc(images)
 
     def refused(self, reason: Reason, images: int) -> None:
         """Count images that were refused."""
-        self.rejected.labels(reason).inc(images)
+        self.metrics.rejected.labels(reason).inc(images)
 
     def abandoned(self, images: int) -> None:
         """Count images whose client went away before they were computed."""
-        self.abandoned_images.inc(images)
+        self.metrics.abandoned_images.inc(images)
+
+    def failed(self, images: int) -> None:
+        """Count images on which the network failed."""
+        self.metrics.failed_images.labels(self.label).inc(images)
+
+    def spent(self, stage: str, seconds: float) -> None:
+        """Count the time of a request in a stage."""
+        self.metrics.stage_s.labels(self.label, stage).observe(seconds)
+
+    def skipped(self, reason: str) -> None:
+        """Count an image that was to go through the shadow model, and did not."""
+        self.metrics.shadow_skipped.labels(reason).inc()
+
+    def compared(self, error: float, agreement: float) -> None:
+        """Count an image that went through the shadow model, too."""
+        self.metrics.shadow_error.labels(self.label).observe(error)
+        self.metrics.shadow_agreement.labels(self.label).observe(agreement)
+
+
+class _Families(Collector):
+    """Families of the runtime, as the client's registry reads them."""
+
+    def __init__(self, read: Callable[[], Iterable[Family]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Exposed]:
+        """Nothing, before there is a model."""
+        return ()
+
+    def collect(self) -> Iterator[Exposed]:
+        """Each family with its values."""
+        for family in self._read():
+            metric = family.metric
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            # Labels may be more than the table's: of a reference its origin.
+            names = list(metric.labels)
+            made = kind(metric.name, metric.text, labels=names)
+            for labels, value in family.values:
+                if isinstance(value, (int, float)):
+                    made.add_metric([labels[name] for name in names], value)
+            yield made

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depthrt.errors import UsageError
+from depthrt.errors import AccuracyGateError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.batching.estimate import Estimate
 from depthrt_serving.settings import Settings
@@ -71,6 +71,26 @@ def load(settings: Settings) -> ServedModel:
     start_s = time.perf_counter()
     model.warm_up(batch)
     return ServedModel(model, batch, time.perf_counter() - start_s, exact, note)
+
+
+def verify(model: DepthModel) -> None:
+    """Replay all golden frames of a model's file; one without any is taken as it is.
+
+    Raises:
+        AccuracyGateError: depth is wrong here.
+        ModelError: the frames are broken.
+    """
+    from depthrt.model.golden.load_check import wrong
+    from depthrt.model.golden.replay import allowed_error, golden_of, replay
+
+    golden = golden_of(model)
+    if golden is None:
+        return
+    allowed = allowed_error(model, golden)
+    for frame in golden.frames:
+        found = replay(model, frame)
+        if not found.error <= allowed:
+            raise AccuracyGateError(wrong(model, found, allowed))
 
 
 def is_exact(model: DepthModel, batch: int) -> bool:

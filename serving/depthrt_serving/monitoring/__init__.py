@@ -1,0 +1,1 @@
+"""What the server counts and watches: metrics, drift, and a second model in the shadow."""
