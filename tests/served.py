@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from starlette.routing import BaseRoute, Router
 
 from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.inference import Prediction
+from depthrt.model.inference import Abort, Prediction
 from depthrt_serving.http.gate import Gate
 from depthrt_serving.server.serve import prepare_service
 from depthrt_serving.server.server import Server, address_of, open_socket
@@ -102,9 +102,9 @@ class Running:
         batcher, gate = self.service.batcher, threading.Event()
         predict = batcher._predict
 
-        def waiting(batch: NDArray[np.uint8]) -> Prediction:
+        def waiting(batch: NDArray[np.uint8], abort: Abort) -> Prediction:
             assert gate.wait(30)
-            return predict(batch)
+            return predict(batch, abort)
 
         batcher._predict = waiting
         try:
@@ -118,8 +118,13 @@ class Running:
         until(lambda: self.service.batcher.waiting == images)
 
     def metric(self, name: str, **labels: str) -> float:
-        """The value of a counter."""
-        return self.service.metrics.registry.get_sample_value(name, labels) or 0.0
+        """The value of a metric; the sum over all that have these labels."""
+        return sum(
+            sample.value
+            for family in self.service.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
 
 @contextmanager

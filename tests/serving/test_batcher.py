@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError, SourceError, UsageError
-from depthrt.model.inference import Prediction
+from depthrt.model.inference import Abort, Prediction
 from depthrt_serving.batching.batcher import Batcher
 from depthrt_serving.batching.estimate import Estimate
 from depthrt_serving.batching.options import BatchOptions
@@ -32,9 +32,15 @@ class Network:
     batches: list[list[int]] = field(default_factory=list)
     prepared: list[int] = field(default_factory=list)
 
-    def predict(self, batch: NDArray[np.uint8]) -> Prediction:
+    def predict(self, batch: NDArray[np.uint8], abort: Abort) -> Prediction:
         self.batches.append([int(image[0, 0, 0]) for image in batch])
-        assert self.gate.wait(10)
+        for _ in range(2000):
+            if self.gate.wait(0.005):
+                break
+            if abort.asked:
+                raise InferenceError("aborted")
+        else:
+            raise AssertionError("the gate stayed shut")
         if 255 in batch:
             raise InferenceError("not finite")
         return Prediction(batch[:, 0].astype(np.float32))
@@ -53,11 +59,15 @@ class Counts:
     """What the batcher tells."""
 
     wasted: int = 0
+    aborted: int = 0
     gone: int = 0
     reasons: list[str] = field(default_factory=list)
 
     def batch_done(self, images: int, seconds: float, wasted: int) -> None:
         self.wasted += wasted
+
+    def batch_aborted(self, images: int) -> None:
+        self.aborted += images
 
     def refused(self, reason: str, images: int) -> None:
         self.reasons += [reason] * images
@@ -220,6 +230,7 @@ def test_what_would_be_late_is_refused_at_once() -> None:
         with pytest.raises(RefusedError) as refused:
             await on.ask(50, within_s=0.5)  # nine images at ten a second are ahead
         assert refused.value.reason == "late"
+        assert refused.value.retry_after_s is not None
         assert 0.4 < refused.value.retry_after_s < 2
         on.network.gate.set()
         await asyncio.gather(*tasks)
@@ -262,17 +273,69 @@ def test_a_client_that_leaves_takes_its_images_with_it() -> None:
     assert (counts.gone, counts.wasted, counts.reasons) == (5, 0, [])
 
 
-def test_who_leaves_during_the_inference_is_counted() -> None:
+def test_an_inference_ends_when_all_its_clients_left() -> None:
     async def scenario(on: Bench) -> None:
-        leaving = on.ask(1)
+        first = on.ask(1)
         await on.until(lambda: on.network.batches == [[1]])
-        leaving.cancel()
-        await asyncio.sleep(0.01)
+        both = [on.ask(2, client="b"), on.ask(3, client="c")]
+        await on.until(lambda: on.batcher.waiting == 2)
+        first.cancel()
+        await on.until(lambda: on.network.batches == [[1], [2, 3]])  # the gate is still shut
+        both[0].cancel()
+        await asyncio.sleep(0.05)
+        assert on.batcher.running == 1  # one of them waits
         on.network.gate.set()
-        assert await on.ask(2) == [2]
+        assert await both[1] == [3]
+
+    counts = bench(scenario, open_gate=False, batch=2)
+    assert (counts.gone, counts.aborted, counts.wasted) == (0, 1, 1)
+
+
+def test_an_inference_ends_when_it_is_too_late_for_all() -> None:
+    async def scenario(on: Bench) -> None:
+        late = [on.ask(1, 2, within_s=0.2), on.ask(3, within_s=LATER_S, client="b")]
+        await on.until(lambda: on.network.batches == [[1]])
+        with pytest.raises(RefusedError, match="after its deadline"):
+            await late[0]
+        await on.until(lambda: on.network.batches == [[1], [3]])
+        on.network.gate.set()
+        assert await late[1] == [3]
 
     counts = bench(scenario, open_gate=False)
-    assert (counts.gone, counts.wasted) == (0, 1)
+    assert (counts.aborted, counts.wasted, counts.reasons) == (1, 0, ["late", "late"])
+
+
+def test_after_a_hiccup_what_could_be_in_time_is_tried() -> None:
+    async def scenario(on: Bench) -> None:
+        on.batcher.estimate.add(1, 50.0, time.monotonic(), backlog=False)
+        assert on.batcher.estimate.batch_s > 1
+        assert await on.ask(1, within_s=1) == [1]
+        with pytest.raises(RefusedError, match="s at least, so allow more") as refused:
+            await on.ask(1, within_s=1e-6)
+        assert refused.value.retry_after_s is None
+
+    assert bench(scenario).reasons == ["late"]
+
+
+def test_who_is_refused_comes_back_in_turn() -> None:
+    async def scenario(on: Bench) -> None:
+        first = on.ask(0)
+        await on.until(lambda: on.network.batches == [[0]])
+        tasks = [first, *(on.ask(n) for n in range(1, 5))]
+        await on.until(lambda: on.batcher.waiting == 4)
+        waits_s = []
+        for _ in range(9):
+            with pytest.raises(RefusedError) as refused:
+                await on.ask(9)
+            assert refused.value.retry_after_s is not None
+            waits_s.append(refused.value.retry_after_s)
+        # At ten a second: each a place later, and no more than a full queue of four later.
+        expected = [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5]
+        assert waits_s == pytest.approx(expected, abs=0.05)
+        on.network.gate.set()
+        await asyncio.gather(*tasks)
+
+    bench(scenario, open_gate=False, queue_images=4, batch_s=0.1)
 
 
 def test_a_picture_that_cannot_be_decoded_fails_alone() -> None:

@@ -1,7 +1,8 @@
 """Batches of images across clients: who is next, what is refused, and what is let go.
 
 An image waits in a fair queue, is decoded in a thread, and joins the next batch. Only so many are
-decoded ahead as the next batches take: what is refused or given up later has cost nothing.
+decoded ahead as the next batches take: what is refused or given up later has cost nothing. A batch
+is ended while it runs once nobody waits for any of its images: all hung up, or it is too late.
 
 All methods run in the event loop's thread; ``prepare`` and ``predict`` run in threads.
 """
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
 from depthrt.model.inference import Prediction
+from depthrt_serving.batching.batch import Batch, finish
 from depthrt_serving.batching.estimate import Estimate
 from depthrt_serving.batching.fair_queue import FairQueue
 from depthrt_serving.batching.options import BatchOptions, Predict, Watcher
 from depthrt_serving.batching.refusal import Reason, RefusedError
+from depthrt_serving.batching.retry import RetryLine
 from depthrt_serving.batching.work import Computed, Item, Prepare, State, Work
 
 
@@ -36,7 +39,9 @@ class Batcher:
         self.options, self.estimate = options, estimate
         self._predict, self._watcher = predict, watcher
         self._queue: FairQueue[Item] = FairQueue()
-        self._preparing, self._running = 0, 0  # images; batches
+        self._retries = RetryLine(options.queue_images)
+        self._preparing = 0  # images
+        self._running: set[Batch] = set()
         self._ready: deque[Item] = deque()
         self._ready_since_s = 0.0
         self._wait_timer: asyncio.TimerHandle | None = None
@@ -51,7 +56,7 @@ class Batcher:
     @property
     def running(self) -> int:
         """Batches that are being computed."""
-        return self._running
+        return len(self._running)
 
     @property
     def oldest_s(self) -> float:
@@ -72,12 +77,16 @@ class Batcher:
         excess = self.waiting + images - most
         if excess > 0 and not self._may_displace(images, client):
             self._refuse("queue_full", images, excess / self.estimate.rate)
+        left_s = deadline_s - time.monotonic()
+        least_s = self.estimate.least_s_for(images)
+        if least_s > left_s:
+            self._watcher.refused("late", images)
+            raise RefusedError("late", None, least_s)
         ahead = self._queue.ahead(client, images) + self.waiting - len(self._queue)
-        ahead += round(self._running * self.options.batch / 2)  # half done, on average
+        ahead += round(self.running * self.options.batch / 2)  # half done, on average
         needed_s = (ahead + images - 1) / self.estimate.rate + self.estimate.batch_s
-        excess_s = needed_s - (deadline_s - time.monotonic())
-        if excess_s > 0:
-            self._refuse("late", images, excess_s)
+        if needed_s > left_s and not self._is_idle:
+            self._refuse("late", images, needed_s - left_s)
 
     async def compute(
         self, prepares: Sequence[Prepare], client: str, deadline_s: float
@@ -100,11 +109,11 @@ class Batcher:
         loop = asyncio.get_running_loop()
         work = Work(client, deadline_s, loop.create_future())
         now_s = time.monotonic()
+        batch_s = self.estimate.least_s_for(1) if self._is_idle else self.estimate.batch_s
         work.items = [Item(work, prepare, now_s) for prepare in prepares]
         for item in work.items:
             self._queue.push(client, item)
-        latest_s = deadline_s - self.estimate.batch_s
-        work.timer = loop.call_later(max(0.0, latest_s - now_s), self._expire, work)
+        work.timer = loop.call_later(max(0.0, deadline_s - batch_s - now_s), self._expire, work)
         self._go_on()
         try:
             return await work.future
@@ -124,9 +133,21 @@ class Batcher:
         self._preparers.shutdown(wait=False, cancel_futures=True)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def _refuse(self, reason: Reason, images: int, retry_after_s: float) -> None:
+    @property
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do: then what could be in time is tried.
+
+        After one batch that took long all would be refused, and none would show that the next ones
+        do not take as long.
+        """
+        return not self._running and not self.waiting
+
+    def _refuse(self, reason: Reason, images: int, excess_s: float) -> None:
+        raise self._refusal(reason, images, excess_s)
+
+    def _refusal(self, reason: Reason, images: int, excess_s: float) -> RefusedError:
         self._watcher.refused(reason, images)
-        raise RefusedError(reason, retry_after_s)
+        return RefusedError(reason, self._retries.book(images, excess_s, self.estimate.rate))
 
     def _may_displace(self, images: int, client: str) -> bool:
         longest = self._queue.newest_of_longest()
@@ -144,22 +165,26 @@ class Batcher:
         return True
 
     def _expire(self, work: Work) -> None:
-        """Refuse a request that cannot be computed in time any more."""
-        if not work.is_over and not work.is_begun:
-            self._fail(work, "late", max(0.0, self.waiting / self.estimate.rate))
-            self._go_on()
+        """Refuse a request that cannot be computed in time any more, or was not."""
+        if work.is_over:
+            return
+        left_s = work.deadline_s - time.monotonic()
+        if work.is_begun and left_s > 0:
+            work.timer = asyncio.get_running_loop().call_later(left_s, self._expire, work)
+            return
+        self._fail(work, "late", self.waiting / self.estimate.rate)
+        self._go_on()
 
-    def _fail(self, work: Work, reason: Reason, retry_after_s: float) -> None:
-        self._watcher.refused(reason, len(work.items))
-        self._end(work, RefusedError(reason, retry_after_s))
+    def _fail(self, work: Work, reason: Reason, excess_s: float) -> None:
+        self._end(work, self._refusal(reason, len(work.items), excess_s))
 
     def _end(self, work: Work, error: BaseException) -> None:
-        self._drop(work)
         if not work.future.done():
             work.future.set_exception(error)
+        self._drop(work)
 
     def _drop(self, work: Work) -> None:
-        """Take a request's images out of every queue; those in a batch are computed for nobody."""
+        """Take the images of a request that is over out of every queue and batch."""
         for item in work.items:
             if item.state is State.WAITING:
                 self._queue.discard(work.client, item)
@@ -167,6 +192,8 @@ class Batcher:
                 self._ready.remove(item)
             if item.state is not State.RUNNING:
                 item.state = State.DROPPED
+        for batch in self._running:
+            batch.end_if_unwanted()
 
     def _go_on(self) -> None:
         """Start what can be started."""
@@ -202,7 +229,7 @@ class Batcher:
         self._go_on()
 
     def _run_more(self) -> None:
-        while self._ready and self._running < self.options.parallel:
+        while self._ready and self.running < self.options.parallel:
             items = self._next_batch()
             if len(items) < self.options.batch and self._waits():
                 return
@@ -210,8 +237,9 @@ class Batcher:
                 self._ready.remove(item)
                 item.state = State.RUNNING
             self._ready_since_s = time.monotonic()
-            self._running += 1
-            asyncio.get_running_loop().create_task(self._run(items))
+            batch = Batch(items)
+            self._running.add(batch)
+            asyncio.get_running_loop().create_task(self._run(batch))
 
     def _next_batch(self) -> list[Item]:
         """The oldest images of one size."""
@@ -230,46 +258,27 @@ class Batcher:
         self._wait_timer = asyncio.get_running_loop().call_later(left_s, self._run_more)
         return True
 
-    async def _run(self, items: list[Item]) -> None:
-        start_s = time.monotonic()
-        loop = asyncio.get_running_loop()
-        prepared = [item.prepared for item in items if item.prepared is not None]
-        found = await loop.run_in_executor(self._workers, self._infer, prepared)
+    async def _run(self, batch: Batch) -> None:
+        loop, items = asyncio.get_running_loop(), batch.items
+        found = await loop.run_in_executor(self._workers, batch.infer, self._predict)
         end_s = time.monotonic()
-        seconds = end_s - start_s
-        self._running -= 1
-        self.estimate.add(len(items), seconds, end_s, backlog=self.waiting > 0)
-        wasted = sum(item.work.is_over for item in items)
-        self._watcher.batch_done(len(items), seconds, wasted)
+        seconds = end_s - batch.start_s
+        self._running.remove(batch)
+        if batch.was_ended:
+            self.estimate.skip(end_s, backlog=self.waiting > 0)
+            self._watcher.batch_aborted(len(items))
+        else:
+            self.estimate.add(len(items), seconds, end_s, backlog=self.waiting > 0)
+            self._watcher.batch_done(len(items), seconds, batch.unwanted)
         for item, one in zip(items, found, strict=True):
             item.state = State.DONE
             if isinstance(one, Prediction):
                 item.prediction = one
-                _finish(item, start_s, seconds, len(items))
+                finish(item, batch.start_s, seconds, len(items))
             else:
                 self._end(item.work, one)
         self._go_on()
 
-    def _infer(self, prepared: list[NDArray[np.uint8]]) -> list[Prediction | Exception]:
-        """Depth of each image, or why there is none: one that fails must not fail the others."""
-        try:
-            return list(self._predict(np.stack(prepared)))
-        except Exception as error:
-            if len(prepared) == 1:
-                return [error]
-        return [found for each in prepared for found in self._infer([each])]
-
 
 def _shape(item: Item) -> tuple[int, ...]:
     return () if item.prepared is None else item.prepared.shape
-
-
-def _finish(item: Item, start_s: float, seconds: float, batch: int) -> None:
-    """Hand over the images of a request once all of them are computed."""
-    work = item.work
-    predictions = [i.prediction for i in work.items if i.prediction is not None]
-    if work.is_over or len(predictions) < len(work.items):
-        return
-    prepared = [i.prepared for i in work.items if i.prepared is not None]
-    queue_s = start_s - item.entered_s
-    work.future.set_result(Computed(predictions, prepared, queue_s, seconds, batch))

@@ -20,6 +20,7 @@ class Estimate:
 
     def __init__(self, batch_s: float, images: int, parallel: int) -> None:
         self._mean_s, self._deviation_s = batch_s, batch_s / 4
+        self._least_s, self._least_image_s = batch_s, batch_s / images
         self._images_per_batch, self._parallel = float(images), parallel
         self._images, self._busy_s = 0.0, 0.0
         self._last_s: float | None = None
@@ -33,6 +34,8 @@ class Estimate:
             now_s: the time at which it ended.
             backlog: whether images wait; then the time to the next end is busy time.
         """
+        self._least_s = min(self._least_s, seconds)
+        self._least_image_s = min(self._least_image_s, seconds / images)
         error = seconds - self._mean_s
         self._mean_s += _WEIGHT * error
         self._deviation_s += _WEIGHT * (abs(error) - self._deviation_s)
@@ -43,10 +46,18 @@ class Estimate:
             self._images, self._busy_s = self._images * keep + images, self._busy_s * keep + span_s
         self._last_s = now_s if backlog else None
 
+    def skip(self, now_s: float, *, backlog: bool) -> None:
+        """Note a batch that was ended early: the time since the last end says nothing."""
+        self._last_s = now_s if backlog else None
+
     @property
     def batch_s(self) -> float:
         """What a batch takes at most, nearly always: the mean and twice the mean deviation."""
         return self._mean_s + 2 * self._deviation_s
+
+    def least_s_for(self, images: int) -> float:
+        """What so many images take if all goes as fast as it ever did."""
+        return self._least_s + (images - 1) * self._least_image_s / self._parallel
 
     @property
     def rate(self) -> float:

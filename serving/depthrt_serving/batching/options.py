@@ -9,18 +9,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.model.inference import Prediction
+from depthrt.model.inference import Abort, Prediction
 from depthrt_serving.batching.refusal import Reason
 
-Predict = Callable[[NDArray[np.uint8]], Prediction]
-"""Runs the network on uint8 N,3,h,w; it is called in a thread."""
+Predict = Callable[[NDArray[np.uint8], Abort], Prediction]
+"""Runs the network on uint8 N,3,h,w until it is aborted; it is called in a thread."""
 
 
 class Watcher(Protocol):
     """Is told what the batcher does."""
 
     def batch_done(self, images: int, seconds: float, wasted: int) -> None:
-        """A batch ended; for ``wasted`` of its images nobody waits any more."""
+        """A batch was computed; for ``wasted`` of its images nobody waits any more."""
+
+    def batch_aborted(self, images: int) -> None:
+        """A batch was ended early: nobody waited for any of its images any more."""
 
     def refused(self, reason: Reason, images: int) -> None:
         """Images were refused."""

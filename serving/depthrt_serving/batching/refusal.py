@@ -12,13 +12,20 @@ class RefusedError(Exception):
 
     - ``reason``: ``queue_full``: as many wait as may; ``displaced``: the queue was full, and other
       clients had fewer images in it; ``late``: the answer would come after its deadline;
-    - ``retry_after_s``: when it is worth another try, by the queue and the measured rate.
+    - ``retry_after_s``: when it is worth another try, by the queue and the measured rate; None: it
+      is not, as the images take ``least_s`` even if nobody else is there.
     """
 
-    def __init__(self, reason: Reason, retry_after_s: float) -> None:
+    def __init__(
+        self, reason: Reason, retry_after_s: float | None, least_s: float | None = None
+    ) -> None:
         self.reason: Reason = reason
         self.retry_after_s = retry_after_s
-        super().__init__(f"{_SENTENCES[reason]}: try again in {retry_after_s:.1f} s")
+        if retry_after_s is None:
+            advice = f"it takes {least_s:.3f} s at least, so allow more"
+        else:
+            advice = f"try again in {retry_after_s:.1f} s"
+        super().__init__(f"{_SENTENCES[reason]}: {advice}")
 
 
 _SENTENCES: dict[Reason, str] = {
