@@ -24,6 +24,7 @@ from depthrt.process_settings import own_process
 ENTRY_POINTS = "depthrt.commands"
 _ORDER = (
     "run",
+    "batch",
     "serve",
     "pull",
     "export",
@@ -69,13 +70,13 @@ class Commands(TyperGroup):
             typer.echo(f"depthrt: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except ImportError as error:
-            if "libGL" not in str(error) and "libgthread" not in str(error):
+            if error.name != "cv2" and "libGL" not in str(error) and "libgthread" not in str(error):
                 raise
-            typer.echo(
-                f"depthrt: OpenCV lacks a system library ({error}): apt-get install libgl1 "
-                "libglib2.0-0, or install opencv-python-headless in place of opencv-python",
-                err=True,
-            )
+            from depthrt.jobs.doctor.opencv import opencv_problems
+            from depthrt.jobs.doctor.report import opencv_wheels
+
+            for problem in opencv_problems(opencv_wheels(), str(error)):
+                typer.echo(f"depthrt: {problem}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo(f"depthrt: {str(error) or 'interrupted'}", err=True)

@@ -15,7 +15,7 @@ def doctor(
 
     Exits with 1 if something is broken, with 5 if no provider works.
     """
-    from depthrt.jobs.doctor import examine
+    from depthrt.jobs.doctor.report import examine
 
     report = examine()
     if as_json:

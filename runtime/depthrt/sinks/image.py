@@ -107,12 +107,17 @@ class WindowSink(Sink):
         paced: show a recording no faster than it was recorded.
 
     Raises:
-        UsageError: there is no display.
+        UsageError: there is no display, or OpenCV was built without windows.
     """
 
     def __init__(self, title: str, view: View, colormap: str, *, paced: bool = False) -> None:
         if not has_display():
             raise UsageError("--show needs a display and there is none: write a file with -o")
+        if not cv2.currentUIFramework():
+            raise UsageError(
+                "--show needs windows, and this OpenCV (opencv-python-headless) has none: write a "
+                "file with -o, or install opencv-python in its place"
+            )
         self._title = f"depthrt: {title}"
         self._view, self._colormap = view, colormap
         self._paced = paced

@@ -9,9 +9,9 @@ import pytest
 from commands import Command
 from depthrt.errors import ProviderError
 from depthrt.installation import install_command
-from depthrt.jobs import doctor as diagnosis
 from depthrt.jobs import machine
-from depthrt.jobs.doctor import examine, onnxruntime_wheels
+from depthrt.jobs.doctor import report as diagnosis
+from depthrt.jobs.doctor.report import examine, onnxruntime_wheels
 from depthrt.jobs.machine import cores_line
 
 

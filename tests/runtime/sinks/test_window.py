@@ -81,6 +81,14 @@ def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         WindowSink("clip", "depth", "gray")
 
 
+def test_without_windows_in_opencv_it_says_so(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
+    with pytest.raises(UsageError, match="opencv-python-headless\\) has none"):
+        WindowSink("clip", "depth", "gray")
+
+
 @pytest.mark.parametrize(("system", "shown"), [("win32", True), ("darwin", True), ("linux", False)])
 def test_windows_and_macos_need_no_variable_to_show_windows(
     monkeypatch: pytest.MonkeyPatch, system: str, shown: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -12,9 +13,14 @@ from typing import Any, Literal
 from depthrt.errors import DepthrtError
 from depthrt.installation import install_onnxruntime
 from depthrt.jobs import machine
+from depthrt.jobs.doctor.opencv import (
+    OPENCV_WHEELS,
+    opencv_failure,
+    opencv_problems,
+    shows_windows,
+)
 from depthrt.model import cpu_features
 from depthrt.model.cpu_cores import usable_cores
-from depthrt.sinks.image import has_display
 
 # Distributions that each install the package onnxruntime, and so overwrite one another.
 WHEELS = tuple(
@@ -22,8 +28,7 @@ WHEELS = tuple(
     for suffix in ("", "-gpu", "-openvino", "-directml", "-qnn", "-migraphx", "-rocm", "-silicon")
 )
 PACKAGES = (
-    "depthrt", "numpy", "opencv-python", "opencv-python-headless", "av", *WHEELS, "openvino",
-    "torch", "onnx",
+    "depthrt", "numpy", *OPENCV_WHEELS, "av", *WHEELS, "openvino", "torch", "onnx",
 )  # fmt: skip
 CODECS: dict[str, tuple[str, Literal["r", "w"]]] = {
     "H.264 decoder": ("h264", "r"),
@@ -57,6 +62,8 @@ class Report:
     codecs: dict[str, bool]
     cameras: list[int]
     display: bool
+    opencv_wheels: list[str]
+    windows: bool
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -92,22 +99,23 @@ class Report:
         rows += [f"{k}: {'yes' if v else 'missing'}" for k, v in self.codecs.items()]
         rows.append(f"cameras: {', '.join(map(str, self.cameras)) or 'none'}")
         rows.append(f"display: {'yes' if self.display else 'none, so no --show'}")
+        rows.append(f"windows: {'yes' if self.windows else 'OpenCV has none, so no --show'}")
         rows += [f"PROBLEM: {problem}" for problem in self.problems]
         return rows
 
 
 def examine() -> Report:
     """Examine everything that a run needs; what is broken is reported, not raised."""
-    wheels = onnxruntime_wheels()
-    providers = usable_providers()
+    wheels, cv2_wheels, failure = onnxruntime_wheels(), opencv_wheels(), opencv_failure()
+    providers = {"none": f"not tried: {failure}"} if failure else usable_providers()
     codecs = {name: _has_codec(*codec) for name, codec in CODECS.items()}
-    problems = []
+    problems = opencv_problems(cv2_wheels, failure)
     if len(wheels) > 1:
         problems.append(
             f"{' and '.join(wheels)} overwrite one another's files: pip uninstall all of them, "
             f"then {install_onnxruntime()}"
         )
-    elif wheels and "none" in providers:
+    elif wheels and "none" in providers and not failure:
         problems.append(
             f"{wheels[0]} is installed but does not load: pip uninstall it, then "
             f"{install_onnxruntime()}"
@@ -134,8 +142,10 @@ def examine() -> Report:
         onnxruntime_wheels=wheels,
         providers=providers,
         codecs=codecs,
-        cameras=cameras(),
-        display=has_display(),
+        cameras=[] if failure else cameras(),
+        display=not failure and display(),
+        opencv_wheels=cv2_wheels,
+        windows=not failure and shows_windows(),
         problems=problems,
     )
 
@@ -147,17 +157,27 @@ def _processor() -> str:
 
 
 def onnxruntime_wheels() -> list[str]:
-    """Installed distributions that provide the package ``onnxruntime`` which Python imports.
+    """Installed distributions that provide the package ``onnxruntime`` which Python imports."""
+    return _installed_of(WHEELS)
+
+
+def opencv_wheels() -> list[str]:
+    """Installed distributions that provide the package ``cv2`` which Python imports."""
+    return _installed_of(OPENCV_WHEELS)
+
+
+def _installed_of(names: Sequence[str]) -> list[str]:
+    """Which of distributions that provide the same package are where Python imports it from.
 
     Distributions in one folder overwrite one another. Folders later in ``sys.path`` are ignored.
     """
     folders: dict[Path, set[str]] = {}
     for distribution in distributions():
         name = _name_of(distribution).lower().replace("_", "-")
-        if name in WHEELS:
+        if name in names:
             folders.setdefault(Path(str(distribution.locate_file(""))), set()).add(name)
     first = next(iter(folders.values()), set())
-    return [name for name in WHEELS if name in first]
+    return [name for name in names if name in first]
 
 
 def _name_of(distribution: Distribution) -> str:
@@ -189,6 +209,13 @@ def usable_providers() -> dict[str, str]:
         except DepthrtError as error:
             found[name] = str(error)
     return found
+
+
+def display() -> bool:
+    """Whether windows have a display."""
+    from depthrt.sinks.image import has_display
+
+    return has_display()
 
 
 def cameras() -> list[int]:

@@ -1,0 +1,1 @@
+"""What `depthrt doctor` finds on this machine."""
