@@ -51,6 +51,35 @@ def model_metadata(spec: ModelSpec, *, dynamic_size: bool) -> dict[str, Any]:
     }
 
 
+def model_config(spec: ModelSpec, *, dynamic_size: bool, batch: int) -> dict[str, Any]:
+    """The model in the form of Triton's configuration, without what Triton alone has.
+
+    Its parameter ``depthrt`` is the spec as JSON, as in the repositories that `depthrt deploy`
+    writes: a client that prepares pictures by it works with both servers.
+    """
+    about = model_metadata(spec, dynamic_size=dynamic_size)
+    types = {"UINT8": "TYPE_UINT8", "FP32": "TYPE_FP32", "BOOL": "TYPE_BOOL"}
+
+    def listed(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": tensor["name"],
+                "data_type": types[tensor["datatype"]],
+                "dims": tensor["shape"][1:],
+            }
+            for tensor in tensors
+        ]
+
+    return {
+        "name": spec.name,
+        "platform": about["platform"],
+        "max_batch_size": batch,
+        "input": listed(about["inputs"]),
+        "output": listed(about["outputs"]),
+        "parameters": {"depthrt": {"string_value": spec.to_json()}},
+    }
+
+
 def outputs_of(spec: ModelSpec) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Datatype and axes of each output, by name."""
     forms = {"depth": DEPTH, **{name: OPTIONAL_OUTPUTS[name] for name in spec.outputs}}

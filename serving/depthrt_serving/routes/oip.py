@@ -30,7 +30,7 @@ from depthrt_serving.oip.messages import (
     head_length,
     read_request,
 )
-from depthrt_serving.oip.metadata import VERSION, model_metadata, server_metadata
+from depthrt_serving.oip.metadata import VERSION, model_config, model_metadata, server_metadata
 from depthrt_serving.routes.depth import MODEL, allowed_s, timing_headers
 from depthrt_serving.routes.route import Handler, http_route, passage_of
 from depthrt_serving.service.deployment import Deployment
@@ -63,6 +63,13 @@ async def model(request: Request, service: Service) -> Response:
     """Inputs and outputs of the model."""
     _check_model(request, service)
     return _json(model_metadata(service.spec, dynamic_size=takes_any_size(service.model)))
+
+
+async def config(request: Request, service: Service) -> Response:
+    """The model in the form of Triton's configuration: its parameter ``depthrt`` is the spec."""
+    _check_model(request, service)
+    dynamic, batch = takes_any_size(service.model), service.served.batch
+    return _json(model_config(service.spec, dynamic_size=dynamic, batch=batch))
 
 
 async def model_ready(request: Request, service: Service) -> Response:
@@ -200,5 +207,6 @@ ROUTES = [
     http_route("/v2/cudasharedmemory/{rest:path}", shared_memory, ("GET", "POST")),
     *_of_model("/infer", infer, "GET", "POST"),
     *_of_model("/ready", model_ready, "GET"),
+    *_of_model("/config", config, "GET"),
     *_of_model("", model, "GET"),
 ]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from depthrt_serving.http.log import log
 from depthrt_serving.server.server import address_of, check_tls, open_socket, run
-from depthrt_serving.service.served_model import load
+from depthrt_serving.service.served_model import ServedModel
+from depthrt_serving.service.served_model import load as load_here
 from depthrt_serving.service.service import Service, make_service
 from depthrt_serving.service.tokens import Tokens
 from depthrt_serving.settings import Settings
 
 Tell = Callable[[str], None]
 """Called with a sentence for the user."""
+Load = Callable[[Settings], ServedModel]
+"""Loads the model that is served."""
 
 
-def serve(settings: Settings, tell: Tell) -> None:
+def serve(settings: Settings, tell: Tell, load: Load = load_here) -> None:
     """Serve a model until a signal comes and all is answered.
 
     Raises:
@@ -22,7 +26,7 @@ def serve(settings: Settings, tell: Tell) -> None:
     """
     check_tls(settings.tls_cert, settings.tls_key)
     with open_socket(settings) as listener:
-        service = prepare_service(settings, tell)
+        service = prepare_service(settings, tell, load)
         served = service.served
         address = address_of(listener, tls=settings.tls_cert is not None)
 
@@ -35,7 +39,7 @@ def serve(settings: Settings, tell: Tell) -> None:
         run(service, listener, started)
 
 
-def prepare_service(settings: Settings, tell: Tell) -> Service:
+def prepare_service(settings: Settings, tell: Tell, load: Load = load_here) -> Service:
     """All that a server needs but its socket.
 
     Raises:
@@ -50,4 +54,9 @@ def prepare_service(settings: Settings, tell: Tell) -> Service:
             f"--host {settings.host} without --token-file: everybody who can reach this "
             "machine may use the server"
         )
-    return make_service(served, settings, tokens, tell)
+
+    def note(sentence: str) -> None:
+        tell(sentence)
+        log("info", "told", message=sentence)  # reloads and drift belong into the log, too
+
+    return make_service(served, settings, tokens, note)
