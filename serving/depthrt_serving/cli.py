@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.installation import install_command
+
+if TYPE_CHECKING:
+    from depthrt_serving.settings import Monitoring, Rollout
 
 app = typer.Typer(add_completion=False)
 
 _QUEUE, _LIMITS, _GUARD, _MACHINE = "Queue", "Limits", "Who may ask", "Machine"
+_WATCH, _ROLLOUT = "Watch", "Roll over"
 _PACKAGES = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client")
 
 
@@ -90,11 +95,68 @@ def serve(
             rich_help_panel=_MACHINE,
         ),
     ] = None,
+    drift: Annotated[
+        bool,
+        typer.Option(help="Look at two answers a second for drift.", rich_help_panel=_WATCH),
+    ] = True,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON file that keeps what drift is judged against. Default: the model file's, "
+            "else the first 10 minutes, learned anew at each start.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(
+            help="Share of the images, as 0.5%, that --shadow-model computes, too, when nothing "
+            "waits; how far the answers are from it is measured.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = None,
+    shadow_model: Annotated[
+        str | None,
+        typer.Option(
+            help="The float file of the same network. It runs on one CPU thread at the lowest "
+            "priority.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = None,
+    canary: Annotated[
+        Path | None,
+        typer.Option(
+            help="A model file that gets a share of the requests while it is there.",
+            rich_help_panel=_ROLLOUT,
+        ),
+    ] = None,
+    canary_share: Annotated[str, typer.Option(help="That share.", rich_help_panel=_ROLLOUT)] = "5%",
+    print_rules: Annotated[
+        bool,
+        typer.Option(
+            "--print-rules",
+            help="Write the alert rules for Prometheus, of `depthrt serve` and "
+            "`depthrt run --metrics`, and end.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = False,
+    print_dashboard: Annotated[
+        bool,
+        typer.Option(
+            "--print-dashboard",
+            help="Write the dashboard for Grafana, and end.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = False,
 ) -> None:
     """Depth of pictures, clips and streams over HTTP.
 
     Ctrl-C or SIGTERM: no new connections; what has come is answered. A second one ends at once.
+    SIGHUP: looks at the files of the model and of the canary again; no request is lost.
     """
+    if print_rules or print_dashboard:
+        _print_file("alerts.yml" if print_rules else "dashboard.json")
+        return
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"depthrt serve needs {', '.join(missing)}: {install_command('serve')}")
@@ -112,5 +174,43 @@ def serve(
         threads=threads,
         queueing=Queueing(max_queue_images, max_wait_ms / 1e3, deadline_ms / 1e3, batch),
         limits=Limits(body_bytes=max_bytes, pixels=max_pixels, connections=max_connections),
+        monitoring=_monitoring(drift, reference, shadow, shadow_model),
+        rollout=_rollout(canary, canary_share),
     )
     serve_until_told(settings, lambda sentence: typer.echo(f"depthrt: {sentence}", err=True))
+
+
+def _print_file(name: str) -> None:
+    """Write a file of ``depthrt.monitor`` to standard output."""
+    from importlib.resources import files
+
+    typer.echo((files("depthrt.monitor") / name).read_text("utf-8"), nl=False)
+
+
+def _monitoring(
+    drift: bool, reference: Path | None, shadow: str | None, shadow_model: str | None
+) -> Monitoring:
+    """What is watched.
+
+    Raises:
+        UsageError: options that do not go together, or no share.
+        TargetError: the file of references cannot be written.
+    """
+    from depthrt.sinks.base import check_target
+    from depthrt_serving.settings import Monitoring
+
+    if (shadow is None) != (shadow_model is None):
+        raise UsageError("--shadow and --shadow-model belong together: a share, and a float file")
+    if reference is not None:
+        if not drift and shadow is None:
+            raise UsageError("--reference keeps what drift is judged against: leave out --no-drift")
+        check_target(reference, overwrite=True)
+    share = 0.0 if shadow is None else parse_share(shadow, "--shadow")
+    return Monitoring(drift, reference, shadow_model, share)
+
+
+def _rollout(canary: Path | None, share: str) -> Rollout:
+    """How a new model takes over."""
+    from depthrt_serving.settings import Rollout
+
+    return Rollout(canary, parse_share(share, "--canary-share"))

@@ -24,6 +24,7 @@ from depthrt_serving.pictures.sent import SentPicture, checked_file
 from depthrt_serving.routes.streaming.behind import Behind
 from depthrt_serving.routes.streaming.newest import SentFrame
 from depthrt_serving.routes.streaming.wishes import StreamWishes
+from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
 T = TypeVar("T")
@@ -56,7 +57,9 @@ class FrameDepths:
 
     def __init__(self, service: Service, client: str, wishes: StreamWishes) -> None:
         self._service, self._client, self._wishes = service, client, wishes
-        self._steady = Steady(Stabiliser.of(service.spec)) if wishes.stabilise else None
+        self._role = service.deployments.draw()  # one model answers a whole connection
+        self._answered_by = ""
+        self._steady: Steady | None = None
         self._behind = None
         if wishes.keyframes is not None:
             self._behind = Behind(wishes.keyframes, self._infer_prepared, service.threads)
@@ -68,9 +71,18 @@ class FrameDepths:
         Raises:
             ProblemError, DepthrtError, RefusedError: there is none.
         """
+        with self._service.lease(self._role) as deployment:
+            if self._wishes.stabilise and deployment.label != self._answered_by:
+                self._steady = Steady(Stabiliser.of(deployment.spec))
+            self._answered_by = deployment.label
+            return await self._answer(deployment, frame)
+
+    async def _answer(
+        self, deployment: Deployment, frame: SentFrame
+    ) -> tuple[bytes, dict[str, Any]]:
         limits = self._service.limits
         picture = checked_file("the frame", frame.content, limits.pixels)
-        prepare: Prepare = partial(picture.prepare, self._service.spec.input)
+        prepare: Prepare = partial(picture.prepare, deployment.spec.input)
         if self._behind is not None and self._behind.is_there(frame.arrived_s):
             pixels, given = await self._in_thread(
                 partial(self._carried, self._behind, prepare, frame)
@@ -78,14 +90,19 @@ class FrameDepths:
             if given is not None:
                 self._behind.go_on(pixels, frame.arrived_s, given)
                 self.interpolated += 1
-                payload = partial(self._payload, picture, frame, pixels, given)
-                content, facts = await self._in_thread(payload)
+                payload = partial(self._payload, deployment, picture, frame, pixels, given)
+                content, facts = await self._in_thread(deployment.timed("answer", payload))
                 return content, {**facts, "batch": 0}
             prepare = partial(_itself, pixels)
-        computed = await self._compute(prepare, frame.arrived_s)
+        computed = await self._compute(deployment, prepare, frame.arrived_s)
         (made,), (pixels,) = computed.predictions, computed.prepared
-        payload = partial(self._payload, picture, frame, pixels, Estimate(made, inferred=True))
-        content, facts = await self._in_thread(payload)
+        depth = depth_of(deployment.model, picture, made)
+        deployment.answered(
+            computed, [depth], [picture], self._service.streams.admit(self._wishes.name)
+        )
+        given = Estimate(made, inferred=True)
+        payload = partial(self._payload, deployment, picture, frame, pixels, given)
+        content, facts = await self._in_thread(deployment.timed("answer", payload))
         return content, {**facts, "batch": computed.batch}
 
     async def close(self) -> None:
@@ -94,12 +111,13 @@ class FrameDepths:
             await self._behind.close()
 
     async def _infer_prepared(self, pixels: NDArray[np.uint8]) -> Prediction:
-        computed = await self._compute(partial(_itself, pixels), time.monotonic())
-        return computed.predictions[0]
+        with self._service.lease(self._role) as deployment:
+            computed = await self._compute(deployment, partial(_itself, pixels), time.monotonic())
+            return computed.predictions[0]
 
-    async def _compute(self, prepare: Prepare, since_s: float) -> Computed:
+    async def _compute(self, deployment: Deployment, prepare: Prepare, since_s: float) -> Computed:
         deadline_s = since_s + self._service.settings.queueing.deadline_s
-        return await self._service.batcher.compute([prepare], self._client, deadline_s)
+        return await deployment.compute([prepare], self._client, deadline_s)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -113,9 +131,14 @@ class FrameDepths:
         return pixels, behind.carry(pixels, frame.arrived_s)
 
     def _payload(
-        self, picture: SentPicture, frame: SentFrame, pixels: NDArray[np.uint8], given: Estimate
+        self,
+        deployment: Deployment,
+        picture: SentPicture,
+        frame: SentFrame,
+        pixels: NDArray[np.uint8],
+        given: Estimate,
     ) -> tuple[bytes, dict[str, Any]]:
-        depth = depth_of(self._service.model, picture, given.made)
+        depth = depth_of(deployment.model, picture, given.made)
         facts: dict[str, Any] = {"format": self._wishes.form}
         if self._behind is not None:
             if given.inferred:
@@ -127,7 +150,7 @@ class FrameDepths:
         facts |= describe_depth(depth)
         if self._wishes.form == "npy":
             return npy(depth.values_or_nan), facts
-        content, codes = codes_png(self._service.spec, depth)
+        content, codes = codes_png(deployment.spec, depth)
         return content, {**facts, "step": codes.step, "offset": codes.offset, "invalid": 0}
 
 

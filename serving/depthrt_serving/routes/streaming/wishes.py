@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -11,6 +12,7 @@ from depthrt.errors import UsageError
 from depthrt.temporal.keyframes import Keyframes
 from depthrt_serving.http.problems import ProblemError
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MapFormat = Literal["png", "npy"]
 
 
@@ -20,6 +22,7 @@ class StreamWishes:
 
     - ``form``: of the maps;
     - ``stabilise``: take the flicker out;
+    - ``name``: of the stream, by which it is counted and watched; empty: it has none;
     - ``keyframes``: answer frames by optical flow while the network infers behind them; None: every
       frame waits for the network.
     """
@@ -27,6 +30,7 @@ class StreamWishes:
     form: MapFormat = "png"
     stabilise: bool = False
     keyframes: Keyframes | None = None
+    name: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> StreamWishes:
@@ -42,5 +46,8 @@ class StreamWishes:
             budget = None if keyframes == "0" else Keyframes(parse_share(keyframes, "keyframes"))
         except UsageError as error:
             raise ProblemError(400, str(error)) from error
+        name = query.get("name", "")
+        if name and not _NAME.fullmatch(name):
+            raise ProblemError(400, "name is not 1 to 64 letters, digits, dots, dashes and _")
         stabilise = query.get("stabilise", "0") not in ("0", "false")
-        return cls(cast(MapFormat, form), stabilise, budget)
+        return cls(cast(MapFormat, form), stabilise, budget, name)
