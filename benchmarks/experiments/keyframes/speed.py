@@ -4,7 +4,7 @@ Each round runs all three in turn; figures are medians of the ratios of a round.
 ``NAME=MODEL.onnx``, or ``NAME=MODEL.onnx+COST.onnx`` for the depth of one and the cost of both
 (:mod:`experiments.keyframes.costly`).
 
-    python -m experiments.keyframes.speed --clip CLIP -m depthrt-s \\
+    python -m experiments.keyframes.speed --clip A.mp4 --clip B.mp4 -m depthrt-s \\
         -m midas=float32.onnx+midas.onnx -o benchmarks/results/keyframes_speed.json
 """
 
@@ -85,39 +85,57 @@ def measure_round(clip: Path, model: Path, folder: Path, frames: int, budget: st
     }
 
 
+def of_clip(
+    clip: Path, models: dict[str, Path], folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Medians of the rounds for every model, and what flow and warp cost."""
+    large = make_clip(folder / f"{clip.stem}_720p.mp4", SIZES["720p"], options.frames, clip)
+    rows: dict[str, list[Any]] = {label: [] for label in models}
+    for _ in range(options.rounds):
+        for label, model in models.items():
+            rows[label].append(measure_round(large, model, folder, options.frames, options.budget))
+    figures: dict[str, Any] = {}
+    for label, row in rows.items():
+        figures[label] = {k: round(statistics.median(r[k] for r in row), 4) for k in row[0]}
+    return figures | {"flow_and_warp": carry_ms(large, 0.02)}
+
+
+def means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Means over the clips; of ratios, the geometric ones."""
+    found = {}
+    for key in rows[0]:
+        values = [row[key] for row in rows]
+        mean = statistics.geometric_mean if "over" in key else statistics.fmean
+        found[key] = round(mean(values), 4)
+    return found
+
+
 def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", action="append", default=[], help="NAME=FILE[+COST]")
-    parser.add_argument("--clip", type=Path, default=DEMO_CLIP, help="enlarged to 720p")
+    parser.add_argument(
+        "--clip", type=Path, action="append", default=[], help="scaled to 720p; several"
+    )
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--budget", default="2%")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    figures: dict[str, Any] = {}
+    clips = options.clip or [DEMO_CLIP]
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = make_clip(folder / "720p.mp4", SIZES["720p"], options.frames, options.clip)
         models = {}
         for said in options.model or ["depthrt-s"]:
             label, _, files = said.partition("=")
             depth, _, cost = (files or label).partition("+")
             path = find_model(depth)
             models[label] = costly(path, Path(cost), folder / f"{label}.onnx") if cost else path
-        rows: dict[str, list[Any]] = {label: [] for label in models}
-        for _ in range(options.rounds):
-            for label, model in models.items():
-                rows[label].append(
-                    measure_round(clip, model, folder, options.frames, options.budget)
-                )
-        for label, found in rows.items():
-            keys = found[0]
-            figures[label] = {k: round(statistics.median(r[k] for r in found), 4) for k in keys}
-            print(label, figures[label], flush=True)  # noqa: T201
-        flow = carry_ms(clip, 0.02)
-        print(flow)  # noqa: T201
-        large = make_clip(folder / "1080p.mp4", SIZES["1080p"], 160, options.clip)
+        for clip in clips:
+            found[clip.stem] = of_clip(clip, models, folder, options)
+            print(clip.stem, found[clip.stem], flush=True)  # noqa: T201
+        large = make_clip(folder / "1080p.mp4", SIZES["1080p"], 160, clips[0])
         memory = {
             kind: run(large, find_model(None), folder / "memory.mp4", *extra)[1]
             for kind, extra in (("plain", ()), ("keyframes", ("--keyframes", options.budget)))
@@ -126,12 +144,11 @@ def main() -> None:
     if options.output:
         content = {
             "benchmark": "keyframes, file to file",
-            "clip": options.clip.name,
             "frames": options.frames,
             "rounds": options.rounds,
             "budget": options.budget,
-            "medians": figures,
-            "flow_and_warp": flow,
+            "clips": found,
+            "mean_of_clips": {label: means([c[label] for c in found.values()]) for label in models},
             "most_memory_mb_1080p": {k: round(v) for k, v in memory.items()},
         }
         write_result(options.output, content)

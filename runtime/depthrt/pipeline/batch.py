@@ -191,7 +191,7 @@ class StreamPostprocessor:
         if self._stabiliser is not None:
             raw = depth.values.copy() if watch else None
             start = time.perf_counter()
-            self._stabiliser.update(depth.values, pixels, out=depth.values)
+            self._stabiliser.update(depth.values, pixels, out=depth.values, grey=found.grey)
             self.stats.spend("stabilise", time.perf_counter() - start)
         if watch:
             start = time.perf_counter()

@@ -114,9 +114,9 @@ class Gap:
         self._infer(audited, infer)
         errors = {i: error_of(given[i].depth, self._made[i].depth) for i in audited}
         return [
-            Estimate(self._made[index], True, errors.get(index))
+            Estimate(self._made[index], True, errors.get(index), grey=self._greys[index])
             if index in self._made
-            else Estimate(given[index], False)
+            else Estimate(given[index], False, grey=self._greys[index])
             for index in range(len(self._cuts))
         ]
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from depthrt.model.inference import Prediction
 from depthrt.temporal.display_range import percentiles
 from depthrt.temporal.keyframes import Grey, Keyframe
-from depthrt.temporal.optical_flow import MIN_SIDE, Map, OpticalFlow, carry, likeness
+from depthrt.temporal.optical_flow import (
+    MIN_SIDE,
+    Map,
+    OpticalFlow,
+    averaged,
+    carry,
+    grid,
+    likeness,
+)
 from depthrt.temporal.robust_line import robust_line
 from depthrt.temporal.warp import Warp
 
@@ -28,14 +34,16 @@ class Link:
 
     - ``disagreement``: mean over the spread, carried over to one another;
     - ``scale``, ``shift``: the line from the first one's depth to the last one's;
-    - ``first``, ``last``: their depth at the size of thumbnails, over the spread; the last one's
-      in the scale of the first;
+    - ``spread``: of the last one's depth;
+    - ``first``, ``last``: their depth at the size of thumbnails in the scale of the last one, over
+      the spread and without the shift;
     - ``low``, ``high``: smallest and largest depth of both.
     """
 
     disagreement: float
     scale: float
     shift: float
+    spread: float
     first: Map
     last: Map
     low: float
@@ -51,7 +59,8 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
         flow: that of the thread.
         align: fit scale and shift between both, as of relative depth.
     """
-    a, b = (_small(key.made.depth, key.grey.shape) for key in (first, last))
+    size = first.grey.shape[::-1]
+    a, b = (np.asarray(averaged(key.made.depth, size), np.float32) for key in (first, last))
     to_a, trust = flow.follow(first.grey, last.grey)
     to_b, _ = flow.follow(last.grey, first.grey)
     carried = carry(a, to_a)
@@ -68,7 +77,7 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
     unit = np.float32(scale / spread)
     ends = [cv2.minMaxLoc(key.made.depth)[:2] for key in (first, last)]
     return Link(
-        float(max(ahead, back)) / spread, scale, shift, a * unit, (b - shift) / spread,
+        float(max(ahead, back)) / spread, scale, shift, spread, a * unit, (b - shift) / spread,
         min(low for low, _ in ends), max(high for _, high in ends),
     )  # fmt: skip
 
@@ -76,7 +85,10 @@ def link(first: Keyframe, last: Keyframe, flow: OpticalFlow, *, align: bool) -> 
 def between(
     first: Keyframe, last: Keyframe, agreed: Link, grey: Grey, time: float, warp: Warp
 ) -> Prediction:
-    """Both ends carried over to a frame between them, and blended by time and by colour.
+    """The nearer end carried over to a frame between them, with what the other end says of it.
+
+    Both are blended by time and by colour. How they differ is seen at the size of thumbnails; the
+    full map only receives a smooth correction, so that its detail stays the network's own.
 
     Args:
         first: the keyframe before.
@@ -89,30 +101,33 @@ def between(
     flow = warp.flow
     (place_a, trust_a), (place_b, trust_b) = (flow.follow(end.grey, grey) for end in (first, last))
     moves = _moves(agreed, (place_a, trust_a), (place_b, trust_b), (first.grey, grey, last.grey))
+    place_a, place_b = (_partly(place, moves) for place in (place_a, place_b))
     weight_a = (1 - time) * (trust_a + np.float32(_LEAST_TRUST))
     weight_b = time * (trust_b + np.float32(_LEAST_TRUST))
-    share_b = weight_b / (weight_a + weight_b)
-    shape = first.made.depth.shape
-    optional: dict[str, NDArray[Any]] = {}
-    warp.aim(place_a, shape, moves)
-    a = warp.carry(first.made.depth)
+    # The scale goes over from that of the first to that of the last in time.
+    unit = agreed.spread * (time + (1 - time) / agreed.scale)
+    difference = carry(agreed.last, place_b) - carry(agreed.first, place_a)
+    difference *= np.float32(unit) / (weight_a + weight_b)
     if time < 0.5:
-        optional = warp.carry_all(first.made.optional)
-    warp.aim(place_b, shape, moves)
-    b = warp.carry(last.made.depth, scratch=True)
-    if time >= 0.5:
-        optional = warp.carry_all(last.made.optional)
-    # Scale and shift go over from those of one end to those of the other in time.
-    if (agreed.scale, agreed.shift) != (1.0, 0.0):
-        cv2.addWeighted(a, 1 - time + time * agreed.scale, a, 0, time * agreed.shift, dst=a)
-        back = (1 - time) / agreed.scale
-        cv2.addWeighted(b, time + back, b, 0, -back * agreed.shift, dst=b)
-    difference = cv2.subtract(b, a, dst=b)
-    difference = cv2.multiply(difference, warp.enlarged(share_b, shape), dst=difference)
-    depth = np.asarray(cv2.add(a, difference, dst=a), np.float32)
-    if (agreed.scale, agreed.shift) != (1.0, 0.0):  # which may leave what the network can give
-        np.clip(depth, np.float32(agreed.low), np.float32(agreed.high), out=depth)
-    return Prediction(depth, optional)
+        nearer, place, correction = first, place_a, difference * weight_b
+        scale, shift = 1 - time + time * agreed.scale, time * agreed.shift
+    else:
+        nearer, place, correction = last, place_b, difference * -weight_a
+        scale = time + (1 - time) / agreed.scale
+        shift = -(1 - time) / agreed.scale * agreed.shift
+    shape = nearer.made.depth.shape
+    warp.aim(place, shape)
+    depth = warp.carry(nearer.made.depth)
+    cv2.addWeighted(depth, scale, warp.enlarged(correction, shape), 1, shift, dst=depth)
+    # Both may leave what the network can give.
+    np.clip(depth, np.float32(agreed.low), np.float32(agreed.high), out=depth)
+    return Prediction(depth, warp.carry_all(nearer.made.optional))
+
+
+def _partly(place: Map, share: Map) -> Map:
+    """Places (h,w,2) that follow the flow by a share (h,w) of the way, 0..1."""
+    stay = grid(*share.shape)
+    return np.asarray(stay + (place - stay) * share[..., None], np.float32)
 
 
 def _moves(
@@ -144,10 +159,6 @@ def carried_over(key: Keyframe, grey: Grey, warp: Warp) -> Prediction:
         return key.made.copy()
     warp.aim(warp.flow.follow(key.grey, grey)[0], key.made.depth.shape)
     return Prediction(warp.carry(key.made.depth), warp.carry_all(key.made.optional))
-
-
-def _small(depth: Map, shape: tuple[int, ...]) -> Map:
-    return np.asarray(cv2.resize(depth, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def error_of(given: Map, inferred: Map) -> float:

@@ -16,7 +16,7 @@ Grey: TypeAlias = NDArray[np.uint8]  # h,w of a thumbnail
 
 AUDIT = 0.02
 MOST_FRAMES = 8  # of a gap
-THUMBNAIL_SIDE = 72  # pixels, about: flow as exact as on larger ones, in two thirds of the time
+THUMBNAIL_SIDE = 72  # pixels, about: flow as exact as on larger ones, in half of the time
 _SLOW = 0.1  # least weight of a new audit in the running mean
 _AIM = 0.8  # of the budget
 _LEAST_SHARE = 0.1
@@ -72,13 +72,15 @@ class Estimate:
     - ``made``: depth h,w and what the model gives beside it;
     - ``inferred``: whether the network gave it;
     - ``error``: of an audited frame, mean |interpolated - inferred| over the spread; else None;
-    - ``age_s``: of a live frame, how much older the keyframe is that its depth comes from.
+    - ``age_s``: of a live frame, how much older the keyframe is that its depth comes from;
+    - ``grey``: its thumbnail, where there is one, so that nobody makes it anew.
     """
 
     made: Prediction
     inferred: bool
     error: float | None = None
     age_s: float | None = None
+    grey: Grey | None = None
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,9 @@ class LiveCarry:
         key = self._key
         if key is None or _is_cut(key.pixels, pixels):
             return None
-        made = carried_over(key.keyframe, _grey(pixels), self._warp)
-        return Estimate(made, inferred=False, age_s=float(time_s - key.time_s))
+        grey = _grey(pixels)
+        made = carried_over(key.keyframe, grey, self._warp)
+        return Estimate(made, inferred=False, age_s=float(time_s - key.time_s), grey=grey)
 
     def learn(self, pixels: NDArray[np.uint8], time_s: Fraction | float, made: Prediction) -> None:
         """Take a frame that was inferred as the keyframe from now on, unless there is a later one.

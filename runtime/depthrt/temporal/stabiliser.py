@@ -85,20 +85,31 @@ class Stabiliser:
         self._grey = self._last = None
         self._scale, self._shift = 1.0, 0.0
 
-    def update(self, values: Map, prepared: NDArray[np.uint8], out: Map | None = None) -> Map:
+    def update(
+        self,
+        values: Map,
+        prepared: NDArray[np.uint8],
+        out: Map | None = None,
+        *,
+        grey: NDArray[np.uint8] | None = None,
+    ) -> Map:
         """The steady depth of the next frame.
 
         Args:
             values: float32 h,w, the network's depth of this frame, padding cut off.
             prepared: uint8 RGB 3,H,W, what the network saw; its top left h,w belong to the depth.
             out: float32 h,w to write into, to save an allocation; ``values`` itself will do.
+            grey: a thumbnail of ``prepared`` that is there already; it is taken where there is
+                no padding, and its size then is that of the work.
 
         Returns:
             float32 h,w in the unit of ``values``; the first map, and the first of another size,
             as it is.
         """
-        size = thumbnail_size(values.shape)
-        grey = grey_thumbnail(prepared[:, : values.shape[0], : values.shape[1]], size)
+        height, width = values.shape
+        if grey is None or prepared.shape[1:] != values.shape:
+            grey = grey_thumbnail(prepared[:, :height, :width], thumbnail_size(values.shape))
+        size = grey.shape[::-1]
         new = np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
         if self.metric:
             new = np.log(np.maximum(new, 1e-6))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.temporal.optical_flow import Map, OpticalFlow, grid
+from depthrt.temporal.optical_flow import Map, OpticalFlow
 
 
 class Warp:
@@ -24,27 +23,20 @@ class Warp:
         self._scratch: dict[str, Map] = {}
         self._place: tuple[Map, Map] = (np.empty((0, 0), np.float32),) * 2
 
-    def aim(self, place: Map, shape: tuple[int, ...], share: Map | None = None) -> None:
+    def aim(self, place: Map, shape: tuple[int, ...]) -> None:
         """Say where pixels come from.
 
         Args:
             place: h,w,2 of a thumbnail, as :class:`OpticalFlow` finds it.
             shape: height and width of the maps to carry.
-            share: h,w, how far each pixel follows it, 0..1; None: all the way.
         """
         rows, columns = place.shape[:2]
         planes = []
-        stay = _planes(rows, columns)
-        for plane, at, ratio, name in zip(
-            cv2.split(place), stay, (shape[1] / columns, shape[0] / rows), "xy", strict=True
+        for plane, ratio, name in zip(
+            cv2.split(place), (shape[1] / columns, shape[0] / rows), "xy", strict=True
         ):
-            if share is not None:
-                plane = cv2.subtract(plane, at, dst=plane)
-                plane = cv2.multiply(plane, share, dst=plane)
-                plane = cv2.add(plane, at, dst=plane)
             # The middle of a thumbnail's pixel i lies at (i + 0.5) * ratio - 0.5.
-            scaled = np.multiply(plane, np.float32(ratio))
-            scaled += np.float32((ratio - 1) / 2)
+            scaled = cv2.addWeighted(plane, ratio, plane, 0, (ratio - 1) / 2, dst=plane)
             planes.append(self.enlarged(np.asarray(scaled, np.float32), shape, name))
         self._place = planes[0], planes[1]
 
@@ -54,11 +46,10 @@ class Warp:
         size, how = (shape[1], shape[0]), cv2.INTER_LINEAR
         return np.asarray(cv2.resize(values, size, dst=out, interpolation=how), np.float32)
 
-    def carry(self, values: Map, *, scratch: bool = False) -> Map:
-        """A map (h,w), bilinear; ``scratch``: in memory that is used again."""
-        out = self._memory("carried", values.shape) if scratch else None
+    def carry(self, values: Map) -> Map:
+        """A map (h,w), bilinear."""
         how, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-        moved = cv2.remap(values, *self._place, how, dst=out, borderMode=border)
+        moved = cv2.remap(values, *self._place, how, borderMode=border)
         return np.asarray(moved, np.float32)
 
     def carry_all(self, optional: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -79,10 +70,3 @@ class Warp:
         if found is None or found.shape != shape:
             found = self._scratch[name] = np.empty(shape, np.float32)
         return found
-
-
-@cache
-def _planes(rows: int, columns: int) -> tuple[Map, Map]:
-    """Column and row of every pixel, h,w each; not to be written to."""
-    x, y = cv2.split(grid(rows, columns))
-    return np.asarray(x, np.float32), np.asarray(y, np.float32)

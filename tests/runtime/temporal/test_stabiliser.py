@@ -184,7 +184,7 @@ def test_any_size(shape: tuple[int, int]) -> None:
         ((256, 256), (128, 128)),  # a third would be too narrow for flow in coarse steps
         ((128, 160), (160, 128)),
         ((288, 160), (160, 288)),
-        ((518, 518), (104, 104)),
+        ((518, 518), (103, 103)),
         ((48, 64), (64, 48)),
     ],
 )
