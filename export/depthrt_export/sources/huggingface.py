@@ -43,6 +43,10 @@ from depthrt_export.sources.outputs import named_tensors
 from depthrt_export.sources.torch_network import TorchNetwork
 
 _SHOWN = 3
+_STRETCHED = (
+    "stretch, though the processor keeps the aspect: the file has one size; "
+    "--resize pad, or --resize keep-aspect with --dynamic size, keeps it"
+)
 
 
 def load_huggingface(source: str, options: SourceOptions | None = None) -> TorchNetwork:
@@ -72,7 +76,9 @@ def load_huggingface(source: str, options: SourceOptions | None = None) -> Torch
     network = TorchNetwork.of(_as_module(model, config), described)
     _require_complete(network, model, missing, source)
     # Normalisation and direction are the model's own word, so nothing of them is assumed.
-    return replace(network, assumed={}, witnessed=False)
+    stretched = settings.get("keep_aspect_ratio") and options.resize is None
+    assumed = {"resize": _STRETCHED} if stretched else {}
+    return replace(network, assumed=assumed, witnessed=False)
 
 
 class PredictedDepth(nn.Module):

@@ -13,7 +13,7 @@ Meaning: TypeAlias = tuple[Kind | None, Unit | None, tuple[float, float] | None]
 
 PROCESSOR_SETTINGS = (
     *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "resample"),
-    *("size", "ensure_multiple_of", "size_divisor"),
+    *("size", "keep_aspect_ratio", "ensure_multiple_of", "size_divisor"),
 )
 # PIL.Image.Resampling: nearest, lanczos, bilinear, bicubic, box, hamming.
 _INTERPOLATION: dict[int, Interpolation] = {

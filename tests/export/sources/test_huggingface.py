@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from depthrt.errors import DepthrtError, ModelError, UsageError
+from depthrt.spec import Resize
 from depthrt_export.options import SourceOptions
 from depthrt_export.sources.huggingface import load_huggingface
 from depthrt_export.sources.huggingface_config import from_processor
@@ -97,6 +98,17 @@ def test_options_win(folder: Path) -> None:
     assert network.licence == "MIT"
     depth = network.module(torch.zeros(1, 3, 56, 84))
     assert depth.shape == (1, 56, 84)
+
+
+@pytest.mark.parametrize(
+    ("keeps", "resize", "said"), [(True, None, True), (True, "pad", False), (False, None, False)]
+)
+def test_a_stretch_that_the_processor_would_not_make_is_said(
+    keeps: bool, resize: Resize | None, said: bool, copy: Path
+) -> None:
+    edit(copy / "preprocessor_config.json", keep_aspect_ratio=keeps)
+    network = load_huggingface(str(copy), SourceOptions(resize=resize))
+    assert ("keeps the aspect" in network.assumed.get("resize", "")) == said
 
 
 def test_licence_comes_from_the_model_card(copy: Path) -> None:
