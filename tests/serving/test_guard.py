@@ -75,7 +75,7 @@ def test_the_log_is_json_and_holds_no_secret(
     assert (first["path"], first["batch"]) == ("/v1/depth", 1)
     assert re.fullmatch("[0-9a-f]{16}", second["request_id"])
     assert (second["request_id"], second["status"]) == (bad.headers["x-request-id"], 415)
-    assert second["reason"] == "the picture is no JPEG, PNG or WebP"
+    assert second["reason"] == "the picture is no JPEG, PNG, WebP or HEIC"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])

@@ -18,10 +18,12 @@ from depthrt.frame import Frame, Image, RgbImage, image_size
 from depthrt.model.preprocess import check_image
 from depthrt.process_settings import Borrowed, Undo
 from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
+from depthrt.sources.decode.heif import HEIF_SUFFIXES, decode_heif, is_heif
 from depthrt.sources.read_options import UNUSED_FPS, UNUSED_VIDEO_STREAM
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    *HEIF_SUFFIXES,
 }  # fmt: skip
 # libpng would print of a torn file. Some programs leave bytes of their own behind the end.
 _HEAD_BYTES = 1 << 16
@@ -33,7 +35,7 @@ IMAGES_PER_S = Fraction(25)  # images of a folder have no times: they are played
 
 
 def read_image(path: str | Path) -> RgbImage:
-    """Read an image file as uint8 RGB (H,W,3), turned as its EXIF entry says; alpha is dropped.
+    """Read an image file as uint8 RGB (H,W,3), turned as it says; alpha is dropped.
 
     Raises:
         SourceError: missing, unreadable or no image.
@@ -59,6 +61,8 @@ def decode_image(content: NDArray[np.uint8], name: str) -> RgbImage:
     Raises:
         SourceError: it is empty, torn or no image.
     """
+    if is_heif(content[:_HEAD_BYTES].tobytes()):
+        return decode_heif(content.tobytes(), name)
     if content[:8].tobytes() == _PNG_BEGIN and _PNG_END not in content.tobytes():
         raise SourceError(f"{name} is no image that can be decoded (it is cut off)")
     try:

@@ -12,6 +12,7 @@ from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceInfo
 from depthrt.sources.blocking_calls import call
 from depthrt.sources.containers import BROKEN, reason_of
+from depthrt.sources.decode.heif import HEIF_SUFFIXES, can_decode_heif
 from depthrt.sources.display_name import is_there, shown_names, shown_source
 from depthrt.sources.images import (
     IMAGE_SUFFIXES,
@@ -164,6 +165,8 @@ def _file(path: Path, selection: Selection) -> Source:
         raise SourceError(f"{path} is empty")
     if path.suffix.lower() == ".onnx":
         raise SourceError(f"{path} is a model: give it with -m")
+    if path.suffix.lower() in HEIF_SUFFIXES and not can_decode_heif():
+        return VideoSource(str(path), selection)  # FFmpeg reads some
     if path.suffix.lower() in IMAGE_SUFFIXES and is_animation(path):
         animated_png = path.suffix.lower() != ".webp"  # which FFmpeg reads as a video
         return (

@@ -8,7 +8,7 @@ _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81: start of 
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
-FORMATS = "JPEG, PNG or WebP"
+FORMATS = "JPEG, PNG, WebP or HEIC"
 
 
 def picture_size(content: bytes) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from depthrt.frame import RgbImage, image_size
 from depthrt.model.preprocess import network_size, prepare
+from depthrt.sources.decode.heif import can_decode_heif, heif_size, is_heif
 from depthrt.sources.images import decode_image
 from depthrt.spec import InputSpec
 from depthrt_serving.http.problems import ProblemError
@@ -27,7 +28,7 @@ class SentPicture:
     """A picture as it was sent.
 
     - ``name``: for messages;
-    - ``content``: a JPEG, PNG or WebP file, or RGB bytes;
+    - ``content``: a JPEG, PNG, WebP or HEIC file, or RGB bytes;
     - ``raw_size``: height and width of RGB bytes; None of a file;
     - ``size``: height and width of the decoded picture, once it was prepared;
     - ``decode_s``, ``prepare_s``: how long both took.
@@ -106,14 +107,23 @@ def checked_file(name: str, content: bytes, most_pixels: int) -> SentPicture:
 
     Raises:
         ProblemError: it is empty (400), of another format (415), or has too many pixels (413).
+        SourceError: a HEIC file is broken.
     """
     if not content:
         raise ProblemError(400, f"{name} is empty: send {FORMATS}")
-    size = picture_size(content)
+    size = _heif_size(name, content) if is_heif(content) else picture_size(content)
     if size is None:
         raise ProblemError(415, f"{name} is no {FORMATS}")
     _check_pixels(name, size, most_pixels)
     return SentPicture(name, content)
+
+
+def _heif_size(name: str, content: bytes) -> tuple[int, int]:
+    if not can_decode_heif():
+        raise ProblemError(
+            415, f"{name} is HEIC, which needs the package pi-heif beside the server: send JPEG"
+        )
+    return heif_size(content, name)
 
 
 def _raw(body: bytes, query: Mapping[str, str], most_pixels: int) -> SentPicture:

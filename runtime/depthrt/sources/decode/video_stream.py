@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depthrt.errors import SourceError
+from depthrt.installation import install_command
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -41,8 +42,8 @@ def choose_video(
         tiles = [s for s in pictures if s.disposition.value & _DEPENDENT and s.frames == 1]
         if len(tiles) > 1:
             raise SourceError(
-                f"{shown} is a photo in {len(tiles)} tiles, which cannot be put together here: "
-                "convert it to JPEG or PNG first"
+                f"{shown} is a photo in {len(tiles)} tiles, which need the package pi-heif: "
+                f"{install_command('heic')}; or convert it to JPEG or PNG first"
             )
         if not pictures:
             raise SourceError(f"{shown} has no video in it" + (", only a cover" if streams else ""))

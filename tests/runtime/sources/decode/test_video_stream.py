@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -13,12 +12,14 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from clips import picture
 from commands import Command
 from depthrt import Selection, SourceError, UsageError, open_source, to_rgb
+from depthrt.installation import install_command
+from depthrt.sources.decode import heif
 from depthrt.sources.read_options import Reading
+from heic_photos import box, heic
 from servers import served
 
 MakeClip = Callable[..., Path]
@@ -117,15 +118,6 @@ def jpeg(size: Size) -> bytes:
     return cv2.imencode(".jpg", picture(0, size))[1].tobytes()
 
 
-def box(kind: bytes, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def full_box(kind: bytes, version: int, *parts: bytes) -> bytes:
-    return box(kind, struct.pack(">I", version << 24), *parts)
-
-
 def with_cover(clip: Path, path: Path) -> Path:
     """An MP4 with a cover, whose tags come before its track: the cover is stream 0."""
     data = clip.read_bytes()
@@ -221,81 +213,6 @@ def test_the_best_variant_of_a_stream_is_taken(tmp_path: Path) -> None:
 # Photos and animations
 
 
-def coded(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
-    """The hvcC box and the one sample of an HEVC picture."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream: Any = container.add_stream(
-            "libx265", 25, {"x265-params": "log-level=none:keyint=1:info=0"}
-        )
-        stream.height, stream.width = image.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    data = file.getvalue()
-    begin = data.index(b"hvcC") - 4
-    (size,) = struct.unpack(">I", data[begin : begin + 4])
-    file.seek(0)
-    with av.open(file) as container:
-        packets = [bytes(packet) for packet in container.demux(container.streams.video[0])]
-    return data[begin : begin + size], b"".join(packets)
-
-
-def heic(tiles: Sequence[NDArray[np.uint8]], columns: int = 1, exif: bytes = b"") -> bytes:
-    """A HEIF photo (ISO 23008-12) of one picture, or of tiles as phones write it."""
-    height, width = tiles[0].shape[:2]
-    rows = len(tiles) // columns
-    items: list[tuple[bytes, bytes]] = []
-    for tile in tiles:
-        setup, sample = coded(tile)
-        items.append((b"hvc1", sample))
-    primary = 1
-    if len(tiles) > 1:
-        sides = struct.pack(">HH", width * columns, height * rows)
-        items.append((b"grid", bytes([0, 0, rows - 1, columns - 1]) + sides))
-        primary = len(items)
-    references = b""
-    if len(tiles) > 1:
-        numbers = [primary, len(tiles), *range(1, len(tiles) + 1)]
-        references += box(b"dimg", struct.pack(f">{len(numbers)}H", *numbers))
-    if exif:
-        items.append((b"Exif", bytes(4) + exif))
-        references += box(b"cdsc", struct.pack(">HHH", len(items), 1, primary))
-    sizes = [(width, height), (width * columns, height * rows)]
-    extents = [full_box(b"ispe", 0, struct.pack(">II", *size)) for size in sizes]
-    kinds = [(number, kind) for number, (kind, _) in enumerate(items, 1)]
-    of_item = {b"hvc1": [1, 2], b"grid": [3]}
-    properties = [(number, of_item[kind]) for number, kind in kinds if kind in of_item]
-
-    def meta(begin: int) -> bytes:
-        places = b""
-        for number, (_, content) in enumerate(items, 1):
-            places += struct.pack(">HHHII", number, 0, 1, begin, len(content))
-            begin += len(content)
-        entries = [full_box(b"infe", 2, struct.pack(">HH", n, 0), k, b"\0") for n, k in kinds]
-        associations = [
-            struct.pack(">HB", number, len(found)) + bytes(0x80 | index for index in found)
-            for number, found in properties
-        ]
-        parts = [
-            full_box(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
-            full_box(b"pitm", 0, struct.pack(">H", primary)),
-            full_box(b"iloc", 0, struct.pack(">BBH", 0x44, 0, len(items)), places),
-            full_box(b"iinf", 0, struct.pack(">H", len(items)), *entries),
-            full_box(b"iref", 0, references),
-            box(
-                b"iprp",
-                box(b"ipco", setup, *extents),
-                full_box(b"ipma", 0, struct.pack(">I", len(properties)), *associations),
-            ),
-        ]
-        return full_box(b"meta", 0, *parts)
-
-    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
-    begin = len(head) + len(meta(0)) + 8
-    return head + meta(begin) + box(b"mdat", *(content for _, content in items))
-
-
 EXIF = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, 1, 0, 0)
 
 
@@ -307,14 +224,17 @@ def test_a_photo_of_one_picture_is_read(tmp_path: Path, exif: bytes) -> None:
     assert np.abs(to_rgb(frame.pixels).astype(int) - picture(3, (96, 128))).mean() < 4
 
 
-def test_a_photo_in_tiles_is_refused(command: Command, model_path: Path, tmp_path: Path) -> None:
+def test_a_photo_in_tiles_needs_a_package(
+    command: Command, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heif, "_DECODERS", ())
     path = tmp_path / "photo.heic"
     path.write_bytes(heic([picture(k, (64, 96)) for k in range(6)], columns=3))
     ended = command("run", path, "-m", model_path, "-o", tmp_path / "out.png")
     assert ended.code == 2
     assert ended.complaint == (
-        f"{path} is a photo in 6 tiles, which cannot be put together here: convert it to JPEG or "
-        "PNG first"
+        f"{path} is a photo in 6 tiles, which need the package pi-heif: "
+        f"{install_command('heic')}; or convert it to JPEG or PNG first"
     )
     assert not (tmp_path / "out.png").exists()
 
