@@ -1,4 +1,4 @@
-"""The depth of the frames of one connection: of the network, or by flow from a keyframe."""
+"""The depth of the frames of one connection by one model: of the network, or by optical flow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from depthrt.temporal.stabiliser import Stabiliser
 from depthrt_serving.batching.work import Computed, Prepare
 from depthrt_serving.pictures.answers import codes_png, describe_depth, npy
 from depthrt_serving.pictures.found_depth import depth_of
-from depthrt_serving.pictures.sent import SentPicture, checked_file
+from depthrt_serving.pictures.sent import checked_file
 from depthrt_serving.routes.streaming.behind import Behind
 from depthrt_serving.routes.streaming.newest import SentFrame
 from depthrt_serving.routes.streaming.wishes import StreamWishes
@@ -47,63 +47,52 @@ class Steady:
 
 
 class FrameDepths:
-    """Gives the frames of one connection their depth, one after the other.
+    """Gives frames their depth, one after the other.
 
     Args:
-        service: whose model it is.
+        service: whose threads and limits they are.
+        deployment: the model; the caller has leased it.
         client: takes turns with others in the queue.
-        wishes: how frames are answered.
+        wishes: how they are answered.
     """
 
-    def __init__(self, service: Service, client: str, wishes: StreamWishes) -> None:
-        self._service, self._client, self._wishes = service, client, wishes
-        self._role = service.deployments.draw()  # one model answers a whole connection
-        self._answered_by = ""
-        self._steady: Steady | None = None
+    def __init__(
+        self, service: Service, deployment: Deployment, client: str, wishes: StreamWishes
+    ) -> None:
+        self._service, self.deployment = service, deployment
+        self._client, self._wishes = client, wishes
+        self._steady = Steady(Stabiliser.of(deployment.spec)) if wishes.stabilise else None
         self._behind = None
         if wishes.keyframes is not None:
             self._behind = Behind(wishes.keyframes, self._infer_prepared, service.threads)
-        self.interpolated = 0
 
-    async def answer(self, frame: SentFrame) -> tuple[bytes, dict[str, Any]]:
+    async def answer(self, frame: SentFrame, stream: str) -> tuple[bytes, dict[str, Any]]:
         """The map of a frame as bytes, and what the header says of it.
+
+        Args:
+            frame: a picture.
+            stream: the name under which what the network gives is watched; empty: there is none.
 
         Raises:
             ProblemError, DepthrtError, RefusedError: there is none.
         """
-        with self._service.lease(self._role) as deployment:
-            if self._wishes.stabilise and deployment.label != self._answered_by:
-                self._steady = Steady(Stabiliser.of(deployment.spec))
-            self._answered_by = deployment.label
-            return await self._answer(deployment, frame)
-
-    async def _answer(
-        self, deployment: Deployment, frame: SentFrame
-    ) -> tuple[bytes, dict[str, Any]]:
-        limits = self._service.limits
-        picture = checked_file("the frame", frame.content, limits.pixels)
-        prepare: Prepare = partial(picture.prepare, deployment.spec.input)
-        if self._behind is not None and self._behind.is_there(frame.arrived_s):
-            pixels, given = await self._in_thread(
-                partial(self._carried, self._behind, prepare, frame)
-            )
+        picture = checked_file("the frame", frame.content, self._service.limits.pixels)
+        prepare: Prepare = partial(picture.prepare, self.deployment.spec.input)
+        model, behind = self.deployment.model, self._behind
+        if behind is not None and behind.is_there(frame.arrived_s):
+            carried = partial(_carried, behind, prepare, frame)
+            pixels, given = await self._in_thread(carried)
             if given is not None:
-                self._behind.go_on(pixels, frame.arrived_s, given)
-                self.interpolated += 1
-                payload = partial(self._payload, deployment, picture, frame, pixels, given)
-                content, facts = await self._in_thread(deployment.timed("answer", payload))
-                return content, {**facts, "batch": 0}
+                behind.go_on(pixels, frame.arrived_s, given)
+                depth = depth_of(model, picture, given.made)
+                return await self._encoded(frame, pixels, given, depth, batch=0)
             prepare = partial(_itself, pixels)
-        computed = await self._compute(deployment, prepare, frame.arrived_s)
+        computed = await self._compute(prepare, frame.arrived_s)
         (made,), (pixels,) = computed.predictions, computed.prepared
-        depth = depth_of(deployment.model, picture, made)
-        deployment.answered(
-            computed, [depth], [picture], self._service.streams.admit(self._wishes.name)
-        )
+        depth = depth_of(model, picture, made)
+        self.deployment.answered(computed, [depth], [picture], stream)
         given = Estimate(made, inferred=True)
-        payload = partial(self._payload, deployment, picture, frame, pixels, given)
-        content, facts = await self._in_thread(deployment.timed("answer", payload))
-        return content, {**facts, "batch": computed.batch}
+        return await self._encoded(frame, pixels, given, depth, batch=computed.batch)
 
     async def close(self) -> None:
         """Let go of what waits for the network."""
@@ -111,47 +100,53 @@ class FrameDepths:
             await self._behind.close()
 
     async def _infer_prepared(self, pixels: NDArray[np.uint8]) -> Prediction:
-        with self._service.lease(self._role) as deployment:
-            computed = await self._compute(deployment, partial(_itself, pixels), time.monotonic())
+        with self.deployment.lease():
+            computed = await self._compute(partial(_itself, pixels), time.monotonic())
             return computed.predictions[0]
 
-    async def _compute(self, deployment: Deployment, prepare: Prepare, since_s: float) -> Computed:
+    async def _compute(self, prepare: Prepare, since_s: float) -> Computed:
         deadline_s = since_s + self._service.settings.queueing.deadline_s
-        return await deployment.compute([prepare], self._client, deadline_s)
+        return await self.deployment.compute([prepare], self._client, deadline_s)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._service.threads, work)
 
-    @staticmethod
-    def _carried(
-        behind: Behind, prepare: Prepare, frame: SentFrame
-    ) -> tuple[NDArray[np.uint8], Estimate | None]:
-        pixels = prepare()
-        return pixels, behind.carry(pixels, frame.arrived_s)
-
-    def _payload(
+    async def _encoded(
         self,
-        deployment: Deployment,
-        picture: SentPicture,
         frame: SentFrame,
         pixels: NDArray[np.uint8],
         given: Estimate,
+        depth: Depth,
+        *,
+        batch: int,
     ) -> tuple[bytes, dict[str, Any]]:
-        depth = depth_of(deployment.model, picture, given.made)
-        facts: dict[str, Any] = {"format": self._wishes.form}
+        make = partial(self._payload, frame, pixels, given, depth)
+        content, facts = await self._in_thread(self.deployment.timed("answer", make))
+        return content, {**facts, "batch": batch}
+
+    def _payload(
+        self, frame: SentFrame, pixels: NDArray[np.uint8], given: Estimate, depth: Depth
+    ) -> tuple[bytes, dict[str, Any]]:
+        facts: dict[str, Any] = {"format": self._wishes.form, **describe_depth(depth)}
         if self._behind is not None:
             if given.inferred:
                 self._behind.learn(pixels, frame.arrived_s, given.made)
             facts |= _of_keyframe(self._behind, given)
-        depth = depth.copy()  # of one image of a batch that others have a part of
         if self._steady is not None:
+            depth = depth.copy()  # others have a part of the same batch
             facts["scene_cut"] = self._steady.update(depth, pixels)
-        facts |= describe_depth(depth)
         if self._wishes.form == "npy":
             return npy(depth.values_or_nan), facts
-        content, codes = codes_png(deployment.spec, depth)
+        content, codes = codes_png(self.deployment.spec, depth)
         return content, {**facts, "step": codes.step, "offset": codes.offset, "invalid": 0}
+
+
+def _carried(
+    behind: Behind, prepare: Prepare, frame: SentFrame
+) -> tuple[NDArray[np.uint8], Estimate | None]:
+    pixels = prepare()
+    return pixels, behind.carry(pixels, frame.arrived_s)
 
 
 def _of_keyframe(behind: Behind, given: Estimate) -> dict[str, Any]:
