@@ -19,10 +19,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric as Exposed
 from prometheus_client.registry import Collector
 
+from depthrt.monitor.exposition import server_table as table
 from depthrt.monitor.exposition.metric_table import DROPPED, FRAMES, LATENCY, STARTED
 from depthrt.monitor.exposition.text_format import Family, Metric
 from depthrt_serving.batching.refusal import Reason
-from depthrt_serving.service import metric_table as table
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IMAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from depthrt.model.cpu_cores import usable_cores
+from depthrt.monitor.exposition import server_table as table
 from depthrt.monitor.exposition.families import drift_families
 from depthrt.monitor.exposition.metric_table import MODEL
 from depthrt.monitor.exposition.text_format import Family
@@ -24,7 +25,6 @@ from depthrt_serving.monitoring.drift import DriftWatch
 from depthrt_serving.monitoring.shadow import Shadow
 from depthrt_serving.monitoring.shadow_model import ShadowModel
 from depthrt_serving.monitoring.stream_names import StreamNames
-from depthrt_serving.service import metric_table as table
 from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.deployments import Deployments, Role, Tell, hash_of, load_canary
 from depthrt_serving.service.metrics import Metrics
