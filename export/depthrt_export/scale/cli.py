@@ -182,4 +182,4 @@ def _check_output(output: Path, model: str, read: Sequence[Path], *, overwrite: 
 
 def _require_onnx() -> None:
     if importlib.util.find_spec("onnx") is None:
-        raise UsageError(f"onnx, which scale needs, is not installed: {install_command('export')}")
+        raise UsageError(f"onnx, which scale needs, is not installed: {install_command('onnx')}")

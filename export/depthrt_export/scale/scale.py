@@ -17,6 +17,7 @@ from depthrt.depth import Depth
 from depthrt.errors import AccuracyGateError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.golden.replay import golden_of
+from depthrt.monitor.reference import REFERENCE_KEY
 from depthrt.sources.images import read_image
 from depthrt.spec import ModelSpec
 from depthrt_export.model_file import put_in_place
@@ -28,6 +29,10 @@ from depthrt_export.scale.provenance import metric_spec, point_row
 from depthrt_export.scale.write import append_metres, as_float32, worst_difference
 
 _EXACT = 1e-6
+_NO_REFERENCE = (
+    "the reference of drift in the file was left out: it is of depth without metres "
+    "(`depthrt run --metrics` learns one)"
+)
 
 
 class Pictures:
@@ -121,6 +126,8 @@ def scale_model(
     spec = metric_spec(model, replace(fitted, line=line), known, target.stem)
     if spec.precision.startswith("int"):
         spec = replace(spec, float_nodes=(*spec.float_nodes, *added))
+    if any(entry.key == REFERENCE_KEY for entry in graph.metadata_props):
+        notes = (*notes, _NO_REFERENCE)
     before = golden_of(model)
     golden = None if before is None else scaled_golden(before, line)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.") as folder:

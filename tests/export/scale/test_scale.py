@@ -22,6 +22,7 @@ from commands import Command
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.golden.replay import golden_of, replay
 from depthrt.model.registry import find_model
+from depthrt.monitor.reference import REFERENCE_KEY
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_export.scale.fit import Line
 from depthrt_export.scale.write import append_metres, as_float32
@@ -305,6 +306,18 @@ def test_the_built_in_model_stays_int8_and_proven(depthrt: Command, tmp_path: Pa
     assert "then 1/metres" in golden.by
 
 
+def test_a_reference_of_drift_does_not_outlive_the_unit(depthrt: Command, tmp_path: Path) -> None:
+    image = picture()
+    shown = save(tmp_path, "room.png", image)
+    model, target = build_model(tmp_path / "tiny.onnx"), tmp_path / "metric.onnx"
+    graph = onnx.load(model)
+    graph.metadata_props.add(key=REFERENCE_KEY, value="{}")
+    onnx.save(graph, model)
+    about = depthrt("scale", model, shown, *tape(image), "-o", target, "--json").document
+    assert any("reference of drift" in note for note in about["notes"])
+    assert REFERENCE_KEY not in {entry.key for entry in onnx.load(target).metadata_props}
+
+
 def test_nothing_is_overwritten_unasked(depthrt: Command, tmp_path: Path) -> None:
     image = picture()
     shown = save(tmp_path, "room.png", image)
@@ -391,6 +404,7 @@ def test_neither_torch_nor_a_missing_onnx(tmp_path: Path) -> None:
         )
         assert done.stdout.splitlines()[-1] == said, done.stderr
     assert "onnx, which scale needs, is not installed: pip install" in done.stderr
+    assert "[onnx]" in done.stderr
 
 
 def test_the_json_has_no_path_in_the_spec(depthrt: Command, tmp_path: Path) -> None:
