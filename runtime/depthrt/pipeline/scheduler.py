@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -51,10 +51,15 @@ class Scheduler(OpenStreams):
         streams: under names that differ; they are read from the first result on.
         model: the model, or a ladder of them that holds a rate.
         options: how frames are taken.
+        postprocessors: of streams that go on where others ended, by name.
     """
 
     def __init__(
-        self, streams: Sequence[StreamState], model: DepthModel | Ladder, options: StreamOptions
+        self,
+        streams: Sequence[StreamState],
+        model: DepthModel | Ladder,
+        options: StreamOptions,
+        postprocessors: Mapping[str, StreamPostprocessor] | None = None,
     ) -> None:
         super().__init__(streams)
         self._meter = LadderMeter(model) if isinstance(model, Ladder) else None
@@ -90,7 +95,7 @@ class Scheduler(OpenStreams):
         }
         self._postprocessors = {
             each.name: StreamPostprocessor.of(each.name, each.stats, options) for each in streams
-        }
+        } | dict(postprocessors or {})
         self._abort = Abort()
         self._started = False
         self._alone = False  # the consumer does everything: no thread can be started any more

@@ -18,25 +18,33 @@ _PNG_LEVEL = [cv2.IMWRITE_PNG_COMPRESSION, 2]
 class PngFolderSink(Sink):
     """One 16-bit PNG for each frame, and ``depth.json``: scale, meaning, files and times.
 
-    Where pictures differ in size, the index says it of each that differs from the first.
+    Where pictures differ in size, the index says it of each that differs from the first. ``codes``:
+    their scale, where other folders share it.
     """
 
     def __init__(
-        self, target: Path, spec: ModelSpec, size: MapSize = "network", *, overwrite: bool = False
+        self,
+        target: Path,
+        spec: ModelSpec,
+        size: MapSize = "network",
+        *,
+        overwrite: bool = False,
+        codes: DepthCodes | None = None,
     ) -> None:
         self._folder = FrameFolder(target, DEPTH_FOLDER, overwrite=overwrite)
         self._spec, self._size = spec, size
-        self._codes: DepthCodes | None = None
+        self._codes = codes
+        self._is_begun = False
         self._image_size = (0, 0)
         self._clamped = 0
 
     def write(self, result: Result) -> bool:
         """Write one file."""
         depth, image_size = sized(result.depth, self._size), result.depth.image_size
-        if self._codes is None:
-            self._codes = DepthCodes.choose(self._spec, depth.known_values)
-            self._image_size = image_size
-        codes, clamped = self._codes.encode(depth.values, depth.valid)
+        if not self._is_begun:
+            self._is_begun, self._image_size = True, image_size
+        scale = self._codes = self._codes or DepthCodes.choose(self._spec, depth.known_values)
+        codes, clamped = scale.encode(depth.values, depth.valid)
         self._clamped += clamped
         _, content = cv2.imencode(".png", codes, _PNG_LEVEL)
         about = {} if image_size == self._image_size else {"image_size": list(image_size)}

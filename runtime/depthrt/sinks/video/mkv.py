@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+KEY_FRAME_EVERY = 12
+"""Frames from one that is coded alone to the next."""
+
 _ENCODER = {"level": "3", "slices": "4", "slicecrc": "1"}
 
 
@@ -29,7 +32,7 @@ class MkvSink(Sink):
     """Depth maps as 16-bit codes; the file's tags say their step, offset and meaning.
 
     Matroska keeps time stamps to a millisecond and the frame rate exactly. The tags say the size of
-    the first picture.
+    the first picture. ``codes``: their scale, where other files share it.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class MkvSink(Sink):
         size: MapSize = "network",
         *,
         overwrite: bool = False,
+        codes: DepthCodes | None = None,
     ) -> None:
         self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._info, self._spec, self._size = info, spec, size
+        self._given_codes = codes
         self._container: OutputContainer | None = None
         self._last_pts = -1
         self._is_empty, self._has_end = True, False
@@ -122,18 +127,26 @@ class MkvSink(Sink):
 
     def _open(self, depth: Depth, time_s: Fraction) -> OutputContainer:
         container = open_container(self._draft, self._target, "matroska")
-        self._codes = DepthCodes.choose(self._spec, depth.known_values)
+        codes = self._given_codes or DepthCodes.choose(self._spec, depth.known_values)
+        self._codes = codes
         self._image_size = depth.image_size
         self._shape = depth.values.shape
-        for key, value in describe(self._spec, depth.image_size, self._codes).items():
+        for key, value in describe(self._spec, depth.image_size, codes).items():
             container.metadata[TAG_PREFIX + key.upper()] = "" if value is None else str(value)
         self._origin_s = time_s if self._info.selection.start_s > 0 else Fraction(0)
-        stream: VideoStream = container.add_stream("ffv1", self._info.selected_rate, _ENCODER)
-        stream.height, stream.width = depth.values.shape
-        stream.pix_fmt = "gray16le"
+        stream = add_stream(container, self._info, depth.values.shape)
         if self._size == "source":
             stream.codec_context.sample_aspect_ratio = self._info.pixel_aspect
-        stream.time_base = stream.codec_context.time_base = self._info.time_base_s
         write_head(container)
         self._stream, self._container = stream, container
         return container
+
+
+def add_stream(container: OutputContainer, info: SourceInfo, shape: tuple[int, ...]) -> VideoStream:
+    """Add a stream for depth maps of a shape (h,w) to a container."""
+    stream: VideoStream = container.add_stream("ffv1", info.selected_rate, _ENCODER)
+    stream.height, stream.width = shape
+    stream.pix_fmt = "gray16le"
+    stream.codec_context.gop_size = KEY_FRAME_EVERY
+    stream.time_base = stream.codec_context.time_base = info.time_base_s
+    return stream

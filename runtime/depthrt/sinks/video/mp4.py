@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 # of the time.
 _ENCODER = {"preset": "ultrafast", "qp": "21", "x264-params": "no-dct-decimate=1"}
 # Fragmented while it is written. Without edit lists the priming samples of copied sound delay it.
-_MUXER = {"movflags": "hybrid_fragmented", "use_editlist": "1"}
+MUXER = {"movflags": "hybrid_fragmented", "use_editlist": "1"}
 _KEYFRAME_EVERY_S = 2  # each keyframe begins a fragment, which survives a crash once it is written
 # FFmpeg's numbers (ITU-T H.273): colour primaries and transfer of BT.709, matrices, ranges.
 _BT709 = 1
 _MATRIX = {"bt709": 1, "bt601": 6, "bt2020": 9}
 _LIMITED_RANGE, _FULL_RANGE = 1, 2
+
+
+def key_frame_interval(info: SourceInfo) -> int:
+    """Frames from one that is coded alone to the next."""
+    return max(1, round(_KEYFRAME_EVERY_S * (info.rate or Fraction(1))))
 
 
 class Mp4Sink(Sink):
@@ -147,7 +152,7 @@ class Mp4Sink(Sink):
             raise
 
     def _open(self, result: Result) -> OutputContainer:
-        container = open_container(self._draft, self._target, "mp4", _MUXER)
+        container = open_container(self._draft, self._target, "mp4", MUXER)
         self._origin_s = (
             result.frame.exact_time_s if self._info.selection.start_s > 0 else Fraction(0)
         )
@@ -172,7 +177,7 @@ class Mp4Sink(Sink):
         context = stream.codec_context
         context.time_base = self._info.time_base_s
         context.sample_aspect_ratio = self._info.pixel_aspect
-        context.gop_size = max(1, round(_KEYFRAME_EVERY_S * (self._info.rate or Fraction(1))))
+        context.gop_size = key_frame_interval(self._info)
         context.color_primaries = context.color_trc = _BT709
         context.colorspace = _MATRIX[self._canvas.matrix]
         context.color_range = _FULL_RANGE if self._canvas.full_range else _LIMITED_RANGE

@@ -1,0 +1,108 @@
+"""`depthrt batch` without its command line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from depthrt.errors import DepthrtError, TargetError
+from depthrt.files.file_hash import file_sha256
+from depthrt.model.registry import find_model
+from depthrt.render.colormap import colour_table
+from depthrt_archives.driver import Driver, Tell, Totals
+from depthrt_archives.engines.base import Engine
+from depthrt_archives.plan.items import batch_items, check_sources
+from depthrt_archives.record.manifest import Manifest
+from depthrt_archives.record.work_folder import WorkFolder
+from depthrt_archives.tasks import BatchOptions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is to be done.
+
+    - ``words``: sources, as on the command line;
+    - ``workers``: how many;
+    - ``retries``, ``max_failures``: see :class:`Driver`.
+    """
+
+    words: tuple[str, ...]
+    options: BatchOptions
+    workers: int
+    retries: int = 4
+    max_failures: int | None = None
+
+
+def prepare(batch: Batch) -> Batch:
+    """The batch with the path of its model and its folder made.
+
+    Raises:
+        DepthrtError: there is no such source, model, colour map or folder.
+    """
+    check_sources(batch.words)
+    colour_table(batch.options.colormap)
+    model = find_model(batch.options.model if str(batch.options.model) != "." else None)
+    out = batch.options.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetError(f"the folder {out} cannot be made ({error.strerror})") from error
+    options = replace(batch.options, out=out.resolve(), model=model.resolve())
+    return replace(batch, options=options)
+
+
+def execute(batch: Batch, engine: Engine, tell: Tell) -> Totals:
+    """Run a batch that :func:`prepare` has prepared.
+
+    Raises:
+        DepthrtError: the folder belongs to another job, or a source that was named is not there.
+        KeyboardInterrupt: Ctrl-C; what is done stays.
+    """
+    options = batch.options
+    work = WorkFolder(options.out)
+    settings = {"model_sha256": file_sha256(options.model), **options.as_dict()}
+    work.begin(settings, overwrite=options.overwrite)
+    try:
+        manifest = Manifest(options.out)
+
+        def head(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"format": "depthrt batch", **facts, "options": options.as_dict()}
+
+        items = batch_items(batch.words, options.form, options.out)
+        driver = Driver(
+            engine, batch.workers, options, items, manifest, head, tell,
+            retries=batch.retries, max_failures=batch.max_failures,
+        )  # fmt: skip
+        try:
+            totals = driver.run()
+        finally:
+            engine.close()
+        if manifest.path.is_file():
+            manifest.finish()
+        return totals
+    finally:
+        work.close()
+
+
+class SourceCount:
+    """Counts the sources in the background, for the progress bar."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch, self._count = batch, 0
+        self._is_over = False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def __call__(self) -> int | None:
+        """How many there are; None while that is not known."""
+        return self._count if self._is_over else None
+
+    def _run(self) -> None:
+        options = self._batch.options
+        try:
+            for _ in batch_items(self._batch.words, options.form, options.out):
+                self._count += 1
+        except DepthrtError:
+            return  # the driver says what is wrong
+        self._is_over = True

@@ -1,0 +1,1 @@
+"""What is to be done: the sources, and where long ones are cut."""

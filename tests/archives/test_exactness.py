@@ -1,0 +1,117 @@
+"""Outputs are those of one run of `depthrt run`, however the work is cut and whatever dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archived import FailingEngine, encode, facts
+from depthrt.jobs.run import Job, execute
+from depthrt.temporal.frame_reuse import Reuse
+from depthrt.temporal.keyframes import Keyframes
+from depthrt_archives.batch import Batch, prepare
+from depthrt_archives.batch import execute as execute_batch
+from depthrt_archives.driver import Totals
+from depthrt_archives.tasks import BatchOptions
+from models import build_model
+
+CLIPS: dict[str, dict[str, Any]] = {
+    "b-frames, sound": {"sound": True, "options": {"bf": "3"}},
+    "open groups of pictures": {"options": {"x264-params": "open-gop=1:bframes=3"}, "gop": 23},
+    "irregular times": {"irregular": True, "gop": 11, "options": {"bf": "2"}},
+    "mpeg-2": {"codec": "mpeg2video", "gop": 14, "options": {"bf": "2"}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips and a model."""
+    made = tmp_path_factory.mktemp("clips")
+    build_model(made / "tiny.onnx")
+    for name, settings in CLIPS.items():
+        suffix = ".mkv" if "mpeg" in name else ".mp4"
+        encode(made / f"{name.replace(' ', '_').replace(',', '')}{suffix}", **settings)
+    return made
+
+
+def clip_of(folder: Path, name: str) -> Path:
+    """The file of a clip."""
+    (found,) = folder.glob(f"{name.replace(' ', '_').replace(',', '')}.m*")
+    return found
+
+
+def run_batch(
+    words: list[Path], engine_seed: int = 0, deaths: float = 0.0, workers: int = 3, **fields: Any
+) -> tuple[Totals, FailingEngine]:
+    """Run a batch with workers of this process."""
+    job = prepare(Batch(tuple(map(str, words)), BatchOptions(**fields), workers, retries=20))
+    engine = FailingEngine(job.options, engine_seed, deaths)
+    events: list[Any] = []
+    return execute_batch(job, engine, lambda *event: events.append(event)), engine
+
+
+@pytest.mark.parametrize("form", ["mp4", "mkv", "npz", "png"])
+@pytest.mark.parametrize("name", CLIPS)
+def test_segments_make_the_output_of_one_run(
+    folder: Path, tmp_path: Path, name: str, form: str
+) -> None:
+    clip, model = clip_of(folder, name), folder / "tiny.onnx"
+    plain = tmp_path / ("plain" if form == "png" else f"plain.{form}")
+    execute(Job(str(clip), plain, str(model), provider="cpu"))
+    suffix = "" if form == "png" else f".{form}"
+    for seed in range(2):
+        out = tmp_path / f"out{seed}"
+        totals, engine = run_batch(
+            [clip], seed, 0.3, out=out, model=model, form=form, segment_s=0.5 + seed
+        )
+        assert not totals.failures
+        assert {task.kind for task in engine.tasks} == {"start", "run", "ahead"}
+        assert facts(out / f"{clip.stem}_depth{suffix}") == facts(plain)
+
+
+@pytest.mark.parametrize("view", ["side", "overlay"])
+def test_pictures_are_handed_over_too(folder: Path, tmp_path: Path, view: Any) -> None:
+    clip, model = clip_of(folder, "b-frames, sound"), folder / "tiny.onnx"
+    plain = tmp_path / "plain.mp4"
+    execute(Job(str(clip), plain, str(model), view=view, provider="cpu"))
+    out = tmp_path / "out"
+    _, engine = run_batch([clip], 1, 0.2, out=out, model=model, view=view, segment_s=0.7)
+    assert {task.kind for task in engine.tasks} == {"start", "run"}  # pictures are not kept aside
+    assert facts(out / f"{clip.stem}_depth.mp4") == facts(plain)
+
+
+def test_reuse_is_handed_over(folder: Path, tmp_path: Path) -> None:
+    clip, model = clip_of(folder, "irregular times"), folder / "tiny.onnx"
+    plain, reuse = tmp_path / "plain.npz", Reuse(threshold=40.0)
+    summary = execute(Job(str(clip), plain, str(model), reuse=reuse, provider="cpu"))
+    assert summary.reused
+    out = tmp_path / "out"
+    run_batch([clip], out=out, model=model, reuse=reuse, form="npz", segment_s=0.4)
+    assert facts(out / f"{clip.stem}_depth.npz") == facts(plain)
+
+
+def test_keyframes_leave_a_video_whole(folder: Path, tmp_path: Path) -> None:
+    clip, model = clip_of(folder, "mpeg-2"), folder / "tiny.onnx"
+    outputs = []
+    for workers in (1, 3):
+        out = tmp_path / f"out{workers}"
+        fields: dict[str, Any] = {"form": "npz", "keyframes": Keyframes(0.05), "segment_s": 0.4}
+        _, engine = run_batch([clip], out=out, model=model, workers=workers, **fields)
+        assert [task.kind for task in engine.tasks] == ["start"]
+        outputs.append(facts(out / f"{clip.stem}_depth.npz"))
+    assert outputs[0] == outputs[1]
+
+
+def test_a_key_frame_that_is_none_leaves_a_video_whole(folder: Path, tmp_path: Path) -> None:
+    """Intra refresh: pictures are mended from column to column, and none begins anew."""
+    clip = encode(
+        tmp_path / "refresh.mp4", 120, gop=20, options={"x264-params": "intra-refresh=1:bframes=0"}
+    )
+    model, plain = folder / "tiny.onnx", tmp_path / "plain.npz"
+    execute(Job(str(clip), plain, str(model), provider="cpu"))
+    out = tmp_path / "out"
+    totals, _ = run_batch([clip], out=out, model=model, form="npz", segment_s=0.5)
+    assert not totals.failures
+    assert facts(out / "refresh_depth.npz") == facts(plain)
