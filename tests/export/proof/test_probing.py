@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -25,8 +26,8 @@ from depthrt_export.proof.witness import (
     probe,
     rank_correlation,
 )
-from depthrt_export.proof.witness.frames import SCENES, Image
-from depthrt_export.proof.witness.pick import seen, shown
+from depthrt_export.proof.witness.frames import MORE_SCENES, SCENES, Image
+from depthrt_export.proof.witness.pick import Comparison, pick, shown
 from depthrt_export.sources.network import Normalisation, Reference
 
 Pixels = NDArray[np.float32]  # 3,h,w
@@ -53,7 +54,9 @@ def found(network: Network, readings: list[Reading] = OPEN, *, metric: bool = Fa
         return lambda pixels: network((pixels[0] * np.float32(how.scale) - mean) / std)[None]
 
     names = {reading.normalisation for reading in readings}
-    return seen({name: fed(COMMON[name]) for name in names}, readings, images(), metric=metric)
+    comparison = Comparison({name: fed(COMMON[name]) for name in names}, metric=metric)
+    comparison.show(images())
+    return comparison.judge(readings)
 
 
 def nearness(pixels: Pixels) -> NDArray[np.float32]:
@@ -169,6 +172,31 @@ def test_a_margin_within_chance_is_asked_with_both_options() -> None:
     assert probe(readings, ours, alike).picked
 
 
+def test_more_frames_are_looked_at_where_two_ways_are_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, count in (("_CLIP", 4), ("_SCENES", 8), ("_MORE_SCENES", 8)):  # few, to be quick
+        monkeypatch.setattr(sys.modules["depthrt_export.proof.witness.pick"], name, count)
+
+    def fed(how: Normalisation) -> Reference:
+        rng = np.random.default_rng(round(1000 * how.mean[0]))
+
+        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            depth = built_in().infer(pixels)
+            return np.asarray(depth + depth.std() * rng.standard_normal(depth.shape), np.float32)
+
+        return run
+
+    spec = built_in().spec.input
+    assert pick(fed, spec, None).frames == 20
+    assert pick(trained_in_turn, spec, None).frames == 12
+
+
+def trained_in_turn(how: Normalisation) -> Reference:
+    """Nearness if pixels are 0..255, else nothing."""
+    if how == COMMON["0..255"]:
+        return built_in().infer
+    return lambda pixels: np.zeros(pixels[:, 0].shape, np.float32)
+
+
 def test_few_frames_are_no_evidence() -> None:
     readings = [Reading("ImageNet", direction) for direction in BOTH]
     assert not probe(readings, {"ImageNet": [0.9] * 7}, {"ImageNet": {}}).picked
@@ -196,6 +224,9 @@ def test_drawn_scenes_come_with_the_package() -> None:
     alike = [rank_correlation(a.pixels[0] * 1.0, b.pixels[0] * 1.0)
              for a, b in pairwise(frames)]  # fmt: skip
     assert max(alike) < 0.9
+    more = sample_frames(str(MORE_SCENES), 64, built_in().spec.input)
+    assert len(more) == 64
+    assert MORE_SCENES.stat().st_size < 800_000
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
-"""Draw one frame of each of 40 scenes into a small H.264 file, for the export's witness.
+"""Draw one frame of each of 40 scenes, and of 64 others, into small H.264 files for the witness.
 
     python -m depthrt_training.rendered.witness_scenes OUT.mp4
+    python -m depthrt_training.rendered.witness_scenes MORE.mp4 --more
 
 The built-in model and a network to be exported are compared on these frames, beside those of the
 demo clip, which shows one street alone. Textures are made by the recipe: no photograph is read.
@@ -9,7 +10,7 @@ demo clip, which shows one street alone. Textures are made by the recipe: no pho
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,23 +32,23 @@ from depthrt_training.rendered.scenes import SCENES
 from depthrt_training.rendered.textures import build_pool
 
 COUNTS = {"room": 16, "desk": 10, "corridor": 4, "floor": 2, "street": 5, "park": 3}
-SEED = 25  # no run of training has seen it
+MORE = {"room": 26, "desk": 14, "corridor": 6, "floor": 4, "street": 9, "park": 5}
+SEED, MORE_SEED = 25, 26  # no run of training has seen them
 CRF = "25"
 
 Picture = npt.NDArray[np.uint8]  # H,W,3 RGB
 
 
-def pictures() -> Iterator[Picture]:
+def pictures(counts: Mapping[str, int] = COUNTS, seed: int = SEED) -> Iterator[Picture]:
     """One picture of each scene; kinds take turns, so that any first part of them is diverse."""
-    pool = build_pool(SEED, None)
-    shares = [((i + 0.5) / count, kind) for kind, count in COUNTS.items() for i in range(count)]
+    pool = build_pool(seed, None)
+    shares = [((i + 0.5) / count, kind) for kind, count in counts.items() for i in range(count)]
     for number, (_, kind) in enumerate(sorted(shares)):
-        yield _picture(kind, number, pool)
+        yield _picture(kind, np.random.default_rng([seed, number]), pool)
 
 
-def _picture(kind: str, number: int, pool: dict[str, list[bytes]]) -> Picture:
+def _picture(kind: str, rng: np.random.Generator, pool: dict[str, list[bytes]]) -> Picture:
     """The first view of a scene that shows enough; where none does, another scene is drawn."""
-    rng = np.random.default_rng([SEED, number])
     while True:
         builder = Builder(rng, pool)
         scene = SCENES[kind](builder)
@@ -83,8 +84,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Draw the frames of the export's witness.")
     parser.add_argument("out", type=Path)
-    out: Path = parser.parse_args().out
-    images = list(pictures())
+    parser.add_argument("--more", action="store_true", help="the 64 others")
+    options = parser.parse_args()
+    out: Path = options.out
+    images = list(pictures(MORE, MORE_SEED) if options.more else pictures())
     encode(images, out)
     print(f"{out}: {len(images)} frames, {out.stat().st_size} bytes")
 

@@ -19,6 +19,8 @@ Image: TypeAlias = NDArray[np.uint8]  # 3,h,w
 
 SCENES = Path(__file__).with_name("scenes.mp4")
 """40 rooms, desks, corridors, streets and parks, drawn by the recipe in ``training``."""
+MORE_SCENES = Path(__file__).with_name("more_scenes.mp4")
+"""64 others, for where the first do not tell."""
 
 
 def clip(count: int, spec: InputSpec) -> list[Sample]:
@@ -26,9 +28,9 @@ def clip(count: int, spec: InputSpec) -> list[Sample]:
     return sample_frames(None, count, spec) if DEMO_CLIP.is_file() else []
 
 
-def scenes(count: int, spec: InputSpec) -> list[Sample]:
-    """Frames of :data:`SCENES`."""
-    return sample_frames(str(SCENES), count, spec)
+def scenes(count: int, spec: InputSpec, path: Path) -> list[Sample]:
+    """Frames of :data:`SCENES` or :data:`MORE_SCENES`."""
+    return sample_frames(str(path), count, spec)
 
 
 def in_turn(sources: Sequence[Sequence[Sample]]) -> list[Image]:

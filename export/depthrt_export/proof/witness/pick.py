@@ -13,13 +13,21 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.registry import DEFAULT_MODEL
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
-from depthrt_export.proof.witness.frames import Image, clip, depth_of, in_turn, scenes
+from depthrt_export.proof.witness.frames import (
+    MORE_SCENES,
+    SCENES,
+    Image,
+    clip,
+    depth_of,
+    in_turn,
+    scenes,
+)
 from depthrt_export.proof.witness.probing import Finding, probe
 from depthrt_export.proof.witness.rank_correlation import Map, correlation, ranks, stands_out
 from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Direction, Reading
 from depthrt_export.sources.network import Normalisation, Reference
 
-_CLIP, _SCENES = 16, 40  # frames that come with depthrt
+_CLIP, _SCENES, _MORE_SCENES = 16, 40, 64  # frames that come with depthrt
 _OWN = 32  # frames of the user; more of one video, whose frames are alike, would rule
 _FEWEST = 16
 _SECONDS = 30.0  # for the runs, as far as more than the fewest frames are concerned
@@ -36,6 +44,8 @@ def pick(
 ) -> Finding:
     """Feed a network in every way that is open and compare its depth with the built-in model's.
 
+    Where two ways are near to one another, more frames are looked at, once.
+
     Args:
         fed: the network fed with pixels of a normalisation.
         spec: how pictures are prepared for it.
@@ -51,45 +61,64 @@ def pick(
     ways = COMMON if normalisation is None else {"what was said": normalisation}
     directions = DIRECTIONS if direction is None else (direction,)
     readings = [Reading(name, each) for name in ways for each in directions]
-    runs = {name: fed(how) for name, how in ways.items()}
-    return seen(runs, readings, shown(frames, spec), metric=metric)
+    comparison = Comparison({name: fed(how) for name, how in ways.items()}, metric=metric)
+    comparison.show(shown(frames, spec))
+    finding = comparison.judge(readings)
+    if finding.is_near:
+        comparison.show(in_turn([scenes(_MORE_SCENES, spec, MORE_SCENES)]))
+        finding = comparison.judge(readings)
+    return finding
 
 
 def shown(frames: str | None, spec: InputSpec) -> list[Image]:
     """The frames of the user, if there are any, and those that come with depthrt, in turn."""
     own: list[Sample] = [] if frames is None else sample_frames(frames, _OWN, spec)
-    return in_turn([own, scenes(_SCENES, spec), clip(_CLIP, spec)])
+    return in_turn([own, scenes(_SCENES, spec, SCENES), clip(_CLIP, spec)])
 
 
-def seen(
-    runs: dict[str, Reference],
-    readings: Sequence[Reading],
-    images: Sequence[Image],
-    *,
-    metric: bool = False,
-) -> Finding:
-    """Run the network in every way, and the built-in model, on frames until the time is over."""
-    witness = DepthModel.load(DEFAULT_MODEL, provider="cpu")
-    nearness: dict[str, list[float]] = {name: [] for name in runs}
-    pairs: dict[tuple[str, str], list[float]] = {pair: [] for pair in combinations(runs, 2)}
-    start_s = time.monotonic()
-    for number, pixels in enumerate(images):
-        if number >= _FEWEST and time.monotonic() - start_s > _SECONDS:
-            break
-        told = stands_out(ranks(witness(np.ascontiguousarray(pixels.transpose(1, 2, 0))).values))
-        depths = {name: depth_of(run, pixels) for name, run in runs.items()}
+class Comparison:
+    """A network, fed in every way, beside the built-in model on the same frames.
+
+    Args:
+        runs: the network, by what is said of its pixels.
+        metric: whether depth is metres.
+    """
+
+    def __init__(self, runs: dict[str, Reference], *, metric: bool = False) -> None:
+        self._runs, self._metric = runs, metric
+        self._witness = DepthModel.load(DEFAULT_MODEL, provider="cpu")
+        self._nearness: dict[str, list[float]] = {name: [] for name in runs}
+        self._alike: dict[tuple[str, str], list[float]] = {p: [] for p in combinations(runs, 2)}
+        self._seconds = 0.0
+
+    def show(self, images: Sequence[Image]) -> None:
+        """Run all on frames until the time is over."""
+        start_s = time.monotonic()
+        for number, pixels in enumerate(images):
+            if number >= _FEWEST and time.monotonic() - start_s > _SECONDS:
+                break
+            self._show(pixels)
+        self._seconds += time.monotonic() - start_s
+
+    def judge(self, readings: Sequence[Reading]) -> Finding:
+        """What all frames so far say of the readings that are open."""
+        sameness: dict[str, dict[str, float]] = {name: {} for name in self._runs}
+        for (first, second), values in self._alike.items():
+            sameness[first][second] = sameness[second][first] = fmean(values)
+        return probe(readings, self._nearness, sameness, self._seconds)
+
+    def _show(self, pixels: Image) -> None:
+        picture = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        told = stands_out(ranks(self._witness(picture).values))
+        depths = {name: depth_of(run, pixels) for name, run in self._runs.items()}
         ranked = {name: ranks(depth) for name, depth in depths.items()}
         for name, of_ranks in ranked.items():
-            nearness[name].append(correlation(stands_out(of_ranks), told))
-        for (first, second), values in pairs.items():
+            self._nearness[name].append(correlation(stands_out(of_ranks), told))
+        for (first, second), values in self._alike.items():
             alike = correlation(ranked[first], ranked[second])
-            if metric:
+            if self._metric:
                 alike = min(alike, 1 - _apart(depths[first], depths[second]))
             values.append(alike)
-    sameness: dict[str, dict[str, float]] = {name: {} for name in runs}
-    for (first, second), values in pairs.items():
-        sameness[first][second] = sameness[second][first] = fmean(values)
-    return probe(readings, nearness, sameness, time.monotonic() - start_s)
 
 
 def _apart(first: Map, second: Map) -> float:

@@ -13,6 +13,7 @@ from depthrt.model.registry import DEFAULT_MODEL
 from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Reading, options_of
 
 _MISSED = 0.01  # how often a reading may seem better than another that is as good
+_LOOKS = 2  # at most: the second, with more frames, where the first does not tell
 _SEEN = 0.12  # agreement: networks with random weights reach 0.09
 _SAME = 0.99  # rank correlation of a network's own depth, fed in two ways
 _FEWEST = 8  # frames
@@ -26,7 +27,7 @@ class Finding:
     - ``agreement``: mean local rank correlation of its depth with the built-in model's, -1..1;
       ``seen``: the lower end of its interval;
     - ``rival``: the reading that comes nearest, its mean, and by how much the best agrees better,
-      with an interval of 98%, 1% at either end; None where only one reading is open;
+      with an interval of 99%; None where only one reading is open;
     - ``same``: other normalisations that give this network's depth again;
     - ``by_reading``: the mean of every open reading;
     - ``seconds``: how long it took;
@@ -50,6 +51,11 @@ class Finding:
     open_normalisation: bool = True
     open_direction: bool = True
     opposed: float = 0.0
+
+    @property
+    def is_near(self) -> bool:
+        """Whether depth is seen, and more frames may tell two readings apart."""
+        return not self.picked and self.seen > _SEEN and self.rival is not None
 
     def facts(self) -> dict[str, Any]:
         """For the file's metadata."""
@@ -175,12 +181,13 @@ def probe(
 def _reach(values: Sequence[float]) -> float:
     """Half the width of the mean's interval by Student's t.
 
-    Not widened for the number of rivals: to be picked, a reading has to beat each of them, so that
-    a wrong one would have to beat the right one (intersection-union test; Berger, Technometrics
-    24, 1982).
+    The error allowed is divided between two looks at the frames (Bonferroni), of which either may
+    pick. It is not divided by the number of rivals: to be picked, a reading has to beat each of
+    them, so that a wrong one would have to beat the right one (intersection-union test; Berger,
+    Technometrics 24, 1982).
     """
     count = len(values)
     if count < 2:
         return math.inf
-    z = NormalDist().inv_cdf(1 - _MISSED)
+    z = NormalDist().inv_cdf(1 - _MISSED / _LOOKS)
     return student_t(z, count - 1) * stdev(values) / math.sqrt(count)
