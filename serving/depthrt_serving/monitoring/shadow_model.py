@@ -27,37 +27,48 @@ class ShadowModel:
     def __init__(self, file: str) -> None:
         self.path = find_model(file)
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self.facts = self._start()
 
-    def check(self, spec: ModelSpec) -> None:
-        """Make sure that its depth can be compared with that of a model.
+    @classmethod
+    def like(cls, spec: ModelSpec, file: str) -> ShadowModel:
+        """A model whose depth can be compared with that of another one.
 
         Raises:
+            ModelError: the file cannot be used.
             UsageError: they take other inputs, or their depth means something else.
         """
-        mine = facts_of(spec)
-        unlike = [name for name in mine if mine[name] != self.facts[name]]
+        found, own = cls(file), facts_of(spec)
+        unlike = [name for name in own if own[name] != found.facts[name]]
         if unlike:
+            found.close()
             raise UsageError(
-                f"--shadow-model {self.path} differs from {spec.name} in its "
+                f"--shadow-model {found.path} differs from {spec.name} in its "
                 f"{' and '.join(unlike)}: take the float file of the same network"
             )
+        return found
 
     def depth(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Depth of a prepared picture (3,h,w), float32 h,w; None where it failed.
 
         A process that died is started again by the next call.
         """
+        if self._closed:
+            return None
         try:
             if self._process is None:
                 self._start()
             return self._ask(pixels)
         except (OSError, ValueError, ModelError):  # a broken pipe, or one that was closed
-            self.close()
+            self._end()
             return None
 
     def close(self) -> None:
-        """End the process."""
+        """End the process for good."""
+        self._closed = True
+        self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -77,7 +88,7 @@ class ShadowModel:
         line = b"" if out is None else out.readline()
         facts: dict[str, Any] = json.loads(line) if line else {"error": f"{self.path} failed"}
         if "error" in facts:
-            self.close()
+            self._end()
             raise ModelError(facts["error"])
         return facts
 

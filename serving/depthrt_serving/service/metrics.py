@@ -146,6 +146,8 @@ class _Families(Collector):
         """Each family with its values."""
         for family in self._read():
             metric = family.metric
+            if not family.values:
+                continue
             kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             # Labels may be more than the table's: of a reference its origin.
             names = list(metric.labels)

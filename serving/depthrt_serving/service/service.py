@@ -118,17 +118,15 @@ def make_service(
     metrics, cores, asked = Metrics(), usable_cores(), settings.monitoring
     kept = None if asked.reference is None else KeptReferences.open(asked.reference)
     watches = Watches(kept, tell)
-    shadow_model = None if asked.shadow_model is None else ShadowModel(asked.shadow_model)
-    if shadow_model is not None:
-        shadow_model.check(served.model.spec)
     drift = DriftWatch(watches) if asked.drift else None
 
     def idle() -> bool:
         return not any(each.batcher.waiting for each in deployments.all)
 
     shadow = None
-    if shadow_model is not None and asked.shadow_share > 0:
-        shadow = Shadow(shadow_model, asked.shadow_share, watches, idle)
+    if asked.shadow_model is not None and asked.shadow_share > 0:
+        other = ShadowModel.like(served.model.spec, asked.shadow_model)
+        shadow = Shadow(other, asked.shadow_share, watches, idle)
 
     def saw(
         deployment: Deployment, stream: str, computed: Computed, depths: Sequence[Depth]
