@@ -9,7 +9,7 @@ from typing import Any
 
 from depthrt.errors import DepthrtError, TargetError
 from depthrt.files.file_hash import file_sha256
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt.render.colormap import colour_table
 from depthrt_archives.driver import Driver, Tell, Totals
 from depthrt_archives.engines.base import Engine

@@ -243,7 +243,7 @@ def _engine(
         return open_ray(options, address, workers)
     if address is not None:
         raise UsageError("--address is that of a Ray cluster: give --engine ray, too")
-    from depthrt.model.cpu_cores import usable_cores
+    from depthrt.system.cpu_cores import usable_cores
     from depthrt_archives.engines.local import LocalEngine
 
     number = workers or max(1, usable_cores() // options.cores)

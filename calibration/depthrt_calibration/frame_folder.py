@@ -21,9 +21,9 @@ from depthrt.errors import TargetError, WriteError
 from depthrt.files.atomic_folder import FolderDraft
 from depthrt.files.atomic_write import real_target
 from depthrt.files.folder_index import FolderKind, own_entries
-from depthrt.interrupts import held
 from depthrt.sinks.base import check_target
 from depthrt.sources.source_files import source_files
+from depthrt.system.interrupts import held
 
 INDEX_FILE = "calibration.json"
 SHEET = Path("overview", "contact_sheet.jpg")

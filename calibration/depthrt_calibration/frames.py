@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.frame import image_size
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.preprocess import prepare
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.images import ImagesSource
 from depthrt.sources.open import open_source

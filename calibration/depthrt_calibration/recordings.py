@@ -9,7 +9,7 @@ from typing import Any
 
 from depthrt.errors import DepthrtError
 from depthrt.files.json_file import read_json
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt.sources.source_files import existing, source_files

@@ -12,7 +12,7 @@ import typer
 
 from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 from depthrt_export import cli_options as said
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
-from depthrt.process_settings import Borrowed, Undo, loggers_at, no_warnings
+from depthrt.system.process_settings import Borrowed, Undo, loggers_at, no_warnings
 
 _RARER = 1.5  # times the time at which the last line was said
 

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from depthrt.model.depth_model import DepthModel
     from depthrt.model.preprocess import prepare
     from depthrt.pipeline.callback import Background, start
-    from depthrt.pipeline.model_ladder import Ladder, build_ladder
+    from depthrt.pipeline.ladder.model_ladder import Ladder, build_ladder
     from depthrt.pipeline.stream import stream, stream_many
     from depthrt.render.camera import Intrinsics
     from depthrt.render.point_cloud import CloudOptions, PointCloud, point_cloud
@@ -95,7 +95,7 @@ _HOMES = {
     "model.depth_model": "DepthModel",
     "model.preprocess": "prepare",
     "pipeline.callback": "Background start",
-    "pipeline.model_ladder": "Ladder build_ladder",
+    "pipeline.ladder.model_ladder": "Ladder build_ladder",
     "pipeline.stream": "stream stream_many",
     "render.camera": "Intrinsics",
     "render.point_cloud": "CloudOptions PointCloud point_cloud",

@@ -10,7 +10,7 @@ import typer
 
 from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 if TYPE_CHECKING:
     from depthrt_serving.settings import Monitoring, Rollout

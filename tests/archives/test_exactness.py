@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from archived import FailingEngine, encode, facts
 from depthrt.jobs.run import Job, execute
 from depthrt.temporal.frame_reuse import Reuse
 from depthrt.temporal.keyframes import Keyframes
@@ -15,7 +14,8 @@ from depthrt_archives.batch import Batch, prepare
 from depthrt_archives.batch import execute as execute_batch
 from depthrt_archives.driver import Totals
 from depthrt_archives.tasks import BatchOptions
-from models import build_model
+from helpers.files.archived import FailingEngine, encode, facts
+from helpers.models.small_model import build_model
 
 CLIPS: dict[str, dict[str, Any]] = {
     "b-frames, sound": {"sound": True, "options": {"bf": "3"}},

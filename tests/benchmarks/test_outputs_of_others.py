@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.errors import TargetError, UsageError
 from depthrt_benchmarks.bench.compare import history
 from depthrt_benchmarks.bench.report import outputs
@@ -19,8 +18,9 @@ from depthrt_benchmarks.evaluation.job import Outcome
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
 from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile
 from experiments.pipeline import bench_honesty
-from labelled import write_set
-from models import build_model
+from helpers.commands import Command
+from helpers.files.labelled import write_set
+from helpers.models.small_model import build_model
 
 MEANWHILE = "made or changed by somebody else meanwhile"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commands import Command
+from helpers.commands import Command
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from depthrt.errors import TargetError
 from depthrt_calibration.frame_folder import check_folder
-from hostile_json import NO_OBJECT, UNREADABLE, write_unreadable
+from helpers.files.hostile_json import NO_OBJECT, UNREADABLE, write_unreadable
 
 
 @pytest.mark.parametrize("kind", [*UNREADABLE, *NO_OBJECT, "a pipe"])

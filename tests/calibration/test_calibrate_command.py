@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from commands import Command
 from depthrt.sources.images import read_image
 from depthrt.sources.open import open_source
 from depthrt_calibration import collect as collecting
 from depthrt_calibration import scan as scanning
 from depthrt_calibration.frame_folder import pixel_hash
-from servers import served
+from helpers.commands import Command
+from helpers.web.servers import served
 
 SIZE = (72, 128)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthrt.errors import DepthrtError, SourceError
-from depthrt.model import registry as models
+from depthrt.model.catalogue import registry as models
 from depthrt.model.preprocess import prepare
 from depthrt.sources.images import read_image
 from depthrt.spec import InputSpec

@@ -13,7 +13,7 @@ import pytest
 
 from depthrt_calibration.frames import Sample
 from depthrt_calibration.ranges import collect_ranges
-from models import build_model
+from helpers.models.small_model import build_model
 
 SIZE = (256, 256)
 TENSOR_BYTES = 4 * SIZE[0] * SIZE[1]

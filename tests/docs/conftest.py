@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "runtime" / "depthrt" / "data"

@@ -11,7 +11,7 @@ import typer
 import yaml
 
 from depthrt.cli import app
-from fenced_blocks import (
+from helpers.fenced_blocks import (
     DOCS,
     README,
     ROOT,

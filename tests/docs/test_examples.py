@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from depthrt.cli import app
-from fenced_blocks import README, RUN_BY_CI, Block, blocks, commands, pages
+from helpers.fenced_blocks import README, RUN_BY_CI, Block, blocks, commands, pages
 
 PAGES = [p for p in pages() if {b.language for b in blocks(p)} & {"bash", "python"}]
 # What examples of the help want that is not here.

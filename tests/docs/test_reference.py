@@ -14,7 +14,7 @@ import pytest
 
 import depthrt
 from depthrt.cli import main
-from fenced_blocks import DOCS, ROOT
+from helpers.fenced_blocks import DOCS, ROOT
 
 COMMANDS = DOCS / "reference" / "commands.md"
 TROUBLE = DOCS / "guide" / "troubleshooting.md"

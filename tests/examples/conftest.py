@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command, Outcome, outcome
+from helpers.commands import Command, Outcome, outcome
 
 RunExample = Callable[..., Outcome]
 EXAMPLES = Path(__file__).parents[2] / "examples"

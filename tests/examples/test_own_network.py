@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import depthrt
-from commands import Outcome
+from helpers.commands import Outcome
 
 RunExample = Callable[..., Outcome]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import depthrt
-from commands import Outcome
-from models import build_model
+from helpers.commands import Outcome
+from helpers.models.small_model import build_model
 
 RunExample = Callable[..., Outcome]
 STAND_IN = Path(__file__).parent / "ros_stand_in"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import depthrt
-from commands import Command, Outcome
-from depthrt.model.registry import DEMO_CLIP, find_model
-from models import build_model
+from depthrt.model.catalogue.registry import DEMO_CLIP, find_model
+from helpers.commands import Command, Outcome
+from helpers.models.small_model import build_model
 
 RunExample = Callable[..., Outcome]
 TRUTH = DEMO_CLIP.parent / "demo_depth"

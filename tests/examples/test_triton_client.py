@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import depthrt
-from commands import Outcome
-from models import SIZE, build_model, build_spec
-from served import picture, serving
+from helpers.commands import Outcome
+from helpers.models.small_model import SIZE, build_model, build_spec
+from helpers.web.served import picture, serving
 
 RunExample = Callable[..., Outcome]
 

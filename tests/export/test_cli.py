@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt_export.options import SourceOptions
+from helpers.commands import Command
 from networks import odd_ones
 
 NETWORKS = Path(odd_ones.__file__).parent

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import AccuracyGateError, SourceError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.sources.network import Normalisation, describe
+from helpers.commands import Command
 from networks import small_unet
 
 UNET = f"{small_unet.__file__}:small_unet"

@@ -9,7 +9,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from commands import Command
 from depthrt.errors import TargetError
 from depthrt.model.depth_model import DepthModel
 from depthrt_export import model_file as placing
@@ -17,6 +16,7 @@ from depthrt_export.model_file import journal_place, put_in_place
 from depthrt_export.report.export_report import Report
 from depthrt_export.report.html import write_page
 from depthrt_export.search.candidates import Journal
+from helpers.commands import Command
 
 MEANWHILE = "made or changed by somebody else meanwhile"
 

@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 
 import depthrt_export
-from commands import Command
+from helpers.commands import Command
 from networks import small_unet
 
 # This number may only fall. It was 28 before files carried golden frames, optional outputs and a

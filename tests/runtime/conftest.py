@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import depthrt.model.depth_model
-import depthrt.pipeline.scheduler
-from clips import Clip, write_clip
-from commands import Command
+import depthrt.pipeline.scheduling.scheduler
 from depthrt.model.depth_model import DepthModel
-from models import build_model
+from helpers.commands import Command
+from helpers.files.clips import Clip, write_clip
+from helpers.models.small_model import build_model
 
 MakeClip = Callable[..., Path]
 
@@ -38,7 +38,7 @@ def _pipeline_threads() -> list[threading.Thread]:
 @pytest.fixture
 def model_of_three_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DepthModel:
     """A model for recordings, as on a machine with three cores."""
-    for module in (depthrt.model.depth_model, depthrt.pipeline.scheduler):
+    for module in (depthrt.model.depth_model, depthrt.pipeline.scheduling.scheduler):
         monkeypatch.setattr(module, "usable_cores", lambda: 3)
     return DepthModel.load(
         build_model(tmp_path / "tiny.onnx"), provider="cpu", objective="throughput"

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from depthrt import InputSpec, ModelError, ModelSpec
-from depthrt.model.registry import built_in_models
+from depthrt.model.catalogue.registry import built_in_models
 from depthrt.spec import METADATA_KEY
 
 FULL = ModelSpec(

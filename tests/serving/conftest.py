@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from depthrt.model.depth_model import DepthModel
-from models import build_model
-from served import Running, serving
+from helpers.models.small_model import build_model
+from helpers.web.served import Running, serving
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from depthrt_serving.pictures.picture_size import picture_size
 from depthrt_serving.settings import Limits, Queueing
-from served import Running, encoded, picture, serving
+from helpers.web.served import Running, encoded, picture, serving
 
 LETTERS = string.ascii_letters + string.digits + "!$',;:@%*()[]~-._/?"
 HEAD = b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\n"

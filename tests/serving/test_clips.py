@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import depthrt
-from clips import Clip, write_clip
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.settings import Limits
-from served import Reply, Running, head, serving, until
+from helpers.files.clips import Clip, write_clip
+from helpers.web.served import Reply, Running, head, serving, until
 
 FRAMES = 6
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 import depthrt
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.settings import Queueing
-from models import SIZE, build_spec
-from served import Reply, Running, encoded, picture, serving
+from helpers.models.small_model import SIZE, build_spec
+from helpers.web.served import Reply, Running, encoded, picture, serving
 
 NPY = {"Accept": "application/x-npy"}
 
@@ -122,7 +122,7 @@ def test_points_and_boxes(running: Running, model: DepthModel) -> None:
 def test_distances_where_the_model_knows_metres(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from models import build_model
+    from helpers.models.small_model import build_model
 
     spec = replace(build_spec(), kind="inverse_depth", unit="m")
     with serving(build_model(tmp_path / "m.onnx", spec=spec, gain=0.01)) as running:

@@ -16,7 +16,7 @@ from depthrt.errors import UsageError
 from depthrt_serving.http.gate import OPEN_PATHS
 from depthrt_serving.service.tokens import Tokens
 from depthrt_serving.settings import Settings
-from served import Running, encoded, picture, serving
+from helpers.web.served import Running, encoded, picture, serving
 
 SECRET = "correct-horse-battery"
 

@@ -12,8 +12,8 @@ from depthrt.sources.decode import heif
 from depthrt.sources.images import decode_image
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.sent import checked_file
-from heic_photos import heic
-from served import Running, picture
+from helpers.files.heic_photos import heic
+from helpers.web.served import Running, picture
 
 needs_package = pytest.mark.skipif(not heif.can_decode_heif(), reason="pi-heif is not installed")
 PHOTO = (96, 128)

@@ -14,9 +14,9 @@ from websockets.sync.client import connect
 from depthrt.spec import InputSpec
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.sent import SentPicture
-from models import build_model, build_spec
-from oip_client import Oip
-from served import Running, encoded, picture, serving
+from helpers.models.small_model import build_model, build_spec
+from helpers.web.oip_client import Oip
+from helpers.web.served import Running, encoded, picture, serving
 
 LONG = picture(1, (48, 4000))
 

@@ -16,9 +16,9 @@ from websockets.sync.client import connect
 
 from depthrt.errors import InferenceError
 from depthrt.model.depth_model import DepthModel
-from models import SIZE, build_gappy_model, expected_depth
-from oip_client import Oip
-from served import Running, encoded, picture, serving
+from helpers.models.small_model import SIZE, build_gappy_model, expected_depth
+from helpers.web.oip_client import Oip
+from helpers.web.served import Running, encoded, picture, serving
 
 GAPS = 12 * SIZE[1]  # pixels
 

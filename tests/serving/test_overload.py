@@ -16,8 +16,8 @@ import pytest
 
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.settings import Limits, Queueing
-from models import build_slow_model
-from served import Reply, Running, encoded, head, picture, serving, until
+from helpers.models.small_model import build_slow_model
+from helpers.web.served import Reply, Running, encoded, head, picture, serving, until
 
 BODY = encoded(picture())
 

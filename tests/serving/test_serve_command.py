@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt_serving.service.served_model import is_exact, load
 from depthrt_serving.settings import Queueing, Settings
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.models.small_model import build_model, build_spec
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 import depthrt
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.settings import Limits
-from served import Running, encoded, picture, serving, until
+from helpers.web.served import Running, encoded, picture, serving, until
 
 
 def opened(running: Running, query: str = "format=npy", **options: Any) -> ClientConnection:

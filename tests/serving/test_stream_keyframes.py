@@ -20,9 +20,9 @@ from depthrt.temporal.keyframes import Keyframes
 from depthrt.temporal.live_carry import LiveCarry
 from depthrt.temporal.stabiliser import Stabiliser
 from depthrt_serving.settings import Queueing
-from models import build_model
-from moving import SIZE, panned, texture
-from served import Running, encoded, picture, serving, until
+from helpers.files.moving import SIZE, panned, texture
+from helpers.models.small_model import build_model
+from helpers.web.served import Running, encoded, picture, serving, until
 
 Frame = tuple[dict[str, Any], NDArray[np.float32]]
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import depthrt
-from clips import Clip, picture, write_clip
 from depthrt import DepthModel, Result, YuvImage
-from models import build_model, build_slow_model
+from helpers.files.clips import Clip, picture, write_clip
+from helpers.models.small_model import build_model, build_slow_model
 from stress.case import WrongError, expect
 
 Array = NDArray[Any]

@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from servers import free_port
+from helpers.web.servers import free_port
 
 How = Literal["mute", "head", "pictures", "file"]
 SIZE = (48, 64)

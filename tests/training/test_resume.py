@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recipes import QUICK
+from helpers.recipes import QUICK
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")

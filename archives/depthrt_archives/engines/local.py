@@ -101,7 +101,7 @@ def _main(connection: Connection, options: BatchOptions, driver: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # of the terminal: the driver ends its workers
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    from depthrt.process_settings import own_process
+    from depthrt.system.process_settings import own_process
 
     with suppress(EOFError, OSError), own_process():
         first: Outcome

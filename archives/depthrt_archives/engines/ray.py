@@ -8,8 +8,8 @@ from contextlib import ExitStack, suppress
 from typing import IO, Any
 
 from depthrt.errors import DepthrtError, UsageError
-from depthrt.installation import install_command
-from depthrt.process_settings import own_process
+from depthrt.system.installation import install_command
+from depthrt.system.process_settings import own_process
 from depthrt_archives.engines.base import Died, Report
 from depthrt_archives.tasks import BatchOptions, Failed, Outcome, Task
 

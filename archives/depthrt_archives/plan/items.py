@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from depthrt.errors import SourceError
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt_archives.plan.remote import is_remote, list_remote
 from depthrt_archives.tasks import Form, Item

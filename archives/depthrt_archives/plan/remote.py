@@ -11,8 +11,8 @@ from typing import Any
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.files.atomic_write import new_file
-from depthrt.installation import install_command
 from depthrt.sources.display_name import shown_source, without_secrets
+from depthrt.system.installation import install_command
 
 _CHUNK_BYTES = 1 << 22
 _KEPT_FILES = 4  # fetched ones, on each machine

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system.cpu_cores import usable_cores
 
 
 def claim_cores(cores: int) -> IO[bytes] | None:

@@ -11,7 +11,7 @@ from depthrt.errors import SourceError
 from depthrt.model.depth_model import DepthModel
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.pipeline.options import StreamOptions
-from depthrt.pipeline.scheduler import Scheduler
+from depthrt.pipeline.scheduling.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, StreamState
 from depthrt.result import Result, Stats
 from depthrt.sinks.open import Output, check_size, open_sink

@@ -12,16 +12,16 @@ from typing import Any
 from depthrt.errors import DepthrtError, SourceError, WriteError
 from depthrt.files.file_hash import file_sha256
 from depthrt.jobs.process_priority import prefer_throughput
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.providers import MOST_PARALLEL, candidates
 from depthrt.model.session import import_onnxruntime
-from depthrt.process_settings import in_own_process
 from depthrt.sinks.open import Output
 from depthrt.sources.base import Selection
 from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt.sources.video import VideoSource
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import usable_cores
+from depthrt.system.process_settings import in_own_process
 from depthrt_archives.plan.remote import fetched, is_remote, remote_stamp
 from depthrt_archives.plan.seams import find_seams
 from depthrt_archives.record.work_folder import ItemFolder, Plan, WorkFolder

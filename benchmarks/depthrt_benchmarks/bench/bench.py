@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from depthrt.model.catalogue.registry import find_model
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import find_model
 from depthrt.sources.display_name import shown_source
-from depthrt_benchmarks.bench.measure.cells import Cell, Wanted, cells_of, run_in_turn, yardstick
 from depthrt_benchmarks.bench.measure.clip import run_clip
 from depthrt_benchmarks.bench.measure.cold_start import starts
 from depthrt_benchmarks.bench.measure.profile import profile
+from depthrt_benchmarks.bench.measure.settings_in_turn import (
+    Cell,
+    Wanted,
+    cells_of,
+    run_in_turn,
+    yardstick,
+)
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.names import labels_of
 

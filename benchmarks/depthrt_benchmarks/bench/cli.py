@@ -103,9 +103,9 @@ def run(
 
     All settings run in turn, so load from elsewhere affects all alike.
     """
-    from depthrt.model.registry import DEFAULT_MODEL, find_model
+    from depthrt.model.catalogue.registry import DEFAULT_MODEL, find_model
     from depthrt_benchmarks.bench.bench import Extras, bench
-    from depthrt_benchmarks.bench.measure.cells import Wanted
+    from depthrt_benchmarks.bench.measure.settings_in_turn import Wanted
     from depthrt_benchmarks.bench.report import mlflow_runs, outputs
     from depthrt_benchmarks.common.report import mlflow_log
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from depthrt_benchmarks.bench.bench import Listener
     from depthrt_benchmarks.bench.compare.pairs import Pairs
-    from depthrt_benchmarks.bench.measure.cells import Cell
+    from depthrt_benchmarks.bench.measure.settings_in_turn import Cell
 
 
 def comma_words(text: str, option: str) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from depthrt.errors import ProviderError
 from depthrt.files.json_file import write_json
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.session import import_onnxruntime
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import usable_cores
 
 PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
             "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip

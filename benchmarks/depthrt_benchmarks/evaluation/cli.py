@@ -75,7 +75,7 @@ def evaluate(
     from depthrt_benchmarks.common.report.page import require_libraries
     from depthrt_benchmarks.evaluation.datasets.base import ReadOptions, parse_invalid
     from depthrt_benchmarks.evaluation.gates.fail_worse import check_worse
-    from depthrt_benchmarks.evaluation.gates.judged import check_need, judge_nothing
+    from depthrt_benchmarks.evaluation.gates.judged_images import check_need, judge_nothing
     from depthrt_benchmarks.evaluation.gates.max_abs_rel import check_gate
     from depthrt_benchmarks.evaluation.job import Job, execute
     from depthrt_benchmarks.evaluation.protocol.protocol import Choices

@@ -9,7 +9,7 @@ import numpy as np
 from depthrt.spec import Kind
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.scoring.score import Row
-from depthrt_benchmarks.evaluation.scoring.truth_findings import of_truth
+from depthrt_benchmarks.evaluation.scoring.truth_warnings import of_truth
 
 NEAREST_USUAL_M, FARTHEST_USUAL_M = 0.05, 500.0
 TURNED_SHARE = 0.5

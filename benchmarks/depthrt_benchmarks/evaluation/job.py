@@ -34,7 +34,7 @@ from depthrt_benchmarks.evaluation.scoring.evaluate import (
 )
 from depthrt_benchmarks.evaluation.scoring.paired import PairedDifferences, differences
 from depthrt_benchmarks.evaluation.scoring.resume_file import ResumeFile, resume_key
-from depthrt_benchmarks.evaluation.scoring.truth_findings import assumed_units
+from depthrt_benchmarks.evaluation.scoring.truth_warnings import assumed_units
 
 
 @dataclass(frozen=True)

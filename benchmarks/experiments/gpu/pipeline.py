@@ -41,9 +41,9 @@ import onnxruntime as ort
 from depthrt import DepthModel
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.run import Job, execute
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.catalogue.registry import DEMO_CLIP, find_model
 from depthrt.model.providers import PROVIDERS
-from depthrt.model.registry import DEMO_CLIP, find_model
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.common.environment import write_result
 from experiments.gpu.sessions import (
     BATCHES,

@@ -15,9 +15,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from depthrt import DepthModel, Selection, open_source, prepare
-from depthrt.model import cuda
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.providers import PROVIDERS
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.system import cuda
 from depthrt_export.proof.fidelity import fidelity
 from experiments.pipeline.ceiling import medians
 

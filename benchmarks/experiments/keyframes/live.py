@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt import DepthModel, Frame, Keyframes, SourceInfo, Stats, open_source, stream
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.inference import Abort, Prediction
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import Losses
 from depthrt_benchmarks.common.environment import write_result
 

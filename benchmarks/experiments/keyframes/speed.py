@@ -22,7 +22,7 @@ import cv2
 
 from depthrt import DepthModel, Keyframes, Stats, open_source, prepare, stream
 from depthrt.files.json_file import parse_json
-from depthrt.model.registry import DEMO_CLIP, find_model
+from depthrt.model.catalogue.registry import DEMO_CLIP, find_model
 from depthrt_benchmarks.common.environment import write_result
 from experiments.keyframes.costly import costly
 from experiments.pipeline.ceiling import SIZES, bare_rate, make_clip

@@ -38,10 +38,10 @@ import onnxruntime as ort
 from depthrt import DepthModel, Result, Selection, Stats, open_source, prepare, stream
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.run import Job, execute
-from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
+from depthrt.system.cpu_cores import usable_cores
 from depthrt.temporal.keyframes import Estimate
 from depthrt_benchmarks.common.environment import write_result
 from experiments.pipeline.one_thread_processes import separate_rate

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt_benchmarks.common.environment import write_result
 
 CLOCKS = ("wall", "cpu")

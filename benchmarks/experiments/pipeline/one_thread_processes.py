@@ -16,9 +16,9 @@ from pathlib import Path
 
 from depthrt import DepthModel, Stats, open_source, prepare
 from depthrt.jobs.process_priority import prefer_throughput
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.pipeline.batch import StreamPostprocessor
 from depthrt.sinks.open import open_sink
+from depthrt.system.cpu_cores import usable_cores
 from depthrt.temporal.keyframes import Estimate
 
 

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt_benchmarks.common.environment import write_result
 
 EVERY_NAME = "from depthrt import *"  # public names load their modules when they are first used

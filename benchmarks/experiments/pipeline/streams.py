@@ -50,11 +50,11 @@ from depthrt import (
     stream_many,
 )
 from depthrt.latency import Latency
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.providers import PROVIDERS
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import Losses
 from depthrt.sources.open_many import SourceLike
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.common.environment import write_result
 from experiments.pipeline.ceiling import make_clip
 

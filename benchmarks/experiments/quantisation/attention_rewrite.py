@@ -22,9 +22,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.common.environment import write_result
 from experiments.quantisation.depth_families import DEPTH_ANYTHING_V2_SMALL, save
 from experiments.quantisation.export_table import export

@@ -10,8 +10,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.model.catalogue.registry import DATA
 from depthrt.model.preprocess import prepare
-from depthrt.model.registry import DATA
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets

@@ -11,7 +11,7 @@ from typing import Any
 
 from depthrt.errors import DepthrtError
 from depthrt.files.atomic_write import write_text
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import DepthrtError
 from depthrt.files.atomic_write import write_text
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.measure.frames import network_feed, picture_feed
 from depthrt_benchmarks.bench.measure.runners import Remote, Workload
 from depthrt_benchmarks.common.environment import write_result

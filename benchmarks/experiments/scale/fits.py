@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
 from depthrt.spec import Kind
+from depthrt_export.scale.choose_line import Samples, Wish, fit_points
 from depthrt_export.scale.fit import Line, Numbers, fit_line, fit_scale
-from depthrt_export.scale.judge import Samples, Wish, fit_points
 
 Fit = Callable[[Numbers, Numbers], Line]
 _WIDEST = 1e6  # no limit of depth of its own: the protocol's range holds

@@ -31,8 +31,8 @@ from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.protocol.alignment import Align, fit, solve_space, to_depth_m
 from depthrt_benchmarks.evaluation.protocol.resize import resize_to
+from depthrt_export.scale.choose_line import Wish, fit_points
 from depthrt_export.scale.fit import Line, Numbers
-from depthrt_export.scale.judge import Wish, fit_points
 from experiments.scale.fits import Fit, samples_of, ways
 
 RESULT = Path("benchmarks/results/scale_metres.json")

@@ -10,7 +10,7 @@ import numpy as np
 
 from depthrt_calibration.frame_folder import pixel_hash
 from depthrt_calibration.frames import Sample, evenly
-from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.console import Phases
 from depthrt_export.graph.nodes import has_attention
 from depthrt_export.model_file import journal_place, works, write_model

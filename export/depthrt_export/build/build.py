@@ -11,11 +11,11 @@ from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_export.build.auto import to_auto
 from depthrt_export.build.convert import to_half_precision, to_int8
-from depthrt_export.build.made import Float32, Made
 from depthrt_export.build.metres import with_doubt
 from depthrt_export.build.onnx_file.from_onnx import from_onnx
 from depthrt_export.build.optional import with_optional
 from depthrt_export.build.spec import final_spec
+from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.console import Phases
 from depthrt_export.model_file import check_outputs, put_in_place, write_model
 from depthrt_export.options import ExportOptions, SourceOptions

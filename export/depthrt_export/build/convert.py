@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from depthrt.errors import AccuracyGateError, ModelError
 from depthrt_calibration.ranges import collect_ranges
-from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.console import Phases
 from depthrt_export.model_file import works, write_model
 from depthrt_export.options import ExportOptions

@@ -9,9 +9,9 @@ from typing import Any
 from depthrt.errors import AccuracyGateError
 from depthrt_calibration.frames import evenly
 from depthrt_export.build.ask import asked
-from depthrt_export.build.made import Float32
 from depthrt_export.build.optional import MEASURED
 from depthrt_export.build.spec import float32_spec, opset_for
+from depthrt_export.build.step_results import Float32
 from depthrt_export.build.suit import rewritten
 from depthrt_export.console import Phases
 from depthrt_export.graph.channel_order import fold_channel_order

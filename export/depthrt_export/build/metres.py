@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from depthrt_export.build.made import Float32
+from depthrt_export.build.step_results import Float32
 from depthrt_export.console import Phases
 from depthrt_export.proof.verify import Proof
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from depthrt_calibration.frames import evenly
-from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.console import Phases
 from depthrt_export.model_file import write_model
 from depthrt_export.proof.frame_split import FRAMES_WITHOUT_RANGES

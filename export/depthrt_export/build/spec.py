@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from depthrt.model.session import import_onnxruntime
 from depthrt.spec import ModelSpec
-from depthrt_export.build.made import Float32, Made
+from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.frame_split import source_name, validation_source
 from depthrt_export.proof.witness import Statement

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def deploy_without_export(
     Raises:
         UsageError: there is something to export, so that ``-o`` is missing.
     """
-    from depthrt.model.registry import built_in_models
+    from depthrt.model.catalogue.registry import built_in_models
     from depthrt_export.deploy.deploy import Places, Settings
     from depthrt_export.deploy.deploy import deploy as write
 

@@ -10,7 +10,7 @@ import onnx
 
 from depthrt.errors import ModelError
 from depthrt.files.file_hash import file_sha256
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt.spec import METADATA_KEY, ModelSpec
 from depthrt_export.sources.onnx_file.reading import is_depthrt, opset_of, read_model
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt.files.file_hash import file_sha256
-from depthrt.installation import install_command
-from depthrt.model.hub_models import HUB
-from depthrt.process_settings import Borrowed, loggers_at
+from depthrt.model.catalogue.hub_models import HUB
+from depthrt.system.installation import install_command
+from depthrt.system.process_settings import Borrowed, loggers_at
 from depthrt_export.hub.listing import HubFile, Listing
 
 _POINTER = b"version https://git-lfs.github.com/spec"

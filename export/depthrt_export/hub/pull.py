@@ -14,9 +14,7 @@ from depthrt.errors import DepthrtError, ModelError, TargetError, UsageError
 from depthrt.files.atomic_write import new_file
 from depthrt.files.json_file import write_json
 from depthrt.files.user_cache import user_cache
-from depthrt.installation import install_command
-from depthrt.model.depth_model import DepthModel
-from depthrt.model.hub_models import (
+from depthrt.model.catalogue.hub_models import (
     HUB_MODELS,
     PREFIX,
     HubModel,
@@ -24,9 +22,11 @@ from depthrt.model.hub_models import (
     hub_model,
     pulled_file,
 )
+from depthrt.model.depth_model import DepthModel
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt.spec import METADATA_KEY
+from depthrt.system.installation import install_command
 from depthrt_benchmarks.common.file_lock import HAS_LOCKS, lock
 from depthrt_export.hub.fetch import fetch, list_repository, require_client
 from depthrt_export.hub.listing import Choice, HubFile, Listing, choose

@@ -21,7 +21,7 @@ from depthrt_benchmarks.evaluation.protocol.alignment import Align, fit, solve_s
 from depthrt_benchmarks.evaluation.protocol.protocol import MIN_PIXELS, Protocol
 from depthrt_benchmarks.evaluation.protocol.resize import resize_to
 from depthrt_benchmarks.evaluation.scoring.score import Row, View, score, view
-from depthrt_benchmarks.evaluation.scoring.truth_findings import assumed_units
+from depthrt_benchmarks.evaluation.scoring.truth_warnings import assumed_units
 from depthrt_calibration.frames import Sample, evenly, one_size
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import onnx
 
 from depthrt.errors import UsageError
-from depthrt.model import cpu_features
 from depthrt.model.providers import AUTO_ORDER, PROVIDERS, SessionOptions
 from depthrt.model.session import offered_providers
+from depthrt.system import cpu_features
 from depthrt_export.graph.nodes import constant_products, has_attention
 from depthrt_export.model_file import works
 from depthrt_export.quantise.convolution_chains import is_hybrid

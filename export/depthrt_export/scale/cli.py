@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 if TYPE_CHECKING:
     from depthrt_export.scale.points import Point
@@ -93,7 +93,7 @@ def scale(
     """
     _require_onnx()
     from depthrt.model.depth_model import DepthModel
-    from depthrt_export.scale.judge import Wish
+    from depthrt_export.scale.choose_line import Wish
     from depthrt_export.scale.scale import Pictures, scale_model
 
     _check(farthest, lidar_unit, max_error)
@@ -172,7 +172,7 @@ def _check(farthest: float | None, unit_m: float, max_error: float) -> None:
 
 
 def _check_output(output: Path, model: str, read: Sequence[Path], *, overwrite: bool) -> None:
-    from depthrt.model.registry import find_model
+    from depthrt.model.catalogue.registry import find_model
     from depthrt.sinks.base import check_target
 
     if output.suffix != ".onnx":

@@ -11,8 +11,8 @@ import numpy as np
 from depthrt.files.file_hash import file_sha256
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import ModelSpec
+from depthrt_export.scale.choose_line import Fitted
 from depthrt_export.scale.fit import Line
-from depthrt_export.scale.judge import Fitted
 from depthrt_export.scale.points import Point
 
 _MOST_LISTED = 100

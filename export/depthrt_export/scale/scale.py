@@ -21,9 +21,9 @@ from depthrt.monitor.reference import REFERENCE_KEY
 from depthrt.sources.images import read_image
 from depthrt.spec import ModelSpec
 from depthrt_export.model_file import put_in_place
+from depthrt_export.scale.choose_line import Fitted, Samples, Wish, fit_points
 from depthrt_export.scale.fit import Line
 from depthrt_export.scale.golden import scaled_golden
-from depthrt_export.scale.judge import Fitted, Samples, Wish, fit_points
 from depthrt_export.scale.points import Point
 from depthrt_export.scale.provenance import metric_spec, point_row
 from depthrt_export.scale.write import append_metres, as_float32, worst_difference

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from depthrt.errors import ModelError, UsageError
-from depthrt.process_settings import Borrowed, Undo
+from depthrt.system.process_settings import Borrowed, Undo
 from depthrt_export.options import SourceOptions
 from depthrt_export.sources.checkpoint import checkpoint_facts
 from depthrt_export.sources.huggingface_config import (

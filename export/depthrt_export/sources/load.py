@@ -40,7 +40,7 @@ from depthrt_export.options import SourceOptions, from_settings
 from depthrt_export.sources.checkpoint import checkpoint_facts, read_states
 from depthrt_export.sources.fit_state import fit_state
 from depthrt_export.sources.network import describe
-from depthrt_export.sources.pt2 import is_exported_program, load_pt2
+from depthrt_export.sources.programs.pt2 import is_exported_program, load_pt2
 from depthrt_export.sources.torch_network import TorchNetwork
 
 SETTINGS = "DEPTHRT"
@@ -120,7 +120,7 @@ def _instead(module: ModuleType, name: str) -> str:
 
 
 def _without_script(network: nn.Module, size: tuple[int, int], source: str) -> nn.Module:
-    from depthrt_export.sources.torchscript import rebuilt
+    from depthrt_export.sources.programs.torchscript import rebuilt
 
     try:
         return rebuilt(network, size, source)
@@ -157,7 +157,7 @@ def _from_file(path: Path, options: SourceOptions) -> TorchNetwork:
     if path.suffix == ".pt2" or is_exported_program(names):
         module = load_pt2(path, trust_code=options.trust_code)
     elif any("/code/" in name or name.startswith("code/") for name in names):
-        from depthrt_export.sources.torchscript import load_torchscript
+        from depthrt_export.sources.programs.torchscript import load_torchscript
 
         module = load_torchscript(path, options.size, trust_code=options.trust_code)
     else:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depthrt.errors import UsageError
-from depthrt.process_settings import Borrowed, Undo
+from depthrt.system.process_settings import Borrowed, Undo
 
 Layout = Literal["N,H,W", "N,1,H,W", "N,H,W,1", "H,W"]
 

@@ -18,8 +18,8 @@ from typer.main import get_command
 
 from depthrt.cli import doctor, info, run, tune, verify
 from depthrt.errors import EXIT_INTERRUPTED, DepthrtError, UsageError
-from depthrt.interrupts import leave, terminable
-from depthrt.process_settings import own_process
+from depthrt.system.interrupts import leave, terminable
+from depthrt.system.process_settings import own_process
 
 ENTRY_POINTS = "depthrt.commands"
 _ORDER = (

@@ -15,8 +15,8 @@ def rows() -> list[dict[str, Any]]:
     ``state`` is ``built in``, ``pulled``, ``to pull``, or ``broken`` for a file of the cache that
     does not load.
     """
-    from depthrt.model.hub_models import HUB_MODELS, pulled_models
-    from depthrt.model.registry import built_in_models
+    from depthrt.model.catalogue.hub_models import HUB_MODELS, pulled_models
+    from depthrt.model.catalogue.registry import built_in_models
 
     built_in, pulled = built_in_models(), pulled_models()
     found = [_here(name, path, "built in") for name, path in built_in.items()]
@@ -64,8 +64,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _here(name: str, path: Path, state: str) -> dict[str, Any]:
+    from depthrt.model.catalogue.registry import DEFAULT_MODEL
     from depthrt.model.depth_model import DepthModel
-    from depthrt.model.registry import DEFAULT_MODEL
 
     facts: dict[str, Any] = {
         "name": name,

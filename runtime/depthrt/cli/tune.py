@@ -64,7 +64,7 @@ def tune(
     what was found as long as provider and threads are not given.
     """
     from depthrt.jobs.tune.tune import tune as measure
-    from depthrt.model.registry import find_model
+    from depthrt.model.catalogue.registry import find_model
     from depthrt.model.tuning_cache import check_cache, save
     from depthrt.temporal.keyframes import keyframes_of
 
@@ -117,7 +117,7 @@ _ADVICE_BUSY = (
 
 def explanation(outcome: Outcome, kept: Path) -> list[str]:
     """Lines that say what was measured, what was taken for files and for one frame, how surely."""
-    from depthrt.model.cpu_cores import usable_cores
+    from depthrt.system.cpu_cores import usable_cores
 
     files, one = outcome.tuning.throughput, outcome.tuning.latency
     refused = sum(bool(trial.note) for trial in outcome.trials)

@@ -22,7 +22,7 @@ def verify(
     frames.
     """
     from depthrt.jobs.verify import verify as replay
-    from depthrt.model.registry import find_model
+    from depthrt.model.catalogue.registry import find_model
 
     report = replay(find_model(model), provider=provider, threads=threads)
     if as_json:

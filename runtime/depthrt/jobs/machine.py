@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from depthrt.errors import ProviderError
-from depthrt.installation import install_command
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import quota_cores, usable_cores
-from depthrt.model.registry import built_in_models
+from depthrt.model.catalogue.registry import built_in_models
 from depthrt.model.session import import_onnxruntime, offered_providers
 from depthrt.model.tuning_cache import cache_folder, find_tuning
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import quota_cores, usable_cores
+from depthrt.system.installation import install_command
 
 _FEATURES = (
     "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8",

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from depthrt.address import parse_address
 from depthrt.errors import UsageError
 from depthrt.jobs.write_loop import SinkState, StreamSinks
 from depthrt.model.depth_model import DepthModel
@@ -27,6 +26,7 @@ from depthrt.monitor.kept import KeptReferences
 from depthrt.monitor.watch import Watch
 from depthrt.monitor.watches import Tell, WatchedModel, Watches, reference_of
 from depthrt.sinks.base import check_target
+from depthrt.system.address import parse_address
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import cv2
 
-from depthrt.process_settings import Undo
+from depthrt.system.process_settings import Undo
 
 
 def prefer_throughput() -> Undo:

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from depthrt.errors import SourceError
-from depthrt.interrupts import terminable
 from depthrt.jobs.monitoring import monitored, open_monitor
 from depthrt.jobs.outputs import (
     Form,
@@ -23,9 +22,9 @@ from depthrt.jobs.run_job import Job, load_ladder, load_model
 from depthrt.jobs.summary import Summary, Totals, keyframe_facts, stage_ms
 from depthrt.jobs.write_loop import StreamSinks, sentence_of, show_progress, write_results
 from depthrt.model.depth_model import DepthModel
-from depthrt.pipeline.model_ladder import Ladder
+from depthrt.pipeline.ladder.model_ladder import Ladder
 from depthrt.pipeline.options import StreamOptions, default_batch
-from depthrt.pipeline.scheduler import Scheduler
+from depthrt.pipeline.scheduling.scheduler import Scheduler
 from depthrt.pipeline.stream_state import StreamState
 from depthrt.render.colormap import colour_table
 from depthrt.result import Stats
@@ -33,6 +32,7 @@ from depthrt.sinks.open import Output
 from depthrt.sources.base import Source
 from depthrt.sources.open_many import open_many
 from depthrt.sources.source_files import source_files
+from depthrt.system.interrupts import terminable
 
 __all__ = ["Job", "Summary", "Totals", "execute", "execute_many"]
 

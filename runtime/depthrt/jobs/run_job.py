@@ -10,10 +10,9 @@ from depthrt.errors import UsageError
 from depthrt.jobs.monitoring import Metrics
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.jobs.shared_outputs import SharedOutputs
+from depthrt.model.catalogue.registry import built_in_models
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import built_in_models
-from depthrt.pipeline.model_ladder import Ladder, build_ladder, model_files
-from depthrt.process_settings import in_own_process
+from depthrt.pipeline.ladder.model_ladder import Ladder, build_ladder, model_files
 from depthrt.render.point_cloud import CloudOptions
 from depthrt.render.views import View
 from depthrt.sinks.depth.codes import MapSize
@@ -21,6 +20,7 @@ from depthrt.sinks.open import Output
 from depthrt.sinks.pipe import PipeFormat
 from depthrt.sources.base import Selection
 from depthrt.sources.live.live_limits import LiveLimits
+from depthrt.system.process_settings import in_own_process
 from depthrt.temporal.frame_reuse import Reuse
 from depthrt.temporal.keyframes import Keyframes
 

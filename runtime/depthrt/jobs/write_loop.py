@@ -15,11 +15,11 @@ from enum import Enum
 from typing import NoReturn, Protocol
 
 from depthrt.errors import DepthrtError, SourceError
-from depthrt.interrupts import Interrupts, held, hold, is_noted, raise_noted, terminable
 from depthrt.pipeline.stream_state import End
 from depthrt.result import Result, Stats
 from depthrt.sinks.base import Sink
 from depthrt.sources.live.live_limits import LiveLimits
+from depthrt.system.interrupts import Interrupts, held, hold, is_noted, raise_noted, terminable
 
 
 class Events(Protocol):

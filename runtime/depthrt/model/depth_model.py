@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import DepthrtError, UsageError
 from depthrt.frame import Image, image_size
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.model.catalogue.registry import find_model
 from depthrt.model.file_check import read_spec
 from depthrt.model.fixed_batch import PLANNING, PlannedBatch
 from depthrt.model.golden.load_check import check_once
 from depthrt.model.inference import Abort, Prediction, checked, run_session, with_gaps
 from depthrt.model.preprocess import check_image, content_size, network_size, prepare
 from depthrt.model.providers import Purpose, SessionOptions, short_name, untuned_options
-from depthrt.model.registry import find_model
 from depthrt.model.session import open_session
 from depthrt.spec import ModelSpec
+from depthrt.system.cpu_cores import usable_cores
 
 if TYPE_CHECKING:
     import onnxruntime as ort

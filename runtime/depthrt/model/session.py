@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 from depthrt.errors import DepthrtError, ModelError, ProviderError, reason_of
 from depthrt.files.json_file import parse_json
-from depthrt.installation import install_onnxruntime
-from depthrt.model import cpu_features, cuda
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.other_formats import other_format, why_unreadable
 from depthrt.model.providers import (
     PROVIDERS,
@@ -23,8 +20,11 @@ from depthrt.model.providers import (
     provider_options,
     short_name,
 )
-from depthrt.process_settings import Borrowed, Undo, default_variables, is_own_process
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY
+from depthrt.system import cpu_features, cuda
+from depthrt.system.cpu_cores import usable_cores
+from depthrt.system.installation import install_onnxruntime
+from depthrt.system.process_settings import Borrowed, Undo, default_variables, is_own_process
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -50,7 +50,7 @@ def open_session(path: Path, options: SessionOptions) -> ort.InferenceSession:
     """Load an ONNX file into a session whose first provider is the one asked for.
 
     int8 is summed exactly on every processor. Where the fast kernels would saturate
-    (:func:`depthrt.model.cpu_features.sums_saturate`) and the weights are not made for that, the
+    (:func:`depthrt.system.cpu_features.sums_saturate`) and the weights are not made for that, the
     CPU provider takes slower kernels; OpenVINO has none, and is refused.
 
     Raises:

@@ -15,10 +15,10 @@ from typing import Any, Literal, get_args
 from depthrt.errors import TargetError
 from depthrt.files.json_file import read_object, write_json
 from depthrt.files.user_cache import user_cache
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import MOST_PARALLEL, PRECISION_HINTS, PROVIDERS, SessionOptions
 from depthrt.model.session import import_onnxruntime
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import usable_cores
 
 Objective = Literal["latency", "throughput"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -77,7 +77,7 @@ def machine_key() -> str:
     Raises:
         ProviderError: onnxruntime is not installed.
     """
-    from depthrt.model import machine_key as key  # imports what a start without a tuning needs not
+    from depthrt.system import machine_key as key  # imports what a start without a tuning needs not
 
     return key.machine_key(import_onnxruntime())
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from depthrt.pipeline.model_ladder import Load
+from depthrt.pipeline.ladder.model_ladder import Load
 from depthrt.pipeline.options import FramesAhead
 from depthrt.pipeline.stream_state import PreparedFrame, StreamState
 from depthrt.sources.live.live_limits import LiveLimits

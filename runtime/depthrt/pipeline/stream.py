@@ -8,9 +8,9 @@ from typing import Any
 
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
-from depthrt.pipeline.model_ladder import Ladder
+from depthrt.pipeline.ladder.model_ladder import Ladder
 from depthrt.pipeline.options import StreamOptions
-from depthrt.pipeline.scheduler import Scheduler
+from depthrt.pipeline.scheduling.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, StreamState
 from depthrt.result import Result, Stats
 from depthrt.sources.base import Selection

@@ -9,8 +9,8 @@ from typing import Any
 from depthrt.files.atomic_folder import FolderDraft
 from depthrt.files.folder_index import FolderKind
 from depthrt.frame import Frame
-from depthrt.interrupts import held
 from depthrt.sinks.base import is_disk_full, write_error
+from depthrt.system.interrupts import held
 
 INDEX_FILE = "depth.json"
 POINTS_FILE = "points.json"

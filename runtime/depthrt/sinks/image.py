@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from depthrt.errors import UsageError, WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.frame import rgb_matrix
-from depthrt.interrupts import held
-from depthrt.process_settings import Borrowed, default_variables
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, write_error
 from depthrt.sources.images import quiet_opencv
+from depthrt.system.interrupts import held
+from depthrt.system.process_settings import Borrowed, default_variables
 
 _ESCAPE, _QUIT = 27, ord("q")
 

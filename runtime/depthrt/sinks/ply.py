@@ -6,11 +6,11 @@ from pathlib import Path
 
 from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
-from depthrt.interrupts import held
 from depthrt.render.point_cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, SinkWarnings, write_error
 from depthrt.sinks.frame_folder import POINTS_FOLDER, FrameFolder
+from depthrt.system.interrupts import held
 
 
 def ply_of(result: Result, options: CloudOptions) -> bytes:

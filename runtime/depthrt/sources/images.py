@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, RgbImage, image_size
 from depthrt.model.preprocess import check_image
-from depthrt.process_settings import Borrowed, Undo
 from depthrt.sources.base import Closable, Losses, Selection, SourceInfo, select
 from depthrt.sources.decode.heif import HEIF_SUFFIXES, decode_heif, is_heif
 from depthrt.sources.read_options import UNUSED_FPS, UNUSED_VIDEO_STREAM
+from depthrt.system.process_settings import Borrowed, Undo
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",

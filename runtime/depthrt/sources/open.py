@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthrt.errors import DepthrtError, SourceError, UsageError
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.sources.base import RECONNECT_S, Losses, Selection, Source, SourceInfo
 from depthrt.sources.blocking_calls import call
 from depthrt.sources.containers import BROKEN, reason_of

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from depthrt.errors import SourceError
 from depthrt.frame import Frame, Image, view_planes
 from depthrt.frame import plane_view as plane_view  # what encodes a frame fills its planes alike
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import Losses, Selection, SourceInfo, select
 from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.picture_format import Look, picture
@@ -28,6 +27,7 @@ from depthrt.sources.decode.timing import (
 )
 from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
+from depthrt.system.cpu_cores import usable_cores
 
 if TYPE_CHECKING:
     from av import Packet

@@ -16,7 +16,7 @@ from typing import Any
 
 from depthrt.errors import EXIT_DONE, DepthrtError
 from depthrt.jobs.run import Job, execute
-from depthrt.process_settings import own_process
+from depthrt.system.process_settings import own_process
 
 _NICENESS = 10
 _EVERY_S = 0.2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import ModelError, UsageError
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt.spec import ModelSpec
 from depthrt_serving.monitoring.shadow_worker import SIZE, facts_of
 

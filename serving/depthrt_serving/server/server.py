@@ -147,7 +147,6 @@ class Server(uvicorn.Server):
         self._service.draining = True
         self.should_exit = True
 
-
     def reload(self) -> None:
         """Look at the model files again, soon; from any thread, or a signal's handler."""
         if self._loop is not None and not self._service.draining:

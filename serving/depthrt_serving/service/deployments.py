@@ -12,7 +12,7 @@ from typing import Literal
 
 from depthrt.errors import DepthrtError, ModelError
 from depthrt.files.file_hash import file_sha256
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.metrics import Metrics
 from depthrt_serving.service.served_model import ServedModel, load, verify

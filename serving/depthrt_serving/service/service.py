@@ -10,13 +10,13 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.monitor.exposition import server_table as table
 from depthrt.monitor.exposition.families import drift_families
 from depthrt.monitor.exposition.metric_table import MODEL
 from depthrt.monitor.exposition.text_format import Family
 from depthrt.monitor.kept import KeptReferences
 from depthrt.monitor.watches import WatchedModel, Watches, reference_of
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_serving.batching.batcher import Batcher
 from depthrt_serving.batching.options import BatchOptions
 from depthrt_serving.batching.work import Computed

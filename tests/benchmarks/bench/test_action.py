@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-import gate_models
-from depthrt.model.registry import find_model
-from labelled import write_set
-from models import build_model
-from slow_model import slower
+from depthrt.model.catalogue.registry import find_model
+from helpers.files.labelled import write_set
+from helpers.models import gate_models
+from helpers.models.slow_model import slower
+from helpers.models.small_model import build_model
 
 ROOT = Path(__file__).parents[3]
 ACTION = ROOT / ".github" / "actions" / "depthrt-bench"

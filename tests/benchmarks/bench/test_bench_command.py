@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.files.file_hash import file_sha256
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.common.names import labels_of
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.models.small_model import build_model, build_spec
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from commands import Command
 from depthrt.errors import UsageError
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.earlier_json import read_earlier
-from hostile_json import ALL, write_unreadable
-from models import build_model
+from helpers.commands import Command
+from helpers.files.hostile_json import ALL, write_unreadable
+from helpers.models.small_model import build_model
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.confidence_interval import Interval
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Pairs, Rules
-from models import build_model
+from helpers.commands import Command
+from helpers.models.small_model import build_model
 
 QUICK = ("--threads", usable_cores(), "--batches", 1, "--duration", 0.05, "--no-fresh", "--clip",
          "none", "--json")  # fmt: skip
@@ -66,7 +66,7 @@ def test_a_head_that_cannot_run_at_that_size_is_refused(
 
 
 def test_networks_of_two_sizes_are_said(command: Command, tmp_path: Path) -> None:
-    from models import build_spec
+    from helpers.models.small_model import build_spec
 
     small = build_model(tmp_path / "small.onnx")
     size = (96, 128)

@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 
 import depthrt
-from commands import Command
 from depthrt.confidence_interval import Interval
 from depthrt.errors import InferenceError, LatencyGateError, UsageError
-from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.distinct_sides import refuse_two_providers
 from depthrt_benchmarks.bench.compare.pairs import LOOKS, STATISTICS, Pairs, Rules, time_in_turn
 from depthrt_benchmarks.bench.measure.runners import Local, Remote, Workload
 from depthrt_benchmarks.common import ratio_interval as statistics
 from depthrt_benchmarks.common.ratio_interval import mean_interval, p90_interval
-from models import build_model
-from slow_model import slower
+from helpers.commands import Command
+from helpers.models.slow_model import slower
+from helpers.models.small_model import build_model
 
 Factor = Callable[[np.random.Generator, int], np.ndarray[Any, np.dtype[np.float64]]]
 GATE = ("--fail-above", 1.05, "--seconds", 0.3)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import TargetError, UsageError, WriteError
 from depthrt_benchmarks.common.report import mlflow_log
 from depthrt_benchmarks.common.report.mlflow_log import Run
-from models import build_model, expected_depth
+from helpers.commands import Command
+from helpers.models.small_model import build_model, expected_depth
 
 pytest.importorskip("mlflow", reason="needs the extra track")
 

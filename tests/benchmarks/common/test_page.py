@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 from depthrt_benchmarks.bench.report.html import render as render_bench
 from depthrt_benchmarks.common.report.page import require_libraries
 from depthrt_benchmarks.common.report.picture import jpeg, png

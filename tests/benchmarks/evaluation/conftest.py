@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
-from models import build_model
+from helpers.commands import Command
+from helpers.models.small_model import build_model
 
 
 @pytest.fixture(autouse=True)

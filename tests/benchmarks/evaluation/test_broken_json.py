@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import SourceError
 from depthrt_benchmarks.evaluation.datasets.base import ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.document import read_table
 from depthrt_benchmarks.evaluation.scoring import evaluate as running
 from depthrt_benchmarks.evaluation.scoring.resume_file import resume_folder
-from hostile_json import ALL, NO_OBJECT, UNREADABLE, write_unreadable
-from labelled import grey_picture, write_picture, write_set
+from helpers.commands import Command
+from helpers.files.hostile_json import ALL, NO_OBJECT, UNREADABLE, write_unreadable
+from helpers.files.labelled import grey_picture, write_picture, write_set
 
 
 @pytest.mark.parametrize("kind", ALL)

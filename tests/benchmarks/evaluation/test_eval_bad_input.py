@@ -11,11 +11,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from clips import Clip, write_clip
-from commands import Command
 from depthrt.spec import METADATA_KEY
-from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
-from models import SIZE, build_model, build_spec
+from helpers.commands import Command
+from helpers.files.clips import Clip, write_clip
+from helpers.files.labelled import (
+    exact_depth_m,
+    grey_picture,
+    write_picture,
+    write_png16,
+    write_set,
+)
+from helpers.models.small_model import SIZE, build_model, build_spec
 
 
 def nan_model(path: Path) -> Path:

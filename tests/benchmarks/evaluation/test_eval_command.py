@@ -13,15 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import Clip, write_clip
-from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.common.report import mlflow_log
 from depthrt_benchmarks.evaluation.scoring import evaluate as running
 from depthrt_benchmarks.evaluation.scoring import sequences
 from depthrt_benchmarks.evaluation.scoring.resume_file import resume_folder
-from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
-from models import SIZE, build_model
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import Clip, write_clip
+from helpers.files.labelled import (
+    exact_depth_m,
+    grey_picture,
+    write_picture,
+    write_png16,
+    write_set,
+)
+from helpers.models.small_model import SIZE, build_model
 
 
 def test_a_set_that_the_model_sees_exactly(

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from commands import Command
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
-from labelled import grey_picture, write_picture, write_png16, write_set
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.files.labelled import grey_picture, write_picture, write_png16, write_set
+from helpers.models.small_model import build_model, build_spec
 
 PASSES = ("--max-abs-rel", 0.2)
 

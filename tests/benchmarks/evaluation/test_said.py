@@ -10,9 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
-from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
-from models import SIZE
+from helpers.commands import Command
+from helpers.files.labelled import (
+    exact_depth_m,
+    grey_picture,
+    write_picture,
+    write_png16,
+    write_set,
+)
+from helpers.models.small_model import SIZE
 
 
 def write_pair(folder: Path, name: str, scale: float = 1000, dtype: str = "uint16") -> None:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import Clip, write_clip
-from commands import Command
 from depthrt_benchmarks.common.names import distinct_names
 from depthrt_benchmarks.evaluation.scoring import evaluate as running
-from labelled import write_set
+from helpers.commands import Command
+from helpers.files.clips import Clip, write_clip
+from helpers.files.labelled import write_set
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command, outcome, spawn
 from depthrt.spec import InputSpec, ModelSpec
 from depthrt_benchmarks.evaluation.dataset_warnings import findings
 from depthrt_benchmarks.evaluation.protocol.protocol import Protocol
 from depthrt_benchmarks.evaluation.report.outputs import write_outputs
 from depthrt_benchmarks.evaluation.scoring.score import Row
 from depthrt_benchmarks.evaluation.scoring.statistics import bootstrap_mean, paired_differences
-from labelled import write_set
-from models import SIZE, build_model
+from helpers.commands import Command, outcome, spawn
+from helpers.files.labelled import write_set
+from helpers.models.small_model import SIZE, build_model
 
 NO_UTF8 = os.fsdecode(b"caf\xe9")
 PROTOCOL = Protocol("disparity-lsq", "none", 0.1, 10.0, "half-pixel")

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.pipeline.before_after import chosen, earlier, main, remarks
 from experiments.pipeline.before_after_runs import CASES, summary
-from models import build_model
+from helpers.models.small_model import build_model
 
 SIDE = {"commit": "abc1234", "provider": "cpu", "versions": {"av": "18"}, "model": {"name": "s"}}
 

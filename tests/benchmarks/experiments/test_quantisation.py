@@ -13,7 +13,7 @@ import pytest
 from depthrt.model.providers import SessionOptions
 from experiments.quantisation.search import _compared, cases, export, flags, table
 from experiments.quantisation.timing import measure
-from models import build_model
+from helpers.models.small_model import build_model
 
 
 @pytest.fixture

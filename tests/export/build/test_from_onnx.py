@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import helper
 
-from commands import Command
 from depthrt.errors import WriteError
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import METADATA_KEY
 from depthrt_export.report.export_report import Report
+from helpers.commands import Command
 
 Content = dict[str, Any]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from commands import Command
 from depthrt.model.depth_model import DepthModel
 from depthrt_export.report.export_report import Report
+from helpers.commands import Command
 
 TESTS = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ from pathlib import Path
 sys.modules["torch"] = sys.modules["transformers"] = None
 sys.path[:0] = [{str(TESTS)!r}]
 from experiments.foreign_onnx.variant import Variant
-from foreign_onnx import wrap
+from helpers.models.foreign_onnx import wrap
 import depthrt_export.build.build
 made = wrap(Variant(""), Path({str(tmp_path)!r}), {frames!r})
 print(made.wrapped.proof.figures["worst_mean_error"])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commands import Command
-from depthrt.model.registry import built_in_models
-from models import build_model
-from triton_message import parse_config
+from depthrt.model.catalogue.registry import built_in_models
+from helpers.commands import Command
+from helpers.models.small_model import build_model
+from helpers.web.triton_message import parse_config
 
 NETWORKS = Path(__file__).parents[2] / "networks"
 

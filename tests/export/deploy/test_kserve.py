@@ -13,8 +13,8 @@ from depthrt.errors import TargetError, UsageError
 from depthrt_export.deploy.depth_file import open_depth_file
 from depthrt_export.deploy.kserve import service_name, write_kserve
 from depthrt_export.deploy.settings import KserveSettings, TritonSettings, parse_replicas
-from models import SIZE, build_model, build_spec
-from triton_message import parse_config
+from helpers.models.small_model import SIZE, build_model, build_spec
+from helpers.web.triton_message import parse_config
 
 
 def manifest(folder: Path, settings: KserveSettings, name: str = "tiny") -> Any:

@@ -15,8 +15,8 @@ from depthrt_export.deploy.depth_file import open_depth_file
 from depthrt_export.deploy.settings import TritonSettings
 from depthrt_export.deploy.text_proto import Word, text_of
 from depthrt_export.deploy.triton import Deployed, write_repository
-from models import SIZE, build_model, build_spec
-from triton_message import parse_config
+from helpers.models.small_model import SIZE, build_model, build_spec
+from helpers.web.triton_message import parse_config
 
 UINT8, FP32, BOOL = 2, 11, 1  # numbers of Triton's DataType
 

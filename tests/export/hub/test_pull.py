@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command, outcome, spawn
-from depthrt.model import hub_models
+from depthrt.model.catalogue import hub_models
+from depthrt.model.catalogue.registry import find_model
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import find_model
-from hub_server import COMMIT, Hub, running
-from models import build_model
+from helpers.commands import Command, outcome, spawn
+from helpers.models.small_model import build_model
+from helpers.web.hub_server import COMMIT, Hub, running
 
 REPO = "some-one/a-depth-network"
 

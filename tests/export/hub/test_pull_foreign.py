@@ -13,10 +13,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from commands import Command
-from depthrt.model import hub_models
+from depthrt.model.catalogue import hub_models
 from depthrt.model.depth_model import DepthModel
-from hub_server import COMMIT, Hub, running
+from helpers.commands import Command
+from helpers.web.hub_server import COMMIT, Hub, running
 
 SIZE = (48, 64)
 WEIGHTS = (0.5, 0.3, 0.2)

@@ -19,7 +19,7 @@ from depthrt_export.model_file import put_in_place
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.golden import make_golden, tolerance_of
 from depthrt_export.report.export_report import Report
-from models import build_model, build_spec, expected_depth
+from helpers.models.small_model import build_model, build_spec, expected_depth
 
 NETWORKS = Path(__file__).parents[2] / "networks"
 UNET = f"{NETWORKS / 'small_unet.py'}:small_unet"

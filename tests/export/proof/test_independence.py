@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from commands import Command
 from depthrt.errors import UsageError
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
@@ -31,6 +30,7 @@ from depthrt_export.report.export_report import Report, facts
 from depthrt_export.sources.load import load_network
 from depthrt_export.sources.network import Reference
 from depthrt_export.sources.torch_network import TorchNetwork, probe, torch_reference
+from helpers.commands import Command
 
 MIXING = Path(__file__).parents[2] / "networks" / "mixing.py"
 SIZE = InputSpec(64, 96)

@@ -18,7 +18,7 @@ from depthrt_export.proof.labelled_frames import (
     open_labelled,
     remarks,
 )
-from labelled import write_png16, write_set
+from helpers.files.labelled import write_png16, write_set
 
 SQUARE = 64  # pictures of 48x64 fill three quarters of it
 

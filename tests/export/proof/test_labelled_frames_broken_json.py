@@ -9,8 +9,8 @@ import pytest
 from depthrt.errors import SourceError
 from depthrt.spec import InputSpec
 from depthrt_export.proof.labelled_frames import labelled_frames, open_labelled
-from hostile_json import ALL, write_unreadable
-from labelled import write_set
+from helpers.files.hostile_json import ALL, write_unreadable
+from helpers.files.labelled import write_set
 
 
 @pytest.mark.parametrize("kind", ALL)

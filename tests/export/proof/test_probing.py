@@ -13,9 +13,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from commands import Command
+from depthrt.model.catalogue.registry import find_model
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import find_model
 from depthrt_calibration.frames import sample_frames
 from depthrt_export.proof.witness import (
     COMMON,
@@ -29,6 +28,7 @@ from depthrt_export.proof.witness import (
 from depthrt_export.proof.witness.frames import MORE_SCENES, SCENES, Image
 from depthrt_export.proof.witness.pick import Comparison, pick, shown
 from depthrt_export.sources.network import Normalisation, Reference
+from helpers.commands import Command
 
 Pixels = NDArray[np.float32]  # 3,h,w
 Network = Callable[[Pixels], NDArray[np.float32]]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from clips import Clip, write_clip
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.spec import InputSpec
 from depthrt_calibration.recordings import recordings
 from depthrt_export.options import ExportOptions
 from depthrt_export.proof.frame_split import source_name, split_frames
 from depthrt_export.report.export_report import Report
+from helpers.files.clips import Clip, write_clip
 
 INPUT = InputSpec(64, 96)
 SENTENCE = "judged on another part of what it was calibrated on"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from torch import nn
 
-from commands import Command
 from depthrt.model.depth_model import DepthModel
 from depthrt_calibration.frames import sample_frames
 from depthrt_export.options import SourceOptions
@@ -27,6 +26,7 @@ from depthrt_export.proof.witness import (
 from depthrt_export.sources.load import load_network
 from depthrt_export.sources.network import Normalisation
 from depthrt_export.sources.torch_network import TorchNetwork, fed, probe
+from helpers.commands import Command
 from networks import meter_xxs, odd_ones, tcmonodepth_small
 from networks.as_built_in import SeesAsTheBuiltIn
 

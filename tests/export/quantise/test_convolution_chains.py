@@ -20,7 +20,7 @@ from depthrt_export.quantise.targets import (
     PRODUCTS,
     target,
 )
-from rewritten import noise, parse
+from helpers.models.rewritten import noise, parse
 
 _SIDE = 16
 

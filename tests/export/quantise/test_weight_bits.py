@@ -12,12 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from commands import Command
 from depthrt.errors import ProviderError, UsageError
-from depthrt.model import cpu_features
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import needs_exact_sums, open_session
 from depthrt.spec import WEIGHT_BITS_KEY
+from depthrt.system import cpu_features
 from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.model_file import write_model
@@ -27,6 +26,7 @@ from depthrt_export.quantise.recipes import DynamicRecipe, StaticRecipe
 from depthrt_export.quantise.static_int8 import Int8Recipe, quantise
 from depthrt_export.quantise.targets import int8_recipe
 from depthrt_export.report.export_report import Report
+from helpers.commands import Command
 
 UNET = f"{Path(__file__).parents[2] / 'networks' / 'small_unet.py'}:small_unet"
 WHITE = np.full((1, 3, 16, 16), 255, np.uint8)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from depthrt_export.rewrites.attention_written_out import write_out_attention
 from depthrt_export.rewrites.rewrite import rewrite
-from rewritten import check, noise, parse, run
+from helpers.models.rewritten import check, noise, parse, run
 
 ATTENTION_LINE = "attention -> MultiHeadAttention: 1"
 

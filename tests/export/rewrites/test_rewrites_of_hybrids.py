@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import parser
 
-from rewritten import check, noise, parse
+from helpers.models.rewritten import check, noise, parse
 
 CONV, POINTWISE = "Conv <pads=[1,1,1,1]> (x, w, b)", "Conv (a, v, c)"
 

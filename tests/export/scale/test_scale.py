@@ -18,15 +18,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from commands import Command
+from depthrt.model.catalogue.registry import find_model
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.golden.replay import golden_of, replay
-from depthrt.model.registry import find_model
 from depthrt.monitor.reference import REFERENCE_KEY
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
 from depthrt_export.scale.fit import Line
 from depthrt_export.scale.write import append_metres, as_float32
-from models import SIZE, build_model, build_spec, expected_depth
+from helpers.commands import Command
+from helpers.models.small_model import SIZE, build_model, build_spec, expected_depth
 
 SCALE, SHIFT = 0.01, 0.02
 PIXELS = [(3, 2), (60, 5), (10, 30), (33, 20), (50, 44), (5, 45), (25, 9), (44, 33)]

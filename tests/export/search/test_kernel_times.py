@@ -17,7 +17,7 @@ from depthrt_export.search.kernel_times import (
     unpaid,
     without_shared,
 )
-from rewritten import noise, parse
+from helpers.models.rewritten import noise, parse
 
 GROUPS = {"stem": ("stem/Conv", "stem/Relu"), "head": ("head/Conv",)}
 
@@ -67,7 +67,7 @@ def test_every_block_of_a_real_network_is_timed(tmp_path: Path, frames: str) -> 
     import onnx
 
     from depthrt_export.options import SourceOptions
-    from models import SIZE
+    from helpers.models.small_model import SIZE
     from networks import collapsing
 
     said = SourceOptions(

@@ -14,8 +14,8 @@ from depthrt_calibration.frames import Sample
 from depthrt_export.build.auto import _truth
 from depthrt_export.proof.labelled_frames import labelled_frames, open_labelled
 from depthrt_export.search.candidates import code_hash, search_key
-from labelled import write_set
-from models import SIZE, build_model
+from helpers.files.labelled import write_set
+from helpers.models.small_model import SIZE, build_model
 
 
 def test_key_depends_on_all_that_matters(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_key_depends_on_our_own_version_and_code(
 @pytest.mark.parametrize(
     "other",
     [
-        ("depthrt.model.machine_key.usable_cores", lambda: 61),
-        ("depthrt.model.cpu_features.name", lambda: "Another Processor 9000"),
-        ("depthrt.model.cpu_features.flags", lambda: frozenset({"avx9"})),
+        ("depthrt.system.machine_key.usable_cores", lambda: 61),
+        ("depthrt.system.cpu_features.name", lambda: "Another Processor 9000"),
+        ("depthrt.system.cpu_features.flags", lambda: frozenset({"avx9"})),
         ("onnxruntime.__version__", "99.1"),
         ("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider", "New"]),
     ],

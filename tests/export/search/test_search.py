@@ -34,8 +34,8 @@ from depthrt_export.report.html import shown_search
 from depthrt_export.report.pareto_plot import write_pareto_plot
 from depthrt_export.search.candidates import Candidate, Journal, front, pick, search_key
 from depthrt_export.search.search import Found, Limits, Search
-from labelled import write_set
-from models import SIZE, build_model
+from helpers.files.labelled import write_set
+from helpers.models.small_model import SIZE, build_model
 from networks import collapsing
 
 NETWORK = f"{collapsing.__file__}:collapsing"
@@ -360,9 +360,9 @@ def test_a_provider_that_does_not_work_is_said(loud: Path, monkeypatch: pytest.M
         (), ("provider openvino is installed, but does not work here",)
     )  # fmt: skip
     monkeypatch.setattr("depthrt_export.quantise.targets.works", lambda path, provider: True)
-    monkeypatch.setattr("depthrt.model.cpu_features.half_type", lambda: "")
+    monkeypatch.setattr("depthrt.system.cpu_features.half_type", lambda: "")
     assert other_providers(loud) == (("openvino",), ())
-    monkeypatch.setattr("depthrt.model.cpu_features.half_type", lambda: "bf16")
+    monkeypatch.setattr("depthrt.system.cpu_features.half_type", lambda: "bf16")
     assert other_providers(loud) == (("openvino", "openvino, bf16"), ())
 
 

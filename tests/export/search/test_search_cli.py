@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
@@ -22,6 +21,7 @@ from depthrt_export.options import ExportOptions, parse_seconds
 from depthrt_export.proof.frame_split import split_frames
 from depthrt_export.quantise import recipes
 from depthrt_export.report.export_report import Report
+from helpers.commands import Command
 from networks import small_unet
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.cli import Commands, app
+from helpers.commands import Command
 
 
 def test_commands_stand_in_the_order_of_the_work(command: Command) -> None:

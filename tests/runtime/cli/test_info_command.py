@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from commands import Command
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.models.small_model import build_model, build_spec
 
 MEASURED = {
     "proof": {"frames": 8, "mean_error": 2.5e-7, "worst_mean_error": 3.3e-7},

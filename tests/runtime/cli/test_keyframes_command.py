@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt import read_depth
+from helpers.commands import Command
 
 
 def test_depth_of_every_frame_and_the_error_in_the_summary(

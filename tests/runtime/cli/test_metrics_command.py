@@ -15,11 +15,11 @@ import onnx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from clips import picture
-from commands import Command, spawn
 from depthrt.monitor.exposition.metric_table import METRICS
 from depthrt.monitor.reference import REFERENCE_KEY, make_reference
 from depthrt.result import Stats
+from helpers.commands import Command, spawn
+from helpers.files.clips import picture
 from runtime.conftest import MakeClip
 
 SIZE = (64, 96)

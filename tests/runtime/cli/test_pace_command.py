@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.jobs.write_loop import StreamSinks
 from depthrt.result import Result
 from depthrt.sinks.base import Sink
+from helpers.commands import Command
 
 PACE = "depthrt: shown at the pace of the recording; with -o it runs as fast as it can"
 

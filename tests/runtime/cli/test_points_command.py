@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.spec import InputSpec, ModelSpec
-from models import SIZE, build_model
-from ply import read_ply
+from helpers.commands import Command
+from helpers.files.ply import read_ply
+from helpers.models.small_model import SIZE, build_model
 
 MakeClip = Callable[..., Path]
 GAIN = 0.02  # of the metric model: its depth is 0.01 m for each step of red

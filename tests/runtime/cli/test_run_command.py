@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import pictures, probe
-from commands import Command, outcome, spawn
 from depthrt import DepthModel, InputSpec, read_depth, stream
-from models import build_model, build_spec
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import pictures, probe
+from helpers.models.small_model import build_model, build_spec
 
 MakeClip = Callable[..., Path]
 
@@ -203,7 +203,7 @@ def test_clamped_values_are_counted_and_said(
     command: Command, make_clip: MakeClip, tmp_path: Path
 ) -> None:
     from depthrt.spec import ModelSpec
-    from models import build_model, build_spec
+    from helpers.models.small_model import build_model, build_spec
 
     spec = ModelSpec("metric", "depth", build_spec().input, unit="m", valid_range=(0.1, 20.0))
     model = build_model(tmp_path / "metric.onnx", spec=spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command
+from helpers.commands import Command
 
 MakeClip = Callable[..., Path]
 

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 
-from commands import Command
 from depthrt.errors import ModelError, SourceError, UsageError
 from depthrt.files.json_file import MOST_DEEP, JsonObject, parse_json, read_json, read_object
 from depthrt.model import tuning_cache as tuned
@@ -20,8 +19,9 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.session import weight_bits
 from depthrt.sinks.reader import read_depth
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY, ModelSpec
-from hostile_json import ALL, NO_OBJECT, PLACES, UNREADABLE, write_unreadable
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.files.hostile_json import ALL, NO_OBJECT, PLACES, UNREADABLE, write_unreadable
+from helpers.models.small_model import build_model, build_spec
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -14,8 +14,6 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import probe
-from commands import Command, outcome, spawn
 from depthrt import (
     DepthModel,
     DepthrtError,
@@ -27,8 +25,10 @@ from depthrt import (
 )
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
-from models import build_slow_model
-from write_results import write_into
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import probe
+from helpers.files.write_results import write_into
+from helpers.models.small_model import build_slow_model
 
 MakeClip = Callable[..., Path]
 OUTPUTS = ["out.mp4", "out.mkv", "out.npz", "out"]

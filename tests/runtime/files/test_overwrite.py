@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clips import probe
-from commands import Command, outcome, spawn
 from depthrt import read_depth
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import probe
 
 MakeClip = Callable[..., Path]
 OUTPUTS = ["out.mp4", "out.mkv", "out.npz", "out"]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt.errors import ProviderError
-from depthrt.installation import install_command
 from depthrt.jobs import machine
 from depthrt.jobs.doctor import report as diagnosis
 from depthrt.jobs.doctor.report import examine, onnxruntime_wheels
 from depthrt.jobs.machine import cores_line
+from depthrt.system.installation import install_command
+from helpers.commands import Command
 
 
 @pytest.fixture(autouse=True)

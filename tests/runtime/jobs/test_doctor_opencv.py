@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from commands import Command
 from depthrt.jobs.doctor import report as diagnosis
 from depthrt.jobs.doctor.opencv import opencv_failure, opencv_problems, shows_windows
 from depthrt.jobs.doctor.report import opencv_wheels
+from helpers.commands import Command
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from clips import probe, sound_duration_s
-from commands import outcome, spawn
 from depthrt import read_depth
-from models import build_slow_model
+from helpers.commands import outcome, spawn
+from helpers.files.clips import probe, sound_duration_s
+from helpers.models.small_model import build_slow_model
 
 MakeClip = Callable[..., Path]
 FRAMES = 600

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import cut, pictures, probe
-from commands import Command
 from depthrt import read_depth
 from depthrt.jobs.outputs import plan_outputs
 from depthrt.pipeline.options import StreamOptions
-from depthrt.pipeline.scheduler import Scheduler
-from models import build_picky_model
+from depthrt.pipeline.scheduling.scheduler import Scheduler
+from helpers.commands import Command
+from helpers.files.clips import cut, pictures, probe
+from helpers.models.small_model import build_picky_model
 
 MakeClip = Callable[..., Path]
 

@@ -15,7 +15,6 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from commands import Command
 from depthrt.errors import TargetError
 from depthrt.jobs.run import Job, execute
 from depthrt.jobs.tune import block
@@ -23,7 +22,6 @@ from depthrt.jobs.tune import tune as tuning
 from depthrt.jobs.tune.candidates import configurations, thread_counts
 from depthrt.jobs.tune.tune import difference, tune
 from depthrt.model import tuning_cache as tuned
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
 from depthrt.model.providers import SessionOptions, provider_options
@@ -31,7 +29,9 @@ from depthrt.model.session import _takes_part, open_session
 from depthrt.model.tuning_cache import Choice, Tuning, cache_file, find_tuning, machine_key, save
 from depthrt.pipeline.stream import stream
 from depthrt.sources.base import Selection
-from models import build_model
+from depthrt.system.cpu_cores import usable_cores
+from helpers.commands import Command
+from helpers.models.small_model import build_model
 
 ONE = Choice(SessionOptions("cpu", 1), 1, 2.0, 3.0)
 FILES = Choice(SessionOptions("cpu", 1), 4, 7.0, 2.0)

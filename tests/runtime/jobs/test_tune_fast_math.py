@@ -12,11 +12,11 @@ import pytest
 
 from depthrt.files.json_file import write_json
 from depthrt.jobs.tune.candidates import configurations
-from depthrt.model import cpu_features
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session, session_options
 from depthrt.model.tuning_cache import CACHE_VERSION, Choice, Tuning, cache_file, find_tuning, save
-from models import build_model
+from depthrt.system import cpu_features
+from helpers.models.small_model import build_model
 
 _ENTRY = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 _FAST = SessionOptions("cpu", 1, fast_math=True)

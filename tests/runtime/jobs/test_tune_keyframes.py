@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command
 from depthrt import DepthModel, Keyframes
 from depthrt.confidence_interval import Interval
 from depthrt.jobs.tune import block, keyframe_gain, tune
 from depthrt.jobs.tune.keyframe_gain import KeyframeGain
 from depthrt.model.providers import SessionOptions
-from models import build_model
+from helpers.commands import Command
+from helpers.models.small_model import build_model
 
 MakeClip = Callable[..., Path]
 

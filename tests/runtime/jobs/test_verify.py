@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command, outcome, spawn
-from depthrt.model.registry import built_in_models
+from depthrt.model.catalogue.registry import built_in_models
 from depthrt.model.session import import_onnxruntime, offered_providers
-from golden_models import StandIns, build_golden_model, changed, golden_frames, put_golden
-from models import build_model
+from helpers.commands import Command, outcome, spawn
+from helpers.models.golden_models import (
+    StandIns,
+    build_golden_model,
+    changed,
+    golden_frames,
+    put_golden,
+)
+from helpers.models.small_model import build_model
 
 
 @pytest.fixture

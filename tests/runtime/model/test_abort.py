@@ -11,7 +11,7 @@ import pytest
 
 from depthrt import DepthModel
 from depthrt.model.inference import Abort
-from models import build_slow_model
+from helpers.models.small_model import build_slow_model
 
 
 def test_a_long_inference_is_aborted(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from clips import probe
-from commands import Command
 from depthrt import DepthModel, InferenceError
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.files.clips import probe
+from helpers.models.small_model import build_model, build_spec
 
 MakeClip = Callable[..., Path]
 

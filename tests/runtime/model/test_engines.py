@@ -12,15 +12,15 @@ import pytest
 
 from depthrt.errors import ProviderError
 from depthrt.jobs import machine
-from depthrt.model import cpu_features, session
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.engines import engine_cache
 from depthrt.model.engines.engine_cache import engines_folder, find_engines, obstacle
 from depthrt.model.engines.engine_options import CONTEXT_FILE, KEEPING, engine_options
-from depthrt.model.machine_key import machine_key
 from depthrt.model.providers import SessionOptions, provider_options
 from depthrt.model.session import open_session
-from models import build_model, build_slow_model
+from depthrt.system import cpu_features, session
+from depthrt.system.machine_key import machine_key
+from helpers.models.small_model import build_model, build_slow_model
 
 HAS_OPENVINO = "OpenVINOExecutionProvider" in ort.get_available_providers()
 

@@ -10,13 +10,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from clips import probe
-from commands import Command, outcome, spawn
 from depthrt import DepthModel, open_source, read_depth
 from depthrt.jobs.tune import tune as tuning
-from depthrt.model import cuda
 from depthrt.model.providers import SessionOptions
+from depthrt.system import cuda
 from depthrt_export.proof.fidelity import Map, fidelity
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import probe
 
 pytestmark = pytest.mark.gpu
 

@@ -12,11 +12,11 @@ import onnxruntime as ort
 import pytest
 
 from depthrt import DepthModel, InferenceError, InputSpec, ModelError, ProviderError, UsageError
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.preprocess import prepare
 from depthrt.model.providers import SessionOptions, candidates
 from depthrt.model.session import session_options
-from models import SIZE, build_model, build_spec, expected_depth
+from depthrt.system.cpu_cores import usable_cores
+from helpers.models.small_model import SIZE, build_model, build_spec, expected_depth
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from commands import Command
 from depthrt import DepthModel, InferenceError, InputSpec, ModelError, ModelSpec
 from depthrt.spec import METADATA_KEY
-from full_model import BRIGHT, FOV_DEG, NORMAL, build_full_model, full_spec
-from models import SIZE, build_model, build_spec, expected_depth
+from helpers.commands import Command
+from helpers.models.full_model import BRIGHT, FOV_DEG, NORMAL, build_full_model, full_spec
+from helpers.models.small_model import SIZE, build_model, build_spec, expected_depth
 
 
 def picture(size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:

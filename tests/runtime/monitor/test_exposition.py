@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import depthrt.monitor
 from depthrt.errors import TargetError, UsageError
 from depthrt.latency import Latency
-from depthrt.monitor.exposition.http import serve_metrics
 from depthrt.monitor.exposition import server_table
+from depthrt.monitor.exposition.http import serve_metrics
 from depthrt.monitor.exposition.metric_table import METRICS as OF_RUN
 from depthrt.monitor.exposition.text_format import (
     BUCKETS_S,

@@ -31,7 +31,12 @@ from depthrt.pipeline.options import FramesAhead
 from depthrt.pipeline.stream_state import FrameReader, StreamState
 from depthrt.sources.base import Losses
 from depthrt.spec import InputSpec, ModelSpec
-from models import build_model, build_picky_model, build_slow_model, expected_depth
+from helpers.models.small_model import (
+    build_model,
+    build_picky_model,
+    build_slow_model,
+    expected_depth,
+)
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

@@ -21,8 +21,8 @@ from depthrt import (
     stream_many,
 )
 from depthrt.model.inference import Abort, Prediction
-from models import build_model
-from moving import SIZE, panned, texture
+from helpers.files.moving import SIZE, panned, texture
+from helpers.models.small_model import build_model
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -158,7 +158,7 @@ def test_pictures_that_do_not_change_are_not_even_carried(model: Watched) -> Non
 
 
 def test_a_stride_takes_frames_before_gaps_are_made(model: Watched, tmp_path: Path) -> None:
-    from clips import Clip, write_clip
+    from helpers.files.clips import Clip, write_clip
 
     clip = write_clip(tmp_path / "clip.mp4", Clip(frames=40, size=(128, 96)))
     found = all_of(

@@ -27,8 +27,8 @@ from depthrt import (
 from depthrt.model.inference import Abort, Prediction
 from depthrt.pipeline.live_keyframes import LiveStream
 from depthrt.sources.base import Losses
-from models import build_model
-from moving import SIZE, panned, texture
+from helpers.files.moving import SIZE, panned, texture
+from helpers.models.small_model import build_model
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

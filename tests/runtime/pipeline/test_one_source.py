@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import Clip
 from depthrt import (
     DepthModel,
     Frame,
@@ -21,6 +20,7 @@ from depthrt import (
     stream,
 )
 from depthrt.sources.images import ImagesSource
+from helpers.files.clips import Clip
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

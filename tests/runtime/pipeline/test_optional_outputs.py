@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from depthrt import DepthModel, Reuse, UsageError, build_ladder, stream, stream_many
-from full_model import FOV_DEG, build_full_model
-from models import build_model
+from helpers.models.full_model import FOV_DEG, build_full_model
+from helpers.models.small_model import build_model
 
 MakeClip = Callable[..., Path]
 

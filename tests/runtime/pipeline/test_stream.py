@@ -28,8 +28,8 @@ from depthrt.jobs.run_job import Job
 from depthrt.jobs.shared_outputs import SharedOutputs
 from depthrt.sinks.open import Output
 from depthrt.sources.base import Losses
-from models import build_model, expected_depth
-from write_results import write_into
+from helpers.files.write_results import write_into
+from helpers.models.small_model import build_model, expected_depth
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

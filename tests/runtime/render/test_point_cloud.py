@@ -12,7 +12,7 @@ from depthrt.depth import Depth
 from depthrt.frame import YuvImage, to_rgb
 from depthrt.render.camera import Intrinsics
 from depthrt.render.point_cloud import CloudOptions, PointCloud, point_cloud
-from ply import read_ply
+from helpers.files.ply import read_ply
 
 SIZE = (60, 80)  # of the image; the depth map is half as large
 CAMERA = Intrinsics(70, 70, 41, 30)

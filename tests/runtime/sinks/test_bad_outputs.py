@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
+from helpers.commands import Command
 
 MakeClip = Callable[..., Path]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import Command, Outcome
 from depthrt import open_source, read_depth
+from helpers.commands import Command, Outcome
 
 MakeClip = Callable[..., Path]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import spawn
 from depthrt import DepthModel, Stats, WriteError, read_depth, stream
 from depthrt.sinks.jsonl import JsonlSink, record
-from models import build_slow_model
+from helpers.commands import spawn
+from helpers.models.small_model import build_slow_model
 
 MakeClip = Callable[..., Path]
 

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt import DepthModel, SourceError, read_depth, stream
 from depthrt.sinks.depth import side_array
 from depthrt.spec import InputSpec, ModelSpec
-from full_model import BRIGHT, FOV_DEG, NORMAL, build_full_model
-from models import SIZE, build_model, expected_depth
-from ply import read_ply
+from helpers.commands import Command
+from helpers.files.ply import read_ply
+from helpers.models.full_model import BRIGHT, FOV_DEG, NORMAL, build_full_model
+from helpers.models.small_model import SIZE, build_model, expected_depth
 
 MakeClip = Callable[..., Path]
 

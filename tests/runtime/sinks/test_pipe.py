@@ -16,12 +16,12 @@ import av
 import numpy as np
 import pytest
 
-from clips import planes
-from commands import Command
 from depthrt import DepthModel, Selection, read_depth, stream
 from depthrt.render.views import Canvas, nearness
 from depthrt.sinks.pipe import y4m_head
-from models import SIZE
+from helpers.commands import Command
+from helpers.files.clips import planes
+from helpers.models.small_model import SIZE
 
 MakeClip = Callable[..., Path]
 DEPTHRT = [sys.executable, "-c", "from depthrt.cli import main; main()"]

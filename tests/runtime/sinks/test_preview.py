@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import picture
-from commands import outcome, spawn
 from depthrt import DepthModel, Frame, Result, TargetError, UsageError, stream
 from depthrt.depth import Depth
 from depthrt.sinks.preview.sink import PreviewSink, parse_address
+from helpers.commands import outcome, spawn
+from helpers.files.clips import picture
 
 MakeClip = Callable[..., Path]
 SIZE = (96, 128)

@@ -23,8 +23,8 @@ from depthrt.sinks.reader import read_depth
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec, Kind, ModelSpec, Unit
-from models import build_model, build_spec, expected_depth
-from write_results import write_into
+from helpers.files.write_results import write_into
+from helpers.models.small_model import build_model, build_spec, expected_depth
 
 MakeClip = Callable[..., Path]
 FORMS = ["out.mkv", "out.npz", "out"]

@@ -11,7 +11,14 @@ import av
 import numpy as np
 import pytest
 
-from clips import (
+from depthrt import Stats, stream
+from depthrt.model.depth_model import DepthModel
+from depthrt.render.views import VIEWS, View
+from depthrt.sinks.open import open_sink
+from depthrt.sources.base import Selection
+from depthrt.sources.open import open_source
+from depthrt.spec import Kind, ModelSpec
+from helpers.files.clips import (
     join,
     picture,
     pictures,
@@ -21,14 +28,7 @@ from clips import (
     sound_onset_s,
     sound_packets,
 )
-from depthrt import Stats, stream
-from depthrt.model.depth_model import DepthModel
-from depthrt.render.views import VIEWS, View
-from depthrt.sinks.open import open_sink
-from depthrt.sources.base import Selection
-from depthrt.sources.open import open_source
-from depthrt.spec import Kind, ModelSpec
-from write_results import write_into
+from helpers.files.write_results import write_into
 
 MakeClip = Callable[..., Path]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clips import cut, probe
-from commands import Command
+from helpers.commands import Command
+from helpers.files.clips import cut, probe
 
 MakeClip = Callable[..., Path]
 

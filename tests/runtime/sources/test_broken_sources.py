@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import Clip, probe, write_clip
-from commands import Command
 from depthrt import DepthModel, SourceError, open_source, stream_many
 from depthrt.frame import YuvImage, view_planes
+from helpers.commands import Command
+from helpers.files.clips import Clip, probe, write_clip
 
 MakeClip = Callable[..., Path]
 

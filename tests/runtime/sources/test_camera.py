@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import picture
-from commands import Command
 from depthrt import DepthModel, Selection, SourceError, Stats, open_source, stream
 from depthrt.sources.read_options import CameraFormat, Reading
+from helpers.commands import Command
+from helpers.files.clips import picture
 
 SIZE = (48, 64)
 

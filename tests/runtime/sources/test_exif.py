@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import picture
-from commands import Command
 from depthrt import DepthModel, open_source, stream, stream_many, to_rgb
-from servers import SIZE, HttpVideo
+from helpers.commands import Command
+from helpers.files.clips import picture
+from helpers.web.servers import SIZE, HttpVideo
 
 ORIENTATIONS = range(1, 9)
 

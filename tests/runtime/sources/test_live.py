@@ -14,8 +14,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from clips import picture, pictures, probe, sound_packets
-from commands import Command, outcome, spawn
 from depthrt import (
     DepthModel,
     LiveLimits,
@@ -33,8 +31,10 @@ from depthrt.sinks.open import open_sink
 from depthrt.sources.base import Losses
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.live.reconnecting_source import LiveSource, Taken
-from models import build_slow_model, expected_depth
-from servers import SIZE, HttpVideo, RtspVideo, free_port, served
+from helpers.commands import Command, outcome, spawn
+from helpers.files.clips import picture, pictures, probe, sound_packets
+from helpers.models.small_model import build_slow_model, expected_depth
+from helpers.web.servers import SIZE, HttpVideo, RtspVideo, free_port, served
 
 MakeClip = Callable[..., Path]
 

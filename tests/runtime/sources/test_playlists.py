@@ -13,12 +13,12 @@ import av
 import numpy as np
 import pytest
 
-from clips import Clip, write_clip
-from commands import Command
 from depthrt import DepthModel, SourceError, open_source, read_depth, stream_many, to_rgb
 from depthrt.jobs.run import Job, execute
 from depthrt.sinks.video.audio import Sound
-from servers import served
+from helpers.commands import Command
+from helpers.files.clips import Clip, write_clip
+from helpers.web.servers import served
 
 MakeClip = Callable[..., Path]
 

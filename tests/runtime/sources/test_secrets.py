@@ -12,11 +12,11 @@ from pathlib import Path
 import av
 import pytest
 
-from commands import Command, outcome, spawn
 from depthrt import DepthModel, SourceError, open_source, stream_many
 from depthrt.jobs.outputs import plan_outputs, stem_of
 from depthrt.sources.display_name import shown_names, shown_source, without_secrets
-from servers import HttpVideo, free_port, served
+from helpers.commands import Command, outcome, spawn
+from helpers.web.servers import HttpVideo, free_port, served
 
 MakeClip = Callable[..., Path]
 

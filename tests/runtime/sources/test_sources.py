@@ -14,11 +14,11 @@ import av
 import numpy as np
 import pytest
 
-from clips import cut, join, picture, pictures, probe
 from depthrt.errors import UsageError
 from depthrt.frame import YuvImage, to_rgb
 from depthrt.sources.base import Selection, SourceInfo
 from depthrt.sources.open import open_source
+from helpers.files.clips import cut, join, picture, pictures, probe
 
 VFR = (0, 33, 100, 110, 250, 400, 1400, 2400, 2420)
 FORMS: dict[str, dict[str, object]] = {

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import picture
 from depthrt import DepthModel, Result, Reuse, Stats, UsageError, stream, stream_many
 from depthrt.model.inference import Abort
 from depthrt.sources.images import IMAGES_PER_S
 from depthrt.temporal.frame_reuse import ReuseGate
-from models import SIZE, WEIGHTS, build_model
+from helpers.files.clips import picture
+from helpers.models.small_model import SIZE, WEIGHTS, build_model
 
 Picture = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from depthrt.temporal.display_range import SceneCuts
 from depthrt.temporal.gap import Gap
 from depthrt.temporal.keyframes import Allowance, Estimate, Keyframe, Keyframes
 from depthrt.temporal.optical_flow import grey_thumbnail
-from moving import SIZE, panned, texture, with_object, zoomed
+from helpers.files.moving import SIZE, panned, texture, with_object, zoomed
 
 Image = NDArray[np.uint8]  # H,W,3
 Map = NDArray[np.float32]

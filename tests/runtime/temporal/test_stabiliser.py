@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import picture
 from depthrt import DepthModel, InputSpec, ModelSpec, Stabiliser, UsageError, stream
 from depthrt.temporal.optical_flow import thumbnail_size
-from models import SIZE, WEIGHTS
+from helpers.files.clips import picture
+from helpers.models.small_model import SIZE, WEIGHTS
 
 SHAPE = (96, 160)
 Map = NDArray[np.float32]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from full_model import build_full_model
-from oip_client import Oip
-from served import Running, serving
+from helpers.models.full_model import build_full_model
+from helpers.web.oip_client import Oip
+from helpers.web.served import Running, serving
 
 
 @pytest.fixture(scope="module")

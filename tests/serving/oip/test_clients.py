@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from depthrt.model.depth_model import DepthModel
-from models import SIZE
-from oip_client import Oip
-from served import Running, encoded, picture
+from helpers.models.small_model import SIZE
+from helpers.web.oip_client import Oip
+from helpers.web.served import Running, encoded, picture
 
 # The packages themselves warn, of their own old habits.
 pytestmark = pytest.mark.filterwarnings("ignore")

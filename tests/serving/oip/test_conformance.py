@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oip_client import HEAD_LENGTH, TYPES, Oip, json_input
+from helpers.web.oip_client import HEAD_LENGTH, TYPES, Oip, json_input
 
 
 def test_server_metadata(oip: Oip) -> None:

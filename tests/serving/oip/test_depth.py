@@ -17,10 +17,10 @@ from onnx import helper, numpy_helper
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec
 from depthrt_serving.settings import Queueing
-from hostile_json import NO_OBJECT, UNREADABLE
-from models import SIZE, build_model, build_spec
-from oip_client import Oip, json_input
-from served import encoded, picture, serving
+from helpers.files.hostile_json import NO_OBJECT, UNREADABLE
+from helpers.models.small_model import SIZE, build_model, build_spec
+from helpers.web.oip_client import Oip, json_input
+from helpers.web.served import encoded, picture, serving
 
 
 def pixels(images: int = 1, seed: int = 0, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:

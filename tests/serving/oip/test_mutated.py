@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import SIZE
-from oip_client import HEAD_LENGTH, Oip, binary_input, json_input
-from served import Running, encoded, picture
+from helpers.models.small_model import SIZE
+from helpers.web.oip_client import HEAD_LENGTH, Oip, binary_input, json_input
+from helpers.web.served import Running, encoded, picture
 
 _VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 3, 1.5, 1e308, 10**30, "", "image", "depth", "picture", "UINT8",

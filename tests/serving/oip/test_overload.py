@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from depthrt_serving.settings import Queueing
-from models import SIZE, build_slow_model
-from oip_client import HEAD_LENGTH, Oip, binary_input
-from served import Running, head, serving
+from helpers.models.small_model import SIZE, build_slow_model
+from helpers.web.oip_client import HEAD_LENGTH, Oip, binary_input
+from helpers.web.served import Running, head, serving
 
 
 def pixels(images: int = 1) -> list[tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]]:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from browser import Tab, browsing
-from served import encoded, picture
+from helpers.web.browser import Tab, browsing
+from helpers.web.served import encoded, picture
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 
 from depthrt.render.colormap import COLORMAPS, colour_table
 from depthrt_serving.routes.page import page
-from full_model import FOV_DEG, build_full_model
-from served import Running, encoded, picture, serving
+from helpers.models.full_model import FOV_DEG, build_full_model
+from helpers.web.served import Running, encoded, picture, serving
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 VOID = {"meta", "link", "input", "br", "hr", "img"}

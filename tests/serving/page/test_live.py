@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from browser import Tab, browser_path
-from clips import Clip, pictures, write_clip
 from depthrt_serving.settings import Queueing
-from models import build_slow_model
-from served import Running, serving
-from served_page import KNOWN, RATE, RESULT, fact, until, without
+from helpers.files.clips import Clip, pictures, write_clip
+from helpers.models.small_model import build_slow_model
+from helpers.web.browser import Tab, browser_path
+from helpers.web.served import Running, serving
+from helpers.web.served_page import KNOWN, RATE, RESULT, fact, until, without
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from browser import Tab, browser_path
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec, ModelSpec
-from full_model import FOV_DEG, build_full_model
-from models import build_model, build_slow_model
-from served import Running, encoded, picture, serving
-from served_page import KNOWN, NPY, RESULT, fact, until
+from helpers.models.full_model import FOV_DEG, build_full_model
+from helpers.models.small_model import build_model, build_slow_model
+from helpers.web.browser import Tab, browser_path
+from helpers.web.served import Running, encoded, picture, serving
+from helpers.web.served_page import KNOWN, NPY, RESULT, fact, until
 
 pytestmark = [
     pytest.mark.slow,

@@ -20,7 +20,7 @@ from depthrt.monitor.watches import WatchedModel, Watches
 from depthrt_serving.monitoring import drift
 from depthrt_serving.monitoring.stream_names import MOST_STREAMS, StreamNames
 from depthrt_serving.settings import Monitoring
-from served import Running, encoded, picture, serving, until
+from helpers.web.served import Running, encoded, picture, serving, until
 
 PICTURES = [picture(seed) for seed in range(6)]
 

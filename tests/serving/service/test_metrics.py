@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from depthrt.monitor.exposition import server_table
-from served import Running, encoded, picture, serving, until
+from helpers.web.served import Running, encoded, picture, serving, until
 
 BODY = encoded(picture())
 
@@ -69,7 +69,7 @@ def test_an_answer_says_which_model_gave_it(asked: Running) -> None:
 
 
 def test_a_client_that_leaves_is_counted(tiny: Path) -> None:
-    from served import head
+    from helpers.web.served import head
 
     with serving(tiny, alone=True) as running, running.held():
         client = running.send(head("/v1/depth", len(BODY)) + BODY)

@@ -19,9 +19,9 @@ from depthrt.depth import Depth
 from depthrt.errors import ModelError
 from depthrt.model.depth_model import DepthModel
 from depthrt_serving.settings import Rollout
-from golden_models import build_golden_model, golden_frames
-from models import build_model, build_spec, expected_depth
-from served import Running, encoded, picture, serving, until
+from helpers.models.golden_models import build_golden_model, golden_frames
+from helpers.models.small_model import build_model, build_spec, expected_depth
+from helpers.web.served import Running, encoded, picture, serving, until
 
 IMAGE = picture()
 BODY = encoded(IMAGE)

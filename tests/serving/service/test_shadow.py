@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import ModelError, UsageError
 from depthrt.monitor.kept import KeptReferences
 from depthrt.monitor.watches import WatchedModel, Watches
 from depthrt_serving.monitoring.shadow import LEARNED, STREAM, Shadow, compare
 from depthrt_serving.monitoring.shadow_model import ShadowModel
 from depthrt_serving.settings import Monitoring
-from models import SIZE, build_model, build_spec
-from served import encoded, picture, serving, until
+from helpers.commands import Command
+from helpers.models.small_model import SIZE, build_model, build_spec
+from helpers.web.served import encoded, picture, serving, until
 
 RANDOM = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes import QUICK
+from helpers.recipes import QUICK
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")

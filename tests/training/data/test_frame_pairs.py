@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recipes import QUICK, TRAINING
+from helpers.recipes import QUICK, TRAINING
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from depthrt.errors import UsageError
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
 from depthrt_benchmarks.bench.compare.comparison import Setting, Side
 from depthrt_benchmarks.bench.compare.pairs import Rules
 from depthrt_benchmarks.common.names import labels_of

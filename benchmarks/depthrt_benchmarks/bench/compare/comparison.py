@@ -9,7 +9,7 @@ from typing import Any
 
 from depthrt.confidence_interval import Interval
 from depthrt.errors import LatencyGateError
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.pairs import STATISTICS, Pairs, Rules
 from depthrt_benchmarks.bench.measure.frames import Size
 from depthrt_benchmarks.bench.measure.runners import What

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.depth_model import DepthModel
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare import distinct_sides
 from depthrt_benchmarks.bench.compare.base_and_head import check_rules, check_setting
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side

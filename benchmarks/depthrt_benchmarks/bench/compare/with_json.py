@@ -17,15 +17,21 @@ from pathlib import Path
 from depthrt.errors import UsageError
 from depthrt.files.file_hash import file_sha256
 from depthrt.files.json_file import is_plain_name, short
-from depthrt.model.cpu_cores import usable_cores
-from depthrt.model.registry import find_model
+from depthrt.model.catalogue.registry import find_model
+from depthrt.system.cpu_cores import usable_cores
 from depthrt_benchmarks.bench.compare.comparison import Comparison, Setting, Side
 from depthrt_benchmarks.bench.compare.distinct_sides import refuse_one_side_twice
 from depthrt_benchmarks.bench.compare.earlier_json import Earlier, EarlierCell, read_earlier
 from depthrt_benchmarks.bench.compare.interleaved import run_interleaved, size_note
 from depthrt_benchmarks.bench.compare.pairs import FEWEST_BLOCKS, LOOKS, Pairs, Rules
-from depthrt_benchmarks.bench.measure.cells import Wanted, cells_of, turn, warm_up, yardstick
 from depthrt_benchmarks.bench.measure.frames import size_text
+from depthrt_benchmarks.bench.measure.settings_in_turn import (
+    Wanted,
+    cells_of,
+    turn,
+    warm_up,
+    yardstick,
+)
 from depthrt_benchmarks.common.environment import environment
 from depthrt_benchmarks.common.ratio_interval import earlier_interval, look_times_s, percentiles
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
 

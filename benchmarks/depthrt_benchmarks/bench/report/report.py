@@ -11,7 +11,7 @@ from depthrt_benchmarks.common.environment import UNKNOWN_COMMIT
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from depthrt_benchmarks.bench.measure.cells import Cell
+    from depthrt_benchmarks.bench.measure.settings_in_turn import Cell
 
 Row = list[str]
 _CELL_HEAD = ("model", "provider", "threads", "size", "batch", "p50 ms", "p90", "p95", "p99",

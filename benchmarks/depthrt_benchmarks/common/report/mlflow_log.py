@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from depthrt.errors import TargetError, UsageError, WriteError
-from depthrt.installation import install_command
 from depthrt.model.depth_model import DepthModel
-from depthrt.process_settings import Borrowed, default_variables, loggers_at, no_warnings
 from depthrt.sources.display_name import shown_source, without_secrets
+from depthrt.system.installation import install_command
+from depthrt.system.process_settings import Borrowed, default_variables, loggers_at, no_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from depthrt.errors import UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 _LIBRARIES = ("jinja2", "matplotlib")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from depthrt.process_settings import no_warnings
+from depthrt.system.process_settings import no_warnings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from typing import Any
 
 from depthrt.errors import AccuracyGateError, UsageError
 from depthrt.model.depth_model import DepthModel
-from depthrt_benchmarks.evaluation.gates.judged import (
+from depthrt_benchmarks.evaluation.gates.judged_images import (
     Need,
     broken,
     judged_rows,

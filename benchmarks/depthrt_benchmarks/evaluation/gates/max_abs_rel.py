@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.gates.judged import (
+from depthrt_benchmarks.evaluation.gates.judged_images import (
     Need,
     broken,
     judged_rows,

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from depthrt.errors import InferenceError, ModelError, UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import METADATA_KEY, ModelSpec
-from depthrt_export.build.made import Float32
+from depthrt_export.build.step_results import Float32
 from depthrt_export.console import Phases
 from depthrt_export.graph.inner_graph import with_opset
 from depthrt_export.graph.nodes import is_quantised

@@ -10,12 +10,12 @@ import numpy as np
 from depthrt.errors import ModelError, UsageError
 from depthrt_calibration.frames import evenly
 from depthrt_export.build.ask import asked
-from depthrt_export.build.made import Float32
-from depthrt_export.build.onnx_file.described import described
+from depthrt_export.build.onnx_file.describe import described
 from depthrt_export.build.onnx_file.from_depthrt import from_depthrt
-from depthrt_export.build.onnx_file.proven import proven, vary_of
-from depthrt_export.build.onnx_file.task import task_of
+from depthrt_export.build.onnx_file.shape_and_precision import task_of
+from depthrt_export.build.onnx_file.wrap_and_prove import proven, vary_of
 from depthrt_export.build.spec import float32_spec
+from depthrt_export.build.step_results import Float32
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.frame_split import FRAMES_WITHOUT_RANGES, FrameSplit, split_frames

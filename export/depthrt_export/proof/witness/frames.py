@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.model.registry import DEMO_CLIP
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.proof.witness.rank_correlation import Map

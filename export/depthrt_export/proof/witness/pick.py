@@ -9,8 +9,8 @@ from statistics import fmean
 
 import numpy as np
 
+from depthrt.model.catalogue.registry import DEFAULT_MODEL
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import DEFAULT_MODEL
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
 from depthrt_export.proof.witness.frames import (

@@ -9,7 +9,7 @@ from statistics import NormalDist, fmean, stdev
 from typing import Any
 
 from depthrt.confidence_interval import student_t
-from depthrt.model.registry import DEFAULT_MODEL
+from depthrt.model.catalogue.registry import DEFAULT_MODEL
 from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Reading, options_of
 
 _MISSED = 0.01  # how often a reading may seem better than another that is as good

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from depthrt.confidence_interval import student_t
+from depthrt.model.catalogue.registry import DEFAULT_MODEL
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import DEFAULT_MODEL
 from depthrt_calibration.frames import Sample, evenly
 from depthrt_export.proof.witness.frames import clip, depth_of, in_turn
 from depthrt_export.proof.witness.rank_correlation import rank_correlation

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from depthrt.errors import DepthrtError
-from depthrt.installation import install_onnxruntime
 from depthrt.jobs import machine
 from depthrt.jobs.doctor.opencv import (
     OPENCV_WHEELS,
@@ -19,8 +18,9 @@ from depthrt.jobs.doctor.opencv import (
     opencv_problems,
     shows_windows,
 )
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import usable_cores
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import usable_cores
+from depthrt.system.installation import install_onnxruntime
 
 # Distributions that each install the package onnxruntime, and so overwrite one another.
 WHEELS = tuple(

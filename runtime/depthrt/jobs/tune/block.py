@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.model.tuning_cache import Objective
 from depthrt.pipeline.stream import stream
 from depthrt.result import Stats

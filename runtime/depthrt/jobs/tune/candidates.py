@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from depthrt.model import cpu_features
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.model.providers import AUTO_ORDER, MOST_PARALLEL, SessionOptions, untuned_options
 from depthrt.model.session import offered_providers
+from depthrt.system import cpu_features
+from depthrt.system.cpu_cores import usable_cores
 
 
 def configurations() -> list[SessionOptions]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depthrt.confidence_interval import Interval, paired_interval
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.pipeline.stream import stream
 from depthrt.result import Stats
 from depthrt.sinks.open import open_sink

@@ -29,14 +29,14 @@ from depthrt.jobs.tune.block import Block, measure_block
 from depthrt.jobs.tune.candidates import configurations
 from depthrt.jobs.tune.keyframe_gain import KeyframeGain, keyframe_gain
 from depthrt.jobs.tune.race import Race, Trial, Verdict
+from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
-from depthrt.model.registry import DEMO_CLIP
 from depthrt.model.session import open_session
 from depthrt.model.tuning_cache import OBJECTIVES, Objective, Tuning
-from depthrt.process_settings import in_own_process
 from depthrt.sources.base import Selection
 from depthrt.sources.open import open_source
+from depthrt.system.process_settings import in_own_process
 from depthrt.temporal.keyframes import Keyframes
 
 MAX_ERROR = 0.05

@@ -16,7 +16,7 @@ from types import ModuleType
 from depthrt.files.file_hash import file_sha256
 from depthrt.files.user_cache import user_cache
 from depthrt.model.engines.engine_options import KEEPING, EngineOptions, engine_options
-from depthrt.model.machine_key import machine_key
+from depthrt.system.machine_key import machine_key
 
 SWITCH = "DEPTHRT_ENGINES"
 _DRIVER = Path("/proc/driver/nvidia")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from depthrt.errors import AccuracyGateError, DepthrtError
 from depthrt.files.user_cache import user_cache
-from depthrt.model.machine_key import machine_key
 from depthrt.model.session import import_onnxruntime
+from depthrt.system.machine_key import machine_key
 
 if TYPE_CHECKING:
     from depthrt.model.golden.replay import Loaded, Replayed

@@ -11,9 +11,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
-from depthrt.address import LOOPBACK_NAMES, parse_address
 from depthrt.errors import TargetError
 from depthrt.monitor.exposition.text_format import CONTENT_TYPE
+from depthrt.system.address import LOOPBACK_NAMES, parse_address
 
 _STALLED_S = 10.0  # a client that reads nothing for so long is disconnected
 _POLL_S = 0.1  # how often the server looks whether it is to end

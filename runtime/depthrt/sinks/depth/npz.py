@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from depthrt.depth import Depth
 from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
-from depthrt.interrupts import held
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, is_disk_full, write_error
 from depthrt.sinks.depth.codes import MapSize, describe, sized
 from depthrt.sinks.depth.npz_file import GrowingNpz
 from depthrt.spec import ModelSpec
+from depthrt.system.interrupts import held
 
 
 class NpzSink(Sink):

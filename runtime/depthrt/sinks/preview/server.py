@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
 
-from depthrt.address import LOOPBACK_NAMES
-from depthrt.model.registry import DATA
+from depthrt.model.catalogue.registry import DATA
+from depthrt.system.address import LOOPBACK_NAMES
 
 _STALLED_S = 10.0  # a viewer that reads nothing for so long is disconnected
 _BOUNDARY = "depthrt-picture"

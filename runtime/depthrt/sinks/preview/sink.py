@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.address import parse_address as address_of
 from depthrt.errors import TargetError
 from depthrt.render.views import Canvas, Planes, compose
 from depthrt.result import Result
@@ -23,6 +22,7 @@ from depthrt.sinks.base import Sink
 from depthrt.sinks.image import to_bgr
 from depthrt.sinks.jsonl import record
 from depthrt.sinks.preview.server import PreviewServer
+from depthrt.system.address import parse_address as address_of
 
 _WIDTH = 640  # of each of the two pictures, at most
 _RATE = 25.0  # pictures a second and stream, at most
@@ -214,7 +214,7 @@ class PreviewSink(Sink):
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of ``--preview``; see :func:`depthrt.address.parse_address`."""
+    """Host and port of ``--preview``; see :func:`depthrt.system.address.parse_address`."""
     return address_of(address, "--preview")
 
 

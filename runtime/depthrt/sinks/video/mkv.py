@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from depthrt.depth import Depth
 from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
-from depthrt.interrupts import held
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, SinkWarnings, write_error
 from depthrt.sinks.depth.codes import TAG_PREFIX, DepthCodes, MapSize, describe, sized
 from depthrt.sinks.video.container import close_container, open_container, write_head
 from depthrt.sources.base import SourceInfo
 from depthrt.spec import ModelSpec
+from depthrt.system.interrupts import held
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

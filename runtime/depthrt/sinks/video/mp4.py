@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from depthrt.errors import WriteError
 from depthrt.files.atomic_write import FileDraft
 from depthrt.frame import Frame
-from depthrt.interrupts import held, is_noted
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.render.views import Canvas, View, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink, write_error
@@ -18,6 +16,8 @@ from depthrt.sinks.video.audio import Sound
 from depthrt.sinks.video.container import close_container, open_container, write_head
 from depthrt.sources.base import SourceInfo
 from depthrt.sources.video import plane_view
+from depthrt.system.cpu_cores import usable_cores
+from depthrt.system.interrupts import held, is_noted
 
 if TYPE_CHECKING:
     from av import Packet

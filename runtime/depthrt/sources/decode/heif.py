@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 HEIF_SUFFIXES = {".heic", ".heif"}
 _DECODERS = ("pi_heif", "pillow_heif")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depthrt.errors import SourceError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 
 if TYPE_CHECKING:
     from av.container import InputContainer

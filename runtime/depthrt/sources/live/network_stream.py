@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from depthrt.errors import SourceError
-from depthrt.model.cpu_cores import usable_cores
 from depthrt.sources.base import RECONNECT_S, Losses, Selection
 from depthrt.sources.containers import BROKEN, open_input, reason_of
 from depthrt.sources.decode.picture_format import Look
@@ -16,6 +15,7 @@ from depthrt.sources.decode.video_stream import choose_video, read_only
 from depthrt.sources.display_name import shown_source
 from depthrt.sources.live.reconnecting_source import LiveSource, Taken
 from depthrt.sources.video import to_image
+from depthrt.system.cpu_cores import usable_cores
 
 if TYPE_CHECKING:
     from av import Packet

@@ -9,13 +9,19 @@ import cv2
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import SourceError, UsageError
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.metrics.tae import Intrinsics
-from labelled import exact_depth_m, grey_picture, write_picture, write_png16, write_set
-from models import SIZE
+from helpers.commands import Command
+from helpers.files.labelled import (
+    exact_depth_m,
+    grey_picture,
+    write_picture,
+    write_png16,
+    write_set,
+)
+from helpers.models.small_model import SIZE
 
 CAMERA = {"fx": 60.0, "fy": 66.0, "cx": 31.5, "cy": 23.5, "width": 64, "height": 48}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError, UsageError
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
-from labelled import write_picture, write_png16, write_set
+from helpers.files.labelled import write_picture, write_png16, write_set
 
 RANDOM = np.random.default_rng(6)
 SIZE = (6, 8)

@@ -18,7 +18,7 @@ from depthrt_benchmarks.evaluation.datasets.layouts.gta import (
     metres_of_buffer,
 )
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
-from labelled import write_png16
+from helpers.files.labelled import write_png16
 
 SIZE = (6, 8)
 RANDOM = np.random.default_rng(7)

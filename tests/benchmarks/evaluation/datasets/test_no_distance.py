@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from commands import Command, Outcome
 from depthrt_benchmarks.evaluation.scoring.truth_facts import plateau
-from labelled import exact_depth_m, grey_picture, write_picture, write_png16
+from helpers.commands import Command, Outcome
+from helpers.files.labelled import exact_depth_m, grey_picture, write_picture, write_png16
 
 Values = NDArray[Any]
 COUNT = 4

@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from commands import Command
 from depthrt.spec import METADATA_KEY, InputSpec, ModelSpec
+from helpers.commands import Command
 
 # Beside the data: colour and prediction resized by OpenCV, cap and range of dataset.json,
 # disparity-lsq an image, mean over images.

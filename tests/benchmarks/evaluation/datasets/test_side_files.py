@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import scipy.io
 
-from commands import Command
 from depthrt.errors import SourceError
 from depthrt.model.depth_model import DepthModel
 from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
@@ -23,8 +22,9 @@ from depthrt_benchmarks.evaluation.scoring import evaluate as running
 from depthrt_benchmarks.evaluation.scoring import sequences
 from depthrt_benchmarks.evaluation.scoring.predict import Prediction
 from depthrt_benchmarks.evaluation.scoring.resume_file import resume_key
-from labelled import grey_picture, write_picture, write_png16, write_set
-from models import SIZE
+from helpers.commands import Command
+from helpers.files.labelled import grey_picture, write_picture, write_png16, write_set
+from helpers.models.small_model import SIZE
 
 PROTOCOL = Protocol("disparity-lsq", "none", 0.1, 10.0, "half-pixel")
 CODES = np.full(SIZE, 9000, np.uint16)

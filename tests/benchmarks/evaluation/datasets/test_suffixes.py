@@ -14,7 +14,7 @@ from depthrt_benchmarks.evaluation.datasets.base import Dataset, ReadOptions
 from depthrt_benchmarks.evaluation.datasets.formats.files import read_values
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.scoring.clip import is_clip
-from labelled import write_picture, write_png16, write_set
+from helpers.files.labelled import write_picture, write_png16, write_set
 
 SIZE = (6, 8)
 PICTURE = np.random.default_rng(3).integers(0, 256, (*SIZE, 3)).astype(np.uint8)

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gate_models
-from commands import Command
 from depthrt_benchmarks.evaluation.gates import fail_worse
 from depthrt_benchmarks.evaluation.gates.fail_worse import (
     WorseGate,
@@ -19,10 +17,12 @@ from depthrt_benchmarks.evaluation.gates.fail_worse import (
     judge_worse,
     with_margin,
 )
-from depthrt_benchmarks.evaluation.gates.judged import Need
+from depthrt_benchmarks.evaluation.gates.judged_images import Need
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
 from depthrt_benchmarks.evaluation.scoring.score import Row
-from labelled import write_set
+from helpers.commands import Command
+from helpers.files.labelled import write_set
+from helpers.models import gate_models
 
 PROTOCOL = "none; no crop"
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import Command
 from depthrt.errors import AccuracyGateError, UsageError
-from depthrt_benchmarks.evaluation.gates.judged import Need
+from depthrt_benchmarks.evaluation.gates.judged_images import Need
 from depthrt_benchmarks.evaluation.gates.max_abs_rel import Gate, Verdict, judge
 from depthrt_benchmarks.evaluation.scoring.evaluate import Evaluation
 from depthrt_benchmarks.evaluation.scoring.score import Row
-from labelled import write_png16, write_set
-from models import SIZE, build_model
+from helpers.commands import Command
+from helpers.files.labelled import write_png16, write_set
+from helpers.models.small_model import SIZE, build_model
 
 PASSES = ("--max-abs-rel", 0.2)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from commands import Command
-from labelled import write_set
-from models import build_model, build_spec
+from helpers.commands import Command
+from helpers.files.labelled import write_set
+from helpers.models.small_model import build_model, build_spec
 
 HOSTILE = """<script>alert(1)<img src=x onerror=alert(2)>&"'$x$ {{ 7*7 }}"""
 

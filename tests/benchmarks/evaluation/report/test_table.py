@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from commands import Command
 from depthrt.spec import InputSpec, ModelSpec
-from labelled import write_set
-from models import SIZE, build_model
+from helpers.commands import Command
+from helpers.files.labelled import write_set
+from helpers.models.small_model import SIZE, build_model
 
 
 def test_the_table_and_the_gate_count_one_way(

@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import helper
 
-from commands import Command
 from depthrt.spec import METADATA_KEY
 from experiments.foreign_onnx.cases import REFUSED, options
 from experiments.foreign_onnx.make import save
 from experiments.foreign_onnx.variant import Variant
+from helpers.commands import Command
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from onnx import TensorProto
 from depthrt_export.options import ExportOptions
 from depthrt_export.sources.onnx_file.reading import opset_of
 from experiments.foreign_onnx.variant import Variant
-from foreign_onnx import SAID, error, pixels, wrap
+from helpers.models.foreign_onnx import SAID, error, pixels, wrap
 
 EXACT = 1e-5
 SILENT = dataclasses.replace(SAID, mean=None, std=None, scale=None)

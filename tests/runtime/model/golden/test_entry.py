@@ -15,8 +15,8 @@ import pytest
 from depthrt.errors import ModelError
 from depthrt.model.golden.entry import GOLDEN_KEY, GoldenFrame, points_of, read_golden
 from depthrt.model.golden.packed import enlarge, pack, unpack
-from golden_models import SPEC, changed, golden_frames, picture
-from models import SIZE, expected_depth
+from helpers.models.golden_models import SPEC, changed, golden_frames, picture
+from helpers.models.small_model import SIZE, expected_depth
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (1, 1), (3, 9, 3)])

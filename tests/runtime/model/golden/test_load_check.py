@@ -16,10 +16,10 @@ import depthrt.model.session
 from depthrt import DepthModel
 from depthrt.errors import AccuracyGateError, ModelError
 from depthrt.files.user_cache import user_cache
-from depthrt.model import cpu_features
 from depthrt.model.golden.entry import Tolerance
 from depthrt.spec import METADATA_KEY, WEIGHT_BITS_KEY
-from golden_models import (
+from depthrt.system import cpu_features
+from helpers.models.golden_models import (
     SIZE,
     StandIns,
     build_golden_model,
@@ -28,7 +28,7 @@ from golden_models import (
     load,
     put_golden,
 )
-from models import build_model, build_spec
+from helpers.models.small_model import build_model, build_spec
 
 Depth = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

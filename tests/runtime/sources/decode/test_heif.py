@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import picture
-from commands import Command
 from depthrt import SourceError, open_source, read_image, to_rgb
-from depthrt.installation import install_command
 from depthrt.sources.decode import heif
 from depthrt.sources.decode.heif import heif_size, is_heif
-from heic_photos import heic
+from depthrt.system.installation import install_command
+from helpers.commands import Command
+from helpers.files.clips import picture
+from helpers.files.heic_photos import heic
 
 SIZE = (96, 128)
 EXIF_TURNED = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"

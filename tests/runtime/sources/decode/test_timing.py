@@ -11,10 +11,10 @@ import av
 import cv2
 import pytest
 
-from clips import join, picture, probe
-from commands import Command
 from depthrt import Selection, UsageError, open_source
 from depthrt.sources.read_options import Reading
+from helpers.commands import Command
+from helpers.files.clips import join, picture, probe
 
 MakeClip = Callable[..., Path]
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from commands import Command
 from depthrt import InputSpec, open_source, prepare, to_rgb
 from depthrt.sources.decode.hdr_image import HdrImage, view_hdr
 from depthrt.sources.decode.orientation import upright
 from depthrt.sources.decode.tone_map import FULL_SIGNAL, HLG, PQ, tone_mapped
+from helpers.commands import Command
 
 MakeClip = Callable[..., Path]
 

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from clips import picture
-from commands import Command
 from depthrt import Selection, SourceError, UsageError, open_source, to_rgb
-from depthrt.installation import install_command
 from depthrt.sources.decode import heif
 from depthrt.sources.read_options import Reading
-from heic_photos import box, heic
-from servers import served
+from depthrt.system.installation import install_command
+from helpers.commands import Command
+from helpers.files.clips import picture
+from helpers.files.heic_photos import box, heic
+from helpers.web.servers import served
 
 MakeClip = Callable[..., Path]
 Size = tuple[int, int]  # height and width

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from depthrt.errors import SourceError, UsageError
-from depthrt.installation import install_command
+from depthrt.system.installation import install_command
 from depthrt_benchmarks.evaluation.datasets.base import Pair
 
 

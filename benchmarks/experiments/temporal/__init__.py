@@ -1,0 +1,1 @@
+"""What looks across frames: stabilisation and reuse of frames, in figures."""

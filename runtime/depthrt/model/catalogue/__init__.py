@@ -1,0 +1,1 @@
+"""The models that have a name: those built in, and those that ``depthrt pull`` fetches."""

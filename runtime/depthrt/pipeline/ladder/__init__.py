@@ -1,0 +1,1 @@
+"""Several models, of which the largest that holds a rate is used."""

@@ -1,0 +1,1 @@
+"""The machine and the process: processor, CUDA, what is installed, interrupts, addresses."""

@@ -1,0 +1,1 @@
+"""What several tests share: models, files, servers and the command line."""

@@ -1,0 +1,1 @@
+"""Clips, labelled sets and other files that the tests write and read."""

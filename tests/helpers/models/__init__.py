@@ -1,0 +1,1 @@
+"""Small depthrt models that the tests make, and graphs to rewrite."""

@@ -1,0 +1,1 @@
+"""Servers on loopback and their clients, and a browser."""
