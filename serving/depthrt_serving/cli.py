@@ -31,6 +31,14 @@ def serve(
         str, typer.Option(help="Address to listen at; 0.0.0.0: everybody who can reach it.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: a free one.", min=0, max=65535)] = 8000,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Answer the Open Inference Protocol over gRPC, too, at this port.",
+            min=1,
+            max=65535,
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -160,6 +168,8 @@ def serve(
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"depthrt serve needs {', '.join(missing)}: {install_command('serve')}")
+    if grpc_port is not None and importlib.util.find_spec("grpc") is None:
+        raise UsageError(f"--grpc-port needs grpcio: {install_command('grpc')}")
     from depthrt_serving.server.serve import serve as serve_until_told
     from depthrt_serving.settings import Limits, Queueing, Settings
 
@@ -167,6 +177,7 @@ def serve(
         model=model,
         host=host,
         port=port,
+        grpc_port=grpc_port,
         token_file=token_file,
         tls_cert=tls_cert,
         tls_key=tls_key,

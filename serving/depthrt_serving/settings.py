@@ -95,6 +95,7 @@ class Settings:
     model: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    grpc_port: int | None = None
     token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

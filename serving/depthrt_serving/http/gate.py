@@ -83,7 +83,8 @@ class Gate:
                 passage.facts["traceback"] = "".join(traceback.format_exception(error))
             await _answer(scope, outgoing, passage, problem)
         finally:
-            self._note(level, scope, passage)
+            method = scope.get("method", "WS")
+            note_passage(self._service, level, passage, _route(scope), method, scope["path"])
 
     def _admit(self, scope: Scope, headers: Headers, passage: Passage) -> None:
         """Refuse who has no token, and sites that resolve to this machine (DNS rebinding).
@@ -127,23 +128,26 @@ class Gate:
 
         return noting
 
-    def _note(self, level: str, scope: Scope, passage: Passage) -> None:
-        seconds = time.monotonic() - passage.start_s
-        metrics, route = self._service.metrics, _route(scope)
-        metrics.requests.labels(route, str(passage.status or "gone")).inc()
-        metrics.latency_s.labels(route).observe(seconds)
-        log(
-            level,
-            "request",
-            request_id=passage.id,
-            client=passage.client,
-            method=scope.get("method", "WS"),
-            path=scope["path"],
-            status=passage.status or None,
-            ms=round(1e3 * seconds, 2),
-            sent_bytes=passage.sent_bytes,
-            **passage.facts,
-        )
+
+def note_passage(
+    service: Service, level: str, passage: Passage, route: str, method: str, path: str
+) -> None:
+    """Count a request that has ended, and write its line in the log."""
+    seconds = time.monotonic() - passage.start_s
+    service.metrics.requests.labels(route, str(passage.status or "gone")).inc()
+    service.metrics.latency_s.labels(route).observe(seconds)
+    log(
+        level,
+        "request",
+        request_id=passage.id,
+        client=passage.client,
+        method=method,
+        path=path,
+        status=passage.status or None,
+        ms=round(1e3 * seconds, 2),
+        sent_bytes=passage.sent_bytes,
+        **passage.facts,
+    )
 
 
 def _passage(scope: Scope, headers: Headers) -> Passage:

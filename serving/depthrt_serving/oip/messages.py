@@ -117,13 +117,22 @@ def read_request(body: bytes, length: int) -> InferRequest:
         raise MessageError(f"the request is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise MessageError("the request is no JSON object")
+    return request_of(content, memoryview(body)[length:])
+
+
+def request_of(content: dict[str, Any], binary_data: memoryview) -> InferRequest:
+    """The request of its JSON object, and the bytes of its binary tensors in their order.
+
+    Raises:
+        MessageError: it does not keep to the protocol.
+    """
     message = JsonObject(content, "the request", MessageError)
     parameters = _parameters(message)
     binary = _flag(parameters, "binary_data_output")
     outputs = _tensors(message, "outputs") if content.get("outputs") else []
     return InferRequest(
         message.text("id") if content.get("id") is not None else None,
-        _inputs(_tensors(message, "inputs"), memoryview(body)[length:]),
+        _inputs(_tensors(message, "inputs"), binary_data),
         _outputs(outputs, binary) or None,
         binary,
         _timeout_s(parameters),

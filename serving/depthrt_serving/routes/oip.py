@@ -11,18 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from depthrt.errors import InferenceError
-from depthrt.files.json_file import short
 from depthrt_serving.http.body import held, read_body
 from depthrt_serving.http.gone import unless_gone
 from depthrt_serving.http.problems import ProblemError, retry_headers
-from depthrt_serving.oip.inference import (
-    answer,
-    computed_arrays,
-    images_of,
-    takes_any_size,
-    wanted_outputs,
-)
+from depthrt_serving.oip.computing import check_model, compute_outputs
+from depthrt_serving.oip.inference import answer, takes_any_size
 from depthrt_serving.oip.messages import (
     HEAD_LENGTH,
     NO_SHARED_MEMORY,
@@ -134,36 +127,16 @@ async def _answered(
     else:
         message = await loop.run_in_executor(service.threads, read_request, body, length)
     del body
-    wanted = wanted_outputs(message, deployment.spec)
-    images = await loop.run_in_executor(
-        service.threads, images_of, message, deployment.model, service.limits.pixels
+    outputs = await compute_outputs(
+        service, deployment, message, passage.client, passage.start_s, deadline_s
     )
-    if message.timeout_s is not None:
-        deadline_s = min(deadline_s, passage.start_s + message.timeout_s)
-    try:
-        computed = await deployment.compute(images.prepares, passage.client, deadline_s)
-    except InferenceError as error:
-        if images.odd_size is None:
-            raise
-        height, width = images.odd_size
-        raise ProblemError(422, f"the model fails on images of {height}x{width}") from error
 
     def make() -> tuple[bytes, int | None]:
-        arrays = computed_arrays(deployment.model, computed, images.pictures)
-        return answer(message, deployment.spec, arrays, wanted)
+        return answer(message, deployment.spec, outputs.make(), outputs.wanted)
 
-    sizes = [each.size for each in images.pictures or ()] or [
-        (each.shape[1], each.shape[2]) for each in computed.prepared
-    ]
-    depths = [
-        deployment.model.depth(found.depth, size, found.optional)
-        for found, size in zip(computed.predictions, sizes, strict=True)
-    ]
-    deployment.answered(computed, depths, images.pictures or ())
-    timed = deployment.timed("answer", make)
-    if all(output.binary for output in wanted):  # copies: faster than a thread
-        return timed(), computed
-    return await loop.run_in_executor(service.threads, timed), computed
+    if all(output.binary for output in outputs.wanted):  # copies: faster than a thread
+        return make(), outputs.computed
+    return await loop.run_in_executor(service.threads, make), outputs.computed
 
 
 def _check_model(request: Request, service: Service) -> None:
@@ -172,14 +145,8 @@ def _check_model(request: Request, service: Service) -> None:
     Raises:
         ProblemError: 404.
     """
-    name, version = request.path_params["name"], request.path_params.get("version", VERSION)
-    served = service.spec.name
-    if name.startswith(f"{served}/"):
-        raise ProblemError(404, f"the model has no {short(name.removeprefix(served))}")
-    if name != served:
-        raise ProblemError(404, f"there is no model {short(name)}: this server has {short(served)}")
-    if version != VERSION:
-        raise ProblemError(404, f"there is no version {short(version)} of it: {VERSION} is the one")
+    given = request.path_params
+    check_model(given["name"], given.get("version", VERSION), service.spec)
 
 
 def _refuse_while_draining(service: Service) -> None:

@@ -34,6 +34,7 @@ def serve(settings: Settings, tell: Tell, load: Load = load_here) -> None:
             tell(
                 f"{served.model.spec.name} on {served.model.provider}, {served.batch} images per "
                 f"inference, {served.model.parallel} at a time, is served at {address}"
+                + (f", by gRPC at port {settings.grpc_port}" if settings.grpc_port else "")
             )
 
         run(service, listener, started)

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -24,6 +25,9 @@ from depthrt_serving.server.app import make_app
 from depthrt_serving.server.connections import limited_protocol
 from depthrt_serving.service.service import Service
 from depthrt_serving.settings import Settings
+
+if TYPE_CHECKING:
+    from depthrt_serving.oip.rpc.server import RpcServer
 
 _BACKLOG = 1024
 _LAST_REQUESTS_S = 0.25  # for which open connections may send another request while it ends
@@ -99,6 +103,7 @@ class Server(uvicorn.Server):
     def __init__(self, service: Service, on_start: Callable[[], None] = lambda: None) -> None:
         settings, limits = service.settings, service.limits
         self._service, self._on_start = service, on_start
+        self.rpc = None if settings.grpc_port is None else _rpc_server(service)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reload: asyncio.Task[None] | None = None
         config = uvicorn.Config(
@@ -122,6 +127,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
+        if self.rpc is not None:
+            await self.rpc.start()
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
         self._on_start()
@@ -134,6 +141,8 @@ class Server(uvicorn.Server):
             server.close()
         if not self.force_exit:
             await asyncio.sleep(_LAST_REQUESTS_S)
+        if self.rpc is not None:
+            await self.rpc.stop(at_once=self.force_exit)
         await super().shutdown(sockets)
         self._service.close()
 
@@ -154,6 +163,12 @@ class Server(uvicorn.Server):
 
     def _begin_reload(self) -> None:
         self._reload = asyncio.get_running_loop().create_task(self._service.deployments.reload())
+
+
+def _rpc_server(service: Service) -> RpcServer:
+    from depthrt_serving.oip.rpc.server import RpcServer  # needs the extra grpc
+
+    return RpcServer(service)
 
 
 def run(service: Service, listener: socket.socket, on_start: Callable[[], None]) -> None:

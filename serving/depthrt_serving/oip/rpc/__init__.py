@@ -1,0 +1,1 @@
+"""The Open Inference Protocol over gRPC; only here are grpcio and protobuf imported."""
