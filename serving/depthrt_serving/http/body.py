@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from depthrt_serving.http.problems import ClientGoneError, ProblemError, retry_headers
+from depthrt_serving.http.within import within
 from depthrt_serving.service.service import Service
 from depthrt_serving.settings import Limits
 
@@ -83,7 +84,7 @@ async def arriving(request: Request, limits: Limits, most: int) -> AsyncIterator
         allowed_s = limits.body_s + size / limits.body_bytes_per_s
         left_s = start_s + allowed_s - time.monotonic()
         try:
-            message = await asyncio.wait_for(request.receive(), max(0.0, left_s))
+            message = await within(request.receive(), left_s)
         except asyncio.TimeoutError:
             reason = f"the body did not arrive at {limits.body_bytes_per_s} bytes per second"
             raise ProblemError(408, reason, closes=True) from None
@@ -109,6 +110,6 @@ async def _discard(receive: Receive) -> None:
             pass
 
     try:
-        await asyncio.wait_for(read(), _DISCARD_S)
+        await within(read(), _DISCARD_S)
     except asyncio.TimeoutError:
         return

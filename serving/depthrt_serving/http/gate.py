@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 import time
 import traceback
 from contextlib import suppress
@@ -152,7 +152,7 @@ def note_passage(
 
 def _passage(scope: Scope, headers: Headers) -> Passage:
     asked = headers.get("x-request-id", "")
-    request_id = asked if _ID.fullmatch(asked) else secrets.token_hex(8)
+    request_id = asked if _ID.fullmatch(asked) else f"{random.getrandbits(64):016x}"
     client = scope.get("client")
     return Passage(request_id, client[0] if client else "local", time.monotonic())
 
