@@ -39,6 +39,13 @@ def held(request: Request, service: Service) -> Iterator[None]:
         ProblemError: there would be too many (429).
     """
     size = min(declared_bytes(request) or service.limits.body_bytes, service.limits.body_bytes)
+    with held_bytes(service, size):
+        yield
+
+
+@contextmanager
+def held_bytes(service: Service, size: int) -> Iterator[None]:
+    """As :func:`held`, of so many bytes."""
     if service.held_bytes + size > service.limits.held_bytes:
         service.metrics.rejected.labels("memory").inc()
         message = "too many large requests are being read: try again soon"

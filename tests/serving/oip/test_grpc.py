@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +235,33 @@ def test_the_messages_are_those_of_the_protocol() -> None:
         method = service.methods_by_name[name]
         alike(messages()[f"{name}Request"].DESCRIPTOR, method.input_type)
         alike(messages()[f"{name}Response"].DESCRIPTOR, method.output_type)
+
+
+# In a process of its own: its messages have the names of Triton's, and protobuf takes one of them.
+_KSERVE = """
+import asyncio, sys
+import kserve, numpy as np
+
+async def ask():
+    batch = np.load(sys.argv[2])
+    sent = kserve.InferInput("image", [*batch.shape], "UINT8")
+    sent.set_data_from_numpy(batch)
+    request = kserve.InferRequest("tiny", [sent], "9")
+    async with kserve.InferenceGRPCClient(sys.argv[1]) as client:
+        assert await client.is_server_ready()
+        assert await client.is_model_ready("tiny")
+        return await client.infer(request)
+
+found = asyncio.run(ask())
+assert found.id == "9"
+np.save(sys.argv[2], found.outputs[0].as_numpy())
+"""
+
+
+def test_kserve_infers(speaking: Running, model: DepthModel, tmp_path: Path) -> None:
+    if util.find_spec("kserve") is None:
+        pytest.skip("kserve is not installed")
+    batch, file = pixels(), tmp_path / "batch.npy"
+    np.save(file, batch)
+    subprocess.run([sys.executable, "-c", _KSERVE, address(speaking), file], check=True, timeout=60)
+    assert np.array_equal(np.load(file), model.infer(batch))

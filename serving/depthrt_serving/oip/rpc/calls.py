@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from depthrt_serving.http.body import held_bytes
 from depthrt_serving.http.gate import Passage
 from depthrt_serving.http.problems import ProblemError, retry_headers
 from depthrt_serving.oip.computing import check_model, compute_outputs
@@ -71,7 +72,7 @@ class Calls:
         if service.draining:
             raise ProblemError(503, "the server is ending", "ending", retry_headers(1.0))
         check_model(message.model_name, message.model_version, service.spec)
-        with service.lease() as deployment:
+        with service.lease() as deployment, held_bytes(service, message.ByteSize()):
             deployment.batcher.check(1, passage.client, deadline_s)
             try:
                 request = read_message(message)
