@@ -1,0 +1,1 @@
+"""Containerfiles replayed without a container engine, and the dashboard on live data."""
