@@ -171,7 +171,7 @@ class Driver:
             facts = Path(item.source).stat()
         except OSError:
             return False
-        return [facts.st_size, facts.st_mtime_ns] == known["stamp"]
+        return bool([facts.st_size, facts.st_mtime_ns] == known["stamp"])
 
     def _ahead(self) -> Task | None:
         if not self._options.may_run_ahead:

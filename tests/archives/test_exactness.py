@@ -10,11 +10,7 @@ import pytest
 from depthrt.jobs.run import Job, execute
 from depthrt.temporal.frame_reuse import Reuse
 from depthrt.temporal.keyframes import Keyframes
-from depthrt_archives.batch import Batch, prepare
-from depthrt_archives.batch import execute as execute_batch
-from depthrt_archives.driver import Totals
-from depthrt_archives.tasks import BatchOptions
-from helpers.files.archived import FailingEngine, encode, facts
+from helpers.files.archived import encode, facts, run_batch
 from helpers.models.small_model import build_model
 
 CLIPS: dict[str, dict[str, Any]] = {
@@ -40,16 +36,6 @@ def clip_of(folder: Path, name: str) -> Path:
     """The file of a clip."""
     (found,) = folder.glob(f"{name.replace(' ', '_').replace(',', '')}.m*")
     return found
-
-
-def run_batch(
-    words: list[Path], engine_seed: int = 0, deaths: float = 0.0, workers: int = 3, **fields: Any
-) -> tuple[Totals, FailingEngine]:
-    """Run a batch with workers of this process."""
-    job = prepare(Batch(tuple(map(str, words)), BatchOptions(**fields), workers, retries=20))
-    engine = FailingEngine(job.options, engine_seed, deaths)
-    events: list[Any] = []
-    return execute_batch(job, engine, lambda *event: events.append(event)), engine
 
 
 @pytest.mark.parametrize("form", ["mp4", "mkv", "npz", "png"])

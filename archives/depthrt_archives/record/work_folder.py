@@ -125,6 +125,13 @@ class WorkFolder:
         (self.path / "items").mkdir(parents=True, exist_ok=True)
         (self.path / "done").mkdir(exist_ok=True)
         self._lock = self._locked()
+        try:
+            self._check(settings, overwrite=overwrite)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, settings: Mapping[str, Any], *, overwrite: bool) -> None:
         file = self.path / "settings.json"
         if file.is_file():
             before = read_json(file)

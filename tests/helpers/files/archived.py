@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import av
 import numpy as np
 
+from depthrt_archives.batch import Batch, execute, prepare
+from depthrt_archives.driver import Totals
 from depthrt_archives.engines.base import Died, Report
 from depthrt_archives.tasks import BatchOptions, Task
 from depthrt_archives.work.worker import Worker
@@ -133,3 +136,18 @@ class FailingEngine:
     def close(self) -> None:
         """Forget the tasks that wait."""
         self._waiting.clear()
+
+
+def run_batch(
+    words: Sequence[Path | str],
+    seed: int = 0,
+    deaths: float = 0.0,
+    workers: int = 3,
+    max_failures: int | None = None,
+    **fields: Any,
+) -> tuple[Totals, FailingEngine]:
+    """Run a batch with workers of this process; ``fields`` are those of its options."""
+    options = BatchOptions(provider="cpu", **fields)
+    job = prepare(Batch(tuple(map(str, words)), options, workers, 20, max_failures))
+    engine = FailingEngine(job.options, seed, deaths)
+    return execute(job, engine, lambda event, about: None), engine
