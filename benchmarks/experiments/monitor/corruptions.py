@@ -70,8 +70,11 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 }
 
 
-def worsen(model: Path, target: Path) -> None:
-    """Write a copy of a depthrt file with noise on its weights, and without golden frames."""
+def worsen(model: Path, target: Path, noise: float = _NOISE) -> None:
+    """Write a copy of a depthrt file with noise on its weights, and without golden frames.
+
+    ``noise``: of each weight tensor's standard deviation.
+    """
     import onnx
     from onnx import numpy_helper
 
@@ -81,7 +84,7 @@ def worsen(model: Path, target: Path) -> None:
         weights = numpy_helper.to_array(tensor)
         if weights.ndim < 2 or weights.dtype not in (np.int8, np.float32):
             continue
-        spread = float(weights.astype(np.float64).std()) * _NOISE
+        spread = float(weights.astype(np.float64).std()) * noise
         noisy = weights + spread * random.standard_normal(weights.shape)
         if weights.dtype == np.int8:
             limit = np.abs(weights.astype(np.int16)).max()

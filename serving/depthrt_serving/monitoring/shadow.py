@@ -30,7 +30,7 @@ STREAM = "shadow"
 """The name of its drift among those of streams."""
 RATE = Rate(window=60)
 LEARNED = 120  # images whose error is what is usual
-_SAMPLE_S = RATE.step_s / 5  # a verdict after five images
+SAMPLE_S = RATE.step_s / 5  # a verdict after five images
 _CLOSE = 0.05  # of the spread: pixels that agree
 _MOST_WAIT = 4
 _PATIENCE_S, _POLL_S = 2.0, 0.01
@@ -142,9 +142,9 @@ class Shadow:
             options = WatchOptions(
                 self._usual,
                 "stream" if self._usual is None else "kept",
-                learn_s=LEARNED * _SAMPLE_S,
+                learn_s=LEARNED * SAMPLE_S,
                 rate=RATE,
-                sample_s=_SAMPLE_S,
+                sample_s=SAMPLE_S,
                 model_sha256=model.sha256,
                 source=f"{LEARNED} images of {model.label}",
             )
