@@ -81,7 +81,10 @@ def problem_of(error: Exception) -> ProblemError:
     if isinstance(error, (SourceError, UsageError)):
         return ProblemError(422, str(error))
     if isinstance(error, HTTPException):
-        return ProblemError(error.status_code, error.detail, headers=error.headers or {})
+        headers = dict(error.headers or {})
+        allowed = headers.get("Allow") if error.status_code == 405 else None
+        said = f"this address takes {allowed} alone" if allowed else error.detail
+        return ProblemError(error.status_code, said, headers=headers)
     if isinstance(error, DepthrtError):
         return ProblemError(500, str(error))
     return ProblemError(500, "the server failed on this request; its log says why")

@@ -42,7 +42,8 @@ def wanted_form(accept: str, view: str | None, *, measures: bool) -> Form:
     """
     if view not in (None, "colour", "depth"):
         raise ProblemError(400, f"view={view} is neither depth nor colour")
-    wishes = sorted(map(_wish, (accept or "*/*").split(",")), key=lambda w: -w.quality)
+    named = [text for text in accept.split(",") if text.strip()] or ["*/*"]
+    wishes = sorted(map(_wish, named), key=lambda wish: -wish.quality)
     for wish in wishes:
         form = _form(wish, colour=wish.colour or view == "colour", measures=measures)
         if form is not None and wish.quality > 0:
@@ -54,7 +55,7 @@ def wanted_form(accept: str, view: str | None, *, measures: bool) -> Form:
 
 
 def _form(wish: _Wish, *, colour: bool, measures: bool) -> Form | None:
-    if wish.media == "*/*":
+    if wish.media in ("*/*", "*"):  # as old clients have it
         return Form.COLOUR if colour and not measures else Form.JSON
     if wish.media in ("image/png", "image/*"):
         return Form.COLOUR if colour else Form.CODES

@@ -97,7 +97,9 @@ def sent_pictures(
         if not found:
             raise ProblemError(400, "the multipart body holds no picture")
         return found, True
-    if media == RAW and ("width" in query or "height" in query):
+    if "width" in query or "height" in query:
+        if media != RAW:
+            raise ProblemError(400, f"width and height are of raw RGB, which comes as {RAW}")
         return [_raw(body, query, most_pixels)], False
     return [checked_file("the picture", body, most_pixels)], False
 

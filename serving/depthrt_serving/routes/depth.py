@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from depthrt.files.json_file import short
 from depthrt.render.colormap import COLORMAPS
 from depthrt_serving.http.body import held, read_body
 from depthrt_serving.http.gone import unless_gone
@@ -127,7 +128,9 @@ def _wishes(request: Request, service: Service) -> Wishes:
         raise ProblemError(400, f"colormap is none of {', '.join(COLORMAPS)}")
     output, outputs = query.get("output", "depth"), ("depth", *service.spec.outputs)
     if output not in outputs:
-        raise ProblemError(400, f"output is none of {', '.join(outputs)}, which the model gives")
+        raise ProblemError(
+            400, f"the model gives no {short(output)}: output is one of {', '.join(outputs)}"
+        )
     if output != "depth" and form is not Form.NPY:
         raise ProblemError(406, f"output={output} is answered in {Form.NPY.media}")
     return Wishes(form, "source" if size == "source" else "network", colormap, places, output)
