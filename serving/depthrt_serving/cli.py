@@ -11,6 +11,7 @@ import typer
 from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.system.installation import install_command
+from depthrt_serving.cluster import command as cluster
 
 if TYPE_CHECKING:
     from depthrt_serving.settings import Monitoring, Rollout
@@ -24,6 +25,7 @@ _PACKAGES = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_clie
 
 @app.command()
 def serve(
+    context: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help="A depthrt .onnx file or built-in name.")
     ] = None,
@@ -139,6 +141,14 @@ def serve(
         ),
     ] = None,
     canary_share: Annotated[str, typer.Option(help="That share.", rich_help_panel=_ROLLOUT)] = "5%",
+    engine: cluster.Engine = cluster.EngineName.local,
+    address: cluster.Address = None,
+    replicas: cluster.Replicas = "1",
+    gpus: cluster.Gpus = 0.0,
+    roll: cluster.Roll = None,
+    roll_batches: cluster.RollBatches = 100,
+    roll_difference: cluster.RollDifference = "10%",
+    roll_slower: cluster.RollSlower = 1.5,
     print_rules: Annotated[
         bool,
         typer.Option(
@@ -188,7 +198,22 @@ def serve(
         monitoring=_monitoring(drift, reference, shadow, shadow_model),
         rollout=_rollout(canary, canary_share),
     )
-    serve_until_told(settings, lambda sentence: typer.echo(f"depthrt: {sentence}", err=True))
+    cluster.check_engine(engine, _given(context), settings)
+
+    def tell(sentence: str) -> None:
+        typer.echo(f"depthrt: {sentence}", err=True)
+
+    if engine is cluster.EngineName.ray:
+        gates = roll_batches, roll_difference, roll_slower
+        cluster.serve_or_roll(settings, address, replicas, gpus, roll, gates, tell)
+        return
+    serve_until_told(settings, tell)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The names of the parameters that were typed, not taken from their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, where in sources.items() if where and where.name == "COMMANDLINE"}
 
 
 def _print_file(name: str) -> None:

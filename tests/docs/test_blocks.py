@@ -33,6 +33,8 @@ ABSENT = {
     r"\| (ffmpeg|jq|ffplay)\b": "",
     r"--show\b": "display",
     r"^docker\b": "docker",
+    r"^ray start\b|--engine ray\b": "Ray",
+    r"^kubectl\b": "Kubernetes",
     r"--provider cuda\b": "GPU",
 }
 

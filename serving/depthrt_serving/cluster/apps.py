@@ -16,8 +16,8 @@ _PREFIX = "depthrt-"
 _ONGOING = 2  # batches a replica has at a time: one runs, one is on its way
 
 
-def connect(options: ClusterOptions) -> bool:
-    """Join the cluster, or make one of this machine; whether it was made.
+def connect(options: ClusterOptions) -> None:
+    """Join the cluster, or make one of this machine.
 
     Raises:
         UsageError: there is no cluster at the address.
@@ -36,13 +36,14 @@ def connect(options: ClusterOptions) -> bool:
             log_to_driver=False,
             **more,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray has no class of its own for them
         why = str(error).strip().partition("\n")[0].rstrip(".")
-        raise UsageError(f"--ray-address {options.address}: no cluster there ({why})") from error
+        where = "Ray on this machine" if made else f"the Ray cluster at {options.address}"
+        hint = "" if made else ": a cluster with a token needs RAY_AUTH_MODE=token, as Ray has it"
+        raise UsageError(f"{where} cannot be used ({why}){hint}") from error
     for name in ("ray", "ray.serve"):
         logging.getLogger(name).setLevel(logging.ERROR)
     serve.start(proxy_location="Disabled")
-    return made
 
 
 def app_name(sha256: str) -> str:

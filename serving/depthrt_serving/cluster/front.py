@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from depthrt.errors import UsageError
+from depthrt.model.catalogue.registry import find_model
 from depthrt_serving.cluster.apps import connect, delete_others, deploy, is_deployed
 from depthrt_serving.cluster.cluster_model import ClusterModel
 from depthrt_serving.cluster.fetch import make_rollout
+from depthrt_serving.cluster.kept_file import kept_file
 from depthrt_serving.cluster.options import ClusterOptions
 from depthrt_serving.cluster.router import Router
 from depthrt_serving.server.serve import serve
+from depthrt_serving.service.deployments import hash_of
 from depthrt_serving.service.served_model import ServedModel, load
 from depthrt_serving.settings import Settings
 
@@ -22,17 +25,21 @@ Tell = Callable[[str], None]
 def serve_on_cluster(settings: Settings, options: ClusterOptions, tell: Tell) -> None:
     """Serve a model by replicas until a signal comes and all is answered.
 
-    Several fronts may serve one cluster. The last one that ends takes the replicas with it.
+    A copy of the file is served, so that one that takes its place is not taken for it: a cluster
+    goes over to another model by :mod:`depthrt_serving.cluster.roll` alone. Several fronts may
+    serve one cluster. The last one that ends takes the replicas with it.
 
     Raises:
         DepthrtError: a setting, the model, the cluster or the address cannot be used.
     """
     import ray
 
-    made = connect(options)
+    path = find_model(settings.model)
+    settings = replace(settings, model=str(kept_file(hash_of(path), path.read_bytes)))
     fronts: list[Router] = []
 
     def load_there(settings: Settings) -> ServedModel:
+        connect(options)
         served, router = load_on_cluster(settings, options, tell)
         fronts.append(router)
         return served
@@ -41,7 +48,7 @@ def serve_on_cluster(settings: Settings, options: ClusterOptions, tell: Tell) ->
         serve(settings, tell, load_there)
     finally:
         others = [router.close() for router in fronts]
-        if not made and others == [0]:
+        if options.address is not None and others == [0]:
             _end_service()
         ray.shutdown()
 

@@ -14,6 +14,7 @@ from depthrt_serving.cluster.options import Gates
 
 _KEPT = 2000  # newest latencies and differences that are looked at
 _ENOUGH = 20  # of each, before they are judged
+_CHANCE = 1e-3  # that a model which is not slower is taken for one that is
 _FLOOR_S = 0.010  # a p99 that is later by less than this is noise
 _FLAT = 1e-3  # a map whose spread is below this share of its values is flat
 
@@ -77,12 +78,25 @@ def reason_to_return(new: Record, old: Record, gates: Gates) -> str:
     if new.failures >= 3 and new.failed_share > old.failed_share + gates.failures:
         return f"{new.failures} of its {new.batches} batches failed"
     allowed_s = max(gates.slower * old.p99_s, old.p99_s + _FLOOR_S)
-    if min(len(new.seconds), len(old.seconds)) >= _ENOUGH and new.p99_s > allowed_s:
+    late = sum(seconds > allowed_s for seconds in new.seconds)
+    enough = min(len(new.seconds), len(old.seconds)) >= _ENOUGH
+    if enough and chance_of_late(late, len(new.seconds)) < _CHANCE:
         return (
             f"its p99 of a batch is {1e3 * new.p99_s:.0f} ms, more than {gates.slower:g} times the "
             f"old model's {1e3 * old.p99_s:.0f} ms"
         )
     return ""
+
+
+def chance_of_late(late: int, batches: int) -> float:
+    """How likely so many of the batches are later than a time that is their true p99.
+
+    The upper tail of a binomial distribution: of each batch the chance is 1%.
+    """
+    before = (
+        math.comb(batches, count) * 0.01**count * 0.99 ** (batches - count) for count in range(late)
+    )
+    return max(0.0, 1 - math.fsum(before))
 
 
 def has_seen_enough(new: Record, gates: Gates) -> bool:

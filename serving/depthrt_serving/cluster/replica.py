@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import DepthrtError
-from depthrt.files.atomic_write import new_file
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Prediction
 from depthrt_serving.cluster.fetch import fetch_file
+from depthrt_serving.cluster.kept_file import kept_file
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +29,7 @@ class Replica:
     """
 
     def __init__(self, sha256: str, provider: str, threads: int | None) -> None:
-        path = keep_file(Path(tempfile.gettempdir()) / "depthrt-models", sha256)
+        path = kept_file(sha256, lambda: fetch_file(sha256))
         self._model = DepthModel.load(
             path, provider=provider, threads=threads, objective="throughput", parallel=1
         )
@@ -66,19 +64,3 @@ class Replica:
     def spec_json(self) -> str:
         """The spec of its file."""
         return self._model.spec.to_json()
-
-
-def keep_file(folder: Path, sha256: str) -> Path:
-    """The file of this hash in the folder; it is fetched where it is not there.
-
-    Raises:
-        ModelError: the cluster has not that file.
-        WriteError: it cannot be kept.
-    """
-    path = folder / f"{sha256}.onnx"
-    if not path.is_file():
-        content = fetch_file(sha256)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with new_file(path, overwrite=True) as place:
-            place.write_bytes(content)
-    return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +27,7 @@ _EXCHANGE_S = 0.25
 _SHADOW_S = 0.1  # between two batches that the canary computes, too
 _PATIENCE_S = 60.0  # for which a batch is tried, while replicas come and go
 _AGAIN_S = 0.1
+_COLD = 3  # first batches of a front to a model, whose time says nothing
 _POLL_S = 0.02  # between looks at whether nobody waits for a batch any more
 
 Pixels = NDArray[np.uint8]
@@ -45,6 +47,7 @@ class Router:
         self._content = {sha256: content}
         self._name = secrets.token_hex(8)
         self._handles: dict[str, Any] = {}
+        self._asked: Counter[str] = Counter()
         self._seen: list[Seen] = []
         self._owed = 0.0
         self._lock = threading.Lock()
@@ -102,7 +105,9 @@ class Router:
         found = self._ask(sha256, batch, abort, gaps=gaps)
         if abort is None or not abort.asked:
             seconds, failed = time.perf_counter() - start_s, isinstance(found, str)
-            self._note(Seen(sha256, None if failed else seconds, failed=failed))
+            self._asked[sha256] += 1
+            if failed or self._asked[sha256] > _COLD:
+                self._note(Seen(sha256, None if failed else seconds, failed=failed))
         return found
 
     def _ask(

@@ -11,6 +11,7 @@ from depthrt.errors import UsageError
 from depthrt_serving.cluster.judge import (
     Record,
     Seen,
+    chance_of_late,
     depth_difference,
     has_seen_enough,
     reason_to_return,
@@ -53,6 +54,23 @@ def test_a_model_that_is_slower_goes_back() -> None:
     assert reason_to_return(record(0.028), record(0.020), Gates()) == ""
     few = record(0.200, count=19)
     assert reason_to_return(few, record(0.020), Gates()) == "", "too few to say"
+
+
+def test_a_few_late_batches_are_chance() -> None:
+    new = record(0.020)
+    for _ in range(4):
+        new.add(Seen("a", 0.5))
+    assert reason_to_return(new, record(0.020), Gates()) == ""
+    for _ in range(3):
+        new.add(Seen("a", 0.5))
+    assert "p99" in reason_to_return(new, record(0.020), Gates())
+
+
+def test_the_chance_of_late_batches() -> None:
+    assert chance_of_late(0, 100) == 1
+    assert chance_of_late(1, 100) == pytest.approx(1 - 0.99**100)
+    assert chance_of_late(3, 20) == pytest.approx(0.001, rel=0.05)
+    assert chance_of_late(100, 100) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_few_milliseconds_are_noise() -> None:
