@@ -68,18 +68,33 @@ function accept(file) {
 
 async function picture(file, mine) {
   notice("Asking for the depth…");
-  const source = await createImageBitmap(file).catch(() => null);
-  if (!source) throw new Error("This browser cannot read that file as a picture: try a JPEG, PNG or WebP.");
-  const blob = SENT_AS_THEY_ARE.includes(file.type) ? file : await converted(source);
+  const seen = await createImageBitmap(file).catch(() => null);
+  if (!seen && !isHeic(file)) throw new Error("This browser cannot read that file as a picture: try a JPEG, PNG or WebP.");
+  const blob = !seen || SENT_AS_THEY_ARE.includes(file.type) ? file : await converted(seen);
   const found = await withPatience(mine, async () => {
     const sent = performance.now();
     const { map, facts } = await depthOf(blob, mine);
     return { map, facts: { roundMs: performance.now() - sent, ...facts } };
   });
   clearNotice();
+  if (!seen) notice("This browser does not show HEIC photos: here is the depth alone.");
   if (found.map.fovDeg) setFov(found.map.fovDeg);
-  show(source, found.map, found.facts, describe(found.map));
+  show(seen ?? blank(found.map.imageSize), found.map, found.facts, describe(found.map));
   say(`The depth is here: ${byId("view").getAttribute("aria-label")}`);
+}
+
+/** Whether a file is a photo that the server reads, and few browsers do. */
+function isHeic(file) {
+  return /^image\/hei[cf]$/.test(file.type) || /\.hei[cf]$/i.test(file.name);
+}
+
+/** What stands in the place of a picture that is not seen. */
+function blank([rows, columns]) {
+  const canvas = new OffscreenCanvas(columns, rows);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#777";
+  context.fillRect(0, 0, columns, rows);
+  return canvas;
 }
 
 /** A picture that the server does not read, as one that it reads. */

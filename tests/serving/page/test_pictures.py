@@ -12,6 +12,7 @@ import pytest
 
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec, ModelSpec
+from helpers.files.heic_photos import heic
 from helpers.models.full_model import FOV_DEG, build_full_model
 from helpers.models.small_model import build_model, build_slow_model
 from helpers.web.browser import Tab, browser_path
@@ -197,6 +198,27 @@ def test_points_can_be_turned(tab: Tab, running: Running, photo: Path) -> None:
         tab.mouse(kind, x + dx, y, button="left", buttons=1, clickCount=1)
     seen.append(tab.run(look))
     assert len({*seen}) == 3
+
+
+def test_a_photo_that_the_browser_does_not_show_has_its_depth_alone(
+    tab: Tab, running: Running, model: DepthModel, tmp_path: Path
+) -> None:
+    pytest.importorskip("pi_heif")
+    photo = tmp_path / "photo.heic"
+    photo.write_bytes(heic([picture(1, (96, 128))], quarter_turns=1))
+    tab.open(running.address + "/")
+    tab.drop(photo)
+    tab.until(RESULT)
+    assert "the depth alone" in tab.text("#notice")
+    box = tab.box("#view")
+    tab.mouse("mouseMoved", box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    said = tab.until("document.getElementById('probe').innerText")
+    x, y = (int(number) for number in said.partition(":")[0].split(","))
+    asked = running.ask(f"/v1/depth?at={x},{y}", photo.read_bytes()).document
+    assert asked["image_size"] == [128, 96]
+    assert float(said.partition(":")[2].split(",")[0]) == pytest.approx(
+        asked["at"][0]["depth"], rel=0.01
+    )
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
