@@ -9,9 +9,8 @@ lock() { # name of the lock, what goes into it
     --python-version 3.12 --python-platform linux --output-file "containers/locks/$1.txt" "${@:2}"
 }
 
-# PyAV 19 is 23 MB larger and was not tried in the images.
 for provider in cpu gpu; do
-  printf '%s\n' "opencv-python-headless>=4.11" "av<19" |
+  echo "opencv-python-headless>=4.11" |
     lock "$provider" --extra "$provider" --extra serve --override containers/headless.txt \
       pyproject.toml -
 done
