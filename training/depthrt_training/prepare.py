@@ -1,7 +1,7 @@
 """Build the label cache: every training image with its target and valid mask.
 
     python -m depthrt_training.prepare --data DATA --work WORK [--rendered RENDERED]...
-        [--label-weights WEIGHTS [--layout] | --unlabelled]
+        [--label-weights WEIGHTS [--layout | --places] | --unlabelled] [--only SOURCE]...
     python -m depthrt_training.prepare --own NAME=FOLDER --work WORK
     python -m depthrt_training.prepare --data DATA --work WORK --pairs
 
@@ -11,8 +11,12 @@ Writes one `.npz` for each source into WORK/cache. A sample is
 - target: float16, H,W: relative inverse depth on the teacher's scale times `TARGET_SCALE`, larger
   is nearer. Ground truth is brought to that scale image by image, so that all sources share one
   range;
-- valid: bool, H,W;
+- valid: bool, H,W; or uint8, how much a pixel counts, 255: fully, 0: not valid;
 - horizon: the target's value at infinite distance; NaN where unknown.
+
+With `--places` pictures are labelled by the networks that know their kind of place
+(`teachers/by_place.py`): the sources `rooms`, `roads` and `kitti00` stand beside `photographs` and
+`clips`, and two more sets with depth are used.
 
 `--pairs` writes WORK/pairs.npz and nothing else (`data/frame_pairs.py`).
 
@@ -53,9 +57,14 @@ from depthrt_training.data.samples import (
     stereo_pairs,
     without_labels,
 )
+from depthrt_training.teachers.by_place import PlaceTeachers
 from depthrt_training.teachers.earlier_weights import EarlierWeights
+from depthrt_training.teachers.placed_pictures import labelled_by_place, placed_sources
+from depthrt_training.teachers.places import TABLE
 from depthrt_training.teachers.tcmonodepth import Teacher
 
+MORE_CAMERAS = ("replica_office0", "apc_bin_closeup")
+"""Sets with depth that came later; only `--places` uses them."""
 STEREO = ("middlebury", "oak_d", "eth3d", "virtual_kitti2")
 SHIFTED = ("middlebury",)
 """Cropped pairs: infinite distance has an unknown disparity, not 0."""
@@ -110,13 +119,18 @@ def refusal(file: Path, provenance: Provenance) -> str:
     )
 
 
-def labels_of(weights: Path | None, layout: bool, unlabelled: bool = False) -> str:
+def labels_of(
+    weights: Path | None, layout: bool, unlabelled: bool = False, places: bool = False
+) -> str:
     """The network that labels pictures without ground truth, as provenance names it."""
     if unlabelled:
         return "none"
     if weights is None:
         return "teacher"
-    return f"student {hash_of_file(weights)}" + (", teacher's layout" if layout else "")
+    extra = ", teacher's layout" if layout else ""
+    if places:
+        extra = f", teachers by place {hash_of_file(TABLE)}"
+    return f"student {hash_of_file(weights)}{extra}"
 
 
 def sources_of(
@@ -125,11 +139,12 @@ def sources_of(
     teacher: Teacher,
     earlier: EarlierWeights | None = None,
     labels: str = "teacher",
+    by_place: PlaceTeachers | None = None,
 ) -> dict[str, Source]:
     """The sources of the recipe, by name.
 
-    Pictures without ground truth are labelled by `earlier`, else by the teacher. labels: see
-    `labels_of`.
+    Pictures without ground truth are labelled by `by_place`, else by `earlier`, else by the
+    teacher. labels: see `labels_of`.
     """
 
     def by_teacher(rgb: ByteImage) -> FloatMap:
@@ -156,6 +171,13 @@ def sources_of(
         "tum_fr1_rpy": camera(data / "rgbd/tum_fr1_rpy"),
         "aims_lab": camera(data / "rgbd/aims_lab"),
     }
+    if by_place is not None:
+        sources |= {name: camera(data / "rgbd" / name) for name in MORE_CAMERAS}
+        for name in ("photographs", "driving", "clips"):
+            del sources[name]
+        for name, pictures in placed_sources(data).items():
+            build = partial(labelled_by_place, pictures, by_place)
+            sources[name] = Source(pictures.folders, build, labels)
     for name in STEREO:
         folder = data / "stereo" / name
         build = partial(stereo_pairs, folder, teacher.label, name in SHIFTED)
@@ -184,6 +206,10 @@ def main() -> None:
         help="move these labels half-way to the teacher's layout",
     )  # fmt: skip
     parser.add_argument(
+        "--places", action="store_true",
+        help="label rooms and roads by the networks that know them, with --label-weights",
+    )  # fmt: skip
+    parser.add_argument(
         "--unlabelled", action="store_true",
         help="leave photographs unlabelled, for configurations with a [teacher_ensemble]",
     )  # fmt: skip
@@ -195,9 +221,14 @@ def main() -> None:
         "--pairs", action="store_true",
         help="prepare only pairs of frames of the clips, for configurations with [motion]",
     )  # fmt: skip
+    parser.add_argument(
+        "--only", action="append", metavar="SOURCE", help="prepare this source alone; repeatable"
+    )
     options = parser.parse_args()
-    if options.layout and not options.label_weights:
-        parser.error("--layout needs --label-weights")
+    if (options.layout or options.places) and not options.label_weights:
+        parser.error(f"--{'layout' if options.layout else 'places'} needs --label-weights")
+    if options.layout and options.places:
+        parser.error("--layout and --places exclude one another")
     if options.unlabelled and options.label_weights:
         parser.error("--unlabelled and --label-weights exclude one another")
     if options.pairs and options.own:
@@ -213,11 +244,18 @@ def main() -> None:
     if options.pairs:
         sources["pairs"] = PairSource(Path(options.data) / "video")
     elif not sources:
-        teacher, earlier = Teacher(options.data), None
-        if options.label_weights:
+        teacher, earlier, by_place = Teacher(options.data), None, None
+        if options.places:
+            by_place = PlaceTeachers(options.data, options.label_weights)
+        elif options.label_weights:
             earlier = EarlierWeights(options.label_weights, teacher if options.layout else None)
-        labels = labels_of(options.label_weights, options.layout, options.unlabelled)
-        sources |= sources_of(options.data, options.rendered, teacher, earlier, labels)
+        labels = labels_of(
+            options.label_weights, options.layout, options.unlabelled, options.places
+        )
+        sources |= sources_of(options.data, options.rendered, teacher, earlier, labels, by_place)
+    if unknown := [name for name in options.only or () if name not in sources]:
+        parser.error(f"--only {unknown[0]}: the sources are {', '.join(sources)}")
+    sources = {name: s for name, s in sources.items() if not options.only or name in options.only}
     target: Path = options.work if options.pairs else options.work / "cache"
     target.mkdir(parents=True, exist_ok=True)
     files = {name: target / f"{name}.npz" for name in sources}
@@ -227,8 +265,8 @@ def main() -> None:
             parser.exit(2, f"{parser.prog}: {sentence}\n")
     for name, file in files.items():
         if file.exists():
-            unknown = "" if read_provenance(file) else ", of unknown origin"
-            print(f"{name}: kept from before{unknown}", flush=True)
+            origin = "" if read_provenance(file) else ", of unknown origin"
+            print(f"{name}: kept from before{origin}", flush=True)
         else:
             count = sources[name].write(file)
             print(f"{name}: {count} samples", flush=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -56,12 +57,15 @@ def main() -> None:
         help="weights that label pictures without ground truth, with the teacher; repeatable",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, help="torch threads (default: all cores)")
+    parser.add_argument("--seed", type=int, help="another seed than the configuration's")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     keep_memory()
     config = read_config(options.config, options.quick)
+    if options.seed is not None:
+        config = replace(config, seed=options.seed)
     folder: Path = options.work / (options.run + ("-quick" if options.quick else ""))
     folder.mkdir(parents=True, exist_ok=True)
     ensemble = config.teacher_ensemble

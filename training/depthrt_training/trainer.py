@@ -131,7 +131,7 @@ class Trainer:
         full = batch.target.shape[1] == batch.image.shape[2]
         prediction = self._predict(self.network, batch.image, full, bits)
         loss = depth_loss(
-            prediction, batch.target, batch.valid, batch.exact, batch.horizon, self.config.loss
+            prediction, batch.target, batch.weight, batch.exact, batch.horizon, self.config.loss
         )
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -182,12 +182,12 @@ class Trainer:
                 part = samples[start : start + BATCH]
                 whole = (part * BATCH)[:BATCH]  # see `BATCH`
                 batch = validation_batch(whole, NATIVE_SIZE)
-                image, target, valid = (
-                    tensor.to(self.device) for tensor in (batch.image, batch.target, batch.valid)
+                image, target, weight = (
+                    tensor.to(self.device) for tensor in (batch.image, batch.target, batch.weight)
                 )
                 with torch.no_grad():
                     prediction = self._predict(self.average, image, False, bits).relu()
-                errors.append(invariant_error(prediction, target, valid)[: len(part)])
+                errors.append(invariant_error(prediction, target, weight)[: len(part)])
             result[source] = torch.cat(errors).mean().item()
         result["score"] = sum(result.values()) / len(result)
         if pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,20 @@ def draw(height: int, width: int, seed: int, holes: bool) -> object:
     return Sample(pixels, target.astype(np.float16), mask if holes else None, float(seed))
 
 
+def weighted(sample: object) -> object:
+    """The same, but its pixels count 0.6 at the left border and 0.95 at the right one."""
+    height, width = sample.target.shape  # type: ignore[attr-defined]
+    weight = np.repeat(np.linspace(0.6, 0.95, width)[None], height, axis=0)
+    return replace(sample, weight=(255 * weight).astype(np.uint8))  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_a_batch_equals_opencv_s_pictures(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from depthrt_training.data import augmentation
     from depthrt_training.data import device_batches as pools
 
     samples = {
-        "photographs": [draw(60, 80, 1, False), draw(96, 64, 2, False)],
+        "photographs": [draw(60, 80, 1, False), weighted(draw(96, 64, 2, False))],
         "rendered_indoor": [draw(72, 90, 3, True)],
     }
     pool = pools.make_pool(samples, torch.device("cpu"))  # type: ignore[arg-type]
@@ -59,13 +67,16 @@ def test_a_batch_equals_opencv_s_pictures(full: bool, monkeypatch: pytest.Monkey
     flat = [sample for group in samples.values() for sample in group]
     for i in range(24):
         sample = flat[int(batch.horizon[i]) - 1]
-        rgb, target, valid = augmentation.warp(sample, drawn["cuts"][i], (64, 96), full)  # type: ignore[arg-type]
+        rgb, target, weight = augmentation.warp(sample, drawn["cuts"][i], (64, 96), full)  # type: ignore[arg-type]
+        valid = weight > 0
         found = batch.image[i].permute(1, 2, 0).numpy()
         assert np.abs(found - rgb).mean() < 0.6  # OpenCV places a sample to 1/32 pixel and rounds
         both = valid & batch.valid[i].numpy()
         assert (valid == batch.valid[i].numpy()).mean() > 0.985
         assert both.mean() > 0.4
         assert np.abs(batch.target[i].numpy() - target)[both].max() < 0.03
+        assert np.abs(batch.weight[i].numpy() - weight)[both].max() < 0.03
+        assert (weight[valid].max() < 1) == (sample.weight is not None)
 
 
 def test_colours_change_a_little_or_much_and_stay_colours() -> None:

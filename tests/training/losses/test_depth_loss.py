@@ -63,3 +63,23 @@ def test_the_relative_error_is_that_of_depth_up_to_scale_and_shift() -> None:
     wrong[:, :8] = 3 / (depth_m[:, :8] * 1.01) + 0.7
     assert float(relative_error(wrong, target, valid, horizon)) == pytest.approx(0.0043, abs=1e-3)
     assert torch.isnan(relative_error(target, target, valid, torch.tensor([torch.nan]))).all()
+
+
+def test_a_pixel_counts_by_its_weight_and_not_at_all_without_one() -> None:
+    target = torch.linspace(0, 6, 64).repeat(2, 64, 1)
+    guess, weight = target.clone(), torch.ones(2, 64, 64)
+    guess[:, :, :8] += 1.0
+    weight[0, :, :8] = 0.0
+    weight[1, :, :8] = 0.5
+    weights = LossWeights(gradient=0.0, exact_gradient=0.0, anchor=1.0, trim=1.0)
+    unknown, exact = torch.full((1,), torch.nan), torch.tensor([False])
+
+    def loss(i: int, counts: torch.Tensor) -> float:
+        part = (guess[i : i + 1], target[i : i + 1], counts)
+        return float(depth_loss(*part, exact, unknown, weights))
+
+    assert loss(0, weight[:1]) == pytest.approx(0.0, abs=1e-5)
+    whole, half = loss(1, torch.ones(1, 64, 64, dtype=torch.bool)), loss(1, weight[1:])
+    assert 0.4 < half / whole < 0.65
+    same = torch.ones(1, 64, 64)
+    assert loss(1, same) == loss(1, same.bool())

@@ -12,8 +12,8 @@ from depthrt_training.data.label_cache import Sample
 
 ByteImage = npt.NDArray[np.uint8]
 FloatMap = npt.NDArray[np.float32]
-Item = tuple[ByteImage, FloatMap, npt.NDArray[np.bool_]]
-"""rgb H,W,3; target and validity H,W or H/2,W/2."""
+Item = tuple[ByteImage, FloatMap, FloatMap]
+"""rgb H,W,3; target and weight (0..1; 0: invalid) H,W or H/2,W/2."""
 
 VALID_WEIGHT = 0.999  # of a bilinear footprint: all four neighbours valid
 
@@ -84,8 +84,8 @@ def augment(
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale_x, scale_y])
     offset = np.array([centre_x, centre_y]) - linear @ np.array([out_width / 2, out_height / 2])
-    rgb, target, valid = warp(sample, np.column_stack([linear, offset]), size, full)
-    return recolour(rgb, rng, colours), target, valid
+    rgb, target, weight = warp(sample, np.column_stack([linear, offset]), size, full)
+    return recolour(rgb, rng, colours), target, weight
 
 
 def cover(
@@ -94,7 +94,7 @@ def cover(
     rng: np.random.Generator,
 ) -> Item:
     """Paste a box of another picture, 5% to 35% of the area, and mark it invalid."""
-    rgb, target, valid = item[0].copy(), item[1], item[2].copy()
+    rgb, target, weight = item[0].copy(), item[1], item[2].copy()
     height, width = rgb.shape[:2]
     step = height // target.shape[0]
     area, aspect = rng.uniform(0.05, 0.35), np.exp(rng.uniform(-0.7, 0.7))
@@ -104,8 +104,8 @@ def cover(
     left = int(rng.integers((width - columns) // 2 + 1)) * 2
     box = (slice(top, top + rows), slice(left, left + columns))
     rgb[box] = other[box]
-    valid[top // step : (top + rows) // step, left // step : (left + columns) // step] = False
-    return rgb, target, valid
+    weight[top // step : (top + rows) // step, left // step : (left + columns) // step] = 0
+    return rgb, target, weight
 
 
 def warp(
@@ -113,7 +113,7 @@ def warp(
 ) -> Item:
     """Resample bilinearly by a 2x3 map from output to source (pixel edges at integers).
 
-    The image has `size`; target and validity have half of it unless `full`. A pixel is valid only
+    The image has `size`; target and weight have half of it unless `full`. A pixel is valid only
     if its whole bilinear footprint was: interpolation across the border of the valid region would
     otherwise leave a ring of wrong values.
     """
@@ -130,9 +130,12 @@ def warp(
     valid = _inside(matrix, (grid[1], grid[0]), sample.rgb.shape[:2])
     if sample.mask is not None:
         known = sample.mask.astype(np.float32)
-        weight = cv2.warpAffine(known, matrix, grid, flags=flags, borderMode=border)
-        valid &= np.asarray(weight) > VALID_WEIGHT
-    return np.asarray(rgb, dtype=np.uint8), np.asarray(target, dtype=np.float32), valid
+        known = np.asarray(cv2.warpAffine(known, matrix, grid, flags=flags, borderMode=border))
+        valid &= known > VALID_WEIGHT
+    weight = valid.astype(np.float32)
+    if sample.weight is not None:
+        weight *= cv2.warpAffine(sample.weight, matrix, grid, flags=flags, borderMode=border) / 255
+    return np.asarray(rgb, dtype=np.uint8), np.asarray(target, dtype=np.float32), weight
 
 
 def _on_centres(to_source: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -27,17 +27,23 @@ _UNPERTURBED = Perturbation()
 
 @dataclass(frozen=True)
 class Batch:
-    """image N,3,H,W float32, pixels 0..255; target N,h,w; valid N,h,w bool; exact N bool.
+    """image N,3,H,W float32, pixels 0..255; target N,h,w; weight N,h,w, 0..1; exact N bool.
 
-    h,w: H/2,W/2, or H,W with labels at full resolution. exact: the target was rendered. horizon:
-    N, the target's value at infinite distance, NaN where unknown.
+    h,w: H/2,W/2, or H,W with labels at full resolution. weight: how much a pixel counts, 0 where
+    the target is unknown. exact: the target was rendered. horizon: N, the target's value at
+    infinite distance, NaN where unknown.
     """
 
     image: Tensor
     target: Tensor
-    valid: Tensor
+    weight: Tensor
     exact: Tensor
     horizon: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """N,h,w bool: where the target is known."""
+        return self.weight > 0
 
 
 def training_batch(

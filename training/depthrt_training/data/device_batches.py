@@ -29,14 +29,14 @@ _BLUR_RADIUS_PX = 4
 class Pool:
     """The pixels of all samples, concatenated, on one device.
 
-    rgb: P,3 uint8; target: P float16; valid: P bool; for each sample (N): the index of its
+    rgb: P,3 uint8; target: P float16; weight: P uint8; for each sample (N): the index of its
     first pixel, its height and width, the target at infinite distance (NaN: unknown). names: the
     sources; first: the index of each source's first sample, then N.
     """
 
     rgb: Tensor
     target: Tensor
-    valid: Tensor
+    weight: Tensor
     begin: Tensor
     height: Tensor
     width: Tensor
@@ -56,10 +56,6 @@ def make_pool(samples: Mapping[str, Sequence[Sample]], device: torch.device) -> 
         if not source:
             raise ValueError(f"{name} has no samples")
     every = [sample for source in samples.values() for sample in source]
-    masks = [
-        np.ones(s.target.shape, np.bool_) if s.mask is None else s.mask.astype(np.bool_)
-        for s in every
-    ]
     shapes = np.array([s.target.shape for s in every], dtype=np.int64)
     pixels = shapes.prod(axis=1)
     begin = np.concatenate([[0], np.cumsum(pixels)[:-1]])
@@ -70,7 +66,7 @@ def make_pool(samples: Mapping[str, Sequence[Sample]], device: torch.device) -> 
     return Pool(
         on_device(np.concatenate([s.rgb.reshape(-1, 3) for s in every])),
         on_device(np.concatenate([s.target.ravel() for s in every])),
-        on_device(np.concatenate([mask.ravel() for mask in masks])),
+        on_device(np.concatenate([_weight(sample).ravel() for sample in every])),
         on_device(begin),
         on_device(shapes[:, 0]),
         on_device(shapes[:, 1]),
@@ -79,6 +75,15 @@ def make_pool(samples: Mapping[str, Sequence[Sample]], device: torch.device) -> 
         tuple(samples),
         np.concatenate([[0], np.cumsum([len(source) for source in samples.values()])]),
     )
+
+
+def _weight(sample: Sample) -> npt.NDArray[np.uint8]:
+    """H,W: how much a pixel counts, 255: fully, 0: the target is unknown."""
+    if sample.weight is not None:
+        return sample.weight
+    if sample.mask is not None:
+        return np.asarray(255 * sample.mask, dtype=np.uint8)
+    return np.full(sample.target.shape, 255, np.uint8)
 
 
 def pool_batch(
@@ -104,10 +109,10 @@ def pool_batch(
     step = 1 if full else 2
     image = _look_up(pool, sample, matrices, size, 1, "rgb")
     half = (size[0] // step, size[1] // step)
-    target, valid = _look_up_target(pool, sample, matrices, half, step)
+    target, weight = _look_up_target(pool, sample, matrices, half, step)
     exact = torch.from_numpy(np.array([pool.names[i].startswith(EXACT) for i in source]))
-    batch = Batch(image.permute(0, 3, 1, 2), target, valid, exact.to(device), pool.horizon[sample])
-    return batch, source
+    image = image.permute(0, 3, 1, 2)
+    return Batch(image, target, weight, exact.to(device), pool.horizon[sample]), source
 
 
 def draw_cuts(
@@ -217,16 +222,18 @@ def _look_up(
 def _look_up_target(
     pool: Pool, sample: Tensor, matrices: Tensor, size: tuple[int, int], step: int
 ) -> tuple[Tensor, Tensor]:
-    """Target and validity, N,H,W each: valid where the whole footprint is, inside the picture."""
+    """Target and weight, N,H,W each: valid where the whole footprint is, inside the picture."""
     target = torch.zeros((len(sample), *size), device=sample.device)
-    weight_valid = torch.zeros_like(target)
-    for index, weight in _footprint(pool, sample, matrices, size, step, False):
-        target += pool.target[index].float() * weight
-        weight_valid += pool.valid[index].float() * weight
+    known, counts = torch.zeros_like(target), torch.zeros_like(target)
+    for index, share in _footprint(pool, sample, matrices, size, step, False):
+        weight = pool.weight[index]
+        target += pool.target[index].float() * share
+        known += (weight > 0).float() * share
+        counts += weight.float() * (share / 255)
     x, y = _positions(matrices, size, step)
     height, width = pool.height[sample][:, None, None], pool.width[sample][:, None, None]
     inside = (x > 0) & (x < width) & (y > 0) & (y < height)
-    return target, inside & (weight_valid > VALID_WEIGHT)
+    return target, counts * (inside & (known > VALID_WEIGHT))
 
 
 def _positions(matrices: Tensor, size: tuple[int, int], step: int) -> tuple[Tensor, Tensor]:

@@ -20,10 +20,10 @@ TARGET_SCALE = 5.0
 SHORT_SIDE = 256
 """Pixels of the short side that pictures are reduced to."""
 
-UNORDERED = ("photographs", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
+UNORDERED = ("photographs", "rooms", "clips", "middlebury", "oak_d", "eth3d", "virtual_kitti2")
 """Sources whose neighbouring samples show different scenes; every tenth one is held out."""
 
-LABELLED_BY_NETWORKS = ("photographs", "driving", "clips")
+LABELLED_BY_NETWORKS = ("photographs", "driving", "clips", "rooms", "roads", "kitti00")
 """Sources without ground truth; networks label them."""
 
 
@@ -32,13 +32,14 @@ class Sample:
     """One cached image: rgb H,W,3 uint8; target H,W, about 0..10, zero where invalid.
 
     mask: H,W, one where valid; None: valid everywhere. horizon: the target's value at infinite
-    distance; NaN if unknown.
+    distance; NaN if unknown. weight: H,W, how much a pixel counts, 255: fully; None: all do.
     """
 
     rgb: ByteImage
     target: HalfMap
     mask: ByteImage | None
     horizon: float
+    weight: ByteImage | None = None
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,11 @@ def _read(file: Path) -> list[Sample]:
                 np.lib.format.read_array(archive.open(f"{key}.{part}.npy"))
                 for part in ("image", "target", "valid", "horizon")
             )
+            weight = None if valid.dtype == np.bool_ else valid
+            valid = valid > 0
             target[~valid] = 0
             mask = None if valid.all() else valid.view(np.uint8)
-            samples.append(Sample(image, target, mask, float(horizon)))
+            samples.append(Sample(image, target, mask, float(horizon), weight))
     return samples
 
 

@@ -19,7 +19,8 @@ from depthrt_training.data.label_cache import TARGET_SCALE, ByteImage, FloatMap,
 from depthrt_training.data.stereo import match_stereo
 
 Mask = npt.NDArray[np.bool_]
-Sample = tuple[ByteImage, FloatMap, Mask, float]
+Sample = tuple[ByteImage, FloatMap, Mask | ByteImage, float]
+"""Picture, target, valid (or the weight of every pixel, 255: counts fully), horizon."""
 Labeller = Callable[[ByteImage], FloatMap]
 
 TARGET_RANGE = (0.1, 9.0)
@@ -69,10 +70,15 @@ def photographs(folder: Path) -> Iterator[ByteImage]:
 def clip_frames(folder: Path) -> Iterator[ByteImage]:
     """Every `CLIP_STRIDE`-th frame of every clip."""
     for file in sorted(folder.glob("*.mp4")):
-        with av.open(str(file)) as container:
-            for i, frame in enumerate(container.decode(video=0)):
-                if i % CLIP_STRIDE == 0:
-                    yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        yield from frames_of(file)
+
+
+def frames_of(clip: Path) -> Iterator[ByteImage]:
+    """Every `CLIP_STRIDE`-th frame."""
+    with av.open(str(clip)) as container:
+        for i, frame in enumerate(container.decode(video=0)):
+            if i % CLIP_STRIDE == 0:
+                yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
 def rgbd_pairs(folder: Path, teacher: Labeller | None) -> Iterator[Sample]:

@@ -1,6 +1,6 @@
 """Losses on relative inverse depth of single images (N,H,W; larger is nearer).
 
-valid: N,H,W bool.
+valid: N,H,W bool, or float: the weight of every pixel, 0..1, 0 where the target is unknown.
 
 Scale-and-shift-invariant trimmed loss and multi-scale gradient matching: Ranftl et al.,
 "Towards Robust Monocular Depth Estimation" (MiDaS), PAMI 2022, equations 5 to 11.
@@ -80,21 +80,22 @@ def trimmed_mask(residual: Tensor, valid: Tensor, trim: float) -> Tensor:
     The threshold is the quantile over every second row and column: cheap and close enough.
     """
     with torch.no_grad():
-        coarse = residual[:, ::2, ::2].flatten(1).masked_fill(~valid[:, ::2, ::2].flatten(1), -1)
+        known = valid[:, ::2, ::2].flatten(1) > 0
+        coarse = residual[:, ::2, ::2].flatten(1).masked_fill(~known, -1)
         ordered = coarse.sort(dim=1, descending=True).values
-        rank = (valid[:, ::2, ::2].flatten(1).sum(dim=1, keepdim=True) * trim).long()
+        rank = (known.sum(dim=1, keepdim=True) * trim).long()
         threshold = ordered.gather(1, rank.clamp_max(ordered.shape[1] - 1))
-        return valid & (residual <= threshold[:, :, None].clamp_min(_EPSILON))
+        return valid * (residual <= threshold[:, :, None].clamp_min(_EPSILON))
 
 
 def gradient_matching(difference: Tensor, valid: Tensor, scales: int = 4) -> Tensor:
     """Mean over `scales` of the absolute gradient of the difference, per image (N)."""
-    total = difference.new_zeros(difference.shape[0])
+    total, valid = difference.new_zeros(difference.shape[0]), valid.float()
     for level in range(scales):
         step = 2**level
         d, m = difference[:, ::step, ::step], valid[:, ::step, ::step]
-        both_x = (m[:, :, 1:] & m[:, :, :-1]).float()
-        both_y = (m[:, 1:] & m[:, :-1]).float()
+        both_x = torch.minimum(m[:, :, 1:], m[:, :, :-1])
+        both_y = torch.minimum(m[:, 1:], m[:, :-1])
         dx = ((d[:, :, 1:] - d[:, :, :-1]).abs() * both_x).sum(dim=(1, 2))
         dy = ((d[:, 1:] - d[:, :-1]).abs() * both_y).sum(dim=(1, 2))
         total = total + dx / both_x.sum(dim=(1, 2)).clamp_min(1)
@@ -134,7 +135,7 @@ def depth_loss(
     invariant = masked_mean(residual, kept)
     gradient = gradient_matching(difference, valid)
     anchor = masked_mean((prediction - target).abs() / spread, valid)
-    usable = (valid.float().mean(dim=(1, 2)) > 0.05).float()
+    usable = ((valid > 0).float().mean(dim=(1, 2)) > 0.05).float()
     sharpness = torch.where(exact, weights.exact_gradient, weights.gradient)
     per_image = invariant + sharpness * gradient + weights.anchor * anchor
     return (per_image * usable).sum() / usable.sum().clamp_min(1)

@@ -109,7 +109,7 @@ def label(
         batch,
         image=batch.image.index_copy(0, index, pictures),
         target=batch.target.index_copy(0, index, labels),
-        valid=batch.valid.index_fill(0, index, True),
+        weight=batch.weight.index_fill(0, index, 1.0),
     )
 
 

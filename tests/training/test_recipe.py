@@ -1,0 +1,81 @@
+"""The whole recipe in one command: what it begins, what it leaves out, what stops it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tomllib", reason="training is for Python 3.11 and later")
+
+
+def options(work: Path, **changes: object) -> argparse.Namespace:
+    given = {
+        "data": work / "data", "work": work, "config": work / "c.toml", "run": "own", "start": None,
+        "label_weights": work / "w.safetensors", "scenes": 3, "processes": 2, "threads": None,
+        "device": "cpu",
+    }  # fmt: skip
+    return argparse.Namespace(**{**given, **changes})
+
+
+def write(file: Path, exit_code: int = 0) -> list[str]:
+    """A command that makes a file and ends with an exit code."""
+    code = f"import pathlib, sys; pathlib.Path({str(file)!r}).touch(); sys.exit({exit_code})"
+    return [sys.executable, "-c", code]
+
+
+def test_a_step_that_fails_stops_the_recipe(tmp_path: Path) -> None:
+    from depthrt_training.recipe import StepError, run
+
+    first, second, third = (tmp_path / name for name in "abc")
+    with pytest.raises(StepError, match="this step failed: "):
+        run([write(first), write(second, 3), write(third)], 1)
+    assert first.exists()
+    assert second.exists()
+    assert not third.exists()
+
+
+def test_scenes_that_are_drawn_are_not_drawn_again(tmp_path: Path) -> None:
+    from depthrt_training.recipe import rendering
+
+    rendered = tmp_path / "rendered"
+    parts = [command[-1] for command in rendering(options(tmp_path), rendered)]
+    assert parts == ["0/2", "1/2"]
+    for i, kind in enumerate(("room", "street", "room")):
+        file = rendered / kind / "parts" / f"{i:06d}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        assert rendering(options(tmp_path), rendered)
+        file.touch()
+    assert rendering(options(tmp_path), rendered) == []
+
+
+def test_every_seed_is_a_run_of_its_own(tmp_path: Path) -> None:
+    from depthrt_training.recipe import training
+
+    alone = training(options(tmp_path), None)
+    assert alone[alone.index("--run") + 1] == "own"
+    assert "--seed" not in alone
+    second = training(options(tmp_path, start=tmp_path / "s.safetensors", threads=1), 2)
+    assert second[second.index("--run") + 1] == "own-2"
+    assert second[second.index("--seed") + 1] == "2"
+    assert second[second.index("--start") + 1] == str(tmp_path / "s.safetensors")
+
+
+def test_the_recipe_s_sources_are_those_that_are_prepared(tmp_path: Path) -> None:
+    import tomllib
+
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from depthrt_training import prepare
+    from depthrt_training.recipe import CONFIGS
+    from depthrt_training.teachers.placed_pictures import placed_sources
+    from depthrt_training.teachers.tcmonodepth import Teacher
+
+    plain = prepare.sources_of(tmp_path, [tmp_path], Teacher(tmp_path))
+    known = (set(plain) | set(placed_sources(tmp_path)) | set(prepare.MORE_CAMERAS)) - {"driving"}
+    for name in ("depthrt-s.toml", "runs/10.toml"):
+        config = tomllib.loads((CONFIGS / name).read_text())
+        assert set(config["sources"]) == known
+        assert sum(config["sources"].values()) == pytest.approx(1)
