@@ -6,7 +6,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -49,6 +49,11 @@ class _Extras:
     def files(self) -> tuple[Path, ...]:
         """Page and plot, as far as they are wanted."""
         return tuple(path for path in (self.report, self.front) if path is not None)
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether the file goes to a place where it is served."""
+        return self.triton is not None or self.kserve is not None
 
     @property
     def places(self) -> Places:
@@ -193,15 +198,19 @@ def _run(
 
 
 def _tell(result: Report, done: Sequence[Deployed], *, as_json: bool) -> None:
-    from depthrt_export.deploy.deploy import documents, lines
     from depthrt_export.report.export_report import print_summary
 
+    also: dict[str, Any] = {}
+    said_of_servers: Sequence[str] = ()
+    if done:
+        from depthrt_export.deploy.deploy import documents, lines
+
+        also, said_of_servers = {"deployed": documents(done)}, lines(done)
     if as_json:
-        also = {"deployed": documents(done)} if done else {}
         typer.echo(json.dumps({**result.to_dict(), **also}))
         return
     print_summary(result)
-    for line in lines(done):
+    for line in said_of_servers:
         typer.echo(line)
 
 
@@ -219,7 +228,8 @@ def _check(
     check_outputs(source, output, network, options, extras.files)
     if front is not None and (front.suffix not in (".svg", ".png") or options.precision != "auto"):
         raise UsageError(f"--front {front}: an .svg or .png file of a search (--precision auto)")
-    extras.places.check()
+    if extras.is_deployed:
+        extras.places.check()
     if extras.track is not None:
         from depthrt_benchmarks.common.report.mlflow_log import check
 
@@ -249,7 +259,7 @@ def _write_extras(result: Report, extras: _Extras, *, overwrite: bool) -> None:
 
 def _deploy(output: Path, extras: _Extras, *, overwrite: bool) -> list[Deployed]:
     """What was written for servers, if anything is wanted."""
-    if not extras.places:
+    if not extras.is_deployed:
         return []
     from depthrt_export.deploy.deploy import Settings, deploy
 

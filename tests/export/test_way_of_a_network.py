@@ -16,9 +16,8 @@ import depthrt_export
 from helpers.commands import Command
 from networks import small_unet
 
-# This number may only fall. It was 28 before files carried golden frames, optional outputs and a
-# reference for drift, the witness drawn scenes, and the search the times of kernels.
-MOST_FILES = 50
+# These numbers may only fall. The search and quantisation of ``auto`` come on top of the plain way.
+MOST_FILES = {"fp32": 28, "auto": 37}
 PACKAGE = Path(depthrt_export.__file__).parent
 
 
@@ -46,7 +45,9 @@ def files_crossed(run: Callable[[], object]) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", MOST_FILES)
 def test_a_network_crosses_few_files(
+    precision: str,
     frames: str,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -56,12 +57,14 @@ def test_a_network_crosses_few_files(
     depthrt, target = Command(capfd, monkeypatch), tmp_path / "m.onnx"
     crossed = files_crossed(
         lambda: depthrt(
-            "export", f"{small_unet.__file__}:small_unet", "-o", target, "--precision", "auto",
+            "export", f"{small_unet.__file__}:small_unet", "-o", target, "--precision", precision,
             "--frames", frames,
         )
     )  # fmt: skip
     assert target.is_file()
-    steps = {"cli.py", "sources/load.py", "rewrites/rewrite.py", "quantise/static_int8.py"}
-    steps |= {"quantise/half.py", "proof/verify.py", "search/search.py", "model_file.py"}
+    steps = {"cli.py", "sources/load.py", "rewrites/rewrite.py", "proof/verify.py"}
+    steps |= {"proof/field_checks.py", "proof/witness/statement.py", "model_file.py"}
+    if precision == "auto":
+        steps |= {"quantise/static_int8.py", "quantise/half.py", "search/search.py"}
     assert steps <= crossed
-    assert len(crossed) <= MOST_FILES, sorted(crossed)
+    assert len(crossed) <= MOST_FILES[precision], sorted(crossed)

@@ -40,7 +40,7 @@ from depthrt_export.proof.labelled_frames import (
 from depthrt_export.quantise.recipes import DynamicRecipe, Material, StaticRecipe, apply
 from depthrt_export.quantise.targets import target
 from depthrt_export.rewrites.rewrite import rewrite
-from depthrt_export.search.kernel_times import (
+from depthrt_export.search.block_costs import (
     block_times,
     int8_over_float,
     kernel_times,

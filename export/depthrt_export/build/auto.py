@@ -21,8 +21,8 @@ from depthrt_export.proof.verify import TOLERANCES, Proof, file_reference, prove
 from depthrt_export.quantise.recipes import Applied, Material
 from depthrt_export.quantise.targets import CPU, other_providers, suited, target
 from depthrt_export.report.export_report import explain, refusal, search_facts
+from depthrt_export.search.block_costs import kernel_times
 from depthrt_export.search.candidates import Candidate, Journal, search_key
-from depthrt_export.search.kernel_times import kernel_times
 from depthrt_export.search.search import Found, Limits, Search
 
 _LABELLED_FRAMES = 32

@@ -10,18 +10,16 @@ from depthrt.monitor.reference import Reference
 from depthrt.spec import ModelSpec
 from depthrt_benchmarks.common.peak_memory import peak_memory_bytes
 from depthrt_export.build.auto import to_auto
+from depthrt_export.build.checks import compare_optional_outputs, doubt_metres
 from depthrt_export.build.convert import to_half_precision, to_int8
-from depthrt_export.build.metres import with_doubt
 from depthrt_export.build.onnx_file.from_onnx import from_onnx
-from depthrt_export.build.optional import with_optional
 from depthrt_export.build.spec import final_spec
 from depthrt_export.build.step_results import Float32, Made
 from depthrt_export.console import Phases
 from depthrt_export.model_file import check_outputs, put_in_place, write_model
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.proof.golden import make_golden
+from depthrt_export.proof.field_checks import drift_reference, make_golden
 from depthrt_export.proof.labelled_frames import open_labelled
-from depthrt_export.proof.reference import drift_reference
 from depthrt_export.report.export_report import Report
 from depthrt_export.sources.onnx_file.find import onnx_source
 
@@ -52,8 +50,8 @@ def build(
             from depthrt_export.build.from_torch import from_torch  # torch, which others do without
 
             start = from_torch(source, said, options, output, Path(folder), phases)
-        start = with_doubt(start, phases)
-        made = with_optional(start, _convert(start, output, options, phases), phases)
+        start = doubt_metres(start, phases)
+        made = compare_optional_outputs(start, _convert(start, output, options, phases), phases)
         spec = final_spec(start, made, options)
         golden = _golden(start, made, spec, phases) if options.golden else None
         reference = _reference(start, made, spec, options, phases)

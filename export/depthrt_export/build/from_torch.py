@@ -8,21 +8,19 @@ from typing import Any
 
 from depthrt.errors import AccuracyGateError
 from depthrt_calibration.frames import evenly
-from depthrt_export.build.ask import asked
-from depthrt_export.build.optional import MEASURED
+from depthrt_export.build.checks import MEASURED, ask_built_in_model
 from depthrt_export.build.spec import float32_spec, opset_for
 from depthrt_export.build.step_results import Float32
-from depthrt_export.build.suit import rewritten
 from depthrt_export.console import Phases
-from depthrt_export.graph.channel_order import fold_channel_order
 from depthrt_export.graph.export import export_graph
-from depthrt_export.graph.fold_normalisation import fold_normalisation
+from depthrt_export.graph.fold_pixels import fold_channel_order, fold_normalisation
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.proof.frame_split import FRAMES_WITHOUT_RANGES, split_frames
 from depthrt_export.proof.independence import require_alone
 from depthrt_export.proof.optional_outputs import file_outputs, prove_optional
 from depthrt_export.proof.verify import TOLERANCES, prove
+from depthrt_export.quantise.targets import rewritten
 from depthrt_export.sources.load import load_network
 from depthrt_export.sources.outputs import OutputForm, autocast_was_used
 from depthrt_export.sources.torch_network import (
@@ -67,9 +65,9 @@ def from_torch(
     with phases("run pictures alone and together"):
         batch_open = "batch" in options.vary
         require_alone(network, reference, frames.validation, batch_open=batch_open)
-    statement = (
-        asked(network, fed(network, form), frames, options, phases) if network.witnessed else None
-    )
+    statement = None
+    if network.witnessed:
+        statement = ask_built_in_model(network, fed(network, form), frames, options, phases)
     with phases("trace and translate"):
         model = export_graph(network, form, options.vary, opset_for(options))
     with phases("fold and rewrite"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from depthrt.errors import UsageError
 from depthrt.spec import DEPTH, OPTIONAL_OUTPUTS
 from depthrt_export.console import quiet_torch
-from depthrt_export.graph.channel_order import BGR
+from depthrt_export.graph.fold_pixels import BGR
 from depthrt_export.options import Vary
 from depthrt_export.sources.optional_outputs import to_optional
 from depthrt_export.sources.outputs import OutputForm, to_depth, without_autocast

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from depthrt.errors import ModelError
-from depthrt_export.graph.channel_order import BGR, fold_channel_order
+from depthrt_export.graph.fold_pixels import BGR, fold_channel_order
 from depthrt_export.graph.inner_graph import (
     element_of,
     forget_shapes,

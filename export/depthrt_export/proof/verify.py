@@ -17,8 +17,8 @@ from depthrt.model.providers import SessionOptions
 from depthrt.model.session import import_onnxruntime, open_session
 from depthrt_calibration.frames import Sample
 from depthrt_export.options import Vary
-from depthrt_export.proof.batches import Alone, Together, require_batches
 from depthrt_export.proof.fidelity import Fidelity, fidelity, summary
+from depthrt_export.proof.independence import Alone, Together, require_batches
 from depthrt_export.sources.network import DepthNetwork, Maps, Reference, filled_depth
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from depthrt.model.session import offered_providers
 from depthrt.system import cpu_features
 from depthrt_export.graph.nodes import constant_products, has_attention
 from depthrt_export.model_file import works
+from depthrt_export.options import ExportOptions
 from depthrt_export.quantise.convolution_chains import is_hybrid
 from depthrt_export.quantise.recipes import DynamicRecipe, HalfRecipe, Recipe, StaticRecipe
 from depthrt_export.quantise.static_int8 import Int8Recipe
@@ -234,6 +235,20 @@ def suited(model: onnx.ModelProto, provider: str) -> onnx.ModelProto:
     its attention written out, 0.82 with it fused; in bfloat16 0.23 and 0.42.
     """
     return write_out_attention(model) if _is_openvino(provider) else model
+
+
+def rewritten(
+    model: onnx.ModelProto, options: ExportOptions
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph with faster operators of the same value, and a line for each change."""
+    changes: list[str] = []
+    if options.rewrite:
+        from depthrt_export.rewrites.rewrite import rewrite  # onnxscript, which takes a while
+
+        model, changes = rewrite(model)
+    if options.precision not in ("int8", "auto"):  # those quantise the fused graph
+        model = suited(model, target(options.target).provider)
+    return model, tuple(changes)
 
 
 def _is_openvino(provider: str) -> bool:

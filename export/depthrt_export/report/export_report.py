@@ -14,14 +14,14 @@ from depthrt.model.providers import SessionOptions
 from depthrt.spec import ModelSpec
 from depthrt_export.model_file import journal_place
 from depthrt_export.options import ExportOptions
-from depthrt_export.proof.batches import Together
 from depthrt_export.proof.evaluator import LatencyRatio
 from depthrt_export.proof.frame_split import calibration_source, validation_source
+from depthrt_export.proof.independence import Together
 from depthrt_export.proof.verify import Proof
 from depthrt_export.quantise.targets import CPU
+from depthrt_export.search.block_costs import ranked
 from depthrt_export.search.candidates import Candidate, fits, float32
 from depthrt_export.search.search import Found
-from depthrt_export.search.sensitivity import ranked
 
 
 @dataclass(frozen=True, eq=False)

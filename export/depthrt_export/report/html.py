@@ -20,8 +20,8 @@ from depthrt_export.proof.fidelity import spread
 from depthrt_export.proof.verify import FrameProof
 from depthrt_export.report.export_report import FIGURES, Report, explain, facts, figure_texts, line
 from depthrt_export.report.pareto_plot import pareto_plot
+from depthrt_export.search.block_costs import ranked
 from depthrt_export.search.search import Found
-from depthrt_export.search.sensitivity import ranked
 
 _FRAMES_SHOWN = 8
 _BLOCKS_SHOWN = 16

@@ -9,6 +9,7 @@ LayerNormalization with the skip connection) is left to it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -28,10 +29,13 @@ from depthrt_export.graph.nodes import (
     text,
     used_once,
 )
+from depthrt_export.rewrites.around_attention import (
+    cut_patches_in_steps,
+    drop_neutral_masks,
+    drop_unreachable_nan_guard,
+)
 from depthrt_export.rewrites.attention import fuse_attention
-from depthrt_export.rewrites.attention_guards import drop_neutral_masks, drop_unreachable_nan_guard
 from depthrt_export.rewrites.convolutions import compose_convolutions
-from depthrt_export.rewrites.patches import cut_patches_in_steps
 
 # Larger results stay computed: onnxruntime folds them when it loads the file, which stays small.
 LARGEST_FOLDED = 1 << 18  # elements
@@ -224,21 +228,23 @@ def _sizes_input(
     return inputs
 
 
-PASSES: tuple[tuple[str, Callable[[ir.Model], int]], ...] = (
-    ("nodes without effect removed", remove_unused),
-    ("constants folded", fold_constants),
-    ("NaN guard behind softmax removed", drop_unreachable_nan_guard),
-    ("attention mask of zeros removed", drop_neutral_masks),
-    ("attention -> MultiHeadAttention", fuse_attention),
-    ("LayerScale folded into the linear layer", fold_layer_scale),
-    ("1x1 convolution moved before upsampling", move_pointwise_before_upsampling),
-    ("1x1 convolution computed by the one before it", compose_convolutions),
-    ("patches cut in fast steps", cut_patches_in_steps),
+Pass: TypeAlias = Callable[[ir.Model], int]
+# Title, operator that it looks for (none: whatever there is), pass.
+PASSES: tuple[tuple[str, str, Pass], ...] = (
+    ("nodes without effect removed", "", remove_unused),
+    ("constants folded", "", fold_constants),
+    ("NaN guard behind softmax removed", "Softmax", drop_unreachable_nan_guard),
+    ("attention mask of zeros removed", "Softmax", drop_neutral_masks),
+    ("attention -> MultiHeadAttention", "Softmax", fuse_attention),
+    ("LayerScale folded into the linear layer", "MatMul", fold_layer_scale),
+    ("1x1 convolution moved before upsampling", "Resize", move_pointwise_before_upsampling),
+    ("1x1 convolution computed by the one before it", "Conv", compose_convolutions),
+    ("patches cut in fast steps", "Transpose", cut_patches_in_steps),
 )
 
 
 def rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """Apply every pass to a copy of the model.
+    """Apply every pass whose operator is there, to a copy of the model.
 
     Returns:
         The rewritten model, and one line for each pass that applied, with its count. Where none
@@ -246,8 +252,11 @@ def rewrite(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     """
     graph = ir.from_proto(model)
     common.ShapeInferencePass()(graph)  # the exporter leaves shapes out where the batch is symbolic
-    counts = [(title, apply(graph)) for title, apply in PASSES]
-    lines = [f"{title}: {count}" for title, count in counts if count]
+    lines = []
+    for title, operator, apply in PASSES:
+        looked_for = not operator or any(node.op_type == operator for node in graph.graph)
+        count = apply(graph) if looked_for else 0
+        lines += [f"{title}: {count}"] if count else []
     if not lines:
         return model, []
     remove_unused(graph)  # what the passes have left behind

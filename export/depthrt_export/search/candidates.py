@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -27,7 +27,7 @@ from depthrt_benchmarks.evaluation.protocol import alignment
 from depthrt_calibration import frames as calibration
 from depthrt_calibration.frames import Sample
 from depthrt_export.proof.evaluator import LatencyRatio
-from depthrt_export.quantise.targets import CPU
+from depthrt_export.quantise.targets import CPU, Target
 
 _SCHEMA = 3  # of the journal
 
@@ -244,3 +244,35 @@ def _content(path: Path) -> dict[str, Any] | None:
         return None
     known = isinstance(content, dict) and content.keys() == {"key", "entries"}
     return content if known and isinstance(content["entries"], dict) else None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may cost and lose; ``budget_s`` counts from its start."""
+
+    max_drop: float = 0.05
+    budget_s: float = 600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search came to: the pick (None: float32 stays), all candidates, the front.
+
+    ``disproved``: the pick that its proof spoke against, and the loss that it found.
+    """
+
+    picked: Candidate | None
+    candidates: tuple[Candidate, ...]
+    sensitivity: Mapping[str, Mapping[str, float]]
+    limits: Limits
+    target: Target
+    frames: int
+    providers: tuple[str, ...]
+    reused: int
+    out_of_time: bool
+    disproved: tuple[Candidate, float] | None = None
+
+    @property
+    def front(self) -> tuple[Candidate, ...]:
+        """The candidates that no other beats in both time and exactness, and float32."""
+        return front(self.candidates)

@@ -5,7 +5,7 @@
    through the same provider as well. A provider that computes what is float in 16 bits when told so
    is one more.
 2. The fastest recipes once more, with the blocks in float that int8 makes no faster, by the times
-   of their kernels (:mod:`depthrt_export.search.kernel_times`).
+   of their kernels (:mod:`depthrt_export.search.block_costs`).
 3. Of the fastest recipes that lose too much, the blocks' sensitivity; then the recipe again with
    the most sensitive blocks left in float, more of them until the error fits.
 4. The pick: the fastest that fits and is clearly faster than float32.
@@ -38,16 +38,17 @@ from depthrt_export.quantise.recipes import (
     apply,
 )
 from depthrt_export.quantise.targets import CPU, Target, suited
-from depthrt_export.search.candidates import Candidate, Journal, fits, pick
-from depthrt_export.search.found import Found, Limits
-from depthrt_export.search.kernel_times import (
+from depthrt_export.search.block_costs import (
     KernelTimer,
+    block_errors,
     block_times,
+    counts,
     int8_over_float,
+    ranked,
     unpaid,
     without_shared,
 )
-from depthrt_export.search.sensitivity import block_errors, counts, ranked
+from depthrt_export.search.candidates import Candidate, Found, Journal, Limits, fits, pick
 
 __all__ = ["Found", "Limits", "Search"]
 

@@ -87,11 +87,6 @@ def with_optional(
     return dataclasses.replace(form, optional=tuple(taken), others=others, said=said)
 
 
-def not_depth(also: Mapping[str, str] | None) -> tuple[str, ...]:
-    """The keys of outputs that are no depth: what they are is said, or is their key."""
-    return () if also == {} else (*OPTIONAL_OUTPUTS, *(also or {}))
-
-
 def to_optional(output: Any, size: torch.Size, forms: Sequence[OptionalForm]) -> tuple[Tensor, ...]:
     """The network's optional outputs, as :data:`depthrt.spec.OPTIONAL_OUTPUTS` has them."""
     tensors = named_tensors(output)

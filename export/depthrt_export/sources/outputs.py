@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depthrt.errors import UsageError
+from depthrt.spec import OPTIONAL_OUTPUTS
 from depthrt.system.process_settings import Borrowed, Undo
 
 Layout = Literal["N,H,W", "N,1,H,W", "N,H,W,1", "H,W"]
@@ -63,12 +64,12 @@ def find_form(
     size: tuple[int, int],
     name: str,
     key: str = "",
-    not_depth: Collection[str] = (),
+    excluded: Collection[str] = (),
 ) -> OutputForm:
     """The form of the depth map among a network's outputs for one picture of ``size``.
 
     Without a ``key`` the only map is taken, the only one whose key speaks of depth or disparity,
-    or the largest of maps that are named alike and all differ in size; none of those ``not_depth``.
+    or the largest of maps that are named alike and all differ in size; none of those ``excluded``.
 
     Raises:
         UsageError: no depth map of the picture is there, several are, or none has this key.
@@ -80,7 +81,7 @@ def find_form(
         raise UsageError(
             f"{name} returns {_describe(output)} without a tensor, not a depth map N,H,W or N,1,H,W"
         )
-    looked_at = {k: t for k, t in tensors.items() if k not in not_depth}
+    looked_at = {k: t for k, t in tensors.items() if k not in excluded}
     looked_at = {key: tensors[key]} if key else looked_at or tensors
     layouts = {
         path: layout
@@ -99,6 +100,11 @@ def find_form(
     others = tuple(other for other in tensors if other != path)
     lone = isinstance(output, Tensor)
     return OutputForm(layouts[path], (height, width) != size, "" if lone else path, others)
+
+
+def not_depth(also: Mapping[str, str] | None) -> tuple[str, ...]:
+    """The keys of outputs that are no depth: what they are is said, or is their key."""
+    return () if also == {} else (*OPTIONAL_OUTPUTS, *(also or {}))
 
 
 def named_tensors(output: Any, path: str = "") -> dict[str, Tensor]:

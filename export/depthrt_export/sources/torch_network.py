@@ -20,8 +20,15 @@ from depthrt_export.sources.network import (
     Reference,
     filled_depth,
 )
-from depthrt_export.sources.optional_outputs import not_depth, to_optional, with_optional
-from depthrt_export.sources.outputs import OutputForm, find_form, to_depth, without_autocast
+from depthrt_export.sources.optional_outputs import to_optional, with_optional
+from depthrt_export.sources.outputs import (
+    OutputForm,
+    find_form,
+    named_tensors,
+    not_depth,
+    to_depth,
+    without_autocast,
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,6 +62,8 @@ def probe(network: TorchNetwork) -> OutputForm:
     if isinstance(output, Exception):
         raise UsageError(_size_refusal(network, size, output)) from output
     form = find_form(output, size, network.name, network.output, not_depth(network.also))
+    if not network.also and len(named_tensors(output)) < 2:
+        return form
     return with_optional(form, output, size, network.also, network.name)
 
 
@@ -108,7 +117,9 @@ def torch_outputs(network: TorchNetwork, form: OutputForm) -> Outputs:
             normalised = (pixels * how.scale - mean) / std
             output = network.module(normalised.flip(1) if network.bgr else normalised)
             size = pixels.shape[-2:]
-            tensors = [to_depth(output, size, form), *to_optional(output, size, form.optional)]
+            tensors = [to_depth(output, size, form)]
+            if form.optional:
+                tensors.extend(to_optional(output, size, form.optional))
             names = ("depth", *(each.name for each in form.optional))
             return {n: tensor.numpy() for n, tensor in zip(names, tensors, strict=True)}
 

@@ -20,6 +20,8 @@ from depthrt.result import Stats
 from depthrt.sources.base import Source
 from depthrt.sources.live.live_limits import Thinning
 
+Job = Callable[[], None]
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedFrame:
@@ -93,7 +95,7 @@ class StreamState:
 
 
 class OpenStreams(ThreadGroup):
-    """Streams and the threads that read them; how both end is drawn in its base.
+    """Streams and the threads that work on them; how both end is drawn in its base.
 
     Args:
         streams: under names that differ.
@@ -103,6 +105,24 @@ class OpenStreams(ThreadGroup):
         super().__init__()
         self._streams = {stream.name: stream for stream in streams}
         self._closed = self._asked_to_stop = False
+        self._busy = 0  # jobs under way in threads other than the main one
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is inside the network or a decoder."""
+        return self._busy > 0 and not self.is_forked
+
+    def do(self, job: Job) -> None:
+        """Do a job: the interpreter's exit waits for it."""
+        # The main thread is not counted: what exits is that thread, and Ctrl-C may come anywhere.
+        counted = threading.current_thread() is not threading.main_thread()
+        with self.changed:
+            self._busy += counted
+        try:
+            job()
+        finally:
+            with self.changed:
+                self._busy -= counted
 
     def stop(self, name: str) -> None:
         """End one stream; results that were made already may still come."""
@@ -173,6 +193,38 @@ class FrameReader:
     ) -> None:
         self._stream, self._choose_model, self._pictures = stream, choose_model, pictures
         self._thinning = Thinning(max_rate) if stream.live and max_rate is not None else None
+
+    def read(self, add: Callable[[PreparedFrame], None], lock: threading.Condition) -> None:
+        """Read one frame; whatever the source raises is the end of this stream alone.
+
+        Args:
+            add: takes the frame, while the lock is held.
+            lock: guards the stream; those who wait on it are notified.
+
+        Raises:
+            BaseException: an interruption of the main thread, which may be Ctrl-C.
+        """
+        stream = self._stream
+        item: PreparedFrame | None = None
+        error: BaseException | None = None
+        ended = True
+        try:
+            item = self.next()
+            ended = item is None
+        except BaseException as caught:
+            interrupt = not isinstance(caught, Exception)
+            if interrupt and threading.current_thread() is threading.main_thread():
+                raise
+            error = caught
+        finally:
+            with lock:
+                stream.reading = False
+                if item is not None and not stream.cancelled:
+                    add(item)
+                stream.finished, stream.error = ended, error
+                lock.notify_all()
+            if ended or stream.cancelled:
+                stream.close(lock)
 
     def next(self) -> PreparedFrame | None:
         """The next frame that is wanted; None after the last.

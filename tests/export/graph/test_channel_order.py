@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from depthrt_export.graph.channel_order import BGR, fold_channel_order
+from depthrt_export.graph.fold_pixels import BGR, fold_channel_order
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (1, 3, 8, 8), np.uint8)
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from depthrt_export.graph.fold_normalisation import fold_normalisation
+from depthrt_export.graph.fold_pixels import fold_normalisation
 
 IMAGENET = (123.675, 116.28, 103.53)
 GAIN = (1 / 58.395, 1 / 57.12, 1 / 57.375)

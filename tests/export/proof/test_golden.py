@@ -17,7 +17,7 @@ from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.model_file import put_in_place
 from depthrt_export.options import ExportOptions, SourceOptions
-from depthrt_export.proof.golden import make_golden, tolerance_of
+from depthrt_export.proof.field_checks import make_golden, tolerance_of
 from depthrt_export.report.export_report import Report
 from helpers.models.small_model import build_model, build_spec, expected_depth
 

@@ -25,7 +25,7 @@ from depthrt_export.proof.witness import (
     probe,
     rank_correlation,
 )
-from depthrt_export.proof.witness.frames import MORE_SCENES, SCENES, Image
+from depthrt_export.proof.witness.comparing import MORE_SCENES, SCENES, Image
 from depthrt_export.proof.witness.pick import Comparison, pick, shown
 from depthrt_export.sources.network import Normalisation, Reference
 from helpers.commands import Command

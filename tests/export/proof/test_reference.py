@@ -13,7 +13,7 @@ from depthrt.monitor.features import depth_features, picture_features
 from depthrt.monitor.reference import REFERENCE_KEY, reference_in
 from depthrt.sources.images import read_image
 from depthrt_calibration.frames import sample_frames
-from depthrt_export.proof.reference import drift_reference
+from depthrt_export.proof.field_checks import drift_reference
 from depthrt_export.report.export_report import Report
 
 

@@ -10,7 +10,7 @@ from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.graph.nodes import blocks
 from depthrt_export.options import ExportOptions
-from depthrt_export.search.kernel_times import (
+from depthrt_export.search.block_costs import (
     block_times,
     int8_over_float,
     kernel_times,

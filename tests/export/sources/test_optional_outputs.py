@@ -9,8 +9,8 @@ import torch
 
 from depthrt.errors import UsageError
 from depthrt_export.options import from_settings, parse_also
-from depthrt_export.sources.optional_outputs import not_depth, to_optional, with_optional
-from depthrt_export.sources.outputs import OptionalForm, OutputForm, find_form
+from depthrt_export.sources.optional_outputs import to_optional, with_optional
+from depthrt_export.sources.outputs import OptionalForm, OutputForm, find_form, not_depth
 
 SIZE = (48, 64)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+
+from helpers.web.client import Response, ask
 
 TYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
@@ -24,25 +25,21 @@ HEAD_LENGTH = "inference-header-content-length"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer: status, headers in small letters, body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+class Answer(Response):
+    """An answer in the protocol's form."""
 
     @property
     def document(self) -> dict[str, Any]:
         """The JSON object of the body."""
-        length = int(self.headers.get(HEAD_LENGTH, len(self.body)))
-        found = json.loads(self.body[:length])
+        length = int(self.headers.get(HEAD_LENGTH, len(self.content)))
+        found = json.loads(self.content[:length])
         assert isinstance(found, dict)
         return found
 
     @property
     def error(self) -> str:
         """What a refused request is told, in the protocol's form."""
-        assert 400 <= self.status < 500 or self.status == 503, (self.status, self.body[:500])
+        assert 400 <= self.status < 500 or self.status == 503, (self.status, self.content[:500])
         assert list(self.document) == ["error"]
         message = self.document["error"]
         assert isinstance(message, str)
@@ -53,8 +50,8 @@ class Answer:
     @property
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The outputs by name, in their shapes, from JSON or binary data."""
-        assert self.status == 200, self.body[:500]
-        at = int(self.headers.get(HEAD_LENGTH, len(self.body)))
+        assert self.status == 200, self.content[:500]
+        at = int(self.headers.get(HEAD_LENGTH, len(self.content)))
         found = {}
         for output in self.document["outputs"]:
             kind, shape = TYPES[output["datatype"]], output["shape"]
@@ -62,10 +59,10 @@ class Answer:
             if size is None:
                 values = np.array(output["data"], kind)
             else:
-                values = np.frombuffer(self.body[at : at + size], kind)
+                values = np.frombuffer(self.content[at : at + size], kind)
                 at += size
             found[output["name"]] = values.reshape(shape)
-        assert at == len(self.body), "bytes that belong to no output"
+        assert at == len(self.content), "bytes that belong to no output"
         return found
 
 
@@ -104,7 +101,7 @@ class Oip:
     def metadata(self) -> dict[str, Any]:
         """What the server says of the model."""
         found = self.ask(self.path)
-        assert found.status == 200, found.body[:500]
+        assert found.status == 200, found.content[:500]
         return found.document
 
     def sample(self, seed: int = 0, images: int = 1) -> list[tuple[str, NDArray[Any]]]:
@@ -125,19 +122,7 @@ class Oip:
         method: str | None = None,
     ) -> Answer:
         """One request."""
-        place = urlsplit(self.url)
-        kind = (
-            http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-        )
-        client = kind(place.netloc, timeout=30)
-        try:
-            verb = method or ("GET" if body is None else "POST")
-            client.request(verb, place.path + path, body, {**self.headers, **(headers or {})})
-            answer = client.getresponse()
-            named = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, named, answer.read())
-        finally:
-            client.close()
+        return ask(Answer, self.url, path, body, {**self.headers, **(headers or {})}, method)
 
     def infer(self, inputs: Sequence[Any], binary: bytes | None = None, **more: Any) -> Answer:
         """An inference: ``binary`` follows the JSON object, whose further entries are ``more``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import threading
@@ -25,15 +24,12 @@ from depthrt_serving.server.serve import prepare_service
 from depthrt_serving.server.server import Server, address_of, open_socket
 from depthrt_serving.service.service import Service
 from depthrt_serving.settings import Limits, Queueing, Settings
+from helpers.web.client import Response, ask
 
 
 @dataclass(frozen=True)
-class Reply:
+class Reply(Response):
     """An answer of the server."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
 
     @property
     def document(self) -> dict[str, Any]:
@@ -73,15 +69,7 @@ class Running:
         method: str | None = None,
     ) -> Reply:
         """One request over a connection of its own; POST where there is a body."""
-        client = http.client.HTTPConnection(*self.place, timeout=30)
-        try:
-            verb = method or ("GET" if body is None else "POST")
-            client.request(verb, path, body, dict(headers or {}))
-            answer = client.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, found, answer.read())
-        finally:
-            client.close()
+        return ask(Reply, self.address, path, body, headers, method)
 
     def service_routes(self) -> list[BaseRoute]:
         """The routes that it answers."""

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 import pytest
 
-from depthrt import DepthModel, Frame, Result, TargetError, UsageError, stream
+from depthrt import DepthModel, Frame, Result, TargetError, stream
 from depthrt.depth import Depth
-from depthrt.sinks.preview.sink import PreviewSink, parse_address
+from depthrt.sinks.preview.sink import PreviewSink
 from helpers.commands import outcome, spawn
 from helpers.files.clips import picture
 
@@ -250,15 +250,6 @@ def test_a_run_is_watched_from_another_process(make_clip: MakeClip, model_path: 
     pace = "shown at the pace of the recording; with -o it runs as fast as it can"
     assert (ended.code, ended.err) == (0, f"depthrt: {pace}\n")
     assert "50 frames in " in ended.out.splitlines()[-1]
-
-
-def test_addresses() -> None:
-    assert parse_address("8000") == ("127.0.0.1", 8000)
-    assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
-    assert parse_address("[::1]:8000") == ("::1", 8000)
-    for wrong in ("::1:80", "9" * 5000, "", "x", "70000", "host", "1.5", "-1", "host:"):
-        with pytest.raises(UsageError, match="neither PORT nor HOST:PORT"):
-            parse_address(wrong)
 
 
 def test_a_closed_preview_lets_its_port_go(sink: PreviewSink) -> None:

@@ -127,7 +127,7 @@ def test_pictures_that_are_none(ours: Oip) -> None:
     good = encoded(picture())
     for files, status in (([b"hello"], 415), ([b""], 400), ([good, good[:300]], 422)):
         found = ours.infer([pictures_input(*files)], file_tensor(*files).tobytes())
-        assert found.status == status, found.body
+        assert found.status == status, found.content
         assert f"picture {len(files)}" in found.error
     content = file_tensor(good).tobytes()
     for torn in (content[:-1], content[:3], content + b"\0", content + b"\xff\xff\xff\xff", b""):

@@ -15,7 +15,7 @@ import onnx
 from depthrt.model.depth_model import DepthModel
 from depthrt_calibration.frames import sample_frames
 from depthrt_export.model_file import put_in_place
-from depthrt_export.proof.golden import make_golden
+from depthrt_export.proof.field_checks import make_golden
 
 FRAMES = 16
 

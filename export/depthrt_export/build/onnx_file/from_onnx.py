@@ -9,7 +9,7 @@ import numpy as np
 
 from depthrt.errors import ModelError, UsageError
 from depthrt_calibration.frames import evenly
-from depthrt_export.build.ask import asked
+from depthrt_export.build.checks import ask_built_in_model
 from depthrt_export.build.onnx_file.describe import described
 from depthrt_export.build.onnx_file.from_depthrt import from_depthrt
 from depthrt_export.build.onnx_file.shape_and_precision import task_of
@@ -67,7 +67,7 @@ def from_onnx(
     _require_depth(source.path, original.reference, frames)
     statement = None
     if known.finding is None:
-        statement = asked(network, fed(file, known.form), frames, options, phases)
+        statement = ask_built_in_model(network, fed(file, known.form), frames, options, phases)
     shown = evenly(frames.validation, FRAMES_WITHOUT_RANGES)
     with phases("wrap, rewrite and prove"):
         made = proven(dataclasses.replace(original, samples=shown), options, folder)

@@ -12,12 +12,12 @@ import onnx
 from depthrt.errors import DepthrtError, ModelError, UsageError
 from depthrt_calibration.frames import Sample
 from depthrt_export.build.spec import opset_for
-from depthrt_export.build.suit import rewritten
-from depthrt_export.graph.fold_normalisation import fold_normalisation
+from depthrt_export.graph.fold_pixels import fold_normalisation
 from depthrt_export.graph.wrap import Shape, wrap
 from depthrt_export.model_file import write_model
 from depthrt_export.options import ExportOptions, Vary
 from depthrt_export.proof.verify import Proof, Tolerance, prove
+from depthrt_export.quantise.targets import rewritten
 from depthrt_export.sources.network import DepthNetwork, Reference
 from depthrt_export.sources.onnx_file.quantised import note_weight_bits, quantised_as
 from depthrt_export.sources.onnx_file.reading import opset_of

@@ -4,17 +4,22 @@ A proof cannot see a wrong normalisation, because the network and the ONNX file 
 input. So the network is fed in several common ways, and each depth is compared with that of the
 built-in model. Channel order changes too little to be told so.
 
-- ``readings``: the ways to feed a network and to read its depth;
-- ``rank_correlation``: how alike two depth maps are;
+- ``comparing``: the ways to feed a network and to read its depth, what it and the built-in model
+  are shown, and how alike two depth maps are;
 - ``statement``: whether what was said of a network is right;
-- ``probing``, ``pick``: which of the ways is right where nobody said it;
-- ``frames``: what both are shown.
+- ``probing``, ``pick``: which of the ways is right where nobody said it.
 """
 
+from depthrt_export.proof.witness.comparing import (
+    COMMON,
+    Direction,
+    Reading,
+    local_rank_correlation,
+    options_of,
+    rank_correlation,
+)
 from depthrt_export.proof.witness.pick import pick
 from depthrt_export.proof.witness.probing import Finding, probe
-from depthrt_export.proof.witness.rank_correlation import local_rank_correlation, rank_correlation
-from depthrt_export.proof.witness.readings import COMMON, Direction, Reading, options_of
 from depthrt_export.proof.witness.statement import Statement, ask_witness, judge
 
 __all__ = [

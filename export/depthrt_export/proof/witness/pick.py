@@ -13,18 +13,24 @@ from depthrt.model.catalogue.registry import DEFAULT_MODEL
 from depthrt.model.depth_model import DepthModel
 from depthrt.spec import InputSpec
 from depthrt_calibration.frames import Sample, sample_frames
-from depthrt_export.proof.witness.frames import (
+from depthrt_export.proof.witness.comparing import (
+    COMMON,
+    DIRECTIONS,
     MORE_SCENES,
     SCENES,
+    Direction,
     Image,
+    Map,
+    Reading,
     clip,
+    correlation,
     depth_of,
     in_turn,
+    ranks,
     scenes,
+    stands_out,
 )
 from depthrt_export.proof.witness.probing import Finding, probe
-from depthrt_export.proof.witness.rank_correlation import Map, correlation, ranks, stands_out
-from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Direction, Reading
 from depthrt_export.sources.network import Normalisation, Reference
 
 _CLIP, _SCENES, _MORE_SCENES = 16, 40, 64  # frames that come with depthrt

@@ -10,7 +10,7 @@ from typing import Any
 
 from depthrt.confidence_interval import student_t
 from depthrt.model.catalogue.registry import DEFAULT_MODEL
-from depthrt_export.proof.witness.readings import COMMON, DIRECTIONS, Reading, options_of
+from depthrt_export.proof.witness.comparing import COMMON, DIRECTIONS, Reading, options_of
 
 _MISSED = 0.01  # how often a reading may seem better than another that is as good
 _LOOKS = 2  # at most: the second, with more frames, where the first does not tell

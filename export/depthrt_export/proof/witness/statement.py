@@ -15,15 +15,17 @@ from depthrt.confidence_interval import student_t
 from depthrt.model.catalogue.registry import DEFAULT_MODEL
 from depthrt.model.depth_model import DepthModel
 from depthrt_calibration.frames import Sample, evenly
-from depthrt_export.proof.witness.frames import clip, depth_of, in_turn
-from depthrt_export.proof.witness.rank_correlation import rank_correlation
-from depthrt_export.proof.witness.readings import (
+from depthrt_export.proof.witness.comparing import (
     COMMON,
     DIRECTIONS,
     Direction,
     Reading,
+    clip,
     common_name,
+    depth_of,
+    in_turn,
     options_of,
+    rank_correlation,
 )
 from depthrt_export.sources.network import DepthNetwork, Normalisation, Reference
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -30,17 +30,15 @@ from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
-from depthrt.pipeline.frame_queue import FrameQueue
-from depthrt.pipeline.gap_batch import GapChain
-from depthrt.pipeline.ladder.model_ladder import Ladder, LadderMeter
+from depthrt.pipeline.ladder.model_ladder import Ladder
 from depthrt.pipeline.live_keyframes import LiveKeyframes, LiveStream
-from depthrt.pipeline.options import StreamOptions, default_batch
-from depthrt.pipeline.stream_state import End, FrameReader, OpenStreams, PreparedFrame, StreamState
+from depthrt.pipeline.options import StreamOptions
+from depthrt.pipeline.scheduling.plan import Plan
+from depthrt.pipeline.stream_state import End, Job, OpenStreams, StreamState
 from depthrt.pipeline.threads import LOOK_S
 from depthrt.result import Result
 from depthrt.system.cpu_cores import usable_cores
 
-Job = Callable[[], None]
 _LEND_S = 0.25  # inferences that take longer are not run by the consumer: Ctrl-C would wait
 
 
@@ -62,40 +60,12 @@ class Scheduler(OpenStreams):
         postprocessors: Mapping[str, StreamPostprocessor] | None = None,
     ) -> None:
         super().__init__(streams)
-        self._meter = LadderMeter(model) if isinstance(model, Ladder) else None
-        first = model.model if isinstance(model, Ladder) else model
-        infos = [stream.source.info for stream in streams]
-        self._live = any(info.live for info in infos)
-        self._parallel = 1 if self._meter else first.parallel
-        self._batch = options.batch or default_batch(first, len(streams), live=self._live)
-        self._chains: dict[str, GapChain] = {}
-        self._behind: LiveKeyframes | None = None
-        if options.keyframes is not None and self._live:
-            self._behind = LiveKeyframes(self._streams, options.keyframes, self._parallel)
-        elif options.keyframes is not None:  # a batch is so many gaps, and the network sees a few
-            self._batch *= options.keyframes.most
-            keyframes, lag = options.keyframes, self._parallel
-            self._chains = {stream.name: GapChain(keyframes, lag) for stream in streams}
-        self._queue = FrameQueue(
-            streams,
-            options.frames_ahead(infos, self._batch, self._parallel),
-            self._batch,
-            options.batch_wait_s(infos),
-            options.limits,
-            alone=bool(self._chains),
-        )
-
-        def choose_model() -> DepthModel:
-            return model.model if isinstance(model, Ladder) else model
-
-        rate = options.limits.max_rate
-        self._readers = {
-            each.name: FrameReader(each, choose_model, rate, pictures=options.pictures)
-            for each in streams
-        }
-        self._postprocessors = {
-            each.name: StreamPostprocessor.of(each.name, each.stats, options) for each in streams
-        } | dict(postprocessors or {})
+        plan = Plan.of(self._streams, model, options)
+        self._live, self._parallel, self._batch = plan.live, plan.parallel, plan.batch
+        self._meter, self._chains, self._behind = plan.meter, plan.chains, plan.behind
+        self._queue = plan.queue
+        self._readers = plan.readers
+        self._postprocessors = {**plan.postprocessors, **(postprocessors or {})}
         self._abort = Abort()
         self._started = False
         self._alone = False  # the consumer does everything: no thread can be started any more
@@ -105,7 +75,6 @@ class Scheduler(OpenStreams):
         self._inferring = 0
         self._postprocessing = False
         self._workers = 0
-        self._busy = 0  # jobs under way in threads other than the main one
         self._infer_s: float | None = None  # that the last inference took
         self._failure: BaseException | None = None  # of this mechanism itself
 
@@ -146,7 +115,7 @@ class Scheduler(OpenStreams):
                     if job is None:
                         self._wait()
                         continue
-                self._do(job)
+                self.do(job)
         except BaseException:  # Ctrl-C in the middle of a job leaves nothing that could go on
             self.cancel()
             raise
@@ -162,11 +131,6 @@ class Scheduler(OpenStreams):
         if not self.is_forked:
             self._abort.now()
         super().abandon()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a thread is inside the network or a decoder."""
-        return self._busy > 0 and not self.is_forked
 
     def _start(self) -> None:
         """Start the threads: one for each source that may block, and the workers.
@@ -204,7 +168,7 @@ class Scheduler(OpenStreams):
             if job is None:
                 break
             try:
-                self._do(job)
+                self.do(job)
             except BaseException as error:  # it travels to the consumer
                 with self.changed:
                     self._failure = self._failure or error
@@ -214,17 +178,6 @@ class Scheduler(OpenStreams):
 
     def _wait(self) -> None:
         self.changed.wait(min(LOOK_S, self._queue.due_in_s()))
-
-    def _do(self, job: Job) -> None:
-        # The main thread is not counted: what exits is that thread, and Ctrl-C may come anywhere.
-        counted = threading.current_thread() is not threading.main_thread()
-        with self.changed:
-            self._busy += counted
-        try:
-            job()
-        finally:
-            with self.changed:
-                self._busy -= counted
 
     def _next_job(self, *, by_consumer: bool = False) -> Job | None:
         """What can be done now; it is marked as begun.
@@ -342,26 +295,9 @@ class Scheduler(OpenStreams):
 
     def _read(self, stream: StreamState) -> None:
         """Read one frame; whatever the source raises is the end of this stream alone."""
-        item: PreparedFrame | None = None
-        error: BaseException | None = None
-        ended = True
-        try:
-            item = self._readers[stream.name].next()
-            ended = item is None
-        except BaseException as caught:
-            interrupt = not isinstance(caught, Exception)
-            if interrupt and threading.current_thread() is threading.main_thread():
-                raise  # it may be Ctrl-C
-            error = caught
-        finally:
-            with self.changed:
-                stream.reading = False
-                if item is not None and not stream.cancelled:
-                    self._queue.add(item)
-                stream.finished, stream.error = ended, error
-                self.changed.notify_all()
-            if ended or stream.cancelled or self.over:
-                stream.close(self.changed)
+        self._readers[stream.name].read(self._queue.add, self.changed)
+        if self.over:
+            stream.close(self.changed)
 
     def _infer(self, batch: Batch) -> None:
         outcome = batch.infer()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
 from collections import deque
@@ -15,21 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depthrt.errors import TargetError
 from depthrt.render.views import Canvas, Planes, compose
 from depthrt.result import Result
 from depthrt.sinks.base import Sink
 from depthrt.sinks.image import to_bgr
 from depthrt.sinks.jsonl import record
 from depthrt.sinks.preview.server import PreviewServer
-from depthrt.system.address import parse_address as address_of
+from depthrt.system.small_server import POLL_S, open_server
 
 _WIDTH = 640  # of each of the two pictures, at most
 _RATE = 25.0  # pictures a second and stream, at most
 _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _WANTED_S = 3.0  # how long pictures are drawn after a viewer's request
 _WAIT_S = 0.5  # how long a request waits for a new picture
-_POLL_S = 0.1  # how often the server looks whether it is to end
 _RATE_OVER_FRAMES = 30
 
 
@@ -89,24 +86,14 @@ class PreviewSink(Sink):
         *,
         paced: bool = False,
     ) -> None:
-        host, port = parse_address(address)
+        self._server = open_server(address, "--preview", lambda place: PreviewServer(place, self))
         self._model, self._colormap, self._dropped, self._paced = model, colormap, dropped, paced
         self._changed = threading.Condition()
         self._channels: dict[str, _Channel] = {}
         self._wanted_until_s = 0.0
         self._closed = False
         self._start_s: float | None = None
-        try:
-            self._server = PreviewServer((host, port), self)
-        except OSError as error:
-            taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            advice = "port, or 0 for any that is free" if taken else "host, or leave it out"
-            raise TargetError(
-                f"--preview {address} cannot be opened ({error.strerror or error}): choose another "
-                f"{advice}"
-            ) from error
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.server_address[1]}/"
+        self.url = f"{self._server.url}/"
         for work, name in ((self._serve, "serve"), (self._encode, "encode")):
             threading.Thread(target=work, name=f"depthrt-preview-{name}", daemon=True).start()
 
@@ -191,7 +178,7 @@ class PreviewSink(Sink):
             self.paused_s += time.monotonic() - now_s
 
     def _serve(self) -> None:
-        self._server.serve_forever(_POLL_S)
+        self._server.serve_forever(POLL_S)
 
     def _encode(self) -> None:
         while True:
@@ -211,11 +198,6 @@ class PreviewSink(Sink):
                     channel.drawn, channel.jpeg = None, jpeg.tobytes()
                     channel.picture += 1
                     self._changed.notify_all()
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of ``--preview``; see :func:`depthrt.system.address.parse_address`."""
-    return address_of(address, "--preview")
 
 
 def _draw(result: Result, colormap: str) -> tuple[Planes, Canvas]:

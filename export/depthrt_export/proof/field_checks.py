@@ -1,4 +1,4 @@
-"""Golden frames for a finished file: pictures, its depth of them, and what may differ elsewhere."""
+"""What a finished file carries for checks in the field: golden frames, and a reference of drift."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.golden.entry import Golden, GoldenFrame, Tolerance
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import import_onnxruntime, open_session
+from depthrt.monitor.features import depth_features, picture_features
+from depthrt.monitor.reference import FEWEST_FRAMES, Reference, make_reference
 from depthrt.spec import ModelSpec, Precision
 from depthrt_calibration.diverse_selection import farthest
 from depthrt_calibration.frames import Sample
@@ -164,3 +166,33 @@ def _shrunk(pixels: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
         return picture
     height, width = (max(1, round(side * share)) for side in picture.shape[:2])
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def drift_reference(
+    path: Path, spec: ModelSpec, samples: Sequence[Sample], source: str, provider: str = "cpu"
+) -> Reference | None:
+    """The reference of frames that need not follow one another; None of fewer than 8.
+
+    Args:
+        path: the finished graph, or one that computes the same; its metadata is not read.
+        spec: of the finished file.
+        samples: prepared frames at the spec's size.
+        source: what they are frames of.
+        provider: what runs the graph here.
+
+    Raises:
+        DepthrtError: the graph does not run here.
+    """
+    if len(samples) < FEWEST_FRAMES:
+        return None
+    options = SessionOptions.named(provider)
+    model = DepthModel(open_session(path, options), spec, path, options=options)
+    size = (spec.input.height, spec.input.width)
+    rows = [
+        {
+            **picture_features(sample.pixels),
+            **depth_features(model.depth(model.infer(sample.pixels[None])[0], size)),
+        }
+        for sample in samples
+    ]
+    return make_reference(rows, source=source)
