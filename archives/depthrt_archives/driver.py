@@ -205,6 +205,7 @@ class Driver:
             self._quick_deaths = 0
             if isinstance(outcome, Ready):
                 self._manifest.begin(self._head(outcome.facts))
+                self._tell("ready", {"worker": worker})
             return
         self._note_outcome(task, outcome)
 

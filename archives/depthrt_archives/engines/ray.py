@@ -71,9 +71,9 @@ def open_ray(
         ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises plain ones, too
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise UsageError(f"{where} cannot be used ({error})") from error
+        raise UsageError(f"{where} cannot be used ({_first_line(error)})") from error
     cores = int(ray.cluster_resources().get("CPU", 1))
     return RayEngine(options, ray), workers or max(1, cores // options.cores)
 
@@ -135,6 +135,10 @@ class RayEngine:
 
 
 def _reason(error: Exception) -> str:
-    """One line of what Ray says of a death, which is a page."""
+    return f"the actor died ({_first_line(error)})"
+
+
+def _first_line(error: Exception) -> str:
+    """One line of what Ray says, which is a page."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"the actor died ({lines[0] if lines else type(error).__name__})"
+    return lines[0] if lines else type(error).__name__

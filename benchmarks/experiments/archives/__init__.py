@@ -1,0 +1,1 @@
+"""What `depthrt batch` does when things die, and how fast it is."""
