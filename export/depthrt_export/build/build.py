@@ -43,15 +43,10 @@ def build(
     if options.dataset is not None:
         open_labelled(options.dataset)  # what is wrong with it is said before the work
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        file = onnx_source(source)
-        if file is not None:
-            start = from_onnx(file, said, options, Path(folder), phases)
-        else:
-            from depthrt_export.build.from_torch import from_torch  # torch, which others do without
-
-            start = from_torch(source, said, options, output, Path(folder), phases)
+        start = _float32(source, output, said, options, Path(folder), phases)
         start = doubt_metres(start, phases)
-        made = compare_optional_outputs(start, _convert(start, output, options, phases), phases)
+        made = _convert(start, output, options, phases)
+        made = compare_optional_outputs(start, made, phases)
         spec = final_spec(start, made, options)
         golden = _golden(start, made, spec, phases) if options.golden else None
         reference = _reference(start, made, spec, options, phases)
@@ -83,6 +78,23 @@ def build(
         output.stat().st_size,
         made.found,
     )
+
+
+def _float32(
+    source: str,
+    output: Path,
+    said: SourceOptions,
+    options: ExportOptions,
+    folder: Path,
+    phases: Phases,
+) -> Float32:
+    """The proven float32 graph of an ONNX file or a PyTorch network."""
+    file = onnx_source(source)
+    if file is not None:
+        return from_onnx(file, said, options, folder, phases)
+    from depthrt_export.build.from_torch import from_torch  # torch, which others do without
+
+    return from_torch(source, said, options, output, folder, phases)
 
 
 def _convert(start: Float32, output: Path, options: ExportOptions, phases: Phases) -> Made:
