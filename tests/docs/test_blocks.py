@@ -25,7 +25,10 @@ from helpers.fenced_blocks import (
 
 ALL = [block for page in pages() for block in blocks(page)]
 BASH = [block for block in ALL if block.language == "bash"]
-LANGUAGES = {"bash", "python", "text", "yaml", "dockerfile", "{toctree}", "{eval-rst}", "{include}"}
+LANGUAGES = {
+    "bash", "python", "javascript", "text", "yaml", "dockerfile",
+    "{toctree}", "{eval-rst}", "{include}",
+}  # fmt: skip
 # What the words of a command that cannot be run here are, and what they want.
 ABSENT = {
     r"\brun (0|/dev/video0)\b": "a camera",
@@ -33,6 +36,7 @@ ABSENT = {
     r"\| (ffmpeg|jq|ffplay)\b": "",
     r"--show\b": "display",
     r"^docker\b": "docker",
+    r"^node\b": "Node",
     r"^ray start\b|--engine ray\b": "Ray",
     r"^kubectl\b": "Kubernetes",
     r"--provider cuda\b": "GPU",

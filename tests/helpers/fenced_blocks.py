@@ -33,7 +33,7 @@ class Block:
     @property
     def file_name(self) -> str:
         """The file that the block shows, where its first line says one."""
-        found = re.match(r"# (\w+\.py)\n", self.text)
+        found = re.match(r"(?:#|//) (\w+\.(?:py|mjs))\n", self.text)
         return found[1] if found else ""
 
 
