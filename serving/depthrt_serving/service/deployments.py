@@ -108,8 +108,8 @@ class Deployments:
             served = await asyncio.to_thread(load_verified, self.settings, path, sha256)
             before = self.stable
             self._replace_stable(self.make(served, sha256))
-        except DepthrtError as error:
-            said = f"{self.stable.label} goes on being served: {error}"
+        except Exception as error:  # whatever it is, the old model goes on
+            said = f"{self.stable.label} goes on being served: {_reason(error)}"
             return self._note("stable", "refused", said)
         return self._note(
             "stable", "loaded", f"{self.stable.label} is served now, in place of {before.label}"
@@ -121,8 +121,8 @@ class Deployments:
             return "unchanged"
         try:
             found = await asyncio.to_thread(load_canary, self.settings, self.stable, self.canary)
-        except DepthrtError as error:
-            return self._note("canary", "refused", f"the canary is not changed: {error}")
+        except Exception as error:
+            return self._note("canary", "refused", f"the canary is not changed: {_reason(error)}")
         before = self.canary
         if isinstance(found, str):
             if before is not None:
@@ -159,6 +159,10 @@ class Deployments:
         """End the threads of all."""
         for deployment in self.all:
             deployment.batcher.close()
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, DepthrtError) else f"loading failed ({error!r})"
 
 
 def find_file(model: str | None) -> tuple[Path, str]:

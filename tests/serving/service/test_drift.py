@@ -144,7 +144,7 @@ def test_a_stream_with_a_name_is_watched_by_itself_and_has_flicker(tiny: Path) -
 
 def test_a_name_that_is_none_is_refused(running: Running) -> None:
     host, port = running.place
-    with pytest.raises(Exception, match="403"), connect(f"ws://{host}:{port}/v1/stream?name=a%20b"):
+    with pytest.raises(Exception, match="400"), connect(f"ws://{host}:{port}/v1/stream?name=a%20b"):
         pass
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from depthrt.errors import InferenceError
+from depthrt.model.inference import Prediction
 from depthrt.monitor.exposition import server_table
 from helpers.web.served import Running, encoded, picture, serving, until
 
@@ -76,3 +78,14 @@ def test_a_client_that_leaves_is_counted(tiny: Path) -> None:
         until(lambda: running.service.batcher.running == 1)
         client.close()
         until(lambda: running.metric("depthrt_errors_total", cause="gone") == 1)
+
+
+def test_images_on_which_the_network_fails_are_counted(tiny: Path) -> None:
+    def failing(*arguments: object) -> Prediction:
+        raise InferenceError("the network failed")
+
+    with serving(tiny) as running:
+        running.service.batcher._predict = failing
+        assert running.ask("/v1/depth", BODY).status == 500
+        assert running.metric("depthrt_images_failed_total") == 1
+        assert running.metric("depthrt_errors_total", cause="failed") == 1
