@@ -148,8 +148,10 @@ def test_who_may_open_a_stream(tiny: Path, tmp_path: Path) -> None:
             {"additional_headers": {"Authorization": "Bearer wrong-horse"}},
             {"subprotocols": ["depthrt", "bearer.wrong-horse"]},
         ):
-            with pytest.raises(InvalidStatus):
+            with pytest.raises(InvalidStatus) as refused:
                 opened(running, **options)
+            assert refused.value.response.status_code == 401
+            assert refused.value.response.headers["www-authenticate"].startswith("Bearer")
         for options in (
             {"additional_headers": {"Authorization": "Bearer correct-horse"}},
             {"subprotocols": ["depthrt", "bearer.correct-horse"]},
@@ -161,8 +163,9 @@ def test_who_may_open_a_stream(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_a_page_of_another_site_may_not(running: Running) -> None:
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         opened(running, origin="http://evil.example")
+    assert refused.value.response.status_code == 403
     host, port = running.place
     with opened(running, origin=f"http://{host}:{port}") as client:
         client.send(encoded(picture()))

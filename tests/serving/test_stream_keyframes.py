@@ -201,5 +201,10 @@ def test_a_bad_frame_is_said_and_the_keyframe_stays(running: Running) -> None:
 
 @pytest.mark.parametrize("said", ["5x", "-1", "200%25", ""])
 def test_what_is_no_share_is_refused(running: Running, said: str) -> None:
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         opened(running, f"keyframes={said}")
+    response = refused.value.response
+    assert response.status_code == 400
+    error = json.loads(response.body)["error"]
+    assert "is not a share such as 5% or 0.05" in error["message"]
+    assert error["request_id"] == response.headers["x-request-id"]

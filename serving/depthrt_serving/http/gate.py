@@ -30,6 +30,7 @@ OPEN_PATHS = (
 """Answered without a token: they say nothing of pictures or clients."""
 OPEN_FOLDERS = ("/static/",)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REASON_BYTES = 120  # RFC 6455, 5.5: what a close frame holds
 _BEARER = "bearer."  # of a WebSocket's subprotocol, as browsers set no headers there
 
 
@@ -174,18 +175,24 @@ def _route(scope: Scope) -> str:
 
 async def _answer(scope: Scope, send: Send, passage: Passage, problem: ProblemError) -> None:
     """Answer with a problem, as far as nothing was answered yet."""
+    kind = "http.response"
     if scope["type"] == "websocket":
-        code = 1011 if passage.status else 1008  # RFC 6455, 7.4.1: an error, a refusal
-        passage.status = passage.status or 403
-        with suppress(RuntimeError):  # it is closed already
-            await send({"type": "websocket.close", "code": code, "reason": problem.message[:100]})
-        return
-    if passage.status:
+        kind = "websocket.http.response"
+        if passage.status or kind not in scope.get("extensions", {}):
+            code = 1011 if passage.status else 1008  # RFC 6455, 7.4.1: an error, a refusal
+            passage.status = passage.status or 403
+            with suppress(RuntimeError):  # it is closed already
+                reason = problem.message.encode()[:_REASON_BYTES].decode(errors="ignore")
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+            return
+        passage.status = problem.status
+    elif passage.status:
         raise RuntimeError("an answer failed after it was begun")
     body = problem.body(passage.id, plain=scope["path"].startswith("/v2"))
     head = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
+    head["x-request-id"] = passage.id
     if problem.closes:
         head["connection"] = "close"
     headers = [(name.encode(), value.encode("latin-1")) for name, value in head.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{kind}.start", "status": problem.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})
