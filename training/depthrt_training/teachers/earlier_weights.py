@@ -45,7 +45,8 @@ class EarlierWeights:
     """
 
     def __init__(self, weights: Path, teacher: Teacher | None = None) -> None:
-        self._network = load_weights(weights)
+        network = load_weights(weights)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._teacher = teacher
 
     def label(self, rgb: ByteImage) -> FloatMap:
@@ -64,7 +65,9 @@ class EarlierWeights:
             small = np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_LINEAR))
             both = np.stack([small, small[:, ::-1]]).transpose(0, 3, 1, 2)  # 2,3,h,w
             with torch.inference_mode():
-                plain, flipped = self._network(normalise(torch.from_numpy(both.copy()))).numpy()
+                pixels = normalise(torch.from_numpy(both.copy()))
+                pixels = pixels.to(memory_format=torch.channels_last)
+                plain, flipped = self._network(pixels).numpy()
             mean = np.ascontiguousarray((plain + flipped[:, ::-1]) / 2)
             labels.append(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR))
         return np.asarray(np.mean(labels, axis=0), dtype=np.float32)

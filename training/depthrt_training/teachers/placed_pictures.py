@@ -15,8 +15,8 @@ from depthrt_training.data.samples import Sample, frames_of, read_rgb
 from depthrt_training.teachers.by_place import PlaceTeachers
 from depthrt_training.teachers.places import clip_places, used_places
 
-KITTI00_STRIDE = 2
-"""Neighbouring frames are alike: every second one is labelled."""
+KITTI00_STRIDE = 3
+"""Neighbouring frames are alike: every third one is labelled."""
 
 Placed = tuple[ByteImage, str, FloatMap | None]
 """A picture, the kind of place it shows, and another network's inverse depth where there is one."""
