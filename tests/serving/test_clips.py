@@ -110,6 +110,7 @@ def test_a_clip_that_cannot_be_decoded_says_why(running: Running) -> None:
     job = ended(running, place)
     assert job["state"] == "failed"
     assert "clip.mp4" in job["error"]
+    assert "/" not in job["error"]  # no folder of the server
     assert running.ask(f"{place}/result").error["message"] == job["error"]
     assert files(running) == []
     running.ask(place, method="DELETE")

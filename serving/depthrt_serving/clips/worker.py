@@ -40,10 +40,17 @@ def main(text: str) -> int:
         with own_process():
             summary = execute(job, progress=_progress)
     except DepthrtError as error:
-        _say(error=str(error))
+        _say(error=_public(str(error), asked))
         return error.exit_code
-    _say(frames=summary.frames, warnings=summary.warnings)
+    _say(frames=summary.frames, warnings=[_public(text, asked) for text in summary.warnings])
     return EXIT_DONE
+
+
+def _public(text: str, asked: dict[str, Any]) -> str:
+    """A sentence without the folders of the server."""
+    for path in (asked["source"], asked["output"], asked["model"]):
+        text = text.replace(f"{Path(path).parent}{os.sep}", "")
+    return text
 
 
 @contextmanager
