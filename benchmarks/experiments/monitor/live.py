@@ -173,6 +173,9 @@ def measure(video: Path, float_file: Path | None, per_s: float, folder: Path) ->
                 raise RuntimeError("the server learned nothing in 15 minutes")
         found["learned_after_s"] = round(time.monotonic() - start_s, 1)
         found["usual"] = watcher.until(lambda names: False, 60.0)
+        queries = dashboard_queries()
+        empty = [query for query in queries if not prometheus.values(query)]
+        found["dashboard_queries"] = {"all": len(queries), "without_data": empty}
         say(found)
 
         def send(pictures: list[bytes]) -> Callable[[], None]:
@@ -217,8 +220,6 @@ def measure(video: Path, float_file: Path | None, per_s: float, folder: Path) ->
         )
         say(phases["more requests than it can answer"])
         found["phases"] = phases
-        empty = [query for query in dashboard_queries() if not prometheus.values(query)]
-        found["dashboard_queries"] = {"all": len(dashboard_queries()), "without_data": empty}
         found["answers"] = {str(status): count for status, count in traffic.statuses.items()}
     found["said"] = [line for line in (folder / "said").read_text().splitlines() if line]
     return found

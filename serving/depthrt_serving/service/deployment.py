@@ -133,4 +133,5 @@ class Deployment:
             self.counters.spent("prepare", prepare_s)
         self.counters.spent("wait", max(0.0, computed.queue_s - decode_s - prepare_s))
         self.counters.spent("infer", computed.compute_s)
-        self.saw(self, stream, computed, depths)
+        if not self.retired:  # what watched it is gone by then
+            self.saw(self, stream, computed, depths)

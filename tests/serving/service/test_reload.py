@@ -97,7 +97,7 @@ def test_what_has_begun_is_answered_by_the_model_it_began_with(
     with serving(file, alone=True) as running, ThreadPoolExecutor(8) as clients:
         with running.held():
             old = [clients.submit(gain_of, running, base=base) for _ in range(6)]
-            batcher = running.service.batcher
+            batcher, before = running.service.batcher, running.service.deployments.stable
             until(lambda: batcher.running == 1 and batcher.waiting >= 2)
             put(better(tmp_path), file)
             reload(running)
@@ -105,6 +105,9 @@ def test_what_has_begun_is_answered_by_the_model_it_began_with(
             assert not any(each.done() for each in old)
             assert running.metric("depthrt_queue_images") == batcher.waiting >= 2
         assert [each.result() for each in old] == [1] * 6
+        assert b"depthrt_drift_learning" in running.ask("/metrics").content
+        assert running.metric("depthrt_drift_learning", model=before.label) == 0
+        assert running.metric("depthrt_drift_learning") == 1
         assert running.metric("depthrt_rejected_total") == 0
         until(lambda: len(running.service.deployments.all) == 1)
 
