@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from depthrt.model.depth_model import DepthModel
+from depthrt_serving.server.server import _taken_of
 from depthrt_serving.settings import Limits, Queueing
 from helpers.models.small_model import build_slow_model
 from helpers.web.served import Reply, Running, encoded, head, picture, serving, until
@@ -220,6 +221,18 @@ def test_sigterm_answers_what_was_accepted(tmp_path: Path) -> None:
     assert sum(json.loads(line).get("status") == 200 for line in log.splitlines()) == 12
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place, timeout=5)
+
+
+def test_connections_that_wait_are_taken_when_the_socket_is_closed() -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=10)
+    place = listener.getsockname()
+    waiting = [socket.create_connection(place, timeout=5) for _ in range(3)]
+    taken = _taken_of(listener)
+    assert [each.getpeername() for each in taken] == [each.getsockname() for each in waiting]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(place, timeout=5)
+    for each in (*taken, *waiting):
+        each.close()
 
 
 def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:

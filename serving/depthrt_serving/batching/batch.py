@@ -18,12 +18,13 @@ from depthrt_serving.batching.work import Computed, Item
 class Batch:
     """Images that are computed together.
 
-    - ``start_s``: by ``time.monotonic``;
+    - ``start_s``, ``end_s``: of the inference, by ``time.monotonic``;
     - ``was_ended``: whether it was ended before it was computed.
     """
 
     items: Sequence[Item]
     start_s: float = field(default_factory=time.monotonic)
+    end_s: float = 0.0
     was_ended: bool = False
     _abort: Abort = field(default_factory=Abort)
 
@@ -41,6 +42,7 @@ class Batch:
         """Depth of each image, or why there is none; it runs in a thread."""
         prepared = [item.prepared for item in self.items if item.prepared is not None]
         found = self._infer(predict, prepared)
+        self.end_s = time.monotonic()
         self.was_ended = self._abort.asked and all(isinstance(one, Exception) for one in found)
         return found
 

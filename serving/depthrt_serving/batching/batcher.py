@@ -77,7 +77,7 @@ class Batcher:
         excess = self.waiting + images - most
         if excess > 0 and not self._may_displace(images, client):
             self._refuse("queue_full", images, excess / self.estimate.rate)
-        left_s = deadline_s - time.monotonic()
+        left_s = self._inner(deadline_s) - time.monotonic()
         least_s = self.estimate.least_s_for(images)
         if least_s > left_s:
             self._watcher.refused("late", images)
@@ -107,6 +107,7 @@ class Batcher:
             if not self._displace(client, len(prepares)):
                 break
         loop = asyncio.get_running_loop()
+        deadline_s = self._inner(deadline_s)
         work = Work(client, deadline_s, loop.create_future())
         now_s = time.monotonic()
         batch_s = self.estimate.least_s_for(1) if self._is_idle else self.estimate.batch_s
@@ -141,6 +142,10 @@ class Batcher:
         do not take as long.
         """
         return not self._running and not self.waiting
+
+    def _inner(self, deadline_s: float) -> float:
+        """The deadline, less what the request and its answer take outside of the batcher."""
+        return deadline_s if self._is_idle else deadline_s - self.estimate.ways_s
 
     def _refuse(self, reason: Reason, images: int, excess_s: float) -> None:
         raise self._refusal(reason, images, excess_s)
@@ -263,6 +268,7 @@ class Batcher:
         found = await loop.run_in_executor(self._workers, batch.infer, self._predict)
         end_s = time.monotonic()
         seconds = end_s - batch.start_s
+        self.estimate.add_lag(end_s - batch.end_s)
         self._running.remove(batch)
         if batch.was_ended:
             self.estimate.skip(end_s, backlog=self.waiting > 0)

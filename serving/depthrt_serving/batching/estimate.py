@@ -1,10 +1,11 @@
-"""How long a batch takes and how many images leave in a second, as measured."""
+"""How long a batch takes, how many images leave in a second, how late the loop is, as measured."""
 
 from __future__ import annotations
 
 import math
 
 _WEIGHT = 0.1  # of the newest batch in the mean
+_WAYS = 2  # to the server and back
 _MEMORY_S = 2.0  # busy time over which the rate is measured
 _ENOUGH_S = 0.05  # of busy time, before the measured rate counts
 
@@ -22,6 +23,7 @@ class Estimate:
         self._mean_s, self._deviation_s = batch_s, batch_s / 4
         self._least_s, self._least_image_s = batch_s, batch_s / images
         self._images_per_batch, self._parallel = float(images), parallel
+        self._lag_s, self._lag_deviation_s = 0.0, 0.0
         self._images, self._busy_s = 0.0, 0.0
         self._last_s: float | None = None
 
@@ -46,6 +48,12 @@ class Estimate:
             self._images, self._busy_s = self._images * keep + images, self._busy_s * keep + span_s
         self._last_s = now_s if backlog else None
 
+    def add_lag(self, seconds: float) -> None:
+        """Note how late the event loop came to something that was ready."""
+        error = seconds - self._lag_s
+        self._lag_s += _WEIGHT * error
+        self._lag_deviation_s += _WEIGHT * (abs(error) - self._lag_deviation_s)
+
     def skip(self, now_s: float, *, backlog: bool) -> None:
         """Note a batch that was ended early: the time since the last end says nothing."""
         self._last_s = now_s if backlog else None
@@ -54,6 +62,14 @@ class Estimate:
     def batch_s(self) -> float:
         """What a batch takes at most, nearly always: the mean and twice the mean deviation."""
         return self._mean_s + 2 * self._deviation_s
+
+    @property
+    def ways_s(self) -> float:
+        """What passes, nearly always at most, before the server sees a request and with its answer.
+
+        Both wait for the event loop, whose lag is the mean and twice the mean deviation.
+        """
+        return _WAYS * (self._lag_s + 2 * self._lag_deviation_s)
 
     def least_s_for(self, images: int) -> float:
         """What so many images take if all goes as fast as it ever did."""

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from depthrt_serving.oip.rpc.server import RpcServer
 
 _BACKLOG = 1024
-_LAST_REQUESTS_S = 0.25  # for which open connections may send another request while it ends
+_LAST_REQUESTS_S = 0.5  # for which open connections may send another request while it ends
 _KEEP_ALIVE_S = 30
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -136,15 +136,39 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what has come, then end."""
         self._service.draining = True
-        await asyncio.sleep(0)  # takes the connections that wait
-        for server in self.servers:
-            server.close()
+        await self._stop_listening(sockets or [])
         if not self.force_exit:
             await asyncio.sleep(_LAST_REQUESTS_S)
         if self.rpc is not None:
             await self.rpc.stop(at_once=self.force_exit)
         await super().shutdown(sockets)
         self._service.close()
+
+    async def _stop_listening(self, sockets: list[socket.socket]) -> None:
+        """Take the connections that wait, and close the sockets.
+
+        The kernel resets what waits in a socket that is closed. So the last look is at a copy, and
+        nothing happens between that and its end.
+        """
+        copies = [each.dup() for each in sockets]
+        for server in self.servers:
+            server.close()
+        for each in sockets:
+            each.close()
+        await asyncio.sleep(0)  # the event loop's own ends are closed
+        taken = [connection for copy in copies for connection in _taken_of(copy)]
+        loop = asyncio.get_running_loop()
+        made = [
+            loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+            for connection in taken
+        ]
+        await asyncio.gather(*made, return_exceptions=True)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -163,6 +187,16 @@ class Server(uvicorn.Server):
 
     def _begin_reload(self) -> None:
         self._reload = asyncio.get_running_loop().create_task(self._service.deployments.reload())
+
+
+def _taken_of(listener: socket.socket) -> list[socket.socket]:
+    """The connections that wait; the socket is closed."""
+    taken = []
+    with listener, suppress(OSError):  # none waits
+        listener.setblocking(False)
+        while True:
+            taken.append(listener.accept()[0])
+    return taken
 
 
 def _rpc_server(service: Service) -> RpcServer:
