@@ -1,0 +1,1 @@
+"""`depthrt serve` under load: throughput, other servers, overload, restarts, mutated requests."""
