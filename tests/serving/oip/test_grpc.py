@@ -132,6 +132,21 @@ def test_numbers_in_the_place_of_bytes(speaking: Running, model: DepthModel) -> 
             stub.ModelInfer(request)
 
 
+def test_what_is_no_message_is_refused(
+    speaking: Running, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with grpc.insecure_channel(address(speaking)) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for content in (b"\xff" * 9, b"hello", b"\x0a\xff\xff\xff\xff\x0f"):
+            with pytest.raises(grpc.RpcError) as raised:
+                call(content)
+            assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert "this is no ModelInferRequest" in raised.value.details()
+        with pytest.raises(grpc.RpcError, match='there is no model ""'):
+            call(b"")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_every_output(full_file: Path) -> None:
     with serving(full_file, grpc_port=0) as running:
         client = connected(running)

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from depthrt.errors import TargetError
 from depthrt_serving.http.gate import Passage, note_passage
 from depthrt_serving.http.problems import ProblemError, problem_of
-from depthrt_serving.oip.rpc.calls import Call, Calls, deadline_of
+from depthrt_serving.oip.rpc.calls import Calls, deadline_of
 from depthrt_serving.oip.rpc.protocol import METHODS, SERVICE, messages
 from depthrt_serving.service.service import Service
 
@@ -86,21 +87,23 @@ class RpcServer:
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    partial(self._answer, name, self._calls.methods[name]),
-                    request_deserializer=known[f"{name}Request"].FromString,
+                    partial(self._answer, name, known[f"{name}Request"]),
+                    # The bytes themselves: gRPC would answer what is no message with a traceback.
+                    request_deserializer=None,
                     response_serializer=known[f"{name}Response"].SerializeToString,
                 )
                 for name in METHODS
             },
         )
 
-    async def _answer(self, name: str, call: Call, message: Any, context: Any) -> Any:
+    async def _answer(self, name: str, kind: Any, content: bytes, context: Any) -> Any:
         """Answer a call; whatever goes wrong becomes a status of gRPC."""
         sent = dict(context.invocation_metadata() or ())
         passage = Passage(secrets.token_hex(8), _host_of(context.peer()), time.monotonic())
         level = "info"
         try:
             self._admit(name, sent, passage)
+            message, call = _parsed(kind, content), self._calls.methods[name]
             answer = await call(
                 message, passage, deadline_of(self._service, context.time_remaining())
             )
@@ -131,6 +134,13 @@ class RpcServer:
         if number is None:
             raise ProblemError(401, "a token is needed: metadata authorization: Bearer TOKEN")
         passage.client = f"{passage.client} token {number}"
+
+
+def _parsed(kind: Any, content: bytes) -> Any:
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        raise ProblemError(400, f"this is no {kind.DESCRIPTOR.name}: it cannot be read") from error
 
 
 async def _abort(context: Any, problem: ProblemError) -> None:
