@@ -134,6 +134,10 @@ class Driver:
         while self._idle and (task := self._next_task()) is not None:
             worker = self._idle.popleft()
             self._tasks[worker] = task
+            self._tell(
+                "task",
+                {"source": task.item.source, "kind": task.kind, "segment": task.segment},
+            )
             self._engine.submit(worker, task)
 
     def _next_task(self) -> Task | None:

@@ -55,6 +55,7 @@ def remote_stamp(url: str) -> list[Any]:
     """
     fs, path = _file_system(url)
     try:
+        fs.invalidate_cache()  # a listing of a while ago knows the file as it was
         facts = fs.info(path)
     except Exception as error:
         raise _unreachable(url, error) from None
