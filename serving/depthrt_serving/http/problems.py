@@ -28,7 +28,6 @@ _CODES = {
     429: "too_many",
     500: "failed",
     503: "unavailable",
-    507: "no_space",
 }
 
 

@@ -16,7 +16,7 @@ export class Refused extends Error {
   }
 
   get isBusy() {
-    return [429, 503, 507].includes(this.status);
+    return [429, 503].includes(this.status);
   }
 }
 

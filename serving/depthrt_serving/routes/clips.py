@@ -109,7 +109,9 @@ def _facts(job: ClipJob, service: Service) -> dict[str, object]:
 
 
 def _no_space(error: NoSpaceError) -> ProblemError:
-    return ProblemError(507, str(error), headers=retry_headers(error.retry_after_s), closes=True)
+    return ProblemError(
+        503, str(error), "no_space", headers=retry_headers(error.retry_after_s), closes=True
+    )
 
 
 def _wishes(request: Request) -> ClipWishes:
