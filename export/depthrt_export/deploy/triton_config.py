@@ -6,6 +6,8 @@ https://github.com/triton-inference-server/common/blob/main/protobuf/model_confi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from onnx import TensorProto
 
 from depthrt_export.deploy.depth_file import DepthFile, Tensor
@@ -14,7 +16,7 @@ from depthrt_export.deploy.text_proto import Fields, Word, text_of
 
 SPEC_PARAMETER = "depthrt"
 """The parameter that holds the spec as JSON: what a client needs to prepare pictures."""
-_TYPES = {
+_TYPES: Mapping[int, str] = {
     TensorProto.UINT8: "TYPE_UINT8",
     TensorProto.FLOAT: "TYPE_FP32",
     TensorProto.BOOL: "TYPE_BOOL",
@@ -83,9 +85,8 @@ def _sizes(batch: int) -> tuple[int, ...]:
 
 def _warm_up(file: DepthFile, images: int, *, batched: bool) -> Fields:
     spec = file.spec.input
-    dims = (3, spec.height, spec.width)
-    if not batched:
-        dims = (file.fixed_batch or 1, *dims)
+    batch = () if batched else (file.fixed_batch or 1,)
+    dims = (*batch, 3, spec.height, spec.width)
     value = [("data_type", Word("TYPE_UINT8")), ("dims", dims), ("random_data", True)]
     return [
         ("name", f"{images} of {spec.height}x{spec.width}"),
