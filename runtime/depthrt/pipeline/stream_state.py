@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from depthrt.frame import Frame, copy_image, without_pixels
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.preprocess import prepare
+from depthrt.pipeline.ladder.model_ladder import Ladder
 from depthrt.pipeline.threads import CLOSE_S, ThreadGroup
 from depthrt.result import Stats
 from depthrt.sources.base import Source
@@ -178,7 +179,7 @@ class FrameReader:
 
     Args:
         stream: the stream.
-        choose_model: the model to prepare the next frame for.
+        model: what frames are prepared for; of a ladder, the model in use.
         max_rate: frames a second to take of a live source at most; None takes all.
         pictures: frames keep their pixels once they are prepared.
     """
@@ -186,12 +187,12 @@ class FrameReader:
     def __init__(
         self,
         stream: StreamState,
-        choose_model: Callable[[], DepthModel],
+        model: DepthModel | Ladder,
         max_rate: float | None,
         *,
         pictures: bool,
     ) -> None:
-        self._stream, self._choose_model, self._pictures = stream, choose_model, pictures
+        self._stream, self._model, self._pictures = stream, model, pictures
         self._thinning = Thinning(max_rate) if stream.live and max_rate is not None else None
 
     def read(self, add: Callable[[PreparedFrame], None], lock: threading.Condition) -> None:
@@ -249,7 +250,9 @@ class FrameReader:
         return None
 
     def _prepared(self, frame: Frame) -> PreparedFrame:
-        stream, model = self._stream, self._choose_model()
+        stream, model = self._stream, self._model
+        if isinstance(model, Ladder):
+            model = model.model
         pixels = prepare(frame.pixels, model.spec.input)
         image = frame.pixels
         if not self._pictures:  # the decoder has its memory back at once

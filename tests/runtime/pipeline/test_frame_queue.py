@@ -110,7 +110,7 @@ def queue_of(
 def fill(queue: FrameQueue, states: list[StreamState], model: DepthModel) -> None:
     """Read every stream until it is full or has ended."""
     for state in states:
-        reader = FrameReader(state, lambda: model, None, pictures=True)
+        reader = FrameReader(state, model, None, pictures=True)
         while queue.may_read(state, 0):
             item = reader.next()
             state.finished = item is None

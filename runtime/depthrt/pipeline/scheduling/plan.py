@@ -47,11 +47,8 @@ class Plan:
         Raises:
             UsageError: keyframes are asked for, and some of the streams are live, but not all.
         """
-
-        def choose_model() -> DepthModel:
-            return model.model if isinstance(model, Ladder) else model
-
-        first, keyframes = choose_model(), options.keyframes
+        first = model.model if isinstance(model, Ladder) else model
+        keyframes = options.keyframes
         infos = [stream.source.info for stream in streams.values()]
         live = any(info.live for info in infos)
         meter = LadderMeter(model) if isinstance(model, Ladder) else None
@@ -74,7 +71,7 @@ class Plan:
         )
         rate, pictures = options.limits.max_rate, options.pictures
         readers = {
-            name: FrameReader(stream, choose_model, rate, pictures=pictures)
+            name: FrameReader(stream, model, rate, pictures=pictures)
             for name, stream in streams.items()
         }
         postprocessors = {
