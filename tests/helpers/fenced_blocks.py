@@ -13,7 +13,14 @@ README, DOCS = ROOT / "README.md", ROOT / "docs"
 # `.ci/run` runs these sections of the README, in a fresh clone.
 RUN_BY_CI = ("Try it", "Develop")
 _COMMENT = re.compile(r"\s+#\s+(.*)$")
-_INSTALLING = ("pip install ", "python3 -m venv ", ".venv/bin/", "git clone ", "apt-get ")
+_INSTALLING = (
+    "pip install ",
+    "pip uninstall ",
+    "python3 -m venv ",
+    ".venv/bin/",
+    "git clone ",
+    "apt-get ",
+)
 
 
 @dataclass(frozen=True)
