@@ -75,7 +75,7 @@ def test_the_recipe_s_sources_are_those_that_are_prepared(tmp_path: Path) -> Non
 
     plain = prepare.sources_of(tmp_path, [tmp_path], Teacher(tmp_path))
     known = (set(plain) | set(placed_sources(tmp_path)) | set(prepare.MORE_CAMERAS)) - {"driving"}
-    for name in ("depthrt-s.toml", "runs/10.toml"):
+    for name in ("depthrt-s.toml", "by_place.toml"):
         config = tomllib.loads((CONFIGS / name).read_text())
         assert set(config["sources"]) == known
         assert sum(config["sources"].values()) == pytest.approx(1)

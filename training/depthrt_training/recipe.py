@@ -2,8 +2,8 @@
 
     python -m depthrt_training.recipe --data DATA --work WORK
     python -m depthrt_training.recipe --data DATA --work WORK --device cuda --seed 1 --seed 2
-    python -m depthrt_training.recipe --data DATA --work WORK --run tenth \\
-        --config training/configs/runs/10.toml --start training/weights/depthrt-s.safetensors
+    python -m depthrt_training.recipe --data DATA --work WORK --run by-place \\
+        --config training/configs/by_place.toml --start training/weights/depthrt-s.safetensors
 
 Stop it at any moment and give the same command again: every step goes on where it was. Renders go
 to WORK/rendered, labels to WORK/cache, a run to WORK/RUN (`RUN-2` for seed 2), figures by kind of
