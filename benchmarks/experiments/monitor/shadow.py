@@ -3,8 +3,10 @@
 The worse file is the model with so much noise on its weights that AbsRel on labelled sets is 1.05
 times what it was. For each frame of some clips the depth of both files is compared with that of the
 float file, as the server does. Requests are parts of these clips in random order, 30 a second, of
-which a share is compared. The first 120 are what is usual; 24 hours of the good file follow, in
-compressed time; then, many times, the worse file takes its place.
+which a share is compared. The worse file takes the place of the good one, many times: told by the
+mean ratio of both errors on the same images, as the alert DepthrtShadowWorse does (``by_ratio``),
+and by drift of the error from what was learned of the good file's first images (``by_drift``, with
+24 hours of the good file before, in compressed time, for false alarms).
 
     python -m experiments.monitor.shadow data/video/*.mp4 --float float.onnx \
         --labelled data/rgbd/tum_fr1_rpy data/rgbd/replica_office0
@@ -40,6 +42,7 @@ _RUNS = 40
 _HOURS = 24
 _SCENE_S = (4.0, 20.0)  # how long a part of a clip is
 _FPS = 30.0
+_WINDOW_S, _FEWEST, _TIMES = 600.0, 30, 1.1  # of the alert
 
 Errors = Mapping[str, Sequence[Sequence[float]]]
 """Of the good and the worse file: the error of each frame of each clip."""
@@ -107,7 +110,7 @@ def new_watch(reference: Reference | None, said: list[str]) -> Watch:
     return Watch(options, said.append)
 
 
-def judged(errors: Errors, every: int, share: float) -> dict[str, Any]:
+def by_drift(errors: Errors, every: int, share: float) -> dict[str, Any]:
     """False alarms and times until the worse file is told, for a share."""
     random, said = np.random.default_rng(3), list[str]()
     usual = stream(errors["good"], every, share, random)
@@ -128,9 +131,30 @@ def judged(errors: Errors, every: int, share: float) -> dict[str, Any]:
         watch = new_watch(None, [])
         watch.verdict, watch._limits = watch.verdict.__class__(reference=reference), limits
         times_s.append(detected_s(watch, stream(errors["worse"], every, share, random)))
+    return {"false_alarms": alarms, **_times(times_s)}
+
+
+def by_ratio(errors: Errors, every: int, share: float) -> dict[str, Any]:
+    """Times until the worse file is told by what the alert asks of each image's ratio."""
+    random, times_s = np.random.default_rng(4), list[float | None]()
+    ratios = [
+        [worse / good for worse, good in zip(*pair, strict=True)]
+        for pair in zip(errors["worse"], errors["good"], strict=True)
+    ]
+    for _ in range(_RUNS):
+        seen: list[tuple[float, float]] = []
+        for time_s, ratio in stream(ratios, every, share, random):
+            seen = [(t, r) for t, r in seen if t > time_s - _WINDOW_S] + [(time_s, ratio)]
+            told = len(seen) > _FEWEST and np.mean([r for _, r in seen]) > _TIMES
+            if told or time_s > 3600:
+                times_s.append(time_s if told else None)
+                break
+    return _times(times_s)
+
+
+def _times(times_s: Sequence[float | None]) -> dict[str, Any]:
     told = [each for each in times_s if each is not None]
     return {
-        "false_alarms": alarms,
         "told": len(told),
         "of": len(times_s),
         "median_s": round(float(np.median(told)), 1) if told else None,
@@ -171,7 +195,11 @@ def measure(said: argparse.Namespace) -> dict[str, Any]:
         "requests_per_s": _PER_S,
         "hours_unchanged": _HOURS,
         "shares": {
-            f"{100 * share:g}%": judged(errors, said.every, share) for share in (0.005, 0.01)
+            f"{100 * share:g}%": {
+                "by_ratio": by_ratio(errors, said.every, share),
+                "by_drift": by_drift(errors, said.every, share),
+            }
+            for share in (0.005, 0.01)
         },
     }
 

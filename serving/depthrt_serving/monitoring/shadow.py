@@ -1,7 +1,8 @@
 """A share of the images also goes through the float model, when nothing waits: how far are they?
 
 The error of each image is a feature, and drifts like all others, from what it was for the model
-that was stable first. A file that took its place and is worse is told by that.
+that was stable first. Scenes differ in their error by more than files do, so a file that takes the
+place of another is also compared with that one on the same images, for its first ones.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.errors import DepthrtError
 from depthrt.monitor.drift import Rate
 from depthrt.monitor.features import SHADOW_ERROR
 from depthrt.monitor.reference import Reference
@@ -26,11 +28,17 @@ from depthrt.monitor.watches import WatchedModel, Watches
 from depthrt.temporal.display_range import percentiles
 from depthrt_serving.monitoring.shadow_model import ShadowModel
 
+if TYPE_CHECKING:
+    from depthrt.model.depth_model import DepthModel
+
 STREAM = "shadow"
 """The name of its drift among those of streams."""
 RATE = Rate(window=60)
 LEARNED = 120  # images whose error is what is usual
+COMPARED = 1000
+"""Images on which a new file is compared with the one before it."""
 SAMPLE_S = RATE.step_s / 5  # a verdict after five images
+_SMALLEST = 1e-4  # of the spread: smaller errors are none
 _CLOSE = 0.05  # of the spread: pixels that agree
 _MOST_WAIT = 4
 _PATIENCE_S, _POLL_S = 2.0, 0.01
@@ -39,8 +47,36 @@ Map = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
+@dataclass(eq=False)
+class Predecessor:
+    """The model that another one took the place of, or stands beside as a canary.
+
+    - ``left``: images on which both are still compared; at 0 its memory is free.
+    """
+
+    model: DepthModel | None
+    left: int = COMPARED
+
+    def depth(self, pixels: Pixels) -> Map | None:
+        """Its depth of a prepared picture (3,h,w); None where there is none any more."""
+        model = self.model
+        if model is None:
+            return None
+        self.left -= 1
+        if self.left <= 0:
+            self.model = None
+        try:
+            found: Map = model.predict(pixels[None], gaps=True).depth[0]
+            return found
+        except DepthrtError:
+            return None
+
+
 class Counted(Protocol):
     """Is told what came of an image."""
+
+    def compared_before(self, times: float) -> None:
+        """Its error was so many times that of the model before it, on one image."""
 
     def compared(self, error: float, agreement: float) -> None:
         """It was compared."""
@@ -55,6 +91,7 @@ class _Image:
     counted: Counted
     prepared: Pixels
     depth: Map
+    before: Predecessor | None
 
 
 class Shadow:
@@ -86,6 +123,7 @@ class Shadow:
         counted: Counted,
         prepared: Sequence[Pixels],
         depths: Sequence[Map],
+        before: Predecessor | None = None,
     ) -> None:
         """Take a share of an answer's images; never waits.
 
@@ -94,11 +132,12 @@ class Shadow:
             counted: is told what comes of them.
             prepared: what the network saw of each image, uint8 RGB 3,h,w.
             depths: the network's own depth of each, float32 h,w.
+            before: the model that it took the place of.
         """
         for pixels, depth in zip(prepared, depths, strict=True):
             if self._random.random() < self.share:
                 try:
-                    self._images.put_nowait(_Image(model, counted, pixels, depth))
+                    self._images.put_nowait(_Image(model, counted, pixels, depth, before))
                 except queue.Full:
                     counted.skipped("busy")
 
@@ -115,10 +154,11 @@ class Shadow:
                 continue
             found = self.model.depth(image.prepared)
             made = None if found is None else compare(image.depth, found)
-            if made is None:
+            if found is None or made is None:
                 image.counted.skipped("failed")
                 continue
             image.counted.compared(*made)
+            _compare_before(image, found, made[0])
             watch = self._watch(image.model)
             if watch is not None:
                 watch.add({SHADOW_ERROR: made[0]})
@@ -156,6 +196,13 @@ class Shadow:
         if self._usual is None:
             self._usual = reference
             self._watches.keep(STREAM, reference)
+
+
+def _compare_before(image: _Image, shadow: Map, error: float) -> None:
+    before = None if image.before is None else image.before.depth(image.prepared)
+    made = None if before is None else compare(before, shadow)
+    if made is not None:
+        image.counted.compared_before(error / max(made[0], _SMALLEST))
 
 
 def compare(depth: Map, shadow: Map) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from depthrt.errors import InferenceError
 from depthrt.monitor.watches import WatchedModel
 from depthrt_serving.batching.batcher import Batcher
 from depthrt_serving.batching.work import Computed, Prepare
+from depthrt_serving.monitoring.shadow import Predecessor
 from depthrt_serving.service.metrics import ModelMetrics
 from depthrt_serving.service.served_model import ServedModel
 
@@ -42,7 +43,8 @@ class Deployment:
     Requests :meth:`lease` it; one that was replaced is closed when the last of them is answered.
 
     - ``watched``: the model as drift knows it; its label is ``NAME@HASH`` in all metrics;
-    - ``saw``: is told of every answer.
+    - ``saw``: is told of every answer;
+    - ``before``: the model that it took the place of, to compare both; None: there is none.
     """
 
     served: ServedModel
@@ -50,6 +52,7 @@ class Deployment:
     batcher: Batcher
     counters: ModelMetrics
     saw: Saw
+    before: Predecessor | None = None
     retired: bool = False
     _leases: int = 0
 

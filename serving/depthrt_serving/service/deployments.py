@@ -13,6 +13,7 @@ from typing import Literal
 from depthrt.errors import DepthrtError, ModelError
 from depthrt.files.file_hash import file_sha256
 from depthrt.model.catalogue.registry import find_model
+from depthrt_serving.monitoring.shadow import Predecessor
 from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.metrics import Metrics
 from depthrt_serving.service.served_model import ServedModel, load, verify
@@ -31,7 +32,8 @@ class Deployments:
     - ``stable``: answers all that the canary does not;
     - ``canary``: answers its share; None: there is none;
     - ``retiring``: were replaced, and answer what they have;
-    - ``ended``: called with a deployment that was replaced.
+    - ``ended``: called with a deployment that was replaced;
+    - ``keeps_before``: whether a new model is compared with the one before it.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class Deployments:
     stable: Deployment
     canary: Deployment | None = None
     ended: Callable[[Deployment], None] = lambda deployment: None
+    keeps_before: bool = False
     retiring: list[Deployment] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random, repr=False)
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -107,7 +110,7 @@ class Deployments:
                 )
             served = await asyncio.to_thread(load_verified, self.settings, path, sha256)
             before = self.stable
-            self._replace_stable(self.make(served, sha256))
+            self._replace_stable(self.after(before, served, sha256))
         except Exception as error:  # whatever it is, the old model goes on
             said = f"{self.stable.label} goes on being served: {_reason(error)}"
             return self._note("stable", "refused", said)
@@ -133,13 +136,20 @@ class Deployments:
         if found is None:
             return self._note("canary", "unchanged", f"{file} is the canary already")
         served, sha256 = found
-        self.canary = made = self.make(served, sha256)
+        self.canary = made = self.after(self.stable, served, sha256)
         if before is not None:
             self._retire(before)
         share = self.settings.rollout.canary_share
         return self._note(
             "canary", "loaded", f"the canary {made.label} gets {share:.3g} of requests"
         )
+
+    def after(self, before: Deployment, served: ServedModel, sha256: str) -> Deployment:
+        """A deployment that takes the place of another, or stands beside it."""
+        made = self.make(served, sha256)
+        if self.keeps_before and served.model.spec.input == before.spec.input:
+            made.before = Predecessor(before.model)
+        return made
 
     def _replace_stable(self, by: Deployment) -> None:
         before, self.stable = self.stable, by

@@ -27,6 +27,7 @@ from depthrt_serving.batching.refusal import Reason
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IMAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _ERROR = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4)
+_RATIO = (0.5, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0)
 _AGREEMENT = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -58,6 +59,7 @@ class Metrics:
         )
         self.reload_successful.set(1)
         self.shadow_error = self._histogram(table.SHADOW_ERROR, _ERROR)
+        self.shadow_ratio = self._histogram(table.SHADOW_RATIO, _RATIO)
         self.shadow_agreement = self._histogram(table.SHADOW_AGREEMENT, _AGREEMENT)
         self.shadow_skipped = self._counter(table.SHADOW_SKIPPED)
         started_s = time.time()
@@ -121,6 +123,10 @@ class ModelMetrics:
     def spent(self, stage: str, seconds: float) -> None:
         """Count the time of a request in a stage."""
         self.metrics.stage_s.labels(self.label, stage).observe(seconds)
+
+    def compared_before(self, times: float) -> None:
+        """Count an image on which its error was so many times that of the model before it."""
+        self.metrics.shadow_ratio.labels(self.label).observe(times)
 
     def skipped(self, reason: str) -> None:
         """Count an image that was to go through the shadow model, and did not."""

@@ -135,11 +135,14 @@ def make_service(
             drift.saw(deployment.watched, stream, computed.prepared, depths)
         if shadow is not None:
             maps = [each.depth for each in computed.predictions]
-            shadow.saw(deployment.watched, deployment.counters, computed.prepared, maps)
+            shadow.saw(
+                deployment.watched, deployment.counters, computed.prepared, maps, deployment.before
+            )
 
     make = partial(make_deployment, settings=settings, metrics=metrics, saw=saw)
     stable = make(served, hash_of(served.model.path))
     deployments = Deployments(settings, make, metrics, tell, stable, ended=partial(_ended, watches))
+    deployments.keeps_before = shadow is not None
     _add_canary(deployments, tell)
     clips = ClipStore(served.model.path, served.model.provider, settings.limits)
     _expose(metrics, deployments, clips, watches, asked.shadow_share if shadow else 0.0)
@@ -187,7 +190,7 @@ def _add_canary(deployments: Deployments, tell: Tell) -> None:
     if found is None or isinstance(found, str):
         tell(f"{found}: put it there and send SIGHUP" if found else "there is no canary")
         return
-    deployments.canary = made = deployments.make(*found)
+    deployments.canary = made = deployments.after(deployments.stable, *found)
     share = deployments.settings.rollout.canary_share
     tell(f"the canary {made.label} gets {share:.3g} of the requests")
 

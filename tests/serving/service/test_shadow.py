@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from depthrt.errors import ModelError, UsageError
+from depthrt.model.depth_model import DepthModel
 from depthrt.monitor.kept import KeptReferences
 from depthrt.monitor.watches import WatchedModel, Watches
-from depthrt_serving.monitoring.shadow import LEARNED, STREAM, Shadow, compare
+from depthrt_serving.monitoring.shadow import LEARNED, STREAM, Predecessor, Shadow, compare
 from depthrt_serving.monitoring.shadow_model import ShadowModel
 from depthrt_serving.settings import Monitoring
 from helpers.commands import Command
@@ -86,6 +87,9 @@ class Counts:
     def compared(self, error: float, agreement: float) -> None:
         self.errors.append(error)
 
+    def compared_before(self, times: float) -> None:
+        raise AssertionError("there was no file before")
+
     def skipped(self, reason: str) -> None:
         self.skips.append(reason)
 
@@ -121,6 +125,34 @@ def test_a_worse_file_that_took_the_place_of_the_first_drifts(
     assert list(judged.verdict.alarms) == ["shadow_error"]
     assert (tmp_path / "usual.json").exists()
     found.close()
+
+
+def test_a_new_file_is_compared_with_the_one_before_it(tiny: Path, tmp_path: Path) -> None:
+    file = build_model(tmp_path / "model.onnx", gain=1.02)
+    asked = Monitoring(shadow_model=str(tiny), shadow_share=1.0)
+    with serving(file, monitoring=asked) as running:
+        assert running.ask("/v1/depth", encoded(picture(0))).status == 200
+        until(lambda: running.metric("depthrt_shadow_error_count") == 1)
+        assert running.metric("depthrt_shadow_error_ratio_count") == 0
+        build_model(tmp_path / "new.onnx", gain=1.03).rename(file)
+        running.server.reload()
+        until(lambda: running.metric("depthrt_reloads_total", result="loaded") == 1)
+        label = running.service.deployments.stable.label
+        for seed in range(3):
+            assert running.ask("/v1/depth", encoded(picture(seed))).status == 200
+        until(lambda: running.metric("depthrt_shadow_error_ratio_count", model=label) == 3)
+        ratio = running.metric("depthrt_shadow_error_ratio_sum", model=label) / 3
+        assert ratio == pytest.approx(1.5, abs=0.02)  # 3% off, and 2% before
+
+
+def test_the_file_before_is_let_go_of_after_its_last_image(tiny: Path) -> None:
+    before = Predecessor(DepthModel.load(tiny, threads=1), left=2)
+    pixels = np.zeros((3, *SIZE), np.uint8)
+    assert before.depth(pixels) is not None
+    assert before.model is not None
+    assert before.depth(pixels) is not None
+    assert before.model is None
+    assert before.depth(pixels) is None
 
 
 def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:

@@ -88,6 +88,13 @@ SHADOW_ERROR = Metric(
     "Mean |difference| of an image's depth to that of the shadow model, over its spread.",
     ("model",),
 )
+SHADOW_RATIO = Metric(
+    "depthrt_shadow_error_ratio",
+    "histogram",
+    "An image's shadow error over that of the model before it (or beside it, of a canary), for the "
+    "first 1000 images of a new file.",
+    ("model",),
+)
 SHADOW_AGREEMENT = Metric(
     "depthrt_shadow_agreement",
     "histogram",
@@ -109,7 +116,7 @@ SHARED = (
 
 METRICS = (
     SHARE, REQUESTS, ERRORS, REQUEST, STAGE, IMAGES, FAILED, BATCH, REJECTED, ABANDONED, WASTED,
-    ABORTED, QUEUE, OLDEST, RATE, CLIPS, RELOADED, RELOADS, SHADOW_ERROR, SHADOW_AGREEMENT,
-    SHADOW_SKIPPED,
+    ABORTED, QUEUE, OLDEST, RATE, CLIPS, RELOADED, RELOADS, SHADOW_ERROR, SHADOW_RATIO,
+    SHADOW_AGREEMENT, SHADOW_SKIPPED,
 )  # fmt: skip
 """Its own, in the order of the documentation."""
