@@ -40,6 +40,21 @@ def test_images_and_files_are_there(services: Any) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
+def test_compose_takes_the_file() -> None:
+    """The client alone does this; no engine is asked."""
+    commands = [["docker", "compose"], ["docker-compose"]]
+    known = [c for c in commands if shutil.which(c[0]) and runs([*c, "version"]).returncode == 0]
+    if not known:
+        pytest.skip("docker compose is not installed")
+    ended = runs([*known[0], "-f", str(FOLDER / "compose.yaml"), "config", "--format", "json"])
+    assert ended.returncode == 0, ended.stderr
+    assert set(json.loads(ended.stdout)["services"]) == {"depthrt", "prometheus", "grafana"}
+
+
+def runs(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 def test_the_server_has_no_privilege(services: Any) -> None:
     server = services["depthrt"]
     assert server["read_only"] is True

@@ -16,8 +16,9 @@ from depthrt.model.session import import_onnxruntime
 from depthrt.system import cpu_features
 from depthrt.system.cpu_cores import usable_cores
 
-PACKAGES = ("depthrt", "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu",
-            "onnxruntime-openvino", "onnx", "onnxscript", "torch", "transformers")  # fmt: skip
+PACKAGES = ("depthrt", "numpy", "opencv-python", "opencv-python-headless", "av", "onnxruntime",
+            "onnxruntime-gpu", "onnxruntime-openvino", "onnx", "onnxscript", "torch",
+            "transformers")  # fmt: skip
 
 UNKNOWN_COMMIT = "unknown"
 """Of an installed package, which is no checkout."""
