@@ -21,6 +21,7 @@ Outputs: TypeAlias = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
 """Likewise, with everything that it gives: depth and the optional outputs, by name."""
 
 _NARROWEST, _WIDEST = 0.5, 300.0  # of a channel's normalised pixels, from 0 to 255
+_STRIDES = (8, 14, 16, 32, 64)  # that depth networks are made of
 _BETWEEN_SCALES = 0.1  # scales below are of pixels in 0..1, scales above of pixels in 0..255
 
 
@@ -172,3 +173,31 @@ def _assumed(options: SourceOptions) -> dict[str, str]:
     if options.kind == "depth" and options.unit is None:
         assumed["unit"] = "none (relative depth), assumed; say --kind metric if it is metres"
     return assumed
+
+
+def nearest_size(
+    size: tuple[int, int], runs: Callable[[tuple[int, int]], bool]
+) -> tuple[int, int] | None:
+    """The size nearest to this one, with sides that are multiples of a usual stride, that runs."""
+    candidates = {
+        (max(step, round(size[0] / step) * step), max(step, round(size[1] / step) * step))
+        for step in _STRIDES
+    } - {size}
+
+    def distance(other: tuple[int, int]) -> int:
+        return abs(other[0] - size[0]) + abs(other[1] - size[1])
+
+    return next((other for other in sorted(candidates, key=distance) if runs(other)), None)
+
+
+def size_refusal(
+    name: str, size: tuple[int, int], error: Exception, nearest: tuple[int, int] | None
+) -> str:
+    """Why a network cannot take a size, and the nearest that it can, if one is known."""
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    if nearest is None:
+        return f"{name} fails on a picture of {size[0]}x{size[1]}: {reason}"
+    return (
+        f"{name} cannot take {size[0]}x{size[1]} ({reason}): the nearest size that it can is "
+        f"--size {nearest[0]}x{nearest[1]}"
+    )

@@ -19,6 +19,8 @@ from depthrt_export.sources.network import (
     Outputs,
     Reference,
     filled_depth,
+    nearest_size,
+    size_refusal,
 )
 from depthrt_export.sources.optional_outputs import to_optional, with_optional
 from depthrt_export.sources.outputs import (
@@ -47,9 +49,6 @@ class TorchNetwork(DepthNetwork):
         return cls(**values, module=module)
 
 
-_STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
-
-
 def probe(network: TorchNetwork) -> OutputForm:
     """Run the network once on a grey picture at the export size and look at what comes out.
 
@@ -60,7 +59,8 @@ def probe(network: TorchNetwork) -> OutputForm:
     size = (network.input.height, network.input.width)
     output = run_grey(network, size)
     if isinstance(output, Exception):
-        raise UsageError(_size_refusal(network, size, output)) from output
+        nearest = nearest_size(size, lambda other: _runs(network, other))
+        raise UsageError(size_refusal(network.name, size, output, nearest)) from output
     form = find_form(output, size, network.name, network.output, not_depth(network.also))
     if not network.also and len(named_tensors(output)) < 2:
         return form
@@ -76,31 +76,8 @@ def run_grey(network: TorchNetwork, size: tuple[int, int]) -> Any:
         return error
 
 
-def _size_refusal(network: TorchNetwork, size: tuple[int, int], error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    nearest = nearest_size(network, size)
-    if nearest is None:
-        return f"{network.name} fails on a picture of {size[0]}x{size[1]}: {reason}"
-    return (
-        f"{network.name} cannot take {size[0]}x{size[1]} ({reason}): the nearest size that it can "
-        f"is --size {nearest[0]}x{nearest[1]}"
-    )
-
-
-def nearest_size(network: TorchNetwork, size: tuple[int, int]) -> tuple[int, int] | None:
-    """The size nearest to this one, with sides that are multiples of a usual stride, that runs."""
-    candidates = {
-        (max(step, round(size[0] / step) * step), max(step, round(size[1] / step) * step))
-        for step in _STEPS
-    } - {size}
-
-    def distance(other: tuple[int, int]) -> int:
-        return abs(other[0] - size[0]) + abs(other[1] - size[1])
-
-    for candidate in sorted(candidates, key=distance):
-        if not isinstance(run_grey(network, candidate), Exception):
-            return candidate
-    return None
+def _runs(network: TorchNetwork, size: tuple[int, int]) -> bool:
+    return not isinstance(run_grey(network, size), Exception)
 
 
 def torch_outputs(network: TorchNetwork, form: OutputForm) -> Outputs:

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError, WriteError
-from depthrt.files.atomic_write import FileDraft
 from depthrt.frame import rgb_matrix
 from depthrt.render.views import Canvas, Planes, View, compose
 from depthrt.result import Result
-from depthrt.sinks.base import Sink, write_error
+from depthrt.sinks.base import Sink
+from depthrt.sinks.one_file import OneFileSink
 from depthrt.sources.images import quiet_opencv
-from depthrt.system.interrupts import held
 from depthrt.system.process_settings import Borrowed, default_variables
 
 _ESCAPE, _QUIT = 27, ord("q")
@@ -45,39 +44,20 @@ def to_bgr(planes: Planes, canvas: Canvas) -> NDArray[np.uint8]:
     return np.asarray(cv2.transform(cv2.merge([y, *chroma]), matrix), np.uint8)
 
 
-class ImageSink(Sink):
+class ImageSink(OneFileSink):
     """The view of a single image as an image file."""
 
     def __init__(self, target: Path, view: View, colormap: str, *, overwrite: bool = False) -> None:
-        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
+        more = (
+            "holds one picture, but the source has more: write .mp4, .mkv, .npz or a folder, or "
+            "take --max-frames 1"
+        )
+        super().__init__(target, more, overwrite=overwrite)
         self._view, self._colormap = view, colormap
-        self._written = False
 
-    def write(self, result: Result) -> bool:
-        """Write the file; a second frame is an error."""
-        if self._written:
-            raise WriteError(
-                f"{self._target.name} holds one picture, but the source has more: write .mp4, "
-                ".mkv, .npz or a folder, or take --max-frames 1"
-            )
-        content = self._encoded(draw(result, self._view, self._colormap))
-        with held():
-            try:
-                self._draft.create().write_bytes(content)
-            except OSError as error:
-                self._draft.discard()
-                raise write_error(self._target, error) from error
-            self._written = True
-        return True
-
-    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Rename the file to its target, when complete."""
-        if not self._written:
-            self._draft.discard()
-            return None
-        return self._draft.place() if complete else self._draft.kept()
-
-    def _encoded(self, picture: NDArray[np.uint8]) -> bytes:
+    def content(self, result: Result) -> bytes:
+        """The view of a frame, encoded."""
+        picture = draw(result, self._view, self._colormap)
         with quiet_opencv():
             encoded, content = cv2.imencode(self._target.suffix, picture)
         if not encoded:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from depthrt.errors import WriteError
-from depthrt.files.atomic_write import FileDraft
 from depthrt.render.point_cloud import CloudOptions, describe_cloud, point_cloud
 from depthrt.result import Result
-from depthrt.sinks.base import Sink, SinkWarnings, write_error
+from depthrt.sinks.base import Sink, SinkWarnings
 from depthrt.sinks.frame_folder import POINTS_FOLDER, FrameFolder
-from depthrt.system.interrupts import held
+from depthrt.sinks.one_file import OneFileSink
 
 
 def ply_of(result: Result, options: CloudOptions) -> bytes:
@@ -26,39 +24,27 @@ def _assumed(first: Result, options: CloudOptions) -> str:
     return options.assumed(metric=depth.unit == "m", own_fov_deg=depth.fov_deg)
 
 
-class PlySink(Sink):
+class PlySink(OneFileSink):
     """The points of a single image as a PLY file."""
 
     def __init__(self, target: Path, options: CloudOptions, *, overwrite: bool = False) -> None:
-        self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
+        more = (
+            "holds one cloud, but the source has more: write a folder with --format ply, or take "
+            "--max-frames 1"
+        )
+        super().__init__(target, more, overwrite=overwrite)
         self._options = options
-        self._written = False
         self._assumed = ""
 
     def write(self, result: Result) -> bool:
         """Write the file; a second frame is an error."""
-        if self._written:
-            raise WriteError(
-                f"{self._target.name} holds one cloud, but the source has more: write a folder "
-                "with --format ply, or take --max-frames 1"
-            )
-        content = ply_of(result, self._options)
-        with held():
-            try:
-                self._draft.create().write_bytes(content)
-            except OSError as error:
-                self._draft.discard()
-                raise write_error(self._target, error) from error
-            self._written = True
+        super().write(result)
         self._assumed = _assumed(result, self._options)
         return True
 
-    def close(self, *, complete: bool, cut_short: bool = False) -> Path | None:
-        """Rename the file to its target, when complete."""
-        if not self._written:
-            self._draft.discard()
-            return None
-        return self._draft.place() if complete else self._draft.kept()
+    def content(self, result: Result) -> bytes:
+        """The points of a frame."""
+        return ply_of(result, self._options)
 
     def warnings(self) -> SinkWarnings:
         """What was assumed of camera and scale."""

@@ -94,16 +94,10 @@ JOURNALS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("kind", JOURNALS)
-def test_a_broken_journal_is_measured_again(
-    command: Command,
-    model_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-) -> None:
-    folder = write_set(tmp_path / "desk", 2)
-    whole = command("eval", model_path, folder, "--json").document["evaluations"]
+def interrupted(
+    command: Command, model_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The journal of an evaluation that Ctrl-C ended at its second image."""
     score = running.score
 
     def stopping(name: str, *rest: object) -> object:
@@ -115,6 +109,20 @@ def test_a_broken_journal_is_measured_again(
     assert command("eval", model_path, folder).code == 130
     monkeypatch.setattr(running, "score", score)
     (journal,) = resume_folder().glob("*.jsonl")
+    return journal
+
+
+@pytest.mark.parametrize("kind", JOURNALS)
+def test_a_broken_journal_is_measured_again(
+    command: Command,
+    model_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    folder = write_set(tmp_path / "desk", 2)
+    whole = command("eval", model_path, folder, "--json").document["evaluations"]
+    journal = interrupted(command, model_path, folder, monkeypatch)
     journal.write_bytes(JOURNALS[kind])
     done = command("eval", model_path, folder, "--json")
     assert done.code == 0, done.err
@@ -144,17 +152,7 @@ def test_a_row_that_is_none_is_measured_again(
 ) -> None:
     folder = write_set(tmp_path / "desk", 2, wrong=0.2)
     whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    score = running.score
-
-    def stopping(name: str, *rest: object) -> object:
-        if name == "000001":
-            raise KeyboardInterrupt
-        return score(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(running, "score", stopping)
-    assert command("eval", model_path, folder).code == 130
-    monkeypatch.setattr(running, "score", score)
-    (journal,) = resume_folder().glob("*.jsonl")
+    journal = interrupted(command, model_path, folder, monkeypatch)
     name, row = json.loads(journal.read_text())
     journal.write_text(json.dumps([name, {**row, **change}]) + "\n")
     done = command("eval", model_path, folder, "--json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 from depthrt_export.proof.evaluator import LatencyRatio
 from depthrt_export.quantise.targets import TARGETS
@@ -11,24 +10,9 @@ from depthrt_export.report.export_report import Report
 from depthrt_export.report.html import render
 from depthrt_export.search.candidates import Candidate
 from depthrt_export.search.search import Found, Limits
+from helpers.files.html_page import Page
 
 HOSTILE = """<script>alert(1)</script>&"'{{ 7*7 }}"""
-
-
-class Page(HTMLParser):
-    """Tags and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def search() -> Found:

@@ -13,18 +13,12 @@ from depthrt.jobs.doctor.report import examine, onnxruntime_wheels
 from depthrt.jobs.machine import cores_line
 from depthrt.system.installation import install_command
 from helpers.commands import Command
+from helpers.files.installed_wheel import install
 
 
 @pytest.fixture(autouse=True)
 def _providers_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "usable_providers", lambda: {"cpu": "works"})
-
-
-def install(folder: Path, name: str) -> None:
-    """What pip leaves of a wheel, as importlib.metadata sees it."""
-    place = folder / f"{name.replace('-', '_')}-9.9.dist-info"
-    place.mkdir(parents=True)
-    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
 
 
 def test_a_sound_installation_has_no_problem(command: Command) -> None:

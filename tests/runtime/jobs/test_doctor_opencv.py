@@ -14,18 +14,12 @@ from depthrt.jobs.doctor import report as diagnosis
 from depthrt.jobs.doctor.opencv import opencv_failure, opencv_problems, shows_windows
 from depthrt.jobs.doctor.report import opencv_wheels
 from helpers.commands import Command
+from helpers.files.installed_wheel import install
 
 
 @pytest.fixture(autouse=True)
 def _providers_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "usable_providers", lambda: {"cpu": "works"})
-
-
-def install(folder: Path, name: str) -> None:
-    """What pip leaves of a wheel, as importlib.metadata sees it."""
-    place = folder / f"{name.replace('-', '_')}-9.9.dist-info"
-    place.mkdir(parents=True)
-    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
 
 
 @pytest.mark.parametrize("other", ["opencv-python-headless", "opencv-contrib-python"])

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import UsageError
-from depthrt_export.sources.network import Normalisation
+from depthrt_export.sources.network import Normalisation, nearest_size, size_refusal
 from depthrt_export.sources.onnx_file.depth_output import Outputs, find_depth
 from depthrt_export.sources.onnx_file.image_input import ImageInput, image_inputs
 from depthrt_export.sources.onnx_file.reading import OnnxFile
 from depthrt_export.sources.onnx_file.reference import Form, prepared, run_once
 
-_STEPS = (8, 14, 16, 32, 64)  # strides that depth networks are made of
 _IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -63,7 +62,12 @@ def find_form(file: OnnxFile, size: tuple[int, int], output: str, *, bgr: bool =
             image = replace(image, batch=1)
         depth = find_depth(outputs, size, file.path.name, output)
         return Form(image, depth, bgr)
-    raise UsageError(_refusal(file, forms[0], size, failures[0]))
+    first, nearest = forms[0], None
+    if not first.fixed_size:
+        nearest = nearest_size(
+            size, lambda other: not isinstance(_try(file, first, other, 1), Exception)
+        )
+    raise UsageError(size_refusal(file.path.name, size, failures[0], nearest))
 
 
 def _try(
@@ -80,33 +84,3 @@ def _picture(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     rows, columns = (np.linspace(0, 127, side) for side in size)
     slope = rows[:, None] + columns[None, :]
     return np.broadcast_to(slope.astype(np.uint8), (count, 3, *size))
-
-
-def _refusal(file: OnnxFile, image: ImageInput, size: tuple[int, int], error: Exception) -> str:
-    name = file.path.name
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    nearest = None if image.fixed_size else _nearest_size(file, image, size)
-    if nearest is None:
-        return f"{name} fails on a picture of {size[0]}x{size[1]}: {reason}"
-    return (
-        f"{name} cannot take {size[0]}x{size[1]} ({reason}): the nearest size that it can is "
-        f"--size {nearest[0]}x{nearest[1]}"
-    )
-
-
-def _nearest_size(
-    file: OnnxFile, image: ImageInput, size: tuple[int, int]
-) -> tuple[int, int] | None:
-    """The nearest size that runs, of those whose sides are multiples of a usual stride."""
-    candidates = {
-        (max(step, round(size[0] / step) * step), max(step, round(size[1] / step) * step))
-        for step in _STEPS
-    } - {size}
-
-    def distance(other: tuple[int, int]) -> int:
-        return abs(other[0] - size[0]) + abs(other[1] - size[1])
-
-    for candidate in sorted(candidates, key=distance):
-        if not isinstance(_try(file, image, candidate, 1), Exception):
-            return candidate
-    return None

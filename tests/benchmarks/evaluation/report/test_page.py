@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from pathlib import Path
 
 from helpers.commands import Command
+from helpers.files.html_page import Page
 from helpers.files.labelled import write_set
 from helpers.models.small_model import build_model, build_spec
 
 HOSTILE = """<script>alert(1)<img src=x onerror=alert(2)>&"'$x$ {{ 7*7 }}"""
-
-
-class Page(HTMLParser):
-    """The elements of a page with their attributes, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_hostile_names_are_text_everywhere(command: Command, tmp_path: Path) -> None:
