@@ -7,8 +7,9 @@ and turns them as the file says (irot, imir).
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from importlib import import_module, util
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,11 @@ from numpy.typing import NDArray
 from depthrt.errors import SourceError
 from depthrt.system.installation import install_command
 
+T = TypeVar("T")
 HEIF_SUFFIXES = {".heic", ".heif"}
 _DECODERS = ("pi_heif", "pillow_heif")
 _BRANDS = {b"heic", b"heix", b"heim", b"heis"}  # ISO 23008-12, B.4: still pictures in HEVC
 _BRANDS_BYTES = 128
-# What the packages raise of files that are broken, or larger than their heads say.
-_BROKEN = (ValueError, RuntimeError, EOFError, SyntaxError, OSError, MemoryError)
 
 
 def is_heif(content: bytes) -> bool:
@@ -45,8 +45,8 @@ def heif_size(content: bytes, name: str) -> tuple[int, int]:
     Raises:
         SourceError: it is broken, or no package that decodes it is installed.
     """
-    width, height = _opened(content, name).size
-    return height, width
+    width, height = _read(content, name, lambda photo: photo.size)
+    return int(height), int(width)
 
 
 def decode_heif(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -55,26 +55,23 @@ def decode_heif(content: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         SourceError: as :func:`heif_size`.
     """
-    photo = _opened(content, name)
-    try:
-        pixels = np.asarray(photo)
-    except _BROKEN as error:
-        raise _broken(name, error) from error
+    pixels = np.asarray(_read(content, name, np.asarray))
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(pixels[..., :3], np.uint8)
 
 
-def _opened(content: bytes, name: str) -> Any:
+def _read(content: bytes, name: str, read: Callable[[Any], T]) -> T:
     module = next(filter(None, map(_module, _DECODERS)), None)
     if module is None:
         raise SourceError(
             f"{name} is a HEIC photo, which needs the package pi-heif: {install_command('heic')}"
         )
     try:
-        return module.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
-    except _BROKEN as error:
-        raise _broken(name, error) from error
+        return read(module.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True))
+    except Exception as error:  # of broken files they raise whatever comes, IndexError say
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{name} is no HEIC photo that can be decoded ({reason})") from error
 
 
 def _module(name: str) -> Any:
@@ -82,8 +79,3 @@ def _module(name: str) -> Any:
         return import_module(name)
     except ImportError:
         return None
-
-
-def _broken(name: str, error: Exception) -> SourceError:
-    reason = " ".join(str(error).split())
-    return SourceError(f"{name} is no HEIC photo that can be decoded ({reason})")

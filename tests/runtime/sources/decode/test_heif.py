@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from depthrt import SourceError, open_source, read_image, to_rgb
 from depthrt.sources.decode import heif
 from depthrt.sources.decode.heif import heif_size, is_heif
+from depthrt.sources.images import decode_image
 from depthrt.system.installation import install_command
 from helpers.commands import Command
 from helpers.files.clips import picture
@@ -75,6 +77,23 @@ def test_what_is_broken_or_lies_is_a_sentence(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="is no HEIC photo that can be decoded") as caught:
             read_image(path)
         assert "\n" not in str(caught.value)
+
+
+@needs_package
+def test_mutated_photos_raise_nothing_else() -> None:
+    whole, rng = heic([picture(k, (64, 64)) for k in range(4)], columns=2), random.Random(3)
+    read = 0
+    for _ in range(250):
+        content = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 8))):
+            at = rng.randrange(500)
+            content[at : at + rng.choice((0, 1, 4))] = rng.randbytes(rng.choice((0, 1, 4)))
+        try:
+            decode_image(np.frombuffer(bytes(content), np.uint8), "photo")
+            read += 1
+        except SourceError as error:
+            assert "\n" not in str(error)
+    assert 0 < read < 250
 
 
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
