@@ -172,8 +172,8 @@ def batch(
     The same command again does only what is missing. `manifest.jsonl` among the outputs says what
     was made of which bytes.
 
-    Examples: `depthrt batch clips/ -o out/`, `depthrt batch @list.txt -o out/ --format npz`,
-    `depthrt batch s3://bucket/day/ -o /mnt/shared/out --engine ray --address auto`.
+    Examples: `depthrt batch clips/ -o out/`, `depthrt batch clips/ -o maps/ --format npz`,
+    `depthrt batch s3://BUCKET/day/ -o /mnt/shared/out --engine ray --address auto`.
     """
     from depthrt.temporal.frame_reuse import Reuse
     from depthrt_archives.batch import Batch, SourceCount, execute, prepare

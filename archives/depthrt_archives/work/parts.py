@@ -69,6 +69,11 @@ class ResultFile(Sink):
         return SinkWarnings()
 
 
+def open_mp4(target: Path, info: SourceInfo, options: BatchOptions) -> Mp4Sink:
+    """A video whose pictures do not depend on the cores of the machine."""
+    return Mp4Sink(target, info, options.view, options.colormap, overwrite=True, threads=1)
+
+
 def alignment(options: BatchOptions, info: SourceInfo) -> int:
     """Results that a part holds a multiple of."""
     if options.form == "mp4":
@@ -158,7 +163,7 @@ class Part:
             # Its times count from its own beginning: MP4 rounds those of a later one.
             self.origin_s = first.frame.exact_time_s
             own = replace(self._info, sound=None, selection=_LATER)
-            return Mp4Sink(self.target, own, options.view, options.colormap, overwrite=True)
+            return open_mp4(self.target, own, options)
         if options.form == "npz":
             return ResultFile(self.target, self._model)
         if self.codes is None:

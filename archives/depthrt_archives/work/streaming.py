@@ -14,10 +14,12 @@ from depthrt.pipeline.options import StreamOptions
 from depthrt.pipeline.scheduling.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, StreamState
 from depthrt.result import Result, Stats
+from depthrt.sinks.base import Sink
 from depthrt.sinks.open import Output, check_size, open_sink
 from depthrt.sources.base import Selection, Source
 from depthrt.sources.open import open_source
 from depthrt_archives.tasks import BatchOptions
+from depthrt_archives.work.parts import open_mp4
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,19 @@ def run_whole(path: Path, target: Output, options: BatchOptions, model: DepthMod
         if source.info.live:
             raise SourceError(f"{source.info.name} has no end: depthrt run takes it")
         check_size(target, source.info, options.view, options.size)
-        sink = open_sink(
-            target, source.info, model.spec, options.view, options.colormap,
-            size=options.size, overwrite=True,
-        )  # fmt: skip
+        sink: Sink
+        if target.suffix == ".mp4":
+            sink = open_mp4(target.path, source.info, options)
+        else:
+            sink = open_sink(
+                target,
+                source.info,
+                model.spec,
+                options.view,
+                options.colormap,
+                size=options.size,
+                overwrite=True,
+            )
     except BaseException:
         source.close()
         raise

@@ -13,7 +13,7 @@ from depthrt.errors import DepthrtError, SourceError, WriteError
 from depthrt.files.file_hash import file_sha256
 from depthrt.jobs.process_priority import prefer_throughput
 from depthrt.model.depth_model import DepthModel
-from depthrt.model.providers import MOST_PARALLEL, candidates
+from depthrt.model.providers import candidates
 from depthrt.model.session import import_onnxruntime
 from depthrt.sinks.open import Output
 from depthrt.sources.base import Selection
@@ -59,18 +59,18 @@ class Worker:
         self._options = options
         in_own_process(prefer_throughput)
         cores = min(options.cores, usable_cores())
-        parallel = min(cores, MOST_PARALLEL)
         provider = options.provider
         if provider == "auto":
             provider = candidates("auto", import_onnxruntime().get_available_providers())[0]
         on_cpu = provider == "cpu"
-        # Never what was tuned for one of several machines: the depth could differ.
+        # One thread an inference, and never what was tuned for one of several machines: the last
+        # digits of depth may differ by either.
         self.model = DepthModel.load(
             options.model,
             provider=provider,
-            threads=max(1, cores // parallel) if on_cpu else None,
+            threads=1 if on_cpu else None,
             objective="throughput",
-            parallel=parallel if on_cpu else 1,
+            parallel=cores if on_cpu else 1,
         )
         self._work = WorkFolder(options.out)
         self._segments = Segments(options, self.model)

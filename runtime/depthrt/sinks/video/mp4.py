@@ -48,7 +48,8 @@ class Mp4Sink(Sink):
     """Coloured depth as a video that plays in a browser.
 
     The file is fragmented while it is written, so that it is playable up to a crash or a full disk.
-    Closing it makes it a plain MP4.
+    Closing it makes it a plain MP4. ``threads``: of the encoder; None is half of the cores. Each
+    number of threads gives pictures that differ a little.
     """
 
     def __init__(
@@ -59,9 +60,12 @@ class Mp4Sink(Sink):
         colormap: str,
         *,
         overwrite: bool = False,
+        threads: int | None = None,
     ) -> None:
         self._target, self._draft = target, FileDraft(target, overwrite=overwrite)
         self._info = info
+        # As many as the decoder has: the other stages need cores too.
+        self._threads = max(1, usable_cores() // 2) if threads is None else threads
         self._view, self._colormap = view, colormap
         self._container: OutputContainer | None = None
         self._has_end = False
@@ -168,8 +172,7 @@ class Mp4Sink(Sink):
         return container
 
     def _add_stream(self, container: OutputContainer) -> VideoStream:
-        # As many threads as the decoder has: the other stages need cores too.
-        options = _ENCODER | {"threads": str(max(1, usable_cores() // 2))}
+        options = _ENCODER | {"threads": str(self._threads)}
         stream = container.add_stream("libx264", self._info.selected_rate, options)
         stream.height, stream.width = self._canvas.size
         stream.pix_fmt = "yuv420p"
