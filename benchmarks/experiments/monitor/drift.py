@@ -39,7 +39,7 @@ from experiments.monitor.corruptions import (
     upside_down,
     worsen,
 )
-from experiments.monitor.replays import Clip, Row, clip_features, loop, pictures, playlist
+from experiments.monitor.replays import Clip, Sample, clip_features, loop, pictures, playlist
 
 RESULT = Path("benchmarks/results/drift.json")
 _LEARN_S, _CORRUPTED_S = 600.0, 600.0
@@ -47,7 +47,7 @@ _FEWEST_PIXELS = 500
 _ALL = "all clips in random order"
 USUAL = "unchanged"
 
-Stream = Callable[[Sequence[Clip]], Iterator[Row]]
+Stream = Callable[[Sequence[Clip]], Iterator[Sample]]
 
 
 def count(seconds: float) -> int:
@@ -55,33 +55,35 @@ def count(seconds: float) -> int:
     return round(seconds / SAMPLE_S)
 
 
-def learned(stream: Iterator[Row]) -> tuple[Watch, list[str]]:
+def learned(stream: Iterator[Sample]) -> tuple[Watch, list[str]]:
     """A watch that has learned from a stream's first minutes, and what it says from then on."""
     said: list[str] = []
     watch = Watch(WatchOptions(learn_s=_LEARN_S), said.append)
-    for row in islice(stream, count(_LEARN_S)):
-        watch.add(row)
+    for sample in islice(stream, count(_LEARN_S)):
+        watch.add(*sample)
     watch.settle()
     said.clear()
     return watch, said
 
 
-def false_alarms(stream: Iterator[Row], hours: float) -> tuple[int, list[str]]:
+def false_alarms(stream: Iterator[Sample], hours: float) -> tuple[int, list[str]]:
     """Alarms that an unchanged stream raises after the first minutes, and their sentences."""
     watch, said = learned(stream)
-    for row in islice(stream, count(3600 * hours)):
-        watch.add(row)
+    for sample in islice(stream, count(3600 * hours)):
+        watch.add(*sample)
     alarms = [sentence for sentence in said if sentence.startswith("drift")]
     return len(alarms), alarms
 
 
-def detection(usual: Iterator[Row], corrupted: Iterator[Row]) -> tuple[float | None, list[str]]:
+def detection(
+    usual: Iterator[Sample], corrupted: Iterator[Sample]
+) -> tuple[float | None, list[str]]:
     """Seconds until a corruption is told, and the features that told it; None if it is not."""
     watch, _ = learned(usual)
-    for row in islice(usual, count(120)):
-        watch.add(row)
-    for number, row in enumerate(islice(corrupted, count(_CORRUPTED_S))):
-        watch.add(row)
+    for sample in islice(usual, count(120)):
+        watch.add(*sample)
+    for number, sample in enumerate(islice(corrupted, count(_CORRUPTED_S))):
+        watch.add(*sample)
         if watch.verdict.drifts:
             return (number + 1) * SAMPLE_S, drifting(watch.verdict)
     return None, []
@@ -157,8 +159,8 @@ def half_against_half(clips: Sequence[Clip]) -> dict[str, list[str]]:
     found = {}
     for clip in clips:
         watch, _ = learned(loop(clip.half(0)))
-        for row in islice(loop(clip.half(1)), count(120)):
-            watch.add(row)
+        for sample in islice(loop(clip.half(1)), count(120)):
+            watch.add(*sample)
         found[clip.name] = drifting(watch.verdict)
     return found
 

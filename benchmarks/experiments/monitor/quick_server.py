@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import Any
 
 from depthrt.cli import main
 from depthrt.monitor import watches
@@ -19,8 +20,9 @@ QUICK_S = 0.1
 
 def quicken(learned: int) -> None:
     """Take samples five times as often, and learn from so many of them."""
-    drift.SAMPLE_S = QUICK_S
-    watches.WatchOptions = partial(WatchOptions, learn_s=learned * SAMPLE_S)  # type: ignore[misc, assignment]
+    modules: Any = drift, watches
+    modules[0].SAMPLE_S = QUICK_S
+    modules[1].WatchOptions = partial(WatchOptions, learn_s=learned * SAMPLE_S)
 
 
 if __name__ == "__main__":

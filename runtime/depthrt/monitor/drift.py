@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.monitor.bins import Bins, counts
+from depthrt.monitor.cells import LEAST_DEVIATION, Cells, UsualCells
+from depthrt.monitor.features import FEATURES, SMEAR
 from depthrt.monitor.reference import Reference
 
 Counts = NDArray[np.float64]
@@ -39,6 +41,7 @@ _REFERENCES = 250  # resampled, which the windows are compared with in turn
 _TYPICAL = 0.99  # the quantile at which features are made comparable
 _TAIL = 0.02  # share of the largest statistics from which the tail goes on
 _SCENES = 0.01  # of all scenes that may look like drift, where frames are single scenes
+_CELLS_MARGIN = 1.25  # ten minutes show few scenes: means by place stray more than blocks tell
 _FEWEST = 0.5  # of a window's frames that must have a feature; with fewer it has no verdict
 
 
@@ -144,6 +147,37 @@ def thresholds(reference: Reference, rate: Rate) -> dict[str, Thresholds]:
         name: Thresholds(factor * each.psi, factor * each.wasserstein)
         for name, (each, _) in found.items()
     }
+
+
+def usual_cells(cells: Cells, rate: Rate) -> UsualCells:
+    """What is usual of texture by place, from pictures that follow one another (N,63)."""
+    random, frames, window = np.random.default_rng(0), len(cells), rate.window
+    sums = np.zeros((2 * frames + 1, cells.shape[1]))
+    np.cumsum(np.concatenate([cells, cells]), axis=0, out=sums[1:])
+
+    def drawn(draws: int, blocks: int, length: int) -> Counts:
+        starts = random.integers(0, frames, (draws, blocks))
+        found: Counts = sum(sums[start + length] - sums[start] for start in starts.T)
+        return found / (length * blocks)
+
+    span = min(frames, window)
+    others = drawn(_REFERENCES, max(1, frames // span), span)
+    again = others[np.arange(_DRAWS) % len(others)]
+    plans = [
+        drawn(_DRAWS, blocks, min(frames, max(1, window // blocks))) - again
+        for blocks in sorted({max(1, window // 10), 4, 1})
+    ]
+    deviations = np.maximum(np.concatenate(plans).std(axis=0), LEAST_DEVIATION)
+    largest = [_tail((-plan / deviations).max(axis=1), rate.share) for plan in plans]
+    return UsualCells(
+        cells.mean(axis=0, dtype=np.float64), deviations, _CELLS_MARGIN * max(largest)
+    )
+
+
+def score_cells(usual: UsualCells, window: Cells) -> Score:
+    """The score of a window (N,63) by texture at the place that lost most of it."""
+    lost, score = usual.loss(window)
+    return Score(lost, 0.0, lost, score if lost >= FEATURES[SMEAR].smallest else 0.0)
 
 
 def score_window(

@@ -42,7 +42,7 @@ class Feature:
     smallest: float
 
 
-SHADOW_ERROR = "shadow_error"
+SMEAR, SHADOW_ERROR = "smear", "shadow_error"
 
 FEATURES: Mapping[str, Feature] = {
     "brightness": Feature("mean brightness of the picture, 0 to 1", 0.03),
@@ -52,6 +52,7 @@ FEATURES: Mapping[str, Feature] = {
     "red_minus_blue": Feature("mean of red minus blue, -1 to 1", 0.01),
     "top_minus_bottom": Feature("brightness of the upper half minus the lower, -1 to 1", 0.04),
     "flat_share": Feature("share of the picture without texture, 0 to 1", 0.04),
+    SMEAR: Feature("log10 of the texture lost at the place that lost most, over a window", 0.1),
     "depth_level": Feature("median depth over its own spread", 0.1),
     "depth_spread": Feature("log10 of depth's 2-98 percentile spread", 0.04),
     "depth_quartile": Feature("lower quartile of nearness within the spread, 0 to 1", 0.04),

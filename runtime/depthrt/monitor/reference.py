@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from depthrt.errors import ModelError
 from depthrt.files.json_file import JsonObject, parse_json
 from depthrt.monitor.bins import NO_VALUE, Bins
+from depthrt.monitor.cells import UsualCells
 from depthrt.monitor.features import FEATURES
 
 REFERENCE_KEY = "depthrt_reference"
@@ -38,7 +39,8 @@ class Reference:
     - ``in_order``: the frames follow one another, one each ``sample_s`` seconds; else each is a
       scene of its own, and a window is compared with what single frames may look like;
     - ``source``: what the frames were, for people;
-    - ``model``: SHA-256 of the model that gave the depth; empty inside a model file.
+    - ``model``: SHA-256 of the model that gave the depth; empty inside a model file;
+    - ``cells``: what is usual of texture by place; None where frames do not follow one another.
     """
 
     bins: Mapping[str, Bins]
@@ -47,6 +49,7 @@ class Reference:
     sample_s: float
     source: str
     model: str = ""
+    cells: UsualCells | None = None
 
     @property
     def frames(self) -> int:
@@ -76,6 +79,7 @@ class Reference:
             "source": self.source,
             "model": self.model,
             "features": features,
+            **({} if self.cells is None else {"cells": self.cells.to_dict()}),
         }
 
 
@@ -167,7 +171,8 @@ def _parse(content: JsonObject) -> Reference:
     if not bins:
         raise content.wrong("features", "at least one that is known")
     source, model = content.text("source"), content.text("model")
-    return Reference(bins, codes, bool(in_order), sample_s, source, model)
+    cells = UsualCells.parse(content.object("cells")) if "cells" in content.content else None
+    return Reference(bins, codes, bool(in_order), sample_s, source, model, cells)
 
 
 def _bins(content: JsonObject, smallest: float) -> Bins:

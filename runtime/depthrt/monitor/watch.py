@@ -16,9 +16,19 @@ from typing import Literal
 import numpy as np
 
 from depthrt.depth import Depth
-from depthrt.monitor.drift import Rate, Score, Thresholds, score_window, thresholds
+from depthrt.monitor.cells import Cells, texture_by_cell
+from depthrt.monitor.drift import (
+    Rate,
+    Score,
+    Thresholds,
+    score_cells,
+    score_window,
+    thresholds,
+    usual_cells,
+)
 from depthrt.monitor.features import (
     NAMES,
+    SMEAR,
     Look,
     Map,
     Pixels,
@@ -119,10 +129,12 @@ class Watch:
     ) -> None:
         self._options, self._tell, self._learned = options, tell, learned
         self._rows: deque[dict[str, float]] = deque(maxlen=options.rate.window)
+        self._cells: deque[Cells] = deque(maxlen=options.rate.window)
         self._lesson: list[dict[str, float]] = []
+        self._lesson_cells: list[Cells] = []
         self._limits: dict[str, Thresholds] | None = None
         self._due_s: float | None = None
-        self._pending: tuple[dict[str, float], Look] | None = None
+        self._pending: tuple[dict[str, float], Look, Cells] | None = None
         self._since = 0  # samples since the last verdict
         self._resolving = False
         self._lock = threading.Lock()
@@ -156,10 +168,10 @@ class Watch:
         """
         look = look_at(prepared, depth.values)
         if self._pending is not None:
-            row, before = self._pending
+            row, before, cells = self._pending
             self._pending = None
             found = None if scene_cut else flicker(before, look)
-            self._add(row if found is None else {**row, "flicker": found})
+            self._add(row if found is None else {**row, "flicker": found}, cells)
         if not self.wants(time_s):
             return
         late = self._due_s is None or not 0 <= time_s - self._due_s < self._options.sample_s
@@ -169,25 +181,30 @@ class Watch:
         row = {**picture_features(prepared), **depth_features(depth)}
         if raw is not None:
             row["correction"] = correction(raw, depth.values)
-        self._pending = row, look
+        self._pending = row, look, texture_by_cell(prepared)
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Take a sample whose features are known, as of a picture that stands alone."""
-        self._add(dict(row))
+    def add(self, row: Mapping[str, float], cells: Cells | None = None) -> None:
+        """Take a sample whose features are known, as of a picture that stands alone.
+
+        ``cells``: of :func:`depthrt.monitor.cells.texture_by_cell`; None: no smear is looked for.
+        """
+        self._add(dict(row), cells)
 
     def settle(self) -> None:
         """Wait for the thresholds, if they are being found."""
         if self._resolver is not None:
             self._resolver.join()
 
-    def _add(self, row: dict[str, float]) -> None:
+    def _add(self, row: dict[str, float], cells: Cells | None) -> None:
         options, rate = self._options, self._options.rate
         self._rows.append(row)
+        if cells is not None:
+            self._cells.append(cells)
         with self._lock:
             self.verdict = replace(self.verdict, samples=self.verdict.samples + 1)
             reference, limits = self.verdict.reference, self._limits
         if reference is None:
-            self._learn(row)
+            self._learn(row, cells)
             return
         self._since += 1
         full = len(self._rows) == rate.window
@@ -196,10 +213,12 @@ class Watch:
         self._since = 0
         self._judge(reference, limits)
 
-    def _learn(self, row: dict[str, float]) -> None:
+    def _learn(self, row: dict[str, float], cells: Cells | None) -> None:
         if self._resolving:
             return
         self._lesson.append(row)
+        if cells is not None:
+            self._lesson_cells.append(cells)
         if len(self._lesson) * self._options.sample_s >= self._options.learn_s:
             self._resolving = True
             lesson, self._lesson = self._lesson, []
@@ -217,14 +236,19 @@ class Watch:
     ) -> None:
         """Find the thresholds in a thread: a live stream would lose frames meanwhile."""
 
+        lesson, self._lesson_cells = self._lesson_cells, []
+
         def resolve() -> None:
-            limits = thresholds(reference, self._options.rate)
+            rate, adopted = self._options.rate, reference
+            limits = thresholds(reference, rate)
+            if len(lesson) >= rate.window:
+                adopted = replace(reference, cells=usual_cells(np.array(lesson), rate))
             with self._lock:
                 self._limits = limits
-                self.verdict = replace(self.verdict, learning=False, reference=reference)
+                self.verdict = replace(self.verdict, learning=False, reference=adopted)
             if self._options.reference is None:
-                self._tell(f"drift is judged from now on, against {reference.source}")
-            then(reference)
+                self._tell(f"drift is judged from now on, against {adopted.source}")
+            then(adopted)
 
         self._resolver = threading.Thread(target=resolve, name="depthrt-thresholds", daemon=True)
         self._resolver.start()
@@ -233,6 +257,8 @@ class Watch:
         rows = list(self._rows)
         window = {name: np.array([row.get(name, np.nan) for row in rows]) for name in NAMES}
         scores = score_window(reference, limits, window)
+        if reference.cells is not None and len(self._cells) == self._options.rate.window:
+            scores[SMEAR] = score_cells(reference.cells, np.array(self._cells))
         before = self.verdict
         alarms = {
             name: before.alarms.get(name, Alarm()).after(

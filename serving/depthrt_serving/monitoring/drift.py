@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.depth import Depth
+from depthrt.monitor.cells import texture_by_cell
 from depthrt.monitor.features import depth_features, picture_features
 from depthrt.monitor.watch import SAMPLE_S, Watch
 from depthrt.monitor.watches import WatchedModel, Watches
@@ -66,4 +67,5 @@ class DriftWatch:
 
 
 def _add(watch: Watch, prepared: Pixels, depth: Depth) -> None:
-    watch.add({**picture_features(prepared), **depth_features(depth)})
+    row = {**picture_features(prepared), **depth_features(depth)}
+    watch.add(row, texture_by_cell(prepared))
