@@ -25,11 +25,10 @@ _RARER = 1.5  # times the time at which the last line was said
 class Phases:
     """Times of named phases in seconds, in order; shown on standard error.
 
-    A phase inside another one has its own time, and the other one's is without it: the sum is what
-    passed.
+    The time of a phase inside another one is not counted in the outer one: the times add up to the
+    time that passed.
 
-    A terminal shows each; a file or a pipe gets a line of what takes long, so that nobody waits
-    without a word.
+    A terminal shows every phase; a file or a pipe gets a line for each that takes long.
     """
 
     LONG_S = 10.0

@@ -1,4 +1,4 @@
-"""What MLflow is told of an export and of its search."""
+"""The runs that MLflow logs for an export and its search."""
 
 from __future__ import annotations
 

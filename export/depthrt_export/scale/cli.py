@@ -114,7 +114,7 @@ def scale(
 
 
 def lines(result: Scaled) -> list[str]:
-    """What is told of a scaled file."""
+    """The lines that are printed for a scaled file."""
     about = result.spec.provenance["metres"]
     metres = [point.metres for point in result.points]
     pictures = len(about["pictures"])

@@ -65,8 +65,8 @@ class DepthNetwork:
     - ``output``: the key of the depth among several outputs, empty where nobody said it;
     - ``also``: the optional output that each key is; empty: none is; None: as the keys say;
     - ``assumed``: what nobody said, by topic, each as a sentence for the user;
-    - ``witnessed``: whether normalisation and direction are somebody's word alone, so that another
-      network's depth is worth asking; the files of a published model say both themselves.
+    - ``witnessed``: whether only the user says what normalisation and direction are, so that they
+      are worth a check against another network's depth; a published model's files say both.
     """
 
     name: str

@@ -81,7 +81,8 @@ def _runs(network: TorchNetwork, size: tuple[int, int]) -> bool:
 
 
 def torch_outputs(network: TorchNetwork, form: OutputForm) -> Outputs:
-    """The PyTorch network on pixels uint8 N,3,H,W, normalised by the book.
+    """The PyTorch network on pixels uint8 N,3,H,W, normalised as the network
+    expects.
 
     It gives depth and the optional outputs by name, as the file will.
     """

@@ -112,8 +112,8 @@ class SourceInfo:
     - ``path``: the file that it is read from;
     - ``sound``: file or URL that its sound can be copied from;
     - ``pixel_aspect``: width over height of a pixel of its frames;
-    - ``blocks``: reading it may wait for a device, a network or somebody's code, so that it is read
-      in a thread of its own;
+    - ``blocks``: reading it may wait for a device, a network or a user's code, so it is read in a
+      thread of its own;
     - ``owns_pictures``: every frame has a picture of its own, that nobody writes to later; else the
       pipeline copies those it keeps;
     - ``notes``: what was chosen, assumed or changed, in sentences.
@@ -142,7 +142,7 @@ class SourceInfo:
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """What somebody's own source of frames must have; see :class:`Source`."""
+    """What a user's own source of frames must have; see :class:`Source`."""
 
     @property
     def info(self) -> SourceInfo:

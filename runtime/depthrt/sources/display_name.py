@@ -116,7 +116,7 @@ def _shown_url(url: str) -> str:
 
 
 def _without_password(host: str) -> str:
-    """A host and its port; what is no port is the password of a user, of a URL without an @."""
+    """Host and port; what follows the colon and is no port is hidden, as it may be a password."""
     name, colon, port = host.partition(":")
     is_port = not port or (port.isdecimal() and int(port) <= _HIGHEST_PORT)
     return host if is_port else f"{name}{colon}{HIDDEN}"
@@ -182,7 +182,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _is_drawn(word: str) -> bool:
-    """Whether a word looks drawn at random: it goes to and fro between small, large and digits."""
+    """Whether a word looks random: it alternates between lower case, upper case and digits."""
     if _DRAWN.fullmatch(word) and re.search(r"\d", word):
         return True
     runs = re.findall(r"[A-Za-z0-9]+", word)

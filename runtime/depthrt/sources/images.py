@@ -186,7 +186,7 @@ class ImagesSource:
         raise failure or SourceError("there is no image")
 
     def stop(self) -> None:
-        """A file gives its image soon."""
+        """Do nothing: reading an image file never blocks for long."""
 
     def close(self) -> None:
         """No file stays open."""
@@ -239,7 +239,7 @@ class AnimationSource:
         )
 
     def stop(self) -> None:
-        """It is read already."""
+        """Do nothing: the file has been read."""
 
     def close(self) -> None:
         """No file stays open."""
@@ -284,7 +284,7 @@ class ArraysSource:
         )
 
     def stop(self) -> None:
-        """Nothing can be done about somebody's iterable that waits."""
+        """Do nothing: a user's iterable cannot be interrupted."""
 
     def close(self) -> None:
         """Close the iterable, where it can be closed and none of its images is wanted."""

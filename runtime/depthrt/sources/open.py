@@ -143,7 +143,7 @@ def _url(url: str, selection: Selection, reconnect_s: float) -> Source:
 
 
 def split_source(text: str) -> list[str]:
-    """The sources that a word of the command line stands for: each video of a glob, else itself."""
+    """The sources that an argument of the command line names: each video of a glob, or itself."""
     if not is_glob(text):
         return [text]
     found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207

@@ -101,7 +101,7 @@ class VideoSource:
                 self._restart()
 
     def stop(self) -> None:
-        """A file gives its next frame soon; a server is waited for by nobody."""
+        """Do nothing: a file gives its next frame soon, and nobody waits for a server."""
 
     def close(self) -> None:
         """Close the file, where its frames are not wanted."""

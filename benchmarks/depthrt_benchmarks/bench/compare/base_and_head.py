@@ -62,7 +62,7 @@ def check_rules(rules: Rules) -> None:
 
 
 def check_setting(setting: Setting) -> None:
-    """Refuse what a whole frame cannot heed: it is one picture, as it was filmed.
+    """Refuse a batch or a size beside ``frame``, which runs one picture at its own size.
 
     Raises:
         UsageError: a batch or a size beside ``frame``.

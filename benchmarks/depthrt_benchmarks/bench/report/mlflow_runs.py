@@ -1,4 +1,4 @@
-"""What MLflow is told of a benchmark and of a comparison."""
+"""The runs that MLflow logs for a benchmark and for a comparison."""
 
 from __future__ import annotations
 

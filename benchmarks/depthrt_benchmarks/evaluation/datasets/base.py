@@ -74,7 +74,7 @@ class Dataset:
     - ``files``: what decides the figures of many items (units, poses, lists), there or not;
     - ``assumed``: what the reader chose where the files do not say it, in sentences;
     - ``unit_assumed``: whether the unit of the depth files follows from their numbers' type;
-    - ``heeds``: which options of :class:`ReadOptions` the reader uses.
+    - ``uses_options``: which options of :class:`ReadOptions` the reader uses.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Dataset:
     left_out: int = 0
     assumed: tuple[str, ...] = ()
     unit_assumed: bool = False
-    heeds: tuple[str, ...] = (SCALE,)
+    uses_options: tuple[str, ...] = (SCALE,)
 
     @property
     def is_sequence(self) -> bool:

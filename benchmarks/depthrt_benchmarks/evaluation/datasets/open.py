@@ -114,7 +114,7 @@ def open_dataset(place: Path, layout: str, options: ReadOptions) -> Dataset:
         SourceError: nothing of that layout is there, or no pair.
     """
     dataset = with_names_once(replace(_OPEN[layout](place, options), place=place))
-    unused = [option for option in options.given if option not in dataset.heeds]
+    unused = [option for option in options.given if option not in dataset.uses_options]
     if not unused:
         return dataset
     warning = f"no effect on the layout {layout}: {', '.join(unused)}"

@@ -1,4 +1,4 @@
-"""What MLflow is told of an evaluation."""
+"""The runs that MLflow logs for an evaluation."""
 
 from __future__ import annotations
 

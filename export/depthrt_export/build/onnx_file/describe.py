@@ -182,7 +182,7 @@ def _fitting(
 
 
 def _name(path: Path) -> str:
-    """The file's name; the folder's where the file has such a name as the hub gives all."""
+    """The file's name; its folder's where the file is called ``model``, as on the hub."""
     if path.stem != "model" and not path.stem.startswith("model_"):
         return path.stem
     folder = path.resolve().parent

@@ -1,4 +1,4 @@
-"""An ONNX file of others on pixels that are prepared outside its graph, by the book."""
+"""Runs a foreign ONNX file on pixels that are normalised outside its graph."""
 
 from __future__ import annotations
 

@@ -2,19 +2,19 @@
 
     source --reads--> waiting frames --infers--> batches --post-processes--> results --> consumer
 
-Threads, whoever they are, take the next job that can be done: post-process the oldest batch, read
-a frame of a file, run the network. Three rules decide:
+Every thread takes the next job that can be done: post-process the oldest batch, read a frame of a
+file, or run the network. Three rules decide:
 
 - at most ``model.parallel`` inferences run at a time; they begin and are handed on in order;
-- a source that may block (a camera, a network, somebody's iterable) is read in a thread of its own;
-- the consumer, the thread that asks for results, lends a hand while it would wait, where no stream
-  is live. So no core has two threads at work and none is without.
+- a source that may block (a camera, a network, a user's iterable) is read in a thread of its own;
+- the consumer, the thread that asks for results, also takes jobs instead of waiting, unless a
+  stream is live. So every core has exactly one thread at work.
 
-How it ends is drawn in :mod:`depthrt.pipeline.threads`. Added to that: ``cancel`` aborts the
-inferences under way and asks blocking sources to stop; the last job of a thread is finished.
-Whoever reads a source closes it, and a thread that leaves closes the sources that nobody reads. A
-scheduler that is begun while the interpreter exits has no threads: the consumer does everything. In
-a child of ``fork`` it gives an error.
+:mod:`depthrt.pipeline.threads` says how it ends. In addition, ``cancel`` aborts the inferences that
+run and asks blocking sources to stop; each thread finishes its last job. The thread that reads a
+source closes it; a thread that ends closes the sources that no thread reads. A scheduler that
+starts while the interpreter exits has no threads: the consumer does everything. In a child of
+``fork`` it raises an error.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         + pose_warning(lost, len(items)),
         files=(folder / INDEX, folder / POSES),
         left_out=len(missing) + len(lone),
-        heeds=(SCALE, INVALID),
+        uses_options=(SCALE, INVALID),
     )
 
 

@@ -85,7 +85,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         left_out=len(missing) + len(found.lone),
         assumed=found.assumed,
         unit_assumed=options.depth_scale is None,
-        heeds=(SCALE, INVALID),
+        uses_options=(SCALE, INVALID),
     )
 
 

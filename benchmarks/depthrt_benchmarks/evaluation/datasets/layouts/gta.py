@@ -127,7 +127,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         files=(folder / CAMERA_FILE,),
         left_out=len(missing) + len(lone),
         assumed=_assumed(facts, options),
-        heeds=(NEAR, FAR),
+        uses_options=(NEAR, FAR),
     )
 
 

@@ -87,7 +87,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         warnings,
         left_out=len(missing),
         assumed=() if listed is None else (f"the images are those of {place.name}",),
-        heeds=(SCALE, INVALID),
+        uses_options=(SCALE, INVALID),
     )
 
 
@@ -152,5 +152,5 @@ def _benchmark(folder: Path, unit_m: float, options: ReadOptions) -> Dataset:
     left_out = len(missing) + len(lone)
     name = "KITTI depth benchmark"
     return Dataset(
-        name, LAYOUT, items, BENCHMARK, warnings, left_out=left_out, heeds=(SCALE, INVALID)
+        name, LAYOUT, items, BENCHMARK, warnings, left_out=left_out, uses_options=(SCALE, INVALID)
     )

@@ -94,7 +94,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         warnings,
         left_out=left_out,
         assumed=() if options.depth_scale else ("depth files are in millimetres, as NYUv2's are",),
-        heeds=(SCALE, INVALID),
+        uses_options=(SCALE, INVALID),
     )
 
 
@@ -145,7 +145,7 @@ def _open_mat(path: Path) -> Dataset:
             "split alone",
         )
     items = [Item(f"{n + 1:04d}", (path,), partial(_read_mat, path, int(n))) for n in numbers]
-    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, files=(splits,), heeds=())
+    return Dataset("NYUv2", LAYOUT, items, CUSTOMS, warnings, files=(splits,), uses_options=())
 
 
 def _test_numbers(splits: Path) -> NDArray[np.intp]:

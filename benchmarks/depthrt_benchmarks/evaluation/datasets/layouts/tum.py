@@ -87,7 +87,7 @@ def open_dataset(folder: Path, options: ReadOptions) -> Dataset:
         files=files,
         left_out=gone,
         assumed=() if known else (default,),
-        heeds=(SCALE, INVALID),
+        uses_options=(SCALE, INVALID),
     )
 
 
