@@ -28,6 +28,7 @@ _ORDER = (
     "serve",
     "pull",
     "export",
+    "deploy",
     "calibrate",
     "scale",
     "tune",
