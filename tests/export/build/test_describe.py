@@ -75,7 +75,7 @@ def test_an_odd_normalisation_is_told_before_the_frames_and_in_the_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for frames in ("_SCENES", "_CLIP"):  # few, to be quick
-        monkeypatch.setattr(sys.modules["depthrt_export.proof.witness.pick"], frames, 4)
+        monkeypatch.setattr(sys.modules["depthrt_export.proof.witness.trials"], frames, 4)
     path = tmp_path / "file.onnx"
     save(Variant(""), path)
     said = SourceOptions(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))

@@ -7,7 +7,7 @@ built-in model. Channel order changes too little to be told so.
 - ``comparing``: the ways to feed a network and to read its depth, what it and the built-in model
   are shown, and how alike two depth maps are;
 - ``statement``: whether what was said of a network is right;
-- ``probing``, ``pick``: which of the ways is right where nobody said it.
+- ``trials``, ``finding``: which of the ways is right where nobody said it: the runs, the verdict.
 """
 
 from depthrt_export.proof.witness.comparing import (
@@ -18,9 +18,9 @@ from depthrt_export.proof.witness.comparing import (
     options_of,
     rank_correlation,
 )
-from depthrt_export.proof.witness.pick import pick
-from depthrt_export.proof.witness.probing import Finding, probe
+from depthrt_export.proof.witness.finding import Finding, probe
 from depthrt_export.proof.witness.statement import Statement, ask_witness, judge
+from depthrt_export.proof.witness.trials import pick
 
 __all__ = [
     "COMMON",

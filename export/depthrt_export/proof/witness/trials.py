@@ -30,7 +30,7 @@ from depthrt_export.proof.witness.comparing import (
     scenes,
     stands_out,
 )
-from depthrt_export.proof.witness.probing import Finding, probe
+from depthrt_export.proof.witness.finding import Finding, probe
 from depthrt_export.sources.network import Normalisation, Reference
 
 _CLIP, _SCENES, _MORE_SCENES = 16, 40, 64  # frames that come with depthrt

@@ -26,7 +26,7 @@ from depthrt_export.proof.witness import (
     rank_correlation,
 )
 from depthrt_export.proof.witness.comparing import MORE_SCENES, SCENES, Image
-from depthrt_export.proof.witness.pick import Comparison, pick, shown
+from depthrt_export.proof.witness.trials import Comparison, pick, shown
 from depthrt_export.sources.network import Normalisation, Reference
 from helpers.commands import Command
 
@@ -174,7 +174,7 @@ def test_a_margin_within_chance_is_asked_with_both_options() -> None:
 
 def test_more_frames_are_looked_at_where_two_ways_are_near(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, count in (("_CLIP", 4), ("_SCENES", 8), ("_MORE_SCENES", 8)):  # few, to be quick
-        monkeypatch.setattr(sys.modules["depthrt_export.proof.witness.pick"], name, count)
+        monkeypatch.setattr(sys.modules["depthrt_export.proof.witness.trials"], name, count)
 
     def fed(how: Normalisation) -> Reference:
         rng = np.random.default_rng(round(1000 * how.mean[0]))
