@@ -7,6 +7,10 @@ broken file; and more requests than the server can answer. Rules are those of th
 durations divided by 30, as scrapes are a second apart.
 
     python -m experiments.monitor.live data/video/tokyo_walk.mp4 --float float.onnx
+
+With ``--worse NOISE`` a file with so much noise on its weights takes the place of the good one, and
+nothing else; in real time, with the rules as they are and 1% in the shadow. :mod:`.shadow` says
+which noise makes AbsRel 5% worse.
 """
 
 from __future__ import annotations
@@ -66,7 +70,9 @@ def bodies(video: Path, change: Corruption, apart_s: float) -> list[bytes]:
 
 
 @contextmanager
-def server(folder: Path, port: int, float_file: Path | None) -> Iterator[subprocess.Popen[str]]:
+def server(
+    folder: Path, port: int, float_file: Path | None, share: str = _SHARE
+) -> Iterator[subprocess.Popen[str]]:
     """The server of ``model.onnx`` in a folder, once it answers."""
     command = [
         sys.executable, "-m", "experiments.monitor.quick_server", str(_LEARNED),
@@ -74,7 +80,7 @@ def server(folder: Path, port: int, float_file: Path | None) -> Iterator[subproc
         "--reference", str(folder / "usual.json"), "--max-queue-images", "8",
     ]  # fmt: skip
     if float_file is not None:
-        command += ["--shadow", _SHARE, "--shadow-model", str(float_file)]
+        command += ["--shadow", share, "--shadow-model", str(float_file)]
     with (folder / "log").open("w") as log, (folder / "said").open("w") as said:
         process = subprocess.Popen(command, stdout=log, stderr=said, text=True)
         try:
@@ -225,14 +231,54 @@ def measure(video: Path, float_file: Path | None, per_s: float, folder: Path) ->
     return found
 
 
+def measure_worse(
+    video: Path, float_file: Path, per_s: float, noise: float, folder: Path
+) -> dict[str, Any]:
+    """In real time, with the rules as they are: a slightly worse file, 1% in the shadow."""
+    good, model, worse = DepthModel.load().path, folder / "model.onnx", folder / "worse.onnx"
+    shutil.copy(good, model)
+    worsen(good, worse, noise)
+    usual, port = bodies(video, as_it_is, 0.2), free_port()
+    store = folder / "prometheus"
+    store.mkdir()
+    with (
+        server(folder, port, float_file, "1%") as process,
+        prometheus_in(store, free_port(), f"127.0.0.1:{port}", 1) as prometheus,
+        Traffic(f"127.0.0.1:{port}", usual, per_s) as traffic,
+    ):
+        watcher = Watcher(prometheus)
+        before = watcher.until(lambda names: False, 30.0)
+        start_s, sent = time.monotonic(), sum(traffic.statuses.values())
+        put(worse, model, process)
+        found = watcher.until(lambda names: "DepthrtShadowWorse" in names, 600.0)
+        answered_per_s = (sum(traffic.statuses.values()) - sent) / (time.monotonic() - start_s)
+        ratio = prometheus.values(
+            "sum(depthrt_shadow_error_ratio_sum) / sum(depthrt_shadow_error_ratio_count)"
+        )
+    return {
+        "noise": noise,
+        "answered_per_s": round(answered_per_s, 1),
+        "answers": {str(status): count for status, count in traffic.statuses.items()},
+        "fired_before": before["fired"],
+        "told_after_s": found["seconds"],
+        "times_as_far": round(float(ratio[0]["value"][1]), 3) if ratio else None,
+    }
+
+
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
     parser.add_argument("--float", dest="float_file", type=Path)
     parser.add_argument("--per-s", type=float, default=10.0, help="requests a second")
+    parser.add_argument("--worse", type=float, metavar="NOISE")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     said = parser.parse_args()
+    if said.worse is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure_worse(said.video, said.float_file, said.per_s, said.worse, Path(folder))
+        write_result(said.output, {"clip": said.video.stem, **found})
+        return
     with tempfile.TemporaryDirectory() as folder:
         found = measure(said.video, said.float_file, said.per_s, Path(folder))
     compressed = {"sample_s": QUICK_S, "scrape_s": SCRAPE_S, "rules_divided_by": COMPRESSED}

@@ -49,11 +49,13 @@ class Prometheus:
         return found
 
 
-def compressed_rules() -> str:
+def compressed_rules(divisor: float = COMPRESSED) -> str:
     """The alert rules with every duration divided."""
+    if divisor == 1:
+        return RULES.read_text()
 
     def shorter(found: re.Match[str]) -> str:
-        seconds = float(found.group(2)) * {"m": 60, "h": 3600}[found.group(3)] / COMPRESSED
+        seconds = float(found.group(2)) * {"m": 60, "h": 3600}[found.group(3)] / divisor
         return f"{found.group(1)}{max(2, round(seconds))}s"
 
     return re.sub(r"(\[|for: |offset )(\d+)([mh])", shorter, RULES.read_text())
@@ -69,15 +71,18 @@ def dashboard_queries(interval: str = "10s") -> list[str]:
 
 
 @contextmanager
-def prometheus(folder: Path, port: int, target: str) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, port: int, target: str, divisor: float = COMPRESSED
+) -> Iterator[Prometheus]:
     """Scrape a target until the end of the block.
 
     Args:
         folder: for its files, empty.
         port: that it listens at.
         target: HOST:PORT of what it scrapes, as the job ``depthrt``.
+        divisor: of the durations in the rules.
     """
-    (folder / "alerts.yml").write_text(compressed_rules())
+    (folder / "alerts.yml").write_text(compressed_rules(divisor))
     (folder / "prometheus.yml").write_text(
         f"""global: {{scrape_interval: {SCRAPE_S:g}s, evaluation_interval: {SCRAPE_S:g}s}}
 rule_files: [alerts.yml]
