@@ -139,6 +139,32 @@ def test_a_message_beyond_the_limit_ends_the_connection(tiny: Path) -> None:
     assert closed.value.rcvd.code == 1009
 
 
+def test_frames_count_among_the_bytes_in_memory(tiny: Path) -> None:
+    frame = encoded(picture())
+    with serving(tiny, alone=True) as running, opened(running) as client:
+        service = running.service
+        with running.held():
+            client.send(frame)
+            until(lambda: service.batcher.running == 1)
+            for _ in range(3):  # of which one waits
+                client.send(frame)
+            until(lambda: service.held_bytes == 2 * len(frame))
+            service.held_bytes += service.limits.held_bytes  # of somebody else
+            client.send(frame)
+            said = json.loads(client.recv(10))
+            assert (said["frame"], said["error"]["code"]) == (4, "memory")
+            service.held_bytes -= service.limits.held_bytes
+        assert [parted(client.recv(10))[0]["frame"] for _ in range(2)] == [0, 3]
+        until(lambda: service.held_bytes == 0)
+        with running.held():
+            client.send(frame)
+            until(lambda: service.batcher.running == 1)
+            client.send(frame)
+            until(lambda: service.held_bytes == 2 * len(frame))
+            client.close()
+            until(lambda: service.held_bytes == 0)
+
+
 def test_who_may_open_a_stream(tiny: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("correct-horse\n")

@@ -46,15 +46,24 @@ def held(request: Request, service: Service) -> Iterator[None]:
 @contextmanager
 def held_bytes(service: Service, size: int) -> Iterator[None]:
     """As :func:`held`, of so many bytes."""
+    hold(service, size)
+    try:
+        yield
+    finally:
+        service.held_bytes -= size
+
+
+def hold(service: Service, size: int) -> None:
+    """Count bytes among those that are in memory; who lets go of them takes them off again.
+
+    Raises:
+        ProblemError: there would be too many (429).
+    """
     if service.held_bytes + size > service.limits.held_bytes:
         service.metrics.rejected.labels("memory").inc()
         message = "too many large requests are being read: try again soon"
         raise ProblemError(429, message, "memory", retry_headers(_MEMORY_RETRY_S))
     service.held_bytes += size
-    try:
-        yield
-    finally:
-        service.held_bytes -= size
 
 
 def declared_bytes(request: Request) -> int | None:

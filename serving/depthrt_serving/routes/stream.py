@@ -17,7 +17,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from depthrt_serving.http.gate import Passage
-from depthrt_serving.http.problems import problem_of
+from depthrt_serving.http.problems import ProblemError, problem_of
 from depthrt_serving.routes.streaming.connection import Connection
 from depthrt_serving.routes.streaming.wishes import StreamWishes
 from depthrt_serving.service.service import Service
@@ -36,7 +36,7 @@ async def stream(socket: WebSocket) -> None:
     offered = socket.scope.get("subprotocols", ())
     await socket.accept(PROTOCOL if PROTOCOL in offered else None)
     answering = asyncio.ensure_future(_answer_all(socket, passage, frames))
-    receiving = asyncio.ensure_future(_receive_all(socket, frames))
+    receiving = asyncio.ensure_future(_receive_all(socket, passage, frames))
     try:
         await asyncio.wait({answering, receiving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -51,7 +51,7 @@ async def stream(socket: WebSocket) -> None:
         raise error
 
 
-async def _receive_all(socket: WebSocket, frames: Connection) -> None:
+async def _receive_all(socket: WebSocket, passage: Passage, frames: Connection) -> None:
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -60,7 +60,9 @@ async def _receive_all(socket: WebSocket, frames: Connection) -> None:
         if content is None:
             await socket.close(_TEXT, "a frame is a binary message")
             return
-        frames.put(content)
+        refused = frames.put(content)
+        if refused is not None:
+            await _refuse(socket, passage, frames, *refused)
 
 
 async def _answer_all(socket: WebSocket, passage: Passage, frames: Connection) -> None:
@@ -72,14 +74,21 @@ async def _answer_all(socket: WebSocket, passage: Passage, frames: Connection) -
             problem = problem_of(error)
             if problem.status == 500:
                 raise
-            said = json.loads(problem.body(passage.id))
-            place = {"frame": frame.number, "dropped": frames.dropped}
-            await socket.send_text(json.dumps({**place, **said}))
+            await _refuse(socket, passage, frames, frame.number, problem)
             continue
         latency_ms = round(1e3 * frames.done(frame), 2)
         header = {"frame": frame.number, "dropped": frames.dropped, "latency_ms": latency_ms}
         head = json.dumps({**header, **facts}).encode()
         await socket.send_bytes(len(head).to_bytes(4, "little") + head + payload)
+
+
+async def _refuse(
+    socket: WebSocket, passage: Passage, frames: Connection, number: int, problem: ProblemError
+) -> None:
+    """Say why a frame has no depth."""
+    said = json.loads(problem.body(passage.id))
+    place = {"frame": number, "dropped": frames.dropped}
+    await socket.send_text(json.dumps({**place, **said}))
 
 
 ROUTES = [WebSocketRoute(PATH, stream)]

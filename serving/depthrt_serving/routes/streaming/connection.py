@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from depthrt_serving.http.body import hold
+from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.monitoring.stream_names import UNNAMED
 from depthrt_serving.routes.streaming.frame_depth import FrameDepths
 from depthrt_serving.routes.streaming.newest import Newest, SentFrame
 from depthrt_serving.routes.streaming.wishes import StreamWishes
+from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
 
@@ -52,10 +55,21 @@ class Connection:
         """Frames whose place a newer one took."""
         return self._newest.dropped
 
-    def put(self, content: bytes) -> None:
-        """Keep a frame in the place of one that waits."""
-        if self._newest.put(content):
+    def put(self, content: bytes) -> tuple[int, ProblemError] | None:
+        """Keep a frame in the place of one that waits.
+
+        Returns:
+            The number of a frame that the server has no memory for, and what is said of it.
+        """
+        try:
+            hold(self._service, len(content))
+        except ProblemError as problem:
+            return self._newest.refuse(), problem
+        replaced = self._newest.put(content)
+        if replaced is not None:
+            self._let_go(replaced)
             self._service.metrics.dropped_frames.labels(self._name or UNNAMED).inc()
+        return None
 
     async def take(self) -> SentFrame:
         """The frame that waits, once there is one."""
@@ -67,11 +81,12 @@ class Connection:
         Raises:
             ProblemError, DepthrtError, RefusedError: there is none.
         """
-        with self._service.lease(self._role) as deployment:
-            if self._depths is None or self._depths.deployment is not deployment:
-                await self.close()
-                self._depths = FrameDepths(self._service, deployment, self._client, self._wishes)
-            content, facts = await self._depths.answer(frame, self._name)
+        try:
+            with self._service.lease(self._role) as deployment:
+                depths = await self._depths_of(deployment)
+                content, facts = await depths.answer(frame, self._name)
+        finally:
+            self._let_go(frame)
         self._interpolated += facts.get("interpolated", False)
         return content, facts
 
@@ -84,6 +99,19 @@ class Connection:
         return latency_s
 
     async def close(self) -> None:
-        """Let go of what waits for the network."""
+        """Let go of what waits."""
+        waiting = self._newest.clear()
+        if waiting is not None:
+            self._let_go(waiting)
         if self._depths is not None:
             await self._depths.close()
+
+    async def _depths_of(self, deployment: Deployment) -> FrameDepths:
+        if self._depths is None or self._depths.deployment is not deployment:
+            if self._depths is not None:
+                await self._depths.close()
+            self._depths = FrameDepths(self._service, deployment, self._client, self._wishes)
+        return self._depths
+
+    def _let_go(self, frame: SentFrame) -> None:
+        self._service.held_bytes -= len(frame.content)

@@ -28,19 +28,28 @@ class Newest:
     _frame: SentFrame | None = None
     _there: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, content: bytes) -> bool:
-        """Keep a frame; whether another one lost its place."""
-        replaces = self._frame is not None
-        self.dropped += replaces
+    def put(self, content: bytes) -> SentFrame | None:
+        """Keep a frame; the one that lost its place, if there was one."""
+        replaced = self.clear()
+        self.dropped += replaced is not None
         self._frame = SentFrame(self.received, time.monotonic(), content)
         self.received += 1
         self._there.set()
-        return replaces
+        return replaced
+
+    def refuse(self) -> int:
+        """Count a frame that is not kept; its number."""
+        self.received += 1
+        return self.received - 1
+
+    def clear(self) -> SentFrame | None:
+        """Take the frame out that waits, if there is one."""
+        frame, self._frame = self._frame, None
+        return frame
 
     async def take(self) -> SentFrame:
         """The frame, once there is one."""
-        while self._frame is None:
+        while (frame := self.clear()) is None:
             self._there.clear()
             await self._there.wait()
-        frame, self._frame = self._frame, None
         return frame
