@@ -4,7 +4,8 @@ Each peer runs the simplest good server that its user would write (``peer_server
 own decoding, preprocessing and session inside, and batching on. All run at once, but those that are
 not measured are stopped (SIGSTOP); they take turns, round by round. Every server gives npy.
 
-Each peer needs an environment with itself and `depthrt[cpu]`; give its Python:
+Each peer needs an environment with itself and `depthrt[cpu]` (LitServe: `python-multipart`, too);
+give its Python:
 
     python -m experiments.serving.peers --peer litserve=ENV/bin/python \
         --peer mosec=ENV/bin/python --peer bentoml=ENV/bin/python \
@@ -151,20 +152,26 @@ def measure(
             for peer, served in others.items():
                 with running_alone(served):
                     rows[peer].append(_asked(peer, served, pictures, seconds))
-    ratios = {
-        peer: [ours["images_per_s"] / theirs["images_per_s"]
-               for ours, theirs in zip(rows[OURS], rows[peer], strict=True)]
-        for peer in pythons
-    }  # fmt: skip
+    rates = {peer: ratios(rows, peer, "images_per_s") for peer in pythons}
+    spent = {peer: ratios(rows, peer, "server_processor_ms") for peer in pythons}
     return {
         "clients": CLIENTS,
         "seconds": seconds,
         "rounds": rounds,
         "versions_of_peers": {peer: _version(peer, python) for peer, python in pythons.items()},
         "medians": {name: medians(each) for name, each in rows.items()},
-        "ours_over": {peer: round(statistics.median(each), 4) for peer, each in ratios.items()},
-        "ours_over_least": {peer: round(min(each), 4) for peer, each in ratios.items()},
+        "ours_over": {peer: round(statistics.median(each), 4) for peer, each in rates.items()},
+        "ours_over_least": {peer: round(min(each), 4) for peer, each in rates.items()},
+        "our_processor_time_over": {
+            peer: round(statistics.median(each), 4) for peer, each in spent.items()
+        },
     }
+
+
+def ratios(rows: Mapping[str, list[dict[str, float]]], peer: str, figure: str) -> list[float]:
+    """Ours over a peer's, of each round."""
+    pairs = zip(rows[OURS], rows[peer], strict=True)
+    return [ours[figure] / theirs[figure] for ours, theirs in pairs]
 
 
 def _asked(name: str, served: Served, pictures: Path, seconds: float) -> dict[str, float]:

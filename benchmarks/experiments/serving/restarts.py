@@ -25,8 +25,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from experiments.serving.http_client import CUT, REFUSED, UNANSWERED, Ask, Clien
 from experiments.serving.processes import NPY, Served, make_pictures, start_depthrt
 
 _CLIENTS = 16
-_AGAIN_S = 0.02  # after which a client that was refused tries again
+_AGAIN_S = 0.1  # after which a client that was refused tries again
 _DEADLINE = {"Depthrt-Deadline-Ms": "60000"}
 
 
@@ -58,13 +59,15 @@ class Clients:
 
     Args:
         bodies: pictures, and ``expected`` the answer to each.
-        count: requests in all.
+        count: requests in all, at most; none is begun after ``stop_s``, by ``time.monotonic``.
     """
 
-    def __init__(self, bodies: Sequence[bytes], expected: Sequence[bytes], count: int) -> None:
-        self.tally = Tally()
+    def __init__(
+        self, bodies: Sequence[bytes], expected: Sequence[bytes], count: int, stop_s: float
+    ) -> None:
+        self.tally, self._stop_s = Tally(), stop_s
         self._bodies, self._expected, self._count = bodies, expected, count
-        self._next = 0
+        self.begun = 0
 
     def run(self, address: tuple[str, int]) -> None:
         """Ask until all is answered."""
@@ -78,10 +81,10 @@ class Clients:
         return len(self.tally.answered)
 
     def _new(self, due_s: float) -> Ask | None:
-        if self._next >= self._count:
+        if self.begun >= self._count or due_s >= self._stop_s:
             return None
-        self._next += 1
-        return self._ask(self._next - 1, 0, due_s)
+        self.begun += 1
+        return self._ask(self.begun - 1, 0, due_s)
 
     def _ask(self, tag: int, tries: int, due_s: float) -> Ask:
         headers = {**NPY, **_DEADLINE, "X-Request-Id": f"{tag}-{tries}"}
@@ -105,17 +108,16 @@ def supervise(
     served: Served,
     folder: Path,
     model: str,
-    clients: Clients,
     asking: threading.Thread,
-    ends: Sequence[int],
+    is_time: Sequence[Callable[[], bool]],
 ) -> Served:
-    """End and start the server whenever so many requests are done; the last one that runs.
+    """End and start the server whenever it is time; the last one that runs.
 
     Raises:
-        RuntimeError: it did not end as it should, or the clients did.
+        RuntimeError: it did not end as it should, or the clients ended early.
     """
-    for number in ends:
-        while clients.done < number:
+    for due in is_time:
+        while not due():
             if not asking.is_alive():
                 raise RuntimeError("the clients ended early")
             time.sleep(0.005)
@@ -145,7 +147,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def run(model_name: str, requests: int, restarts: int, folder: Path) -> dict[str, Any]:
+def run(
+    model_name: str, requests: int, restarts: int, folder: Path, seconds: float = 3600.0
+) -> dict[str, Any]:
     """All requests over all restarts, and what became of them."""
     model = DepthModel.load(model_name)
     paths = make_pictures(folder / "pictures", 48, (120, 160))
@@ -154,18 +158,24 @@ def run(model_name: str, requests: int, restarts: int, folder: Path) -> dict[str
         file = io.BytesIO()
         np.save(file, model(read_image(path)).values)
         expected.append(file.getvalue())
-    clients = Clients([path.read_bytes() for path in paths], expected, requests)
-    ends = [requests * (number + 1) // (restarts + 1) for number in range(restarts)]
     served = start_depthrt(folder, model_name, port=free_port())
-    asking = threading.Thread(target=clients.run, args=((served.host, served.port),), daemon=True)
     start_s = time.monotonic()
+    bodies = [path.read_bytes() for path in paths]
+    clients = Clients(bodies, expected, requests, start_s + seconds)
+    asking = threading.Thread(target=clients.run, args=((served.host, served.port),), daemon=True)
+
+    def after(share: float) -> bool:
+        return clients.done >= requests * share or time.monotonic() >= start_s + seconds * share
+
+    is_time = [partial(after, (number + 1) / (restarts + 1)) for number in range(restarts)]
     asking.start()
-    served = supervise(served, folder, model_name, clients, asking, ends)
+    served = supervise(served, folder, model_name, asking, is_time)
     asking.join()
-    seconds = time.monotonic() - start_s
+    whole_s = time.monotonic() - start_s
     served.process.terminate()
     served.process.wait(60)
-    return {"seconds": round(seconds, 1), **judged(clients.tally, logged(served.log), requests)}
+    judgement = judged(clients.tally, logged(served.log), clients.begun)
+    return {"requests": clients.begun, "seconds": round(whole_s, 1), **judgement}
 
 
 def judged(tally: Tally, log: Counter[str], requests: int) -> dict[str, Any]:
@@ -190,14 +200,15 @@ def main() -> None:
     """Run, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", default="depthrt-xs")
-    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=100_000, help="at most")
+    parser.add_argument("--minutes", type=float, default=60, help="at most")
     parser.add_argument("--restarts", type=int, default=20)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        found = run(options.model, options.requests, options.restarts, Path(name))
-    figures = {"model": options.model, "requests": options.requests,
-               "restarts": options.restarts, "clients": _CLIENTS, **found}  # fmt: skip
+        seconds = 60 * options.minutes
+        found = run(options.model, options.requests, options.restarts, Path(name), seconds)
+    figures = {"model": options.model, "restarts": options.restarts, "clients": _CLIENTS, **found}
     print(json.dumps(figures, indent=1))  # noqa: T201
     if options.output:
         write_result(options.output, {"benchmark": "serving_restarts", **figures})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+_QUEUES = 4
+
 
 class RetryLine:
     """The places that were promised to those who were refused.
@@ -12,8 +14,8 @@ class RetryLine:
     Told the same time, all would come at once, and all but one would be refused again.
 
     Args:
-        images: of the queue; nobody is sent away for longer than a full queue takes, beyond what
-            they have to wait in any case: most never come back.
+        images: of the queue; nobody is sent away for longer than four full queues take, beyond what
+            they have to wait in any case: many never come back.
     """
 
     def __init__(self, images: int) -> None:
@@ -31,5 +33,5 @@ class RetryLine:
         now_s = time.monotonic()
         soonest_s = now_s + excess_s
         in_turn_s = self._promised_s + images / rate
-        self._promised_s = max(soonest_s, min(in_turn_s, soonest_s + self._images / rate))
+        self._promised_s = max(soonest_s, min(in_turn_s, soonest_s + _QUEUES * self._images / rate))
         return self._promised_s - now_s

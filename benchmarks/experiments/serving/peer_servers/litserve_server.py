@@ -1,6 +1,7 @@
-"""LitServe: two workers that batch; pictures come as a form, as its documentation has it."""
+"""LitServe: two workers that batch; pictures come as a form, as its documentation has it.
 
-from __future__ import annotations
+LitServe looks at annotations themselves: they must be no texts.
+"""
 
 import sys
 from typing import Any
