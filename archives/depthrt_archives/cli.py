@@ -211,6 +211,9 @@ def batch(
         "retries": totals.retries,
         "seconds": seconds,
     }
+    if totals.stopped and not (totals.done or totals.frames or totals.failures):
+        typer.echo(f"depthrt: {totals.stopped}", err=True)  # no worker could begin
+        raise typer.Exit(totals.exit_code)
     if as_json:
         typer.echo(json.dumps({"event": "summary", **summary, "failures": totals.failures}))
     else:

@@ -142,9 +142,22 @@ def test_other_settings_and_foreign_files_are_refused(
     assert refused.code == 1
     assert "one_depth.npz exists" in refused.err
     assert (out / "one_depth.npz").read_text() == "mine"
+    (out / "one_depth.npz").unlink()
+    assert run_batch([clip], out=out, model=model, form="npz")[0].done == 1
     other = command(*arguments, "--size", "source")
     assert other.code == 2
     assert "holds outputs with another size (network, now source)" in other.complaint
+
+
+def test_a_model_that_is_none_is_said_once_and_blocks_nothing(
+    folder: Path, tmp_path: Path, command: Command
+) -> None:
+    clip, out = folder / "clips" / "one.mp4", tmp_path / "out"
+    refused = command("batch", clip, "-o", out, "-m", clip, "--workers", 1)
+    assert refused.code == 2
+    assert "one.mp4 is corrupt or no ONNX model" in refused.complaint
+    assert refused.out == ""
+    assert run_batch([clip], out=out, model=folder / "tiny.onnx")[0].done == 1
 
 
 def test_a_few_failures_may_stop_the_run(folder: Path, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class WorkFolder:
             differing = sorted(
                 key for key in {*before, *settings} if before.get(key) != settings.get(key)
             )
-            if differing and not overwrite:
+            if differing and not overwrite and self._is_begun():
                 raise UsageError(
                     f"{self.path.parent} holds outputs with another {differing[0]} "
                     f"({before.get(differing[0])}, now {settings.get(differing[0])}): choose "
@@ -151,6 +151,12 @@ class WorkFolder:
                 with suppress(OSError):
                     (self.path.parent / "manifest.jsonl").unlink()
         write_json(file, dict(settings), overwrite=True)
+
+    def _is_begun(self) -> bool:
+        """Whether there is an output, or work on one."""
+        return (self.path.parent / "manifest.jsonl").exists() or any(
+            (self.path / "items").iterdir()
+        )
 
     def close(self) -> None:
         """Give up the lock."""
