@@ -66,16 +66,19 @@ def test_images_are_counted_not_requests(busy: Running) -> None:
 def test_a_deadline_that_cannot_be_kept_is_refused_before_it_is_computed(
     busy: Running, by: str
 ) -> None:
-    oip = Oip(busy.address, "tiny", {"depthrt-deadline-ms": "20"} if by == "header" else {})
-    first = in_background(Oip(busy.address, "tiny"), 2)
-    until(lambda: busy.service.batcher.waiting >= 1)
-    more = {"timeout": 20_000} if by == "timeout" else {}
+    # What one image takes twice: enough for it alone, and too little behind five others.
+    allowed_s = 2 * busy.service.batcher.estimate.least_s_for(1)
+    headers = {"depthrt-deadline-ms": str(1e3 * allowed_s)} if by == "header" else {}
+    oip = Oip(busy.address, "tiny", headers)
+    first = in_background(Oip(busy.address, "tiny"), 5)
+    until(lambda: busy.service.batcher.waiting >= 4)
+    more = {"timeout": round(1e6 * allowed_s)} if by == "timeout" else {}
     found = oip.infer_binary(pixels(), parameters={"binary_data_output": True, **more})
     assert found.status == 503
     assert "after its deadline" in found.error
     assert int(found.headers["retry-after"]) >= 1
     first.join()
-    assert busy.metric("depthrt_images_total") == 2
+    assert busy.metric("depthrt_images_total") == 5
 
 
 @pytest.mark.parametrize("timeout", [-1, 1.5, "1", True, [], {}])
