@@ -155,6 +155,7 @@ def main() -> None:
         from experiments.archives.stage_costs import measure
 
         content["costs"] = asdict(measure())
+        write_result(asked.output, content)  # what took minutes is kept, whatever comes
     costs = Costs(**content["costs"])
     if asked.validate:
         from experiments.archives.real_runs import validate
