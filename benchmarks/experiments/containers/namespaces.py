@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def build_step(plan: Plan, environment: Mapping[str, str]) -> None:
         subprocess.run(_script(plan, wrapper, folder), check=True, env=dict(environment))
 
 
+@contextmanager
+def network(name: str) -> Iterator[list[str]]:
+    """A network of this machine's that has a loopback only; gives what runs a command in it."""
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    within = ["nsenter", f"--net=/run/netns/{name}"]
+    try:
+        subprocess.run([*within, "ip", "link", "set", "lo", "up"], check=True)
+        yield within
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
 class Container:
     """A process with its own mounts, processes and network (a loopback only), until it is closed.
 
@@ -73,13 +86,18 @@ class Container:
         plan: what it runs.
         environment: of the process.
         log: what it writes goes here.
+        network: the name of a network that it shares; empty: one of its own.
     """
 
-    def __init__(self, plan: Plan, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, plan: Plan, environment: Mapping[str, str], log: Path, network: str = ""
+    ) -> None:
         self._plan, self._environment = plan, dict(environment)
         self._folder = tempfile.TemporaryDirectory(prefix="replay-")
-        flags = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
-        command = _script(plan, ["unshare", *flags], self._folder.name)
+        own = [] if network else ["--net"]
+        flags = ["--mount", "--pid", *own, "--ipc", "--uts", "--fork", "--kill-child"]
+        wrapper = ["nsenter", f"--net=/run/netns/{network}"] if network else []
+        command = _script(plan, [*wrapper, "unshare", *flags], self._folder.name)
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
                 command,

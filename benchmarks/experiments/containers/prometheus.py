@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _START_S = 30.0
+_FETCH = """
+import sys, urllib.error, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=30) as answer:
+        sys.stdout.buffer.write(answer.read())
+except urllib.error.HTTPError as error:
+    sys.stdout.buffer.write(error.read())
+except OSError as error:
+    raise SystemExit(1) from None
+"""
 
 
 def is_there() -> bool:
@@ -25,9 +34,10 @@ def is_there() -> bool:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """One that runs."""
+    """One that runs; ``within`` as of :func:`prometheus`."""
 
     address: str
+    within: Sequence[str] = ()
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The data of an answer of its API.
@@ -36,11 +46,25 @@ class Prometheus:
             ValueError: it refused; what it said is in the message.
         """
         url = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                return json.loads(answer.read())["data"]
-        except urllib.error.HTTPError as error:
-            raise ValueError(json.loads(error.read()).get("error", str(error))) from error
+        command = [*self.within, sys.executable, "-c", _FETCH, url]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        answer = json.loads(done.stdout)
+        if answer["status"] != "success":
+            raise ValueError(answer["error"])
+        return answer["data"]
+
+    def until(self, query: str, values: Sequence[float], timeout_s: float) -> float:
+        """Ask until a query gives these values; the seconds that it took.
+
+        Raises:
+            RuntimeError: it does not within ``timeout_s``.
+        """
+        start_s = time.monotonic()
+        while (found := self.values(query)) != list(values):
+            if time.monotonic() - start_s > timeout_s:
+                raise RuntimeError(f"{query} is {found} after {timeout_s} s, not {values}")
+            time.sleep(0.5)
+        return round(time.monotonic() - start_s, 1)
 
     def values(self, query: str) -> list[float]:
         """The values that a query gives now, NaN left out."""
@@ -62,9 +86,17 @@ class Prometheus:
 
 @contextmanager
 def prometheus(
-    folder: Path, port: int, targets: Sequence[str], rules: Path, every_s: int = 2
+    folder: Path,
+    port: int,
+    targets: Sequence[str],
+    rules: Path,
+    *,
+    every_s: int = 2,
+    within: Sequence[str] = (),
 ) -> Iterator[Prometheus]:
     """Run one that scrapes ``targets`` as the job that the rules expect.
+
+    ``within`` is a command that runs another: in the network of containers, say.
 
     Raises:
         RuntimeError: it does not start; its log is in the message.
@@ -76,25 +108,25 @@ def prometheus(
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))
     log = folder / "prometheus.log"
-    command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}",
+    command = [*within, "prometheus", f"--config.file={folder / 'prometheus.yml'}",
                f"--storage.tsdb.path={folder / 'series'}",
                f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
     try:
-        _wait(f"http://127.0.0.1:{port}/-/ready", process, log)
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        found = Prometheus(f"http://127.0.0.1:{port}", within)
+        _wait(found, process, log)
+        yield found
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(server: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:
     end_s = time.monotonic() + _START_S
     while time.monotonic() < end_s and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
+        with suppress(subprocess.CalledProcessError, ValueError):  # it does not answer yet
+            server.ask("rules")
+            return
+        time.sleep(0.1)
     raise RuntimeError(f"Prometheus does not start: {log.read_text()}")

@@ -123,15 +123,18 @@ def reference_file(folder: Path, streams: list[str]) -> Path:
 
 @contextmanager
 def asking(address: str) -> Iterator[None]:
-    """A client that asks for depth until the block ends, five times a second, at times wrongly."""
+    """A client that asks for depth until the block ends, five times a second, at times amiss."""
     told, bodies = threading.Event(), [*encoded(24), b"no picture"]
 
     def ask() -> None:
         number = 0
         while not told.wait(0.2):
+            # Every fifth wants an answer within a millisecond, and is refused.
+            headers = {} if number % 5 else {"Depthrt-Deadline-Ms": "1"}
             body = bodies[number % len(bodies)]
+            request = urllib.request.Request(f"{address}/v1/depth", body, headers)
             with suppress(urllib.error.URLError):
-                urllib.request.urlopen(f"{address}/v1/depth", body, timeout=30).read()
+                urllib.request.urlopen(request, timeout=30).read()
             number += 1
 
     thread = threading.Thread(target=ask)

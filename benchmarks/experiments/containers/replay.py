@@ -4,8 +4,9 @@ Every step is done in folders: the base image is made by debootstrap, RUN steps 
 last stage becomes the root, mounted read-only, of a process with its own mounts, processes and
 network, as the image's user and without any privilege. There the server has to become healthy by
 the image's own health check, to give the depth that this machine's depthrt gives, and to end with 0
-at SIGTERM after it has answered what it was asked. Needs root, debootstrap, and Debian's and
-Python's packages: two to five minutes.
+at SIGTERM after it has answered what it was asked. Where Prometheus is installed, it scrapes the
+server; its alert has to fire when the server ends, and to clear when it is back. Needs root,
+debootstrap, and Debian's and Python's packages: about six minutes.
 
     python -m experiments.containers.replay
 
@@ -30,6 +31,7 @@ from experiments.containers.bases import DebianBases
 from experiments.containers.build import Aid, Build, Image, size_mb
 from experiments.containers.containerfile import read
 from experiments.containers.served import try_commands, try_server
+from experiments.containers.watched import try_watched
 
 ROOT = Path(__file__).parents[3]
 RESULT = ROOT / "benchmarks" / "results" / "container_cpu.json"
@@ -72,6 +74,7 @@ def replay(file: Path, work: Path, kept: Path, aid: Aid, mirror: str = "") -> di
         "user": image.user,
         "server": try_server(image, work),
         "commands": try_commands(image, work),
+        "prometheus": try_watched(image, work),
         "holds": contents(image),
     }
 

@@ -20,6 +20,7 @@ from experiments.containers.namespaces import Container, Plan, bind
 _HEALTHY_S, _STOP_S, _COMMAND_S = 120.0, 30.0, 300.0
 _CLOSE = 1e-3  # of the depth's spread: what another version of a library may change
 _IN_FLIGHT = 8
+_ANYBODY = (4242, 4242)
 _ASK = """
 import sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8000" + sys.argv[1], sys.stdin.buffer.read(),
@@ -54,9 +55,17 @@ def require(holds: bool, otherwise: str) -> None:
         raise ReplayError(otherwise)
 
 
-def started(image: Image, work: Path, argv: list[str], name: str) -> tuple[Container, Path]:
+def started(
+    image: Image,
+    work: Path,
+    argv: list[str],
+    name: str,
+    *,
+    network: str = "",
+    user: tuple[int, int] | None = None,
+) -> tuple[Container, Path]:
     """A container as of `docker run --read-only --tmpfs /tmp --cap-drop ALL`, and its log."""
-    uid, gid = image.uid_gid
+    uid, gid = user or image.uid_gid
     mounts = [["-t", "tmpfs", "-o", "mode=1777", "tmp", f"{image.root}/tmp"]]
     for number, volume in enumerate(image.volumes):
         inside = image.root / volume.lstrip("/")
@@ -68,7 +77,7 @@ def started(image: Image, work: Path, argv: list[str], name: str) -> tuple[Conta
         str(image.root), argv, image.workdir, uid, gid, read_only=True, loopback=True, mounts=mounts
     )
     log = work / f"{name}.log"
-    return Container(plan, image.environment, log), log
+    return Container(plan, image.environment, log, network), log
 
 
 def try_server(image: Image, work: Path) -> dict[str, Any]:
@@ -152,7 +161,7 @@ def stop_while_it_works(container: Container, picture: bytes, log: Path) -> tupl
 
 
 def try_commands(image: Image, work: Path) -> dict[str, Any]:
-    """Other commands of the same image, each in a new container."""
+    """Other commands of the same image, each in a new container and as a user it does not know."""
     clip = "/opt/depthrt/lib/python3.13/site-packages/depthrt/data/demo.mp4"
     commands = {
         "doctor": ["doctor", "--json"],
@@ -161,7 +170,8 @@ def try_commands(image: Image, work: Path) -> dict[str, Any]:
     }
     found = {}
     for name, words in commands.items():
-        container, log = started(image, work, [*image.entrypoint, *words], name)
+        argv = [*image.entrypoint, *words]
+        container, log = started(image, work, argv, name, user=_ANYBODY)
         with container:
             code = container.wait(_COMMAND_S)
         said = log.read_text()
