@@ -14,9 +14,12 @@ from depthrt.monitor.reference import Reference, parse_reference
 
 @dataclass(eq=False)
 class KeptReferences:
-    """The references in a JSON file, by the names of their streams."""
+    """The references in a JSON file, by the names of their streams.
 
-    path: Path
+    - ``path``: the file; None: they are kept in memory alone.
+    """
+
+    path: Path | None
     references: dict[str, Reference] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -37,9 +40,11 @@ class KeptReferences:
         return cls(path, found)
 
     def keep(self, stream: str, reference: Reference, tell: Callable[[str], None]) -> None:
-        """Add a stream's reference and write the file; a failure is told, and nothing else."""
+        """Add a stream's reference and write the file, if there is one; a failure is only told."""
         with self._lock:
             self.references[stream] = reference
+            if self.path is None:
+                return
             content = {name: each.to_dict() for name, each in self.references.items()}
             try:
                 write_json(self.path, content, overwrite=True)

@@ -16,9 +16,9 @@ from depthrt.monitor.watch import Verdict, Watch, WatchOptions
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WatchedModel:
-    """A model whose depth is watched.
+    """A model whose depth is watched; one that is loaded again is another one.
 
     - ``sha256``: of its file;
     - ``label``: its name among the metrics' labels;
@@ -41,6 +41,7 @@ class Watches:
     kept: KeptReferences | None
     tell: Tell
     _found: dict[tuple[str, str], tuple[WatchedModel, Watch]] = field(default_factory=dict)
+    _over: set[WatchedModel] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def watch(
@@ -69,9 +70,14 @@ class Watches:
     def forget(self, model: WatchedModel) -> None:
         """Leave out the watches of a model that runs no more."""
         with self._lock:
+            self._over.add(model)
             gone = [key for key in self._found if key[1] == model.sha256]
             for key in gone:
                 del self._found[key]
+
+    def is_over(self, model: WatchedModel) -> bool:
+        """Whether a model runs no more."""
+        return model in self._over
 
     def verdicts(self) -> list[tuple[dict[str, str], Verdict]]:
         """What is known of each, with its labels."""

@@ -174,6 +174,8 @@ class Shadow:
 
     def _watch(self, model: WatchedModel) -> Watch | None:
         """What judges the error of a model: against that of the first one, once it is known."""
+        if self._watches.is_over(model):
+            return None
         self._first = self._first or model.sha256
         if self._usual is None and model.sha256 != self._first:
             return None

@@ -116,7 +116,8 @@ def make_service(
         DepthrtError: the references, the shadow model or the canary cannot be used.
     """
     metrics, cores, asked = Metrics(), usable_cores(), settings.monitoring
-    kept = None if asked.reference is None else KeptReferences.open(asked.reference)
+    # A model that takes the place of another is judged by what was usual before, file or not.
+    kept = KeptReferences(None) if asked.reference is None else KeptReferences.open(asked.reference)
     watches = Watches(kept, tell)
     drift = DriftWatch(watches) if asked.drift else None
 
