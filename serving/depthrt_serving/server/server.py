@@ -200,6 +200,7 @@ def _taken_of(listener: socket.socket) -> list[socket.socket]:
 
 
 def _rpc_server(service: Service) -> RpcServer:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said in a sentence
     from depthrt_serving.oip.rpc.server import RpcServer  # needs the extra grpc
 
     return RpcServer(service)

@@ -147,6 +147,16 @@ def test_what_is_no_message_is_refused(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_port_that_is_taken_is_a_sentence(tiny: Path, speaking: Running) -> None:
+    assert speaking.server.rpc is not None
+    port = str(speaking.server.rpc.port)
+    command = [sys.executable, "-m", "depthrt", "serve", tiny, "--port", "0", "--grpc-port", port]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    said = f"depthrt: cannot listen at 127.0.0.1:{port} for gRPC (it is taken)"
+    assert ended.stderr.splitlines() == [said]
+
+
 def test_every_output(full_file: Path) -> None:
     with serving(full_file, grpc_port=0) as running:
         client = connected(running)
