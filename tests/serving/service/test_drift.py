@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,11 @@ def test_pictures_that_are_sent_and_turn_dark_drift(
 
 
 def test_a_burst_is_looked_at_twice_a_second(running: Running) -> None:
-    before = samples(running, "requests")
+    before, start_s = samples(running, "requests"), time.monotonic()
     for _ in range(20):
         assert running.ask("/v1/depth", encoded(PICTURES[0])).status == 200
-    assert samples(running, "requests") - before <= 4
+    most = (time.monotonic() - start_s) / drift.SAMPLE_S + 2
+    assert samples(running, "requests") - before <= most
 
 
 def test_without_drift_nothing_is_looked_at(tiny: Path) -> None:
