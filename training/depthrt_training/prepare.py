@@ -20,14 +20,16 @@ With `--places` pictures are labelled by the networks that know their kind of pl
 
 `--pairs` writes WORK/pairs.npz and nothing else (`data/frame_pairs.py`).
 
-Files that exist already are kept. `NAME.origin.json` beside each says what it was made from; if
-that differs from what is asked for now, nothing is written.
+Files that exist already are kept, and so are the labels, in WORK/labels, of a source that was
+interrupted. `NAME.origin.json` beside each file says what it was made from; if that differs from
+what is asked for now, nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +45,7 @@ from depthrt_training.data.provenance import (
     differences,
     hash_of_file,
     hash_of_pictures,
+    hash_of_text,
     read_provenance,
     write_provenance,
 )
@@ -72,11 +75,15 @@ SHIFTED = ("middlebury",)
 
 @dataclass(frozen=True)
 class Source:
-    """Folders, a function that makes their samples, and the network that gives labels or scale."""
+    """Folders, a function that makes their samples, and the network that gives labels or scale.
+
+    kept: a folder of labels made so far, removed when all samples are written.
+    """
 
     folders: tuple[Path, ...]
     build: Callable[[], Iterator[Sample]]
     labels: str = "none"
+    kept: Path | None = None
 
     def provenance(self) -> Provenance:
         """Everything the samples depend on."""
@@ -88,7 +95,10 @@ class Source:
 
     def write(self, file: Path) -> int:
         """Write the samples and their provenance; returns how many there are."""
-        return write_cache(file, self.build(), self.provenance())
+        count = write_cache(file, self.build(), self.provenance())
+        if self.kept:
+            shutil.rmtree(self.kept, ignore_errors=True)
+        return count
 
 
 def write_cache(file: Path, samples: Iterator[Sample], provenance: Provenance) -> int:
@@ -140,11 +150,12 @@ def sources_of(
     earlier: EarlierWeights | None = None,
     labels: str = "teacher",
     by_place: PlaceTeachers | None = None,
+    kept: Path = Path("labels"),
 ) -> dict[str, Source]:
     """The sources of the recipe, by name.
 
     Pictures without ground truth are labelled by `by_place`, else by `earlier`, else by the
-    teacher. labels: see `labels_of`.
+    teacher. labels: see `labels_of`. kept: where labels by place wait until their source is whole.
     """
 
     def by_teacher(rgb: ByteImage) -> FloatMap:
@@ -176,8 +187,9 @@ def sources_of(
         for name in ("photographs", "driving", "clips"):
             del sources[name]
         for name, pictures in placed_sources(data).items():
-            build = partial(labelled_by_place, pictures, by_place)
-            sources[name] = Source(pictures.folders, build, labels)
+            folder = kept / f"{name}-{hash_of_text(labels + hash_of_pictures(pictures.folders))}"
+            build = partial(labelled_by_place, pictures, by_place, folder)
+            sources[name] = Source(pictures.folders, build, labels, folder)
     for name in STEREO:
         folder = data / "stereo" / name
         build = partial(stereo_pairs, folder, teacher.label, name in SHIFTED)
@@ -252,7 +264,10 @@ def main() -> None:
         labels = labels_of(
             options.label_weights, options.layout, options.unlabelled, options.places
         )
-        sources |= sources_of(options.data, options.rendered, teacher, earlier, labels, by_place)
+        kept = options.work / "labels"
+        sources |= sources_of(
+            options.data, options.rendered, teacher, earlier, labels, by_place, kept
+        )
     if unknown := [name for name in options.only or () if name not in sources]:
         parser.error(f"--only {unknown[0]}: the sources are {', '.join(sources)}")
     sources = {name: s for name, s in sources.items() if not options.only or name in options.only}

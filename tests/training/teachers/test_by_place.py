@@ -80,6 +80,35 @@ def test_no_picture_is_labelled_twice(tmp_path: Path) -> None:
     assert found["roads"] == [(200, "road"), (80, "road")]
 
 
+def test_an_interrupted_labelling_goes_on_where_it_was(tmp_path: Path) -> None:
+    from depthrt_training.data.label_cache import ByteImage, FloatMap
+    from depthrt_training.teachers.by_place import Label
+    from depthrt_training.teachers.placed_pictures import Placed, PlacedSource, labelled_by_place
+
+    shown: list[int] = []
+
+    class Breaking:
+        """Labels a picture with its own shade; the first time breaks at the third picture."""
+
+        def label(self, rgb: ByteImage, place: str, given: FloatMap | None = None) -> Label:
+            shown.append(int(rgb[0, 0, 0]))
+            if shown == [10, 20, 30]:
+                raise KeyboardInterrupt
+            depth = rgb[..., 0].astype(np.float32)
+            return Label(depth, np.full(depth.shape, 0.5, np.float32), 1.0)
+
+    def read() -> list[Placed]:
+        return [(np.full((8, 8, 3), shade, np.uint8), "room", None) for shade in (10, 20, 30)]
+
+    source = PlacedSource((tmp_path,), read)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        list(labelled_by_place(source, Breaking(), tmp_path / "kept"))
+    samples = list(labelled_by_place(source, Breaking(), tmp_path / "kept"))
+    assert shown == [10, 20, 30, 30]
+    assert [float(target.mean()) for _, target, _, _ in samples] == [10, 20, 30]
+    assert {int(weight) for _, _, weights, _ in samples for weight in weights.ravel()} == {128}
+
+
 @pytest.mark.data
 def test_meter_knows_a_room(data: Path) -> None:
     import cv2

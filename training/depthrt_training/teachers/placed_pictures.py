@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from depthrt_training.data.label_cache import ByteImage, FloatMap, shrink
 from depthrt_training.data.samples import Sample, frames_of, read_rgb
-from depthrt_training.teachers.by_place import PlaceTeachers
+from depthrt_training.teachers.by_place import Label
 from depthrt_training.teachers.places import clip_places, used_places
 
 KITTI00_STRIDE = 3
@@ -20,6 +21,12 @@ KITTI00_STRIDE = 3
 
 Placed = tuple[ByteImage, str, FloatMap | None]
 """A picture, the kind of place it shows, and another network's inverse depth where there is one."""
+
+
+class Labeller(Protocol):
+    """What labels a picture; see `PlaceTeachers`."""
+
+    def label(self, rgb: ByteImage, place: str, given: FloatMap | None = None) -> Label: ...
 
 
 @dataclass(frozen=True)
@@ -30,18 +37,29 @@ class PlacedSource:
     read: Callable[[], Iterator[Placed]]
 
 
-def labelled_by_place(source: PlacedSource, teachers: PlaceTeachers) -> Iterator[Sample]:
-    """Samples whose pixels count as far as the teachers agree."""
-    for rgb, place, given in source.read():
-        label = teachers.label(rgb, place, given)
-        small = shrink(rgb)
-        size = (small.shape[1], small.shape[0])
-        target, weight = (
-            np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
-            for values in (label.target, label.weight)
-        )
-        counts = np.maximum(np.round(255 * weight), 1).astype(np.uint8)  # 0 would be unknown
-        yield small, target.astype(np.float32), counts, np.nan
+def labelled_by_place(source: PlacedSource, teachers: Labeller, kept: Path) -> Iterator[Sample]:
+    """Samples whose pixels count as far as the teachers agree.
+
+    Labelling takes long. Each label is written to the folder `kept`, and read from there when an
+    interrupted labelling begins anew.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    for i, (rgb, place, given) in enumerate(source.read()):
+        small, file = shrink(rgb), kept / f"{i:05d}.npz"
+        if not file.exists():
+            label = teachers.label(rgb, place, given)
+            size = (small.shape[1], small.shape[0])
+            target, weight = (
+                np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+                for values in (label.target, label.weight)
+            )
+            counts = np.maximum(np.round(255 * weight), 1).astype(np.uint8)  # 0 would be unknown
+            unfinished = kept / "unfinished.npz"
+            np.savez(unfinished, target=target.astype(np.float32), counts=counts)
+            unfinished.replace(file)
+        with np.load(file) as found:
+            target, counts = found["target"], found["counts"]
+        yield small, target, counts, np.nan
 
 
 def placed_sources(data: Path) -> dict[str, PlacedSource]:
