@@ -1,8 +1,9 @@
 r"""`depthrt serve` beside other Python servers: the same model, clients and preprocessing.
 
 Each peer runs the simplest good server that its user would write (``peer_servers``), with depthrt's
-own decoding, preprocessing and session inside, and batching on. All run at once, but those that are
-not measured are stopped (SIGSTOP); they take turns, round by round. Every server gives npy.
+own decoding, preprocessing and session inside, and batching on. Every server gives npy. They take
+turns, round by round, each started anew, as some take of the processor while they have nothing to
+do. ``failed`` counts answers that are no depth; they do not count as images.
 
 Each peer needs an environment with itself and `depthrt[cpu]` (LitServe: `python-multipart`, too);
 give its Python:
@@ -25,7 +26,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,8 @@ def peer_server(name: str, python: str, model: Path, folder: Path) -> Iterator[S
         _wait(process, port, log)
         yield Served("127.0.0.1", port, process, log)
     finally:
-        for number in (signal.SIGCONT, signal.SIGTERM):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(20)
         with suppress(ProcessLookupError):
@@ -119,38 +119,20 @@ def _wait(process: subprocess.Popen[Any], port: int, log: Path) -> None:
     raise RuntimeError(f"it did not start: {log.read_text()[-2000:]}")
 
 
-@contextmanager
-def running_alone(served: Served) -> Iterator[None]:
-    """Let a stopped server run for a block."""
-    os.killpg(served.process.pid, signal.SIGCONT)
-    try:
-        yield
-    finally:
-        os.killpg(served.process.pid, signal.SIGSTOP)
-
-
 def measure(
     pythons: Mapping[str, str], model: str | None, seconds: float, rounds: int
 ) -> dict[str, Any]:
     """All servers in turn, ``rounds`` times."""
     rows: dict[str, list[dict[str, float]]] = {OURS: [], **{name: [] for name in pythons}}
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures = folder / "pictures"
         make_pictures(pictures, 24)
-        ours = stack.enter_context(depthrt_server(folder, model))
-        others = {}
-        for peer, python in pythons.items():
-            found = peer_server(peer, python, find_model(model), folder)
-            others[peer] = stack.enter_context(found)
-        warm = {peer: _asked(peer, served, pictures, 1.0) for peer, served in others.items()}
-        print({peer: row["images_per_s"] for peer, row in warm.items()})  # noqa: T201
-        for served in others.values():
-            os.killpg(served.process.pid, signal.SIGSTOP)
         for _ in range(rounds):
-            rows[OURS].append(served_rate(ours, pictures, seconds))
-            for peer, served in others.items():
-                with running_alone(served):
+            with depthrt_server(folder, model) as served:
+                rows[OURS].append(served_rate(served, pictures, seconds))
+            for peer, python in pythons.items():
+                with peer_server(peer, python, find_model(model), folder) as served:
                     rows[peer].append(_asked(peer, served, pictures, seconds))
     rates = {peer: ratios(rows, peer, "images_per_s") for peer in pythons}
     spent = {peer: ratios(rows, peer, "server_processor_ms") for peer in pythons}

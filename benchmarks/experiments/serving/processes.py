@@ -71,7 +71,10 @@ def start_depthrt(folder: Path, model: str | None, *options: str, port: int = 0)
     seen = errors.stat().st_size if errors.exists() else 0
     with log.open("ab") as out, errors.open("ab") as err:
         process = subprocess.Popen(
-            [*command, "--port", str(port), *options], stdout=out, stderr=err
+            [*command, "--port", str(port), *options],
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
         )
     while True:
         said = errors.read_bytes()[seen:].decode()
