@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from depthrt.errors import ModelError, UsageError
@@ -80,6 +80,24 @@ def deploy(sha256: str, provider: str, threads: int | None, options: ClusterOpti
         said = _why(sha256) or str(error).strip().partition("\n")[0]
         serve.delete(app_name(sha256))
         raise ModelError(f"the cluster does not serve model {sha256[:8]}: {said}") from error
+
+
+def check_room(options: ClusterOptions, tell: Callable[[str], None]) -> None:
+    """Look whether there is room for the least replicas; a cluster that is joined may yet grow.
+
+    Raises:
+        UsageError: this machine has not the cores or GPUs.
+    """
+    import ray
+
+    free = ray.available_resources()
+    for kind, amount, name in (("CPU", options.cpus, "cores"), ("GPU", options.gpus, "GPUs")):
+        wanted, found = amount * options.replicas[0], free.get(kind, 0.0)
+        if wanted > found:
+            said = f"{options.replicas[0]} replicas take {wanted:g} {name}, and {found:g} are free"
+            if options.address is None:
+                raise UsageError(f"{said}: ask for fewer by --replicas")
+            tell(f"{said}: waiting for more")
 
 
 def _scaled(least: int, most: int) -> dict[str, Any]:

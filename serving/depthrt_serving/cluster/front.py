@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from depthrt.errors import UsageError
 from depthrt.model.catalogue.registry import find_model
-from depthrt_serving.cluster.apps import connect, delete_others, deploy, is_deployed
+from depthrt_serving.cluster.apps import check_room, connect, delete_others, deploy, is_deployed
 from depthrt_serving.cluster.cluster_model import ClusterModel
 from depthrt_serving.cluster.fetch import make_rollout
 from depthrt_serving.cluster.kept_file import kept_file
@@ -75,6 +75,7 @@ def load_on_cluster(
         )
     ray.get(rollout.put_file.remote(sha256, content))
     if not is_deployed(sha256):
+        check_room(options, tell)
         tell(f"starting {options.replicas[0]} of {options.replicas[1]} replicas")
         deploy(sha256, settings.provider, settings.threads or int(options.cpus) or 1, options)
     delete_others([sha256, *([routing.canary] if routing.canary else [])])

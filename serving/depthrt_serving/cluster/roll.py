@@ -12,7 +12,7 @@ from depthrt.errors import AccuracyGateError, LatencyGateError, ModelError, Usag
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Prediction
 from depthrt.spec import ModelSpec
-from depthrt_serving.cluster.apps import connect, delete_others, deploy, handle_of
+from depthrt_serving.cluster.apps import check_room, connect, delete_others, deploy, handle_of
 from depthrt_serving.cluster.fetch import find_rollout
 from depthrt_serving.cluster.judge import depth_difference
 from depthrt_serving.cluster.options import ClusterOptions
@@ -56,6 +56,7 @@ def _roll(settings: Settings, options: ClusterOptions, share: float, tell: Tell)
     old = handle_of(old_sha)
     check_alike(new, ModelSpec.from_json(old.spec_json.remote().result(timeout_s=_CALL_S)))
     ray.get(rollout.put_file.remote(new_sha, new.path.read_bytes()))
+    check_room(options, tell)
     tell(f"starting {options.replicas[0]} replicas of {new.path}")
     kept = old_sha
     try:
