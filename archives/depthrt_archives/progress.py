@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 
@@ -20,12 +23,20 @@ def show(count: Callable[[], int | None], *, as_json: bool) -> Iterator[Tell]:
         count: gives how many sources there are; None while that is not known.
         as_json: write JSON lines.
     """
-    if as_json:
-        yield _write_line
-        return
-    if not sys.stderr.isatty():
-        yield _tell_trouble
-        return
+    own = sys.stdout
+    # Ray writes of every death to standard output, which holds our lines alone.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        if as_json:
+            yield partial(_write_line, own)
+        elif sys.stderr.isatty():
+            with _bar(count) as tell:
+                yield tell
+        else:
+            yield _tell_trouble
+
+
+@contextmanager
+def _bar(count: Callable[[], int | None]) -> Iterator[Tell]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -58,8 +69,9 @@ def show(count: Callable[[], int | None], *, as_json: bool) -> Iterator[Tell]:
         yield tell
 
 
-def _write_line(event: str, about: Mapping[str, Any]) -> None:
-    print(json.dumps({"event": event, **about}), flush=True)  # noqa: T201
+def _write_line(stream: TextIO, event: str, about: Mapping[str, Any]) -> None:
+    stream.write(json.dumps({"event": event, **about}) + "\n")
+    stream.flush()
 
 
 def _tell_trouble(event: str, about: Mapping[str, Any]) -> None:

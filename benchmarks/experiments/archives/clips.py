@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+
 from depthrt.model.catalogue.registry import DEMO_CLIP
 
 

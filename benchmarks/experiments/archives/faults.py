@@ -46,8 +46,8 @@ class Trial:
     identical: bool = False
     lost: int = 0
     doubled: int = 0
-    again_frames: int = 0
-    again_allowed_frames: int = 0
+    tasks_again: int = 0
+    tasks_again_allowed: int = 0
     left_behind: int = 0
     seconds: float = 0.0
 
@@ -76,7 +76,7 @@ def run_trial(trial: Trial, folder: Path, model: str, want: dict[str, Any], node
     ]  # fmt: skip
     if nodes is not None:
         command += ["--address", nodes.address]
-    start_s, frames, done, code = time.perf_counter(), 0, [], 1
+    start_s, tasks, code = time.perf_counter(), list[tuple[str, str, int]](), 1
     for life in range(_LIVES):
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert driver.stdout is not None
@@ -84,12 +84,12 @@ def run_trial(trial: Trial, folder: Path, model: str, want: dict[str, Any], node
         plan = chance.choices(_kinds(trial), k=2) if life < 2 else []
         after = chance.randint(1, 3)
         for line in driver.stdout:
+            if not line.startswith("{"):
+                sys.stderr.write(line)  # Ray's own
+                continue
             event = json.loads(line)
-            if event["event"] == "segment":
-                frames += event["frames"]
-            elif event["event"] == "done":
-                frames += event["new_frames"]
-                done.append(event["output"])
+            if event["event"] == "task":
+                tasks.append((event["kind"], event["source"], event["segment"]))
             after -= event["event"] in ("segment", "done", "ready")
             if plan and after <= 0:
                 time.sleep(chance.random() * 0.5)  # somewhere in the middle of what comes next
@@ -107,11 +107,13 @@ def run_trial(trial: Trial, folder: Path, model: str, want: dict[str, Any], node
     listed = [json.loads(t) for t in (out / "manifest.jsonl").read_text().splitlines()[1:]]
     trial.doubled = len(listed) - len({each["output"] for each in listed})
     trial.lost += len(CLIPS) - len({each["output"] for each in listed})
-    trial.again_frames = frames - sum(count for count, _ in CLIPS.values())
-    # A segment ends with the group of pictures that its time falls into.
-    longest = max(min(count, 24 * trial.segment_s * 1.5 + gop) for count, gop in CLIPS.values())
-    hit = sum(n * (1 if kind == "worker" else trial.workers) for kind, n in trial.kills.items())
-    trial.again_allowed_frames = round(hit * longest)
+    split = {task[1] for task in tasks if task[0] != "start"}
+    # To begin with a video that is cut is no work: its segments are tasks of their own.
+    counted = [task for task in tasks if task[0] != "start" or task[1] not in split]
+    trial.tasks_again = len(counted) - len(set(counted))
+    trial.tasks_again_allowed = sum(
+        n * (1 if kind == "worker" else trial.workers) for kind, n in trial.kills.items()
+    )
     names = {path.name for path in out.iterdir()} - {".depthrt-batch", "manifest.jsonl"}
     trial.left_behind = len(names - {path.name for path in made.values()})
     shutil.rmtree(out)
@@ -194,8 +196,9 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
         "doubled": sum(trial.doubled for trial in trials),
         "left_behind": sum(trial.left_behind for trial in trials),
         "kills": {kind: sum(trial.kills.get(kind, 0) for trial in trials) for kind in kinds},
-        "more_done_again_than_a_segment_a_worker": sum(
-            trial.again_frames > trial.again_allowed_frames for trial in trials
+        "segments_done_again": sum(trial.tasks_again for trial in trials),
+        "trials_with_more_than_one_a_worker_and_kill": sum(
+            trial.tasks_again > trial.tasks_again_allowed for trial in trials
         ),
     }
 
