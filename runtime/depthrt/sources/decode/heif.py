@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.errors import SourceError
+from depthrt.sources.decode.heif_parts import decoded_pixels
 from depthrt.system.installation import install_command
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ HEIF_SUFFIXES = {".heic", ".heif"}
 _DECODERS = ("pi_heif", "pillow_heif")
 _BRANDS = {b"heic", b"heix", b"heim", b"heis"}  # ISO 23008-12, B.4: still pictures in HEVC
 _BRANDS_BYTES = 128
+# What the parts of a photo may have more pixels than it has: tiles stand over its edges.
+_MOST_RATIO, _TILES_PIXELS = 2, 4 << 20
 
 
 def is_heif(content: bytes) -> bool:
@@ -40,7 +43,8 @@ def can_decode_heif() -> bool:
 def heif_size(content: bytes, name: str) -> tuple[int, int]:
     """Height and width of a photo as it is shown, without decoding it.
 
-    libheif refuses to decode what turns out to be larger.
+    A photo whose parts are much larger than that is refused, by what they state and, as it decodes
+    them, by libheif.
 
     Raises:
         SourceError: it is broken, or no package that decodes it is installed.
@@ -68,7 +72,11 @@ def _read(content: bytes, name: str, read: Callable[[Any], T]) -> T:
             f"{name} is a HEIC photo, which needs the package pi-heif: {install_command('heic')}"
         )
     try:
-        return read(module.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True))
+        photo = module.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
+        width, height = photo.size
+        if decoded_pixels(content) > _MOST_RATIO * width * height + _TILES_PIXELS:
+            raise ValueError("its parts are larger than it says")
+        return read(photo)
     except Exception as error:  # of broken files they raise whatever comes, IndexError say
         reason = " ".join(str(error).split())
         raise SourceError(f"{name} is no HEIC photo that can be decoded ({reason})") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 
 from depthrt import SourceError, open_source, read_image, to_rgb
 from depthrt.sources.decode import heif
-from depthrt.sources.decode.heif import heif_size, is_heif
+from depthrt.sources.decode.heif import decode_heif, heif_size, is_heif
+from depthrt.sources.decode.heif_parts import decoded_pixels
 from depthrt.sources.images import decode_image
 from depthrt.system.installation import install_command
 from helpers.commands import Command
@@ -77,6 +80,37 @@ def test_what_is_broken_or_lies_is_a_sentence(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="is no HEIC photo that can be decoded") as caught:
             read_image(path)
         assert "\n" not in str(caught.value)
+
+
+@needs_package
+def test_a_small_photo_of_large_parts_is_not_decoded() -> None:
+    whole = heic([picture(0, (1024, 1536))] * 4, columns=2)
+    assert decoded_pixels(whole) == 4 * 1024 * 1536
+    sides = struct.pack(">II", 2 * 1536, 2 * 1024)
+    assert whole.count(sides) == 1
+    lying = whole.replace(sides, struct.pack(">II", 96, 64))
+    with pytest.raises(SourceError, match="its parts are larger than it says"):
+        heif_size(lying, "photo")
+    with pytest.raises(SourceError, match="its parts are larger than it says"):
+        decode_heif(lying, "photo")
+    tiles = struct.pack(">4H", 5, 4, 1, 2)  # of the picture 5: four, the first and the second, ...
+    assert whole.count(tiles) == 1
+    again = whole.replace(tiles, struct.pack(">4H", 5, 4, 1, 1))  # a tile that is there twice
+    assert decoded_pixels(again) == 4 * 1024 * 1536
+
+
+def test_what_describes_a_photo_may_be_broken_anywhere() -> None:
+    whole = heic([picture(k, (64, 64)) for k in range(4)], columns=2)
+    assert decoded_pixels(whole) == 4 * 64 * 64
+    for end in range(0, 1200, 7):
+        with suppress(ValueError):
+            assert decoded_pixels(whole[:end]) in (0, 4 * 64 * 64)
+    long = whole.replace(b"meta", b"free") + struct.pack(">I4s", 2 << 20, b"meta") + bytes(2 << 20)
+    with pytest.raises(ValueError, match="too long"):
+        decoded_pixels(long)
+    overlay = whole.replace(b"grid\0", b"iovl\0")
+    with pytest.raises(ValueError, match="made of iovl"):
+        decoded_pixels(overlay)
 
 
 @needs_package
