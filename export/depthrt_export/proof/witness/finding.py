@@ -145,7 +145,7 @@ def probe(
         if r != best and not (r.direction == best.direction and r.normalisation in same)
     ]
     open_direction = len({r.direction for r in readings}) > 1
-    seen = fmean(ours) - _reach(ours)
+    seen = fmean(ours) - _reach(ours, _MISSED)
     found = Finding(
         picked=seen > _SEEN and len(ours) >= _FEWEST,
         best=best,
@@ -165,8 +165,10 @@ def probe(
     if not rivals:
         return found
     differences = {r: [a - b for a, b in zip(ours, agreements[r], strict=True)] for r in rivals}
-    nearest = min(rivals, key=lambda r: fmean(differences[r]) - _reach(differences[r]))
-    difference, reach = fmean(differences[nearest]), _reach(differences[nearest])
+    # Divided between two looks at the frames (Bonferroni), of which either may pick.
+    missed = _MISSED / _LOOKS
+    nearest = min(rivals, key=lambda r: fmean(differences[r]) - _reach(differences[r], missed))
+    difference, reach = fmean(differences[nearest]), _reach(differences[nearest], missed)
     return replace(
         found,
         picked=found.picked and difference - reach > 0,
@@ -178,16 +180,15 @@ def probe(
     )
 
 
-def _reach(values: Sequence[float]) -> float:
-    """Half the width of the mean's interval by Student's t.
+def _reach(values: Sequence[float], missed: float) -> float:
+    """How far the mean's interval reaches down by Student's t; the mean is lower by ``missed``.
 
-    The error allowed is divided between two looks at the frames (Bonferroni), of which either may
-    pick. It is not divided by the number of rivals: to be picked, a reading has to beat each of
-    them, so that a wrong one would have to beat the right one (intersection-union test; Berger,
+    That is not divided by the number of rivals: to be picked, a reading has to beat each of them,
+    so that a wrong one would have to beat the right one (intersection-union test; Berger,
     Technometrics 24, 1982).
     """
     count = len(values)
     if count < 2:
         return math.inf
-    z = NormalDist().inv_cdf(1 - _MISSED / _LOOKS)
+    z = NormalDist().inv_cdf(1 - missed)
     return student_t(z, count - 1) * stdev(values) / math.sqrt(count)
