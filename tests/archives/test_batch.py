@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def test_a_few_failures_may_stop_the_run(folder: Path, tmp_path: Path) -> None:
 def test_without_ray_its_engine_says_what_to_install(
     folder: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     arguments = ("batch", folder / "clips", "-o", tmp_path / "out", "-m", folder / "tiny.onnx")
     refused = command(*arguments, "--engine", "ray")
     assert refused.code == 2
@@ -224,3 +225,13 @@ def test_kills_of_workers_and_drivers_leave_what_one_run_makes(
     (line,) = lines_of(out)
     assert line["frames"] == 200
     assert events[-1]["frames"] <= 200 - 3 * 17  # three segments of three groups of pictures
+
+
+def test_ray_and_fsspec_are_imported_where_they_are_asked_for_alone() -> None:
+    code = (
+        "import sys, depthrt_archives.cli, depthrt_archives.batch, depthrt_archives.engines.local, "
+        "depthrt_archives.engines.ray, depthrt_archives.work.worker, depthrt_archives.progress; "
+        "print({'ray', 'fsspec', 's3fs', 'torch', 'onnx'} & {*sys.modules})"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout == "set()\n"
