@@ -7,11 +7,12 @@ import secrets
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from depthrt.render.views import View
+from depthrt.spec import InputSpec
 
 Format = Literal["mp4", "mkv", "npz"]
 State = Literal["waiting", "running", "done", "failed"]
@@ -86,13 +87,14 @@ class ClipJob:
             "expires_s": left_s,
         }
 
-    def start(self, model: Path, provider: str) -> subprocess.Popen[str]:
-        """The process that runs it."""
+    def start(self, model: Path, provider: str, spec: InputSpec) -> subprocess.Popen[str]:
+        """The process that runs it; ``spec`` is that of the model's input."""
         asked = {
             "source": str(self.source),
             "output": str(self.result),
             "model": str(model),
             "provider": provider,
+            "input": asdict(spec),
             "view": self.wishes.view,
             "colormap": self.wishes.colormap,
             "stabilise": self.wishes.stabilise,

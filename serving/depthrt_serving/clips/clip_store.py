@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from depthrt.spec import InputSpec
 from depthrt_serving.clips.clip_job import ClipJob, ClipWishes
 from depthrt_serving.settings import Limits
 
@@ -37,11 +38,12 @@ class ClipStore:
     Args:
         model: the file of the model.
         provider: that it runs on.
+        spec: of its input.
         limits: how many clips are kept, how large, and for how long.
     """
 
-    def __init__(self, model: Path, provider: str, limits: Limits) -> None:
-        self._model, self._provider, self._limits = model, provider, limits
+    def __init__(self, model: Path, provider: str, spec: InputSpec, limits: Limits) -> None:
+        self._model, self._provider, self._spec, self._limits = model, provider, spec, limits
         self._jobs: dict[str, ClipJob] = {}
         self._waiting: queue.SimpleQueue[ClipJob | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -138,7 +140,7 @@ class ClipStore:
         job.state = "running"
         over = threading.Event()
         try:
-            with job.start(self._model, self._provider) as process:
+            with job.start(self._model, self._provider, self._spec) as process:
                 job.process = process
                 if job.is_removed:  # it was removed while the process began
                     process.kill()

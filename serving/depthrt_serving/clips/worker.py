@@ -14,9 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from depthrt.errors import EXIT_DONE, DepthrtError
+from depthrt.errors import EXIT_DONE, DepthrtError, SourceError
 from depthrt.jobs.run import Job, execute
+from depthrt.sources.open import open_source
+from depthrt.spec import InputSpec
 from depthrt.system.process_settings import own_process
+from depthrt_serving.batching.area import too_long
 
 _NICENESS = 10
 _EVERY_S = 0.2
@@ -37,6 +40,7 @@ def main(text: str) -> int:
         stabilise=asked["stabilise"],
     )
     try:
+        _check_size(asked)
         with own_process():
             summary = execute(job, progress=_progress)
     except DepthrtError as error:
@@ -44,6 +48,21 @@ def main(text: str) -> int:
         return error.exit_code
     _say(frames=summary.frames, warnings=[_public(text, asked) for text in summary.warnings])
     return EXIT_DONE
+
+
+def _check_size(asked: dict[str, Any]) -> None:
+    """Refuse a clip at whose size the network would need too much memory.
+
+    Raises:
+        SourceError: it is so long or so high, or cannot be opened.
+    """
+    source = open_source(asked["source"])
+    try:
+        reason = too_long("the clip", source.info.size, InputSpec(**asked["input"]))
+    finally:
+        source.close()
+    if reason:
+        raise SourceError(reason)
 
 
 def _public(text: str, asked: dict[str, Any]) -> str:

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depthrt.frame import RgbImage, image_size
-from depthrt.model.preprocess import network_size, prepare
+from depthrt.model.preprocess import prepare
 from depthrt.sources.decode.heif import can_decode_heif, heif_size, is_heif
 from depthrt.sources.images import decode_image
 from depthrt.spec import InputSpec
+from depthrt_serving.batching.area import too_long
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.multipart import parts_of
 from depthrt_serving.pictures.picture_size import FORMATS, picture_size
 
 RAW = "application/octet-stream"
 MULTIPART = "multipart/form-data"
-MOST_AREA = 4  # times the model's own input size that the network runs at, at most
 
 
 @dataclass(eq=False)
@@ -62,13 +62,9 @@ class SentPicture:
         image = self.decode()
         decoded_s = time.perf_counter()
         self.decode_s, self.size = decoded_s - start_s, image_size(image)
-        height, width = network_size(self.size, spec)
-        if height * width > MOST_AREA * spec.height * spec.width:
-            raise ProblemError(
-                413,
-                f"{self.name} is {self.size[1]}x{self.size[0]}, and the network keeps the aspect: "
-                f"it would run at {width}x{height}; cut the picture into parts",
-            )
+        reason = too_long(self.name, self.size, spec)
+        if reason:
+            raise ProblemError(413, reason)
         prepared = prepare(image, spec)
         self.prepare_s = time.perf_counter() - decoded_s
         return prepared

@@ -145,7 +145,8 @@ def make_service(
     deployments = Deployments(settings, make, metrics, tell, stable, ended=partial(_ended, watches))
     deployments.keeps_before = shadow is not None
     _add_canary(deployments, tell)
-    clips = ClipStore(served.model.path, served.model.provider, settings.limits)
+    model = served.model
+    clips = ClipStore(model.path, model.provider, model.spec.input, settings.limits)
     _expose(metrics, deployments, clips, watches, asked.shadow_share if shadow else 0.0)
     threads = ThreadPoolExecutor(max(2, cores), "answer")
     return Service(deployments, settings, tokens, metrics, clips, threads, drift, shadow)

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from websockets.sync.client import connect
 from depthrt.spec import InputSpec
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.sent import SentPicture
+from helpers.files.clips import Clip, write_clip
 from helpers.models.small_model import build_model, build_spec
 from helpers.web.oip_client import Oip
-from helpers.web.served import Running, encoded, picture, serving
+from helpers.web.served import Running, encoded, picture, serving, until
 
 LONG = picture(1, (48, 4000))
 
@@ -79,3 +81,14 @@ def test_raw_pixels_are_refused_too(dynamic: Running) -> None:
     kind = {"Content-Type": "application/octet-stream"}
     reply = dynamic.ask("/v1/depth?width=900&height=48", bytes(48 * 900 * 3), kind)
     assert reply.status == 413, reply.content
+
+
+def test_a_clip_so_long_fails_and_says_why(dynamic: Running, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "long.mp4", Clip(frames=3, size=(48, 2000)))
+    place = dynamic.ask("/v1/clips?format=npz", clip.read_bytes()).headers["location"]
+    until(lambda: dynamic.ask(place).document["state"] == "failed")
+    said = dynamic.ask(place).document["error"]
+    assert said == (
+        "the clip is 2000x48, and the network keeps the aspect: it would run at 2000x48; "
+        "cut the clip into parts"
+    )
