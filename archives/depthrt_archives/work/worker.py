@@ -117,6 +117,8 @@ class Worker:
                 return outcome
             return self._finish(task, folder, plan, path, outcome.frames)
         except (WriteError, MemoryError) as error:
+            if isinstance(error, WriteError) and not self._work.item(task.item.id).path.exists():
+                return StartOver("another worker has finished it meanwhile")
             return Failed(f"{task.item.source}: {error or 'out of memory'}", fatal=True)
         except DepthrtError as error:
             said = str(error)
