@@ -85,6 +85,15 @@ def test_nothing_is_left_behind_or_taken_unseen(file: Path) -> None:
     assert any("PIP_NO_CACHE_DIR=1" in step.text for step in steps if step.keyword == "ENV")
 
 
+@each_file
+def test_a_failed_command_ends_the_build(file: Path) -> None:
+    """Not by SHELL, which Podman ignores."""
+    for step in read(file):
+        assert step.keyword != "SHELL"
+        if step.keyword == "RUN":
+            assert step.text.startswith("set -eu; ") or ";" not in step.text
+
+
 def test_the_cpu_image_holds_what_was_unpacked_and_no_more() -> None:
     stage = last_stage(FILES[0])
     assert stage["FROM"][0].text == "scratch"
