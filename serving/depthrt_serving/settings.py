@@ -5,8 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from depthrt.model.preprocess import network_size
+from depthrt.spec import InputSpec
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 MIB = 1 << 20
+MOST_AREA = 4  # times its own input size at which a network that keeps the aspect runs at most
+
+
+def too_long(name: str, size: tuple[int, int], spec: InputSpec) -> str:
+    """Why a picture of this height and width is not computed; empty: it is."""
+    height, width = network_size(size, spec)
+    if height * width <= MOST_AREA * spec.height * spec.width:
+        return ""
+    return (
+        f"{name} is {size[1]}x{size[0]}, and the network keeps the aspect: it would run at "
+        f"{width}x{height}; cut {name} into parts"
+    )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from depthrt.jobs.run import Job, execute
 from depthrt.sources.open import open_source
 from depthrt.spec import InputSpec
 from depthrt.system.process_settings import own_process
-from depthrt_serving.batching.area import too_long
+from depthrt_serving.settings import too_long
 
 _NICENESS = 10
 _EVERY_S = 0.2

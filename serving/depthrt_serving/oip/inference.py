@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from depthrt.files.json_file import short
 from depthrt.spec import InputSpec, ModelSpec
-from depthrt_serving.batching.area import MOST_AREA
 from depthrt_serving.batching.work import Computed, Prepare
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.oip.messages import InferRequest, MessageError, SentTensor, WantedOutput
@@ -21,6 +20,7 @@ from depthrt_serving.oip.metadata import IMAGE, PICTURE, VERSION, outputs_of
 from depthrt_serving.oip.tensors import as_output, as_pixels, files_of, pixels_of
 from depthrt_serving.pictures.found_depth import check_finite, depth_of, known_or_nan
 from depthrt_serving.pictures.sent import SentPicture, checked_file
+from depthrt_serving.settings import MOST_AREA
 
 if TYPE_CHECKING:
     from depthrt.model.depth_model import DepthModel

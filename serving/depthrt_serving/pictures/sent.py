@@ -14,10 +14,10 @@ from depthrt.model.preprocess import prepare
 from depthrt.sources.decode.heif import can_decode_heif, heif_size, is_heif
 from depthrt.sources.images import decode_image
 from depthrt.spec import InputSpec
-from depthrt_serving.batching.area import too_long
 from depthrt_serving.http.problems import ProblemError
 from depthrt_serving.pictures.multipart import parts_of
 from depthrt_serving.pictures.picture_size import FORMATS, picture_size
+from depthrt_serving.settings import too_long
 
 RAW = "application/octet-stream"
 MULTIPART = "multipart/form-data"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,26 @@ def test_what_was_inferred_behind_is_the_keyframe_from_then_on(running: Running)
     assert headers[-1]["interpolated"]
 
 
+def test_what_the_network_sees_is_counted_and_watched(running: Running) -> None:
+    before = running.metric("depthrt_images_total")
+    seen: list[str] = []
+    saw = running.service.deployments.stable.saw
+    running.service.deployments.stable.saw = lambda deployment, stream, computed, depths: (
+        seen.append(stream)
+    )
+    try:
+        with opened(running, "keyframes=5%25&name=front") as client:
+            for image in pan(12, seed=4):
+                ask(client, image)
+    finally:
+        running.service.deployments.stable.saw = saw
+    until(lambda: running.service.batcher.waiting == running.service.batcher.running == 0)
+    images = running.metric("depthrt_images_total") - before
+    assert 2 <= images < 12
+    assert seen == ["front"] * len(seen)
+    assert images - 1 <= len(seen) <= images  # one may have been let go at the end
+
+
 def test_a_new_scene_waits_for_the_network(running: Running, model: DepthModel) -> None:
     with opened(running) as client:
         for image in pan(3, seed=5):
@@ -146,7 +167,11 @@ def test_what_the_queue_refuses_is_said_and_the_frames_go_on(file: Path) -> None
             until(lambda: running.service.batcher.running == 1)
             asked.append(others.submit(running.ask, "/v1/depth", encoded(picture())))
             running.until_waiting(1)
-            headers = [ask(client, image)[0] for image in images[2:]]
+            headers = []  # until a keyframe is due again
+            for image in itertools.islice(itertools.cycle(images[2:]), 400):
+                headers.append(ask(client, image)[0])
+                if "keyframe_refused" in headers[-1]:
+                    break
         assert [each.result().status for each in asked] == [200, 200]
         assert all(header["interpolated"] for header in headers)
         assert "too many images wait" in headers[-1]["keyframe_refused"]

@@ -20,7 +20,8 @@ from depthrt_serving.batching.refusal import RefusedError
 
 OLDEST_S = 8.0  # of a keyframe: an older one says little of what is seen now
 
-Infer = Callable[[NDArray[np.uint8]], Coroutine[Any, Any, Prediction]]
+Infer = Callable[[], Coroutine[Any, Any, Prediction]]
+"""Asks the network for a frame; what is refused there leaves the last keyframe in its place."""
 
 
 class Behind:
@@ -28,13 +29,11 @@ class Behind:
 
     Args:
         options: when the network is needed.
-        infer: asks the network for a frame, uint8 RGB 3,h,w; what is refused there leaves the last
-            keyframe in its place.
         threads: for sums that would hold up the event loop.
     """
 
-    def __init__(self, options: Keyframes, infer: Infer, threads: Executor) -> None:
-        self._carry, self._infer, self._threads = LiveCarry(options), infer, threads
+    def __init__(self, options: Keyframes, threads: Executor) -> None:
+        self._carry, self._threads = LiveCarry(options), threads
         self._task: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
         self.audit_error: float | None = None
@@ -52,8 +51,16 @@ class Behind:
         """Take a frame that was inferred as the keyframe from now on, in a thread."""
         self._carry.learn(pixels, time_s, made)
 
-    def go_on(self, pixels: NDArray[np.uint8], time_s: float, given: Estimate) -> None:
+    def go_on(
+        self, pixels: NDArray[np.uint8], time_s: float, given: Estimate, infer: Infer
+    ) -> None:
         """Have the network see a frame in the background, where that is due.
+
+        Args:
+            pixels: the frame, as the network is to see it.
+            time_s: when it came.
+            given: its depth by flow.
+            infer: asks the network for it.
 
         Raises:
             Exception: what failed the last time, unless it was refused.
@@ -63,7 +70,7 @@ class Behind:
             task.result()
         if self._task is None and self._carry.is_due(given) and time_s >= self._not_before_s:
             own = replace(given, made=given.made.copy())  # the result is worked on in place
-            self._task = asyncio.ensure_future(self._see(pixels, time_s, own))
+            self._task = asyncio.ensure_future(self._see(pixels, time_s, own, infer))
 
     async def close(self) -> None:
         """Take what waits for the network out of its queue."""
@@ -71,9 +78,11 @@ class Behind:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _see(self, pixels: NDArray[np.uint8], time_s: float, given: Estimate) -> None:
+    async def _see(
+        self, pixels: NDArray[np.uint8], time_s: float, given: Estimate, infer: Infer
+    ) -> None:
         try:
-            made = await self._infer(pixels)
+            made = await infer()
         except RefusedError as error:
             self.refused = error
             self._not_before_s = time.monotonic() + (error.retry_after_s or 0.0)

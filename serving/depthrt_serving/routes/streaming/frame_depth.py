@@ -20,7 +20,7 @@ from depthrt.temporal.stabiliser import Stabiliser
 from depthrt_serving.batching.work import Computed, Prepare
 from depthrt_serving.pictures.answers import codes_png, describe_depth, npy
 from depthrt_serving.pictures.found_depth import depth_of
-from depthrt_serving.pictures.sent import checked_file
+from depthrt_serving.pictures.sent import SentPicture, checked_file
 from depthrt_serving.routes.streaming.behind import Behind
 from depthrt_serving.routes.streaming.newest import SentFrame
 from depthrt_serving.routes.streaming.wishes import StreamWishes
@@ -64,7 +64,7 @@ class FrameDepths:
         self._steady = Steady(Stabiliser.of(deployment.spec)) if wishes.stabilise else None
         self._behind = None
         if wishes.keyframes is not None:
-            self._behind = Behind(wishes.keyframes, self._infer_prepared, service.threads)
+            self._behind = Behind(wishes.keyframes, service.threads)
 
     async def answer(self, frame: SentFrame, stream: str) -> tuple[bytes, dict[str, Any]]:
         """The map of a frame as bytes, and what the header says of it.
@@ -83,7 +83,8 @@ class FrameDepths:
             carried = partial(_carried, behind, prepare, frame)
             pixels, given = await self._in_thread(carried)
             if given is not None:
-                behind.go_on(pixels, frame.arrived_s, given)
+                infer = partial(self._infer_prepared, pixels, picture, stream)
+                behind.go_on(pixels, frame.arrived_s, given, infer)
                 depth = depth_of(model, picture, given.made)
                 return await self._encoded(frame, pixels, given, depth, batch=0)
             prepare = partial(_itself, pixels)
@@ -99,10 +100,16 @@ class FrameDepths:
         if self._behind is not None:
             await self._behind.close()
 
-    async def _infer_prepared(self, pixels: NDArray[np.uint8]) -> Prediction:
-        with self.deployment.lease():
+    async def _infer_prepared(
+        self, pixels: NDArray[np.uint8], picture: SentPicture, stream: str
+    ) -> Prediction:
+        """What the network gives for a frame that was answered already."""
+        with self.deployment.lease() as deployment:
             computed = await self._compute(partial(_itself, pixels), time.monotonic())
-            return computed.predictions[0]
+            (made,) = computed.predictions
+            depth = depth_of(deployment.model, picture, made)
+            deployment.answered(computed, [depth], [picture], stream)
+        return made
 
     async def _compute(self, prepare: Prepare, since_s: float) -> Computed:
         deadline_s = since_s + self._service.settings.queueing.deadline_s
