@@ -80,6 +80,7 @@ class Batcher:
         left_s = self._inner(deadline_s) - time.monotonic()
         least_s = self.estimate.least_s_for(images)
         if least_s > left_s:
+            self.estimate.doubt()
             self._watcher.refused("late", images)
             raise RefusedError("late", None, least_s)
         ahead = self._queue.ahead(client, images) + self.waiting - len(self._queue)
@@ -271,7 +272,7 @@ class Batcher:
         self.estimate.add_lag(end_s - batch.end_s)
         self._running.remove(batch)
         if batch.was_ended:
-            self.estimate.skip(end_s, backlog=self.waiting > 0)
+            self.estimate.skip(seconds, end_s, backlog=self.waiting > 0)
             self._watcher.batch_aborted(len(items))
         else:
             self.estimate.add(len(items), seconds, end_s, backlog=self.waiting > 0)

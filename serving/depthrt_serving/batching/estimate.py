@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 _WEIGHT = 0.1  # of the newest batch in the mean
+_DOUBT = 0.9
 _WAYS = 2  # to the server and back
 _MEMORY_S = 2.0  # busy time over which the rate is measured
 _ENOUGH_S = 0.05  # of busy time, before the measured rate counts
@@ -54,8 +55,9 @@ class Estimate:
         self._lag_s += _WEIGHT * error
         self._lag_deviation_s += _WEIGHT * (abs(error) - self._lag_deviation_s)
 
-    def skip(self, now_s: float, *, backlog: bool) -> None:
-        """Note a batch that was ended early: the time since the last end says nothing."""
+    def skip(self, seconds: float, now_s: float, *, backlog: bool) -> None:
+        """Note a batch that was ended early after so long, of which the rate learns nothing."""
+        self._least_s = max(self._least_s, seconds)
         self._last_s = now_s if backlog else None
 
     @property
@@ -70,6 +72,14 @@ class Estimate:
         Both wait for the event loop, whose lag is the mean and twice the mean deviation.
         """
         return _WAYS * (self._lag_s + 2 * self._lag_deviation_s)
+
+    def doubt(self) -> None:
+        """Take the shortest time for a little shorter, as somebody was refused because of it.
+
+        It may be that of a busy moment, which no batch would ever correct.
+        """
+        self._least_s *= _DOUBT
+        self._least_image_s *= _DOUBT
 
     def least_s_for(self, images: int) -> float:
         """What so many images take if all goes as fast as it ever did."""
