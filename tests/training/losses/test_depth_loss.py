@@ -6,7 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from depthrt_training.losses.depth_loss import LossWeights, depth_loss, far_weight, relative_error  # noqa: E402
+from depthrt_training.losses.depth_loss import (  # noqa: E402
+    LossWeights,
+    depth_loss,
+    far_weight,
+    invariant_error,
+    relative_error,
+)
 
 
 def test_a_blurred_edge_costs_more_on_an_exact_target() -> None:
@@ -83,3 +89,10 @@ def test_a_pixel_counts_by_its_weight_and_not_at_all_without_one() -> None:
     assert 0.4 < half / whole < 0.65
     same = torch.ones(1, 64, 64)
     assert loss(1, same) == loss(1, same.bool())
+
+
+def test_scale_and_shift_are_found_whatever_the_weights() -> None:
+    draws = torch.Generator().manual_seed(3)
+    target = 6 * torch.rand(1, 32, 32, generator=draws)
+    weight = torch.rand(1, 32, 32, generator=draws)
+    assert float(invariant_error(0.5 * target - 1, target, weight)) < 0.01

@@ -43,9 +43,9 @@ def align_least_squares(prediction: Tensor, target: Tensor, valid: Tensor) -> tu
     count = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
     mean_p = (weight * prediction).sum(dim=(1, 2), keepdim=True) / count
     mean_d = (weight * target).sum(dim=(1, 2), keepdim=True) / count
-    centred = (prediction - mean_p) * weight
-    variance = (centred**2).sum(dim=(1, 2), keepdim=True) / count
-    covariance = (centred * (target - mean_d)).sum(dim=(1, 2), keepdim=True) / count
+    centred = prediction - mean_p
+    variance = (weight * centred**2).sum(dim=(1, 2), keepdim=True) / count
+    covariance = (weight * centred * (target - mean_d)).sum(dim=(1, 2), keepdim=True) / count
     scale = covariance / (variance + 1e-3)
     return scale, mean_d - scale * mean_p
 
