@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from depthrt.model.preprocess import network_size
-from depthrt.spec import InputSpec
+if TYPE_CHECKING:
+    from depthrt.spec import InputSpec
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 MIB = 1 << 20
@@ -15,6 +16,8 @@ MOST_AREA = 4  # times its own input size at which a network that keeps the aspe
 
 def too_long(name: str, size: tuple[int, int], spec: InputSpec) -> str:
     """Why a picture of this height and width is not computed; empty: it is."""
+    from depthrt.model.preprocess import network_size  # NumPy: not for `depthrt serve --help`
+
     height, width = network_size(size, spec)
     if height * width <= MOST_AREA * spec.height * spec.width:
         return ""
