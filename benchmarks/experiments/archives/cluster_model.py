@@ -140,7 +140,7 @@ class Simulation:
         self._ready: deque[_Video] = deque()  # begun, and nobody does their next segment
         self._begun: dict[int, _Video] = {}
         self._under_way = 0  # segments ahead
-        self._driver_free_s = 0.0
+        self._driver_free_s = self._store_free_s = 0.0
         slow = round(cluster.slow_share * cluster.workers)
         self._factors = [cluster.slow_factor if n < slow else 1.0 for n in range(cluster.workers)]
         self._random.shuffle(self._factors)
@@ -183,7 +183,7 @@ class Simulation:
         begin_s = self._driver_free_s = max(now_s, self._driver_free_s) + costs.driver_s
         out.driver_s += costs.driver_s
         out.tasks += 1
-        fetch_s = self._fetch_s(task, worker)
+        fetch_s = self._fetch_s(task, worker, begin_s)
         seconds = task.seconds * self._factors[worker] + fetch_s
         if self.cluster.died_every_s < math.inf:
             died_s = self._random.expovariate(1 / self.cluster.died_every_s)
@@ -195,8 +195,11 @@ class Simulation:
         out.fetch_s += fetch_s
         return begin_s + seconds, True
 
-    def _fetch_s(self, task: _Task, worker: int) -> float:
-        """For the store: the whole file where the worker has not got it, and what is written."""
+    def _fetch_s(self, task: _Task, worker: int, now_s: float) -> float:
+        """For the store: the whole file where the worker has not got it, and what is written.
+
+        The store serves one after the other at its full rate, a worker no faster than its link.
+        """
         cluster, costs, video = self.cluster, self.costs, task.video
         if cluster.store_bytes_per_s == math.inf:
             return 0.0
@@ -207,8 +210,9 @@ class Simulation:
             content += costs.read_bytes * video.length_s
         if task.kind == "run":
             content += costs.write_bytes * self._length_of(video, task.segment)
-        share = cluster.store_bytes_per_s / cluster.workers
-        return content / min(cluster.link_bytes_per_s, share)
+        served_s = max(now_s, self._store_free_s) + content / cluster.store_bytes_per_s
+        self._store_free_s = served_s
+        return max(served_s - now_s, content / cluster.link_bytes_per_s)
 
     def _next(self) -> _Task | None:
         if self._ready:

@@ -134,6 +134,8 @@ def draw(rows: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel("workers")
         axes.set_ylabel("times as fast as one")
         axes.legend()
