@@ -27,6 +27,17 @@ def output_sha256(path: Path) -> str:
     return file_sha256(path / INDEX_FILE if path.is_dir() else path)
 
 
+def check_place(task: Task, options: BatchOptions) -> None:
+    """Refuse a place that something else has, before any work is done.
+
+    Raises:
+        TargetError: there is something that this job has not made.
+    """
+    target = options.out / task.item.output
+    if task.known is None and not options.overwrite and target.exists():
+        raise _taken(target)
+
+
 def finished_record(work: WorkFolder, item: Item, out: Path) -> dict[str, Any] | None:
     """The record of an output that is in its place, but not in the manifest yet."""
     try:
@@ -100,7 +111,11 @@ def _place(made: Path, target: Path, sha256: str, *, replace: bool) -> None:
         else:
             rename_new(made, target)
     except FileExistsError as error:
-        raise TargetError(f"{target} exists: choose another folder, or --overwrite") from error
+        raise _taken(target) from error
+
+
+def _taken(target: Path) -> TargetError:
+    return TargetError(f"{target} exists: choose another folder, or --overwrite")
 
 
 def output_sha256_or_none(path: Path) -> str | None:

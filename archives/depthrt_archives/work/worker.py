@@ -37,7 +37,7 @@ from depthrt_archives.tasks import (
     StartOver,
     Task,
 )
-from depthrt_archives.work.commit import commit, finished_record
+from depthrt_archives.work.commit import check_place, commit, finished_record
 from depthrt_archives.work.parts import MOST_PENDING_BYTES, pending_bytes
 from depthrt_archives.work.segments import Segments
 from depthrt_archives.work.streaming import run_whole
@@ -133,6 +133,7 @@ class Worker:
         path, stamp = _local(item)
         if record is not None and tuple(record["input"]["stamp"]) == stamp:
             return Done(record)
+        check_place(task, self._options)
         folder = self._work.item(item.id)
         plan = folder.read_plan()
         if plan is not None and plan.stamp == stamp:
@@ -167,7 +168,12 @@ class Worker:
         folder.make()
         suffix = Path(task.item.output).suffix if self._options.form != "png" else ""
         target = Output(folder.whole.with_suffix(suffix), is_folder=not suffix)
-        facts = run_whole(path, target, self._options, self.model)
+        try:
+            facts = run_whole(path, target, self._options, self.model)
+        except DepthrtError as error:
+            if not isinstance(error, WriteError):
+                folder.discard()
+            raise
         if _stamp(task.item.source) != plan.stamp:
             return StartOver("the file was changed while it was read")
         notes = (*plan.notes, *facts.notes)
