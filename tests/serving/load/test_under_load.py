@@ -29,8 +29,7 @@ def test_overload_refuses_and_computes_for_nobody_who_left(tmp_path: Path) -> No
     refused = levels["4x"]["statuses"]
     assert refused.get("429", 0) + refused.get("503", 0) > refused["200"]
     burst = figures["burst"]
-    assert burst["answered"] == burst["clients"]
-    assert burst["answered_at_once"] < burst["clients"]
+    assert burst["answered_at_once"] < burst["answered"] <= burst["clients"]
 
 
 def test_every_request_is_answered_once_over_restarts(tmp_path: Path) -> None:
