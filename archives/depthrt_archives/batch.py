@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from depthrt.errors import DepthrtError, TargetError
+from depthrt.errors import DepthrtError, ModelError, SourceError, TargetError
 from depthrt.files.file_hash import file_sha256
 from depthrt.model.catalogue.registry import find_model
 from depthrt.render.colormap import colour_table
@@ -41,9 +41,11 @@ def prepare(batch: Batch) -> Batch:
     Raises:
         DepthrtError: there is no such source, model, colour map or folder.
     """
-    check_sources(batch.words)
+    check_sources(batch.words, batch.options.out)
     colour_table(batch.options.colormap)
     model = find_model(batch.options.model if str(batch.options.model) != "." else None)
+    if not model.is_file():
+        raise ModelError(f"no model file at {model}: check the path, or see `depthrt models`")
     out = batch.options.out
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,8 @@ def execute(batch: Batch, engine: Engine, tell: Tell) -> Totals:
     """Run a batch that :func:`prepare` has prepared.
 
     Raises:
-        DepthrtError: the folder belongs to another job, or a source that was named is not there.
+        DepthrtError: the folder belongs to another job, or a source that was named is not there,
+            or there is no source at all.
         KeyboardInterrupt: Ctrl-C; what is done stays.
     """
     options = batch.options
@@ -81,6 +84,8 @@ def execute(batch: Batch, engine: Engine, tell: Tell) -> Totals:
             engine.close()
         if manifest.path.is_file():
             manifest.finish()
+        if not (totals.done or totals.skipped or totals.failures or totals.stopped):
+            raise SourceError(f"there is no video and no picture at {', '.join(batch.words)}")
         return totals
     finally:
         work.close()

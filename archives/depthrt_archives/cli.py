@@ -137,8 +137,8 @@ def batch(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Videos that are longer are cut at key frames, not before this time. A worker "
-            "that dies loses a segment at most.",
+            help="Videos longer than one and a half of it are cut at key frames, not before this "
+            "time. A worker that dies loses a segment at most.",
             min=0.1,
             rich_help_panel=_MACHINE,
         ),
@@ -161,7 +161,11 @@ def batch(
     ] = None,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace outputs of other settings, and files there."),
+        typer.Option(
+            "--overwrite",
+            help="Replace files of these names, and go on with other settings; outputs that "
+            "have other names stay.",
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each event as a line of JSON.")
@@ -180,6 +184,8 @@ def batch(
     from depthrt_archives.progress import show
     from depthrt_archives.tasks import BatchOptions
 
+    if form is not FormName.mp4 and view is not ViewName.depth:
+        raise UsageError(f"--view is for mp4: leave it out with --format {form.value}")
     options = BatchOptions(
         out=output,
         model=Path(model or ""),
@@ -200,8 +206,12 @@ def batch(
     job = Batch(job.words, job.options, number, retries, max_failures)
     start_s = time.perf_counter()
     count = SourceCount(job)
-    with show(count, as_json=as_json) as tell:
-        totals = execute(job, made, tell)
+    try:
+        with show(count, as_json=as_json) as tell:
+            totals = execute(job, made, tell)
+    except KeyboardInterrupt:
+        typer.echo("depthrt: what is done stays; the same command goes on from here", err=True)
+        raise
     seconds = time.perf_counter() - start_s
     summary = {
         "done": totals.done,

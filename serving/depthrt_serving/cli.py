@@ -140,7 +140,9 @@ def serve(
             rich_help_panel=_ROLLOUT,
         ),
     ] = None,
-    canary_share: Annotated[str, typer.Option(help="That share.", rich_help_panel=_ROLLOUT)] = "5%",
+    canary_share: Annotated[
+        str | None, typer.Option(help="That share. Default: 5%.", rich_help_panel=_ROLLOUT)
+    ] = None,
     engine: cluster.Engine = cluster.EngineName.local,
     address: cluster.Address = None,
     replicas: cluster.Replicas = "1",
@@ -245,8 +247,15 @@ def _monitoring(
     return Monitoring(drift, reference, shadow_model, share)
 
 
-def _rollout(canary: Path | None, share: str) -> Rollout:
-    """How a new model takes over."""
+def _rollout(canary: Path | None, share: str | None) -> Rollout:
+    """How a new model takes over.
+
+    Raises:
+        UsageError: a share of nothing, or no share.
+    """
     from depthrt_serving.settings import Rollout
 
-    return Rollout(canary, parse_share(share, "--canary-share"))
+    rollout = Rollout(canary, parse_share(share or "5%", "--canary-share"))
+    if canary is None and share is not None:
+        raise UsageError("--canary-share is that of a canary: give --canary, too")
+    return rollout

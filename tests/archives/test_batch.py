@@ -235,3 +235,18 @@ def test_ray_and_fsspec_are_imported_where_they_are_asked_for_alone() -> None:
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout == "set()\n"
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_made(
+    command: Command, folder: Path, tmp_path: Path
+) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    clips = folder / "clips"
+    refused = command("batch", clips, "-o", out, "--format", "npz", "--view", "side")
+    assert (refused.code, "--view is for mp4" in refused.err) == (2, True)
+    refused = command("batch", clips, "-o", out, "-m", tmp_path / "gone.onnx")
+    assert (refused.code, "no model file at" in refused.err) == (2, True)
+    assert not out.exists()
+    nothing = command("batch", empty, "-o", out, "-m", folder / "tiny.onnx")
+    assert (nothing.code, "there is no video and no picture at" in nothing.err) == (2, True)

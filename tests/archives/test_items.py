@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from depthrt.errors import SourceError
+from depthrt.errors import SourceError, UsageError
 from depthrt_archives.plan.items import batch_items, check_sources
 
 
@@ -46,7 +46,7 @@ def test_a_list_names_one_a_line(tmp_path: Path) -> None:
     touch(tmp_path / "one.mp4")
     listed = tmp_path / "list.txt"
     listed.write_text(f"# mine\n{tmp_path / 'one.mp4'}\n\n{tmp_path / 'gone.mp4'}\n")
-    check_sources([f"@{listed}"])
+    check_sources([f"@{listed}"], tmp_path / "out")
     items = list(batch_items([f"@{listed}"], "png", tmp_path))
     assert [Path(i.source).name for i in items] == ["one.mp4", "gone.mp4"]  # said when its turn is
     assert [i.output for i in items] == ["one_depth", "gone_depth"]
@@ -55,4 +55,15 @@ def test_a_list_names_one_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["gone.mp4", "@gone.txt"])
 def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, word: str) -> None:
     with pytest.raises(SourceError, match="there is no"):
-        check_sources([word])
+        check_sources([word], tmp_path / "out")
+
+
+@pytest.mark.parametrize("word", [".", "*.mp4", "**/*"])
+def test_outputs_do_not_lie_among_the_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    touch(tmp_path / "one.mp4")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="give -o a folder of its own"):
+        check_sources([word], Path())
+    check_sources([word], tmp_path / "out")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from depthrt.errors import SourceError
+from depthrt.errors import SourceError, UsageError
 from depthrt.model.catalogue.registry import DEMO_CLIP
 from depthrt.sources.images import IMAGE_SUFFIXES
 from depthrt_archives.plan.remote import is_remote, list_remote
@@ -21,18 +21,36 @@ VIDEO_SUFFIXES = {
 """Of the files that are taken from folders, besides those of pictures."""
 
 
-def check_sources(words: Sequence[str]) -> None:
-    """Refuse words of the command line that stand for nothing, before any work is done.
+def check_sources(words: Sequence[str], out: Path) -> None:
+    """Refuse words of the command line that cannot be sources, before any work is done.
 
     Raises:
         SourceError: there is no such file, folder or list.
+        UsageError: outputs would lie among the sources, and be sources the next time.
     """
     for word in words:
+        if _among_outputs(word, out.resolve()):
+            raise UsageError(
+                f"{word} holds the outputs, too, which would be sources the next time: give -o a "
+                "folder of its own"
+            )
         if word.startswith("@"):
             if not Path(word[1:]).is_file():
                 raise SourceError(f"there is no list {word[1:]}")
         elif not (is_remote(word) or word == "demo" or Path(word).exists() or glob.has_magic(word)):
             raise SourceError(f"there is no file or folder {word}")
+
+
+def _among_outputs(word: str, out: Path) -> bool:
+    """Whether a folder is that of the outputs, or a glob finds files in it."""
+    if is_remote(word) or word.startswith("@"):
+        return False
+    if Path(word).is_dir():
+        return Path(word).resolve() == out
+    if not glob.has_magic(word) or Path(word).exists() or not out.is_dir():
+        return False
+    found = (Path(name).resolve() for name in glob.iglob(word, recursive=True))  # noqa: PTH207
+    return any(path.is_relative_to(out) and path.is_file() for path in found)
 
 
 def batch_items(words: Iterable[str], form: Form, out: Path) -> Iterator[Item]:

@@ -101,7 +101,7 @@ class ClipJob:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "depthrt_serving.clips.worker", json.dumps(asked)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # never written to: it closes when the server ends
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from depthrt.spec import InputSpec
+from depthrt_serving.clips.clip_folder import ClipFolder, remove_abandoned
 from depthrt_serving.clips.clip_job import ClipJob, ClipWishes
 from depthrt_serving.settings import Limits
 
@@ -47,7 +48,8 @@ class ClipStore:
         self._jobs: dict[str, ClipJob] = {}
         self._waiting: queue.SimpleQueue[ClipJob | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._folder: Path | None = None
+        self._folder: ClipFolder | None = None
+        remove_abandoned()
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -74,8 +76,8 @@ class ClipStore:
             raise NoSpaceError(f"{self._limits.clips} clips are kept already", self._retry_s())
         self.check_space(0)
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="depthrt-clips-"))
-        job = ClipJob(Path(tempfile.mkdtemp(dir=self._folder)), wishes)
+            self._folder = ClipFolder()
+        job = ClipJob(Path(tempfile.mkdtemp(dir=self._folder.path)), wishes)
         self._jobs[job.id] = job
         return job
 
@@ -114,7 +116,7 @@ class ClipStore:
         if self._thread is not None:
             self._thread.join(_ENDING_S)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
     def _bytes(self) -> int:
         return sum(job.bytes() for job in list(self._jobs.values()))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +41,9 @@ def main(text: str) -> int:
         colormap=asked["colormap"],
         stabilise=asked["stabilise"],
     )
+    threading.Thread(
+        target=_end_with_server, args=(Path(asked["output"]).parent,), daemon=True
+    ).start()
     try:
         _check_size(asked)
         with own_process():
@@ -48,6 +53,14 @@ def main(text: str) -> int:
         return error.exit_code
     _say(frames=summary.frames, warnings=[_public(text, asked) for text in summary.warnings])
     return EXIT_DONE
+
+
+def _end_with_server(folder: Path) -> None:
+    """Wait until the server has gone, however it ended; nobody can fetch the result then."""
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 def _check_size(asked: dict[str, Any]) -> None:

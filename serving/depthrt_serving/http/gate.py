@@ -31,6 +31,7 @@ OPEN_PATHS = (
 OPEN_FOLDERS = ("/static/",)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REASON_BYTES = 120  # RFC 6455, 5.5: what a close frame holds
+_NO_TOKEN = "a token is needed"
 _BEARER = "bearer."  # of a WebSocket's subprotocol, as browsers set no headers there
 
 
@@ -103,10 +104,12 @@ class Gate:
                 raise ProblemError(403, "a page of another site may not open a stream here")
         if not service.tokens or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
             return
-        number = service.tokens.find(_given_tokens(headers))
+        given = _given_tokens(headers)
+        number = service.tokens.find(given)
         if number is None:
             asked = {"www-authenticate": 'Bearer realm="depthrt"'}
-            raise ProblemError(401, "a token is needed: Authorization: Bearer TOKEN", headers=asked)
+            reason = "the token that was sent is not one of this server" if given else _NO_TOKEN
+            raise ProblemError(401, f"{reason}: Authorization: Bearer TOKEN", headers=asked)
         passage.client = f"{passage.client} token {number}"
 
     def _noting(self, passage: Passage, send: Send) -> Send:

@@ -15,7 +15,7 @@ from depthrt_serving.clips.clip_store import NoSpaceError
 from depthrt_serving.clips.containers import CONTAINERS, HEAD_BYTES, suffix_of
 from depthrt_serving.http.body import arriving, declared_bytes
 from depthrt_serving.http.problems import ProblemError, retry_headers
-from depthrt_serving.routes.route import http_route
+from depthrt_serving.routes.route import http_route, require_known
 from depthrt_serving.service.service import Service
 
 PATH = "/v1/clips"
@@ -116,6 +116,7 @@ def _no_space(error: NoSpaceError) -> ProblemError:
 
 def _wishes(request: Request) -> ClipWishes:
     query = request.query_params
+    require_known(query, ("format", "view", "colormap", "stabilise"))
     stabilise = _one_of(query.get("stabilise"), "stabilise", ("0", "1"))
     return ClipWishes(
         cast(Format, _one_of(query.get("format"), "format", get_args(Format)) or "mp4"),

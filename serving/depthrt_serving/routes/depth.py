@@ -20,7 +20,7 @@ from depthrt_serving.pictures.answers import Answer, Wishes, answer
 from depthrt_serving.pictures.found_depth import depth_of
 from depthrt_serving.pictures.measures import read_places
 from depthrt_serving.pictures.sent import SentPicture, sent_pictures
-from depthrt_serving.routes.route import http_route, passage_of
+from depthrt_serving.routes.route import http_route, passage_of, require_known
 from depthrt_serving.service.deployment import Deployment
 from depthrt_serving.service.service import Service
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DEADLINE, MODEL = "depthrt-deadline-ms", "depthrt-model"
 _LONGEST_MS = 600_000
+_PARAMETERS = ("at", "box", "view", "colormap", "size", "output", "width", "height")
 
 
 async def depth(request: Request, service: Service) -> Response:
@@ -119,6 +120,7 @@ async def _answered(
 
 def _wishes(request: Request, service: Service) -> Wishes:
     query = request.query_params
+    require_known(query, _PARAMETERS)
     places = read_places(query.getlist("at"), query.getlist("box"))
     form = wanted_form(request.headers.get("accept", ""), query.get("view"), measures=bool(places))
     size, colormap = query.get("size", "network"), query.get("colormap", "inferno")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from depthrt_serving.http.log import log
 from depthrt_serving.server.server import address_of, check_tls, open_socket, run
+from depthrt_serving.service.deployments import REFUSED
 from depthrt_serving.service.served_model import ServedModel
 from depthrt_serving.service.served_model import load as load_here
 from depthrt_serving.service.service import Service, make_service
@@ -32,12 +33,16 @@ def serve(settings: Settings, tell: Tell, load: Load = load_here) -> None:
 
         def started() -> None:
             tell(
-                f"{served.model.spec.name} on {served.model.provider}, {served.batch} images per "
+                f"{served.model.spec.name} on {served.model.provider}, {_images(served.batch)} per "
                 f"inference, {served.model.parallel} at a time, is served at {address}"
                 + (f", by gRPC at port {settings.grpc_port}" if settings.grpc_port else "")
             )
 
         run(service, listener, started)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def prepare_service(settings: Settings, tell: Tell, load: Load = load_here) -> Service:
@@ -58,6 +63,7 @@ def prepare_service(settings: Settings, tell: Tell, load: Load = load_here) -> S
 
     def note(sentence: str) -> None:
         tell(sentence)
-        log("info", "told", message=sentence)  # reloads and drift belong into the log, too
+        level = "warning" if sentence.startswith(REFUSED) else "info"
+        log(level, "told", message=sentence)  # reloads and drift belong into the log, too
 
     return make_service(served, settings, tokens, note)

@@ -21,6 +21,8 @@ from depthrt_serving.settings import Settings
 
 Role = Literal["stable", "canary"]
 Tell = Callable[[str], None]
+REFUSED = "reload refused"
+"""How a sentence begins on a file that is not taken."""
 Make = Callable[[ServedModel, str], Deployment]
 """Makes a deployment of a model and the SHA-256 of its file."""
 
@@ -162,7 +164,7 @@ class Deployments:
 
     def _note(self, role: Role, result: str, sentence: str) -> str:
         self.metrics.reloads.labels(role, result).inc()
-        self.tell(f"reload: {sentence}")
+        self.tell(f"{REFUSED if result == 'refused' else 'reload'}: {sentence}")
         return result
 
     def close(self) -> None:

@@ -55,7 +55,8 @@ def ended(running: Running, place: str) -> dict[str, Any]:
 def files(running: Running) -> list[Path]:
     """What clips take of the disk."""
     folder = running.service.clips._folder
-    return [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]
+    found = [] if folder is None else list(folder.path.rglob("[!.]*"))
+    return [path for path in found if path.is_file()]
 
 
 def test_depth_of_a_clip_is_that_of_its_frames(
@@ -186,6 +187,6 @@ def test_nothing_stays_when_the_server_ends(tiny: Path, long_clip: Path) -> None
         until(lambda: job.process is not None)
         process = job.process
     assert folder is not None
-    assert not folder.exists()
+    assert not folder.path.exists()
     assert process is not None
     assert process.poll() is not None

@@ -141,6 +141,7 @@ def test_distances_where_the_model_knows_metres(tmp_path: Path) -> None:
         ("view=rainbow", 400, "neither depth nor colour"),
         ("size=huge", 400, "neither network nor source"),
         ("colormap=mud", 400, "none of inferno"),
+        ("att=1,1", 400, 'there is no parameter "att" here: at, box, view'),
     ],
 )
 def test_wrong_questions(running: Running, query: str, status: int, said: str) -> None:

@@ -162,7 +162,7 @@ def test_a_bad_file_keeps_the_old_model(
         assert running.metric("depthrt_reload_successful") == 0
         assert running.metric("depthrt_reloads_total", result="refused") == 1
         (line,) = [each for each in capsys.readouterr().out.splitlines() if '"told"' in each]
-        assert f"reload: {before.label} goes on being served: " in line
+        assert f"reload refused: {before.label} goes on being served: " in line
         assert said in line
         put(Path(kept), file)
         reload(running)

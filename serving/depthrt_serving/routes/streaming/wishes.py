@@ -11,6 +11,7 @@ from depthrt.cli.share import parse_share
 from depthrt.errors import UsageError
 from depthrt.temporal.keyframes import Keyframes
 from depthrt_serving.http.problems import ProblemError
+from depthrt_serving.routes.route import require_known
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MapFormat = Literal["png", "npy"]
@@ -39,6 +40,7 @@ class StreamWishes:
         Raises:
             ProblemError: 400, for what there is not.
         """
+        require_known(query, ("format", "stabilise", "keyframes", "name"))
         form, keyframes = query.get("format", "png"), query.get("keyframes", "0")
         if form not in get_args(MapFormat):
             raise ProblemError(400, f"format is none of {', '.join(get_args(MapFormat))}")
