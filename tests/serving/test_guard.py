@@ -64,17 +64,20 @@ def test_the_log_is_json_and_holds_no_secret(
 ) -> None:
     with serving(tiny, token_file=token) as running:
         headers = {"Authorization": f"Bearer {SECRET}", "X-Request-Id": "mine-1"}
-        good = running.ask(f"/v1/depth?at=1,1&token={SECRET}", encoded(picture()), headers)
+        good = running.ask("/v1/depth?at=1,1", encoded(picture()), headers)
         assert good.headers["x-request-id"] == "mine-1"
         bad = running.ask("/v1/depth", b"x", {**headers, "X-Request-Id": 'x" , "level": "y'})
+        odd = running.ask(f"/v1/depth?token={SECRET}", encoded(picture()), headers)
+        assert (odd.status, SECRET in odd.error["message"]) == (400, False)
     said = capfd.readouterr().out
     assert SECRET not in said
     lines = [json.loads(line) for line in said.splitlines()]
-    first, second = (line for line in lines if line["event"] == "request")
+    first, second, third = (line for line in lines if line["event"] == "request")
     assert (first["request_id"], first["status"], first["images"]) == ("mine-1", 200, 1)
     assert (first["path"], first["batch"]) == ("/v1/depth", 1)
     assert re.fullmatch("[0-9a-f]{16}", second["request_id"])
     assert (second["request_id"], second["status"]) == (bad.headers["x-request-id"], 415)
+    assert (third["path"], third["status"]) == ("/v1/depth", 400)
     assert second["reason"] == "the picture is no JPEG, PNG, WebP or HEIC"
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from depthrt.errors import ProviderError
 from depthrt.jobs import machine
+from depthrt.model import session
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.engines import engine_cache
 from depthrt.model.engines.engine_cache import engines_folder, find_engines, obstacle
 from depthrt.model.engines.engine_options import CONTEXT_FILE, KEEPING, engine_options
 from depthrt.model.providers import SessionOptions, provider_options
 from depthrt.model.session import open_session
-from depthrt.system import cpu_features, session
+from depthrt.system import cpu_features
 from depthrt.system.machine_key import machine_key
 from helpers.models.small_model import build_model, build_slow_model
 
