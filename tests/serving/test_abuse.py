@@ -11,6 +11,7 @@ import pytest
 
 from depthrt_serving.pictures.picture_size import picture_size
 from depthrt_serving.settings import Limits, Queueing
+from experiments.serving.mutations import mutated
 from helpers.web.served import Running, encoded, picture, serving
 
 LETTERS = string.ascii_letters + string.digits + "!$',;:@%*()[]~-._/?"
@@ -23,25 +24,6 @@ def running(tiny: Path) -> Iterator[Running]:
     limits = Limits(body_s=2, header_s=2, pixels=2_000_000)
     with serving(tiny, limits=limits, queueing=Queueing(deadline_s=5)) as found:
         yield found
-
-
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """The content with some bytes changed, cut, doubled or moved."""
-    found = bytearray(content)
-    for _ in range(rng.choice((1, 2, 8, 40))):
-        at = rng.randrange(len(found))
-        kind = rng.randrange(4)
-        if kind == 0:
-            found[at] = rng.randrange(256)
-        elif kind == 1:
-            del found[at : at + rng.choice((1, 4, 100))]
-        elif kind == 2:
-            found[at:at] = found[at : at + rng.choice((1, 4, 100))]
-        else:
-            found[at : at + 4] = rng.randbytes(4)
-        if not found:
-            return b""
-    return bytes(found)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
