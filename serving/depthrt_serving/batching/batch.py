@@ -11,20 +11,24 @@ from numpy.typing import NDArray
 
 from depthrt.model.inference import Abort, Prediction
 from depthrt_serving.batching.options import Predict
-from depthrt_serving.batching.work import Computed, Item
+from depthrt_serving.batching.work import Computed, Item, State
 
 
 @dataclass(eq=False)
 class Batch:
     """Images that are computed together.
 
-    - ``start_s``, ``end_s``: of the inference, by ``time.monotonic``;
+    - ``start_s``, ``end_s``: between which it kept a thread busy, by ``time.monotonic``;
+    - ``infer_s``: when its images were decoded and inference began;
+    - ``was_decoded``: whether all could be decoded;
     - ``was_ended``: whether it was ended before it was computed.
     """
 
     items: Sequence[Item]
     start_s: float = field(default_factory=time.monotonic)
+    infer_s: float = 0.0
     end_s: float = 0.0
+    was_decoded: bool = True
     was_ended: bool = False
     _abort: Abort = field(default_factory=Abort)
 
@@ -33,13 +37,30 @@ class Batch:
         """Images for which nobody waits any more."""
         return sum(item.work.is_over for item in self.items)
 
+    def mark(self, state: State) -> None:
+        """Say where its images are."""
+        for item in self.items:
+            item.state = state
+
     def end_if_unwanted(self) -> None:
         """End the inference if nobody waits for any of its images."""
         if self.unwanted == len(self.items):
             self._abort.now()
 
     def infer(self, predict: Predict) -> list[Prediction | Exception]:
-        """Depth of each image, or why there is none; it runs in a thread."""
+        """Depth of each image, or why there is none; it runs in a thread.
+
+        Images that were not decoded ahead are decoded here.
+        """
+        self.infer_s = self.start_s
+        try:
+            for item in self.items:
+                if item.prepared is None and not self._abort.asked:
+                    item.prepared = item.prepare()
+                    self.infer_s = time.monotonic()
+        except Exception as error:
+            self.was_decoded = False
+            return [error] * len(self.items)
         prepared = [item.prepared for item in self.items if item.prepared is not None]
         found = self._infer(predict, prepared)
         self.end_s = time.monotonic()
@@ -58,12 +79,12 @@ class Batch:
         return [found for each in prepared for found in self._infer(predict, [each])]
 
 
-def finish(item: Item, start_s: float, seconds: float, batch: int) -> None:
+def finish(item: Item, batch: Batch) -> None:
     """Hand over the images of a request once all of them are computed."""
     work = item.work
     predictions = [i.prediction for i in work.items if i.prediction is not None]
     if work.is_over or len(predictions) < len(work.items):
         return
     prepared = [i.prepared for i in work.items if i.prepared is not None]
-    queue_s = start_s - item.entered_s
-    work.future.set_result(Computed(predictions, prepared, queue_s, seconds, batch))
+    queue_s, seconds = batch.infer_s - item.entered_s, batch.end_s - batch.infer_s
+    work.future.set_result(Computed(predictions, prepared, queue_s, seconds, len(batch.items)))

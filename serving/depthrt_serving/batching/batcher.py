@@ -1,7 +1,8 @@
 """Batches of images across clients: who is next, what is refused, and what is let go.
 
 An image waits in a fair queue, is decoded in a thread, and joins the next batch. Only so many are
-decoded ahead as the next batches take: what is refused or given up later has cost nothing. A batch
+decoded ahead as the next batches take: what is refused or given up later has cost nothing. Without
+threads that decode ahead, batches hold one image, which is decoded as its inference begins. A batch
 is ended while it runs once nobody waits for any of its images: all hung up, or it is too late.
 
 All methods run in the event loop's thread; ``prepare`` and ``predict`` run in threads.
@@ -28,6 +29,9 @@ from depthrt_serving.batching.options import BatchOptions, Predict, Watcher
 from depthrt_serving.batching.refusal import Reason, RefusedError
 from depthrt_serving.batching.retry import RetryLine
 from depthrt_serving.batching.work import Computed, Item, Prepare, State, Work
+from depthrt_serving.batching.workers import Found, Workers
+
+_UNDONE = (State.WAITING, State.PREPARING, State.READY, State.NEXT)
 
 
 class Batcher:
@@ -41,27 +45,36 @@ class Batcher:
         self._queue: FairQueue[Item] = FairQueue()
         self._retries = RetryLine(options.queue_images)
         self._preparing = 0  # images
-        self._running: set[Batch] = set()
         self._ready: deque[Item] = deque()
         self._ready_since_s = 0.0
         self._wait_timer: asyncio.TimerHandle | None = None
-        self._preparers = ThreadPoolExecutor(options.preparers, "prepare")
-        self._workers = ThreadPoolExecutor(options.parallel, "infer")
+        if options.batch > 1 and not options.preparers:
+            raise ValueError("batches of several images need threads that decode")
+        self._preparers = ThreadPoolExecutor(
+            max(1, options.preparers), "prepare"
+        )  # begun when used
+        self._workers = Workers(options.parallel, self._ended)
 
     @property
     def waiting(self) -> int:
         """Images that are not in a batch yet."""
-        return len(self._queue) + self._preparing + len(self._ready)
+        return len(self._queue) + self._decoding + len(self._workers.ahead)
+
+    @property
+    def _decoding(self) -> int:
+        """Images that are decoded ahead, and are not in a batch yet."""
+        return self._preparing + len(self._ready)
 
     @property
     def running(self) -> int:
         """Batches that are being computed."""
-        return len(self._running)
+        return self._workers.running
 
     @property
     def oldest_s(self) -> float:
         """How long the oldest image has waited, in seconds."""
-        entered = [*(i.entered_s for i in self._queue), *(i.entered_s for i in self._ready)]
+        items = (*self._queue, *self._ready, *self._workers.ahead)
+        entered = [item.entered_s for item in items]
         return time.monotonic() - min(entered) if entered else 0.0
 
     def check(self, images: int, client: str, deadline_s: float) -> None:
@@ -120,9 +133,7 @@ class Batcher:
         try:
             return await work.future
         except asyncio.CancelledError:
-            undone = sum(
-                i.state in (State.WAITING, State.PREPARING, State.READY) for i in work.items
-            )
+            undone = sum(item.state in _UNDONE for item in work.items)
             self._drop(work)
             self._watcher.abandoned(undone)
             self._go_on()
@@ -133,7 +144,7 @@ class Batcher:
     def close(self) -> None:
         """End the threads once what they do is done."""
         self._preparers.shutdown(wait=False, cancel_futures=True)
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
 
     @property
     def _is_idle(self) -> bool:
@@ -142,7 +153,7 @@ class Batcher:
         After one batch that took long all would be refused, and none would show that the next ones
         do not take as long.
         """
-        return not self._running and not self.waiting
+        return not self.running and not self.waiting
 
     def _inner(self, deadline_s: float) -> float:
         """The deadline, less what the request and its answer take outside of the batcher."""
@@ -191,15 +202,18 @@ class Batcher:
 
     def _drop(self, work: Work) -> None:
         """Take the images of a request that is over out of every queue and batch."""
+        if any(item.state is State.NEXT for item in work.items):
+            for item in reversed(self._workers.withdraw()):
+                item.state = State.READY
+                self._ready.appendleft(item)
         for item in work.items:
             if item.state is State.WAITING:
                 self._queue.discard(work.client, item)
             elif item.state is State.READY:
                 self._ready.remove(item)
-            if item.state is not State.RUNNING:
+            if item.state not in (State.NEXT, State.RUNNING):
                 item.state = State.DROPPED
-        for batch in self._running:
-            batch.end_if_unwanted()
+        self._workers.end_unwanted()
 
     def _go_on(self) -> None:
         """Start what can be started."""
@@ -208,9 +222,9 @@ class Batcher:
 
     def _prepare_more(self) -> None:
         options = self.options
-        most_ahead = options.batch * (options.parallel + 1)
+        most_ahead = options.batch * (options.parallel + 1) - len(self._workers.ahead)
         while len(self._queue) and self._preparing < options.preparers:
-            if self._preparing + len(self._ready) >= most_ahead:
+            if self._decoding >= most_ahead:
                 return
             item = self._queue.pop()
             item.state = State.PREPARING
@@ -235,20 +249,28 @@ class Batcher:
         self._go_on()
 
     def _run_more(self) -> None:
-        while self._ready and self.running < self.options.parallel:
-            items = self._next_batch()
-            if len(items) < self.options.batch and self._waits():
-                return
-            for item in items:
-                self._ready.remove(item)
-                item.state = State.RUNNING
-            self._ready_since_s = time.monotonic()
-            batch = Batch(items)
-            self._running.add(batch)
-            asyncio.get_running_loop().create_task(self._run(batch))
+        while items := self._take():
+            self._workers.start(Batch(items), self._predict)
+
+    def _take(self) -> list[Item]:
+        """Images of a batch that a thread is free for, or that may wait for one; else none."""
+        is_free = self._workers.is_free
+        if not is_free and self._workers.ahead:
+            return []
+        if not self.options.preparers:
+            return [self._queue.pop()] if len(self._queue) else []
+        items = self._next_batch()
+        if len(items) < self.options.batch and not (is_free and items and not self._waits()):
+            return []
+        for item in items:
+            self._ready.remove(item)
+        self._ready_since_s = time.monotonic()
+        return items
 
     def _next_batch(self) -> list[Item]:
         """The oldest images of one size."""
+        if not self._ready:
+            return []
         shape = _shape(self._ready[0])
         return [item for item in self._ready if _shape(item) == shape][: self.options.batch]
 
@@ -264,27 +286,32 @@ class Batcher:
         self._wait_timer = asyncio.get_running_loop().call_later(left_s, self._run_more)
         return True
 
-    async def _run(self, batch: Batch) -> None:
-        loop, items = asyncio.get_running_loop(), batch.items
-        found = await loop.run_in_executor(self._workers, batch.infer, self._predict)
-        end_s = time.monotonic()
-        seconds = end_s - batch.start_s
-        self.estimate.add_lag(end_s - batch.end_s)
-        self._running.remove(batch)
-        if batch.was_ended:
-            self.estimate.skip(seconds, end_s, backlog=self.waiting > 0)
-            self._watcher.batch_aborted(len(items))
-        else:
-            self.estimate.add(len(items), seconds, end_s, backlog=self.waiting > 0)
-            self._watcher.batch_done(len(items), seconds, batch.unwanted)
-        for item, one in zip(items, found, strict=True):
+    def _ended(self, batch: Batch, found: Found) -> None:
+        now_s = time.monotonic()
+        self._note(batch, now_s)
+        for item, one in zip(batch.items, found, strict=True):
             item.state = State.DONE
             if isinstance(one, Prediction):
                 item.prediction = one
-                finish(item, batch.start_s, seconds, len(items))
+                finish(item, batch)
             else:
                 self._end(item.work, one)
         self._go_on()
+
+    def _note(self, batch: Batch, now_s: float) -> None:
+        """Learn from a batch that has ended."""
+        images, backlog = len(batch.items), self.waiting > 0
+        if not batch.was_decoded:
+            self.estimate.skip(0.0, now_s, backlog=backlog)
+            return
+        self.estimate.add_lag(now_s - batch.end_s)
+        seconds = now_s - batch.start_s
+        if batch.was_ended:
+            self.estimate.skip(seconds, now_s, backlog=backlog)
+            self._watcher.batch_aborted(images)
+        else:
+            self.estimate.add(images, seconds, now_s, backlog=backlog)
+            self._watcher.batch_done(images, batch.end_s - batch.infer_s, batch.unwanted)
 
 
 def _shape(item: Item) -> tuple[int, ...]:

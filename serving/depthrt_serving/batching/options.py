@@ -38,7 +38,7 @@ class BatchOptions:
 
     - ``batch``: images per inference, at most;
     - ``parallel``: inferences at a time;
-    - ``preparers``: threads that decode;
+    - ``preparers``: threads that decode ahead; 0: each inference decodes its image (batches of 1);
     - ``queue_images``: that wait at most;
     - ``wait_s``: how long a batch that is not full waits for images that are being decoded.
     """

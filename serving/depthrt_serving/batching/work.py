@@ -19,7 +19,7 @@ Prepare = Callable[[], NDArray[np.uint8]]
 class State(Enum):
     """Where an image is."""
 
-    WAITING, PREPARING, READY, RUNNING, DONE, DROPPED = range(6)
+    WAITING, PREPARING, READY, NEXT, RUNNING, DONE, DROPPED = range(7)
 
 
 @dataclass(eq=False)
