@@ -20,6 +20,7 @@ class Batch:
 
     - ``start_s``, ``end_s``: between which it kept a thread busy, by ``time.monotonic``;
     - ``infer_s``: when its images were decoded and inference began;
+    - ``wasted``: its images for which nobody waited any more when they were computed;
     - ``was_decoded``: whether all could be decoded;
     - ``was_ended``: whether it was ended before it was computed.
     """
@@ -28,6 +29,7 @@ class Batch:
     start_s: float = field(default_factory=time.monotonic)
     infer_s: float = 0.0
     end_s: float = 0.0
+    wasted: int = 0
     was_decoded: bool = True
     was_ended: bool = False
     _abort: Abort = field(default_factory=Abort)
@@ -63,7 +65,7 @@ class Batch:
             return [error] * len(self.items)
         prepared = [item.prepared for item in self.items if item.prepared is not None]
         found = self._infer(predict, prepared)
-        self.end_s = time.monotonic()
+        self.end_s, self.wasted = time.monotonic(), self.unwanted
         self.was_ended = self._abort.asked and all(isinstance(one, Exception) for one in found)
         return found
 

@@ -311,7 +311,7 @@ class Batcher:
             self._watcher.batch_aborted(images)
         else:
             self.estimate.add(images, seconds, now_s, backlog=backlog)
-            self._watcher.batch_done(images, batch.end_s - batch.infer_s, batch.unwanted)
+            self._watcher.batch_done(images, batch.end_s - batch.infer_s, batch.wasted)
 
 
 def _shape(item: Item) -> tuple[int, ...]:

@@ -28,8 +28,7 @@ _NICENESS = 19
 
 def main(file: str) -> int:
     """Answer until the input ends; gives the exit code."""
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+    _yield_to_all()
     out = sys.stdout.buffer
     try:
         model = DepthModel.load(file, provider="cpu", threads=1, parallel=1)
@@ -50,6 +49,14 @@ def main(file: str) -> int:
             out.write(SIZE.pack(*depth.shape) + depth.tobytes())
         out.flush()
     return EXIT_DONE
+
+
+def _yield_to_all() -> None:
+    """Compute only when no other process wants the processor, where the system can do that."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def facts_of(spec: ModelSpec) -> dict[str, Any]:
