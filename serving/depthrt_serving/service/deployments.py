@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from depthrt.errors import DepthrtError, ModelError
 from depthrt.files.file_hash import file_sha256
@@ -27,6 +27,13 @@ Make = Callable[[ServedModel, str], Deployment]
 """Makes a deployment of a model and the SHA-256 of its file."""
 
 
+class _Note(NamedTuple):
+    """What a reload came to, and what is told of it; empty: nothing that is not known already."""
+
+    result: str
+    sentence: str = ""
+
+
 @dataclass(eq=False)
 class Deployments:
     """The models that answer requests.
@@ -34,6 +41,7 @@ class Deployments:
     - ``stable``: answers all that the canary does not;
     - ``canary``: answers its share; None: there is none;
     - ``retiring``: were replaced, and answer what they have;
+    - ``why_no_canary``: what was told last of a canary that was asked for and is not there;
     - ``ended``: called with a deployment that was replaced;
     - ``keeps_before``: whether a new model is compared with the one before it.
     """
@@ -44,6 +52,7 @@ class Deployments:
     tell: Tell
     stable: Deployment
     canary: Deployment | None = None
+    why_no_canary: str = ""
     ended: Callable[[Deployment], None] = lambda deployment: None
     keeps_before: bool = False
     retiring: list[Deployment] = field(default_factory=list)
@@ -90,20 +99,23 @@ class Deployments:
     async def reload(self) -> None:
         """Look at the files of the model and of the canary again, and load what has changed.
 
-        A file that cannot be used leaves all as it is; it is told in a sentence. No request is
-        lost: those that have begun are answered by the model they began with.
+        A file that cannot be used leaves all as it is; it is told in a sentence. Of what has not
+        changed nothing is told, but that nothing has. No request is lost: those that have begun are
+        answered by the model they began with.
         """
         async with self._reloading:
-            results = [await self._reload_stable(), await self._reload_canary()]
-            refused = "refused" in results
+            notes = [await self._reload_stable(), await self._reload_canary()]
+            if not any(each.sentence for each in notes):
+                self.tell(f"reload: nothing has changed, {self.stable.label} is served already")
+            refused = any(each.result == "refused" for each in notes)
             self.metrics.reload_successful.set(0 if refused else 1)
 
-    async def _reload_stable(self) -> str:
+    async def _reload_stable(self) -> _Note:
         try:
             path, sha256 = await asyncio.to_thread(find_file, self.settings.model)
             canary = self.canary
             if sha256 == self.stable.watched.sha256:
-                return self._note("stable", "unchanged", f"{path} is served already")
+                return self._note("stable", "unchanged")
             if canary is not None and sha256 == canary.watched.sha256:
                 self.canary = None
                 self._replace_stable(canary)
@@ -120,24 +132,25 @@ class Deployments:
             "stable", "loaded", f"{self.stable.label} is served now, in place of {before.label}"
         )
 
-    async def _reload_canary(self) -> str:
-        file = self.settings.rollout.canary
-        if file is None:
-            return "unchanged"
+    async def _reload_canary(self) -> _Note:
+        if self.settings.rollout.canary is None:
+            return _Note("unchanged")
         try:
             found = await asyncio.to_thread(load_canary, self.settings, self.stable, self.canary)
         except Exception as error:
             return self._note("canary", "refused", f"the canary is not changed: {_reason(error)}")
         before = self.canary
+        if found is None:
+            return self._note("canary", "unchanged")
         if isinstance(found, str):
+            told, self.why_no_canary = self.why_no_canary, found
             if before is not None:
                 self._retire(before)
                 self.canary = None
                 return self._note("canary", "removed", f"{found}: {before.label} gets no requests")
-            return self._note("canary", "unchanged", found)
-        if found is None:
-            return self._note("canary", "unchanged", f"{file} is the canary already")
+            return self._note("canary", "unchanged", "" if found == told else found)
         served, sha256 = found
+        self.why_no_canary = ""
         self.canary = made = self.after(self.stable, served, sha256)
         if before is not None:
             self._retire(before)
@@ -162,10 +175,11 @@ class Deployments:
         deployment.retire()
         self.ended(deployment)
 
-    def _note(self, role: Role, result: str, sentence: str) -> str:
+    def _note(self, role: Role, result: str, sentence: str = "") -> _Note:
         self.metrics.reloads.labels(role, result).inc()
-        self.tell(f"{REFUSED if result == 'refused' else 'reload'}: {sentence}")
-        return result
+        if sentence:
+            self.tell(f"{REFUSED if result == 'refused' else 'reload'}: {sentence}")
+        return _Note(result, sentence)
 
     def close(self) -> None:
         """End the threads of all."""

@@ -200,8 +200,11 @@ def _add_canary(deployments: Deployments, tell: Tell) -> None:
     if deployments.settings.rollout.canary is None:
         return
     found = load_canary(deployments.settings, deployments.stable, None)
-    if found is None or isinstance(found, str):
-        tell(f"{found}: put it there and send SIGHUP" if found else "there is no canary")
+    if found is None:
+        return
+    if isinstance(found, str):
+        deployments.why_no_canary = found
+        tell(f"{found}: put a new model there and send SIGHUP")
         return
     deployments.canary = made = deployments.after(deployments.stable, *found)
     share = deployments.settings.rollout.canary_share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import subprocess
@@ -198,6 +199,46 @@ def test_a_canary_comes_gets_its_share_and_goes(
     assert set(gains(beside, base)) == {1}
     assert beside.metric("depthrt_reloads_total", role="canary", result="removed") == 1
     assert beside.metric("depthrt_model_share", role="canary") == 0
+
+
+def test_a_reload_tells_only_what_has_changed(
+    capsys: pytest.CaptureFixture[str], beside: Running, file: Path, tmp_path: Path
+) -> None:
+    canary, stable = tmp_path / "canary.onnx", beside.service.deployments.stable.label
+    reload(beside)
+    reload(beside)
+    put(Path(shutil.copy(file, tmp_path / "copy")), canary)
+    reload(beside)
+    reload(beside)
+    put(better(tmp_path), canary)
+    reload(beside)
+    assert beside.service.deployments.canary is not None
+    label = beside.service.deployments.canary.label
+    canary.unlink()
+    reload(beside)
+    reload(beside)
+
+    missing = f"there is no canary, as {canary} is not there"
+    nothing = f"reload: nothing has changed, {stable} is served already"
+    expected = [
+        f"{missing}: put a new model there and send SIGHUP",
+        nothing,
+        nothing,
+        f"reload: there is no canary, as {canary} is the model that is served",
+        nothing,
+        f"reload: the canary {label} gets 0.5 of requests",
+        f"reload: {missing}: {label} gets no requests",
+        nothing,
+    ]
+    told: list[str] = []
+
+    def all_is_told() -> bool:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        told.extend(line["message"] for line in lines if line["event"] == "told")
+        return len(told) >= len(expected)
+
+    until(all_is_told)
+    assert told == expected
 
 
 def test_a_canary_is_promoted_without_being_loaded_again(
