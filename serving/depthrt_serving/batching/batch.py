@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from depthrt.errors import InferenceError
 from depthrt.model.inference import Abort, Prediction
 from depthrt_serving.batching.options import Predict
 from depthrt_serving.batching.work import Computed, Item, State
@@ -26,7 +27,7 @@ class Batch:
     """
 
     items: Sequence[Item]
-    start_s: float = field(default_factory=time.monotonic)
+    start_s: float = 0.0
     infer_s: float = 0.0
     end_s: float = 0.0
     wasted: int = 0
@@ -54,20 +55,26 @@ class Batch:
 
         Images that were not decoded ahead are decoded here.
         """
-        self.infer_s = self.start_s
+        self.start_s = self.infer_s = time.monotonic()
         try:
-            for item in self.items:
-                if item.prepared is None and not self._abort.asked:
-                    item.prepared = item.prepare()
-                    self.infer_s = time.monotonic()
+            self._decode()
         except Exception as error:
-            self.was_decoded = False
+            self.was_decoded, self.was_ended = False, self._abort.asked
             return [error] * len(self.items)
         prepared = [item.prepared for item in self.items if item.prepared is not None]
         found = self._infer(predict, prepared)
         self.end_s, self.wasted = time.monotonic(), self.unwanted
         self.was_ended = self._abort.asked and all(isinstance(one, Exception) for one in found)
         return found
+
+    def _decode(self) -> None:
+        """Decode what was not decoded ahead, unless nobody waits for it any more."""
+        for item in self.items:
+            if item.prepared is None:
+                if self._abort.asked:
+                    raise InferenceError("nobody waits for this image")
+                item.prepared = item.prepare()
+                self.infer_s = time.monotonic()
 
     def _infer(
         self, predict: Predict, prepared: list[NDArray[np.uint8]]

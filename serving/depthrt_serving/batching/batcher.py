@@ -303,6 +303,8 @@ class Batcher:
         images, backlog = len(batch.items), self.waiting > 0
         if not batch.was_decoded:
             self.estimate.skip(0.0, now_s, backlog=backlog)
+            if batch.was_ended:
+                self._watcher.batch_aborted(images)
             return
         self.estimate.add_lag(now_s - batch.end_s)
         seconds = now_s - batch.start_s

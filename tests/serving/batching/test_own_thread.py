@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depthrt.errors import SourceError
+from depthrt.errors import InferenceError, SourceError
+from depthrt_serving.batching.batch import Batch
 from depthrt_serving.batching.refusal import RefusedError
-from helpers.web.batcher_bench import LATER_S, Bench, bench
+from depthrt_serving.batching.work import Item, Work
+from helpers.web.batcher_bench import LATER_S, Bench, Network, bench
 
 
 async def _hold(on: Bench) -> asyncio.Task[list[float]]:
@@ -122,3 +124,17 @@ def test_a_picture_that_cannot_be_decoded_fails_alone() -> None:
         assert on.batcher.estimate.least_s_for(1) <= before_s
 
     bench(scenario, preparers=0)
+
+
+def test_an_image_for_which_nobody_waits_is_not_decoded() -> None:
+    async def scenario() -> None:
+        network = Network()
+        work = Work("a", time.monotonic() + LATER_S, asyncio.get_running_loop().create_future())
+        batch = Batch([Item(work, partial(network.prepare, 1), time.monotonic())])
+        work.future.cancel()
+        batch.end_if_unwanted()
+        found = batch.infer(network.predict)
+        assert [type(one) for one in found] == [InferenceError]
+        assert (batch.was_ended, batch.was_decoded, network.prepared) == (True, False, [])
+
+    asyncio.run(scenario())
