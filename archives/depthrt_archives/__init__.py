@@ -11,8 +11,10 @@ A short source is one task, which runs what ``depthrt run`` runs. A long video i
 of its codec into *segments*. What looks back in time is handed over: at the end of a segment the
 worker saves what the post-processing of the stream remembers (stabiliser, display range, scene
 cuts, reuse), the number of the next frame, and the results that the output's encoder cannot yet
-close a group of pictures with. Whoever takes the next segment goes on from there, so that the
-output does not depend on who did what, or on where the cuts were:
+close a group of pictures with. With keyframes it also saves what the next gap goes on from; a gap
+is never cut: a segment ends with a whole one, and the next segment begins behind it. Whoever takes
+the next segment goes on from there, so that the output does not depend on who did what, or on where
+the cuts were:
 
     segment 0 --memory--> segment 1 --memory--> segment 2 --> join
        part 0                part 1                part 2

@@ -105,7 +105,7 @@ def batch(
         str | None,
         typer.Option(
             metavar="SHARE",
-            help="As for `depthrt run`: the network on a few frames. Videos are not cut then.",
+            help="As for `depthrt run`: the network on a few frames.",
         ),
     ] = None,
     engine: Annotated[

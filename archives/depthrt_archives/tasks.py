@@ -46,14 +46,9 @@ class BatchOptions:
         return self.form == "mp4" if self.stabilise is None else self.stabilise
 
     @property
-    def may_split(self) -> bool:
-        """Whether long videos are cut: not with keyframes, whose gaps count from the beginning."""
-        return self.keyframes is None
-
-    @property
     def may_run_ahead(self) -> bool:
         """Whether the network may run for a segment before the one ahead of it is done."""
-        return self.may_split and self.reuse is None and self.view == "depth"
+        return self.keyframes is None and self.reuse is None and self.view == "depth"
 
     def as_dict(self) -> dict[str, Any]:
         """What decides the outputs, as JSON."""

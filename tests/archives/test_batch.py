@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from depthrt.jobs.run import Job, execute
+from depthrt.temporal.keyframes import Keyframes
 from depthrt_archives.batch import Batch, prepare
 from depthrt_archives.batch import execute as execute_batch
 from depthrt_archives.tasks import BatchOptions
@@ -202,14 +203,16 @@ def _segments(driver: subprocess.Popen[str], count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("keyframes", [None, Keyframes(0.02)], ids=["every frame", "keyframes"])
 def test_kills_of_workers_and_drivers_leave_what_one_run_makes(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, keyframes: Keyframes | None
 ) -> None:
     clip, out, model = tmp_path / "long.mp4", tmp_path / "out", folder / "slow.onnx"
     encode(clip, 200, sound=True)
     plain = tmp_path / "plain.mp4"
-    execute(Job(str(clip), plain, str(model), provider="cpu"))
+    execute(Job(str(clip), plain, str(model), keyframes=keyframes, provider="cpu"))
     arguments = ("batch", clip, "-o", out, "-m", model, "--segment", 1, "--workers", 2, "--json")
+    arguments += () if keyframes is None else ("--keyframes", "2%")
     first = spawn(*arguments)
     _segments(first, 1)
     for worker in _workers(first):

@@ -78,16 +78,24 @@ def test_reuse_is_handed_over(folder: Path, tmp_path: Path) -> None:
     assert facts(out / f"{clip.stem}_depth.npz") == facts(plain)
 
 
-def test_keyframes_leave_a_video_whole(folder: Path, tmp_path: Path) -> None:
-    clip, model = clip_of(folder, "mpeg-2"), folder / "tiny.onnx"
-    outputs = []
-    for workers in (1, 3):
-        out = tmp_path / f"out{workers}"
-        fields: dict[str, Any] = {"form": "npz", "keyframes": Keyframes(0.05), "segment_s": 0.4}
-        _, engine = run_batch([clip], out=out, model=model, workers=workers, **fields)
-        assert [task.kind for task in engine.tasks] == ["start"]
-        outputs.append(facts(out / f"{clip.stem}_depth.npz"))
-    assert outputs[0] == outputs[1]
+@pytest.mark.parametrize("form", ["mp4", "mkv", "npz", "png"])
+def test_keyframes_are_handed_over(folder: Path, tmp_path: Path, form: str) -> None:
+    clip = encode(tmp_path / "clip.mp4", 75, gop=3, irregular=True, options={"bf": "2"})
+    plain, model = tmp_path / f"plain.{form}".removesuffix(".png"), folder / "tiny.onnx"
+    keyframes = Keyframes(0.008, audit=0.3)
+    summary = execute(Job(str(clip), plain, str(model), keyframes=keyframes, provider="cpu"))
+    assert summary.keyframes is not None
+    assert summary.keyframes["interpolated"]
+    for seed, segment_s in enumerate((0.1, 0.4, 1.3)):  # of fewer frames than a gap, and of more
+        out = tmp_path / f"out{seed}"
+        totals, engine = run_batch(
+            [clip], seed, 0.3, out=out, model=model, form=form, keyframes=keyframes,
+            segment_s=segment_s,
+        )  # fmt: skip
+        assert not totals.failures
+        assert max(task.segment for task in engine.tasks) >= 2
+        made = out / f"{clip.stem}_depth.{form}".removesuffix(".png")
+        assert facts(made) == facts(plain)
 
 
 def test_a_key_frame_that_is_none_leaves_a_video_whole(folder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from depthrt.files.atomic_write import new_file
 from depthrt.model.depth_model import DepthModel
 from depthrt.pipeline.batch import StreamPostprocessor
+from depthrt.pipeline.gap_batch import GapChain
 from depthrt.result import Result
 from depthrt.sinks.depth.codes import DepthCodes
 from depthrt.temporal.optical_flow import OpticalFlow
@@ -36,6 +37,8 @@ class Memory:
     - ``next_index``: number of the next frame;
     - ``pending``: results that no part holds yet;
     - ``beyond``: marks of the frames that come next;
+    - ``taken``: how many of these are done already, as they belong to the last gap;
+    - ``gaps``: with keyframes, what the next gap goes on from;
     - ``codes``: scale of 16-bit depth, where there is one;
     - ``part``: CRC-32 of the segment's part, 0 where there is none;
     - ``origin_s``: time of the first result in the part, in seconds;
@@ -46,6 +49,8 @@ class Memory:
     next_index: int
     pending: tuple[Result, ...]
     beyond: tuple[Mark, ...]
+    taken: int = 0
+    gaps: GapChain | None = None
     codes: DepthCodes | None = None
     part: int = 0
     origin_s: Fraction = Fraction(0)

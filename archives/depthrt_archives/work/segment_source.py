@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from depthrt.frame import Frame, Image, YuvImage
+from depthrt.frame import Frame, Image, YuvImage, image_size
+from depthrt.model.preprocess import network_size
 from depthrt.sources.base import Losses, Selection, SourceInfo
 from depthrt.sources.video import VideoSource
+from depthrt.spec import InputSpec
 
 _LOOK_BEYOND = 3  # frames after the end, by which the next segment is compared
 
@@ -31,6 +33,28 @@ class _From(Selection):
         return self.exact_s
 
 
+class Groups:
+    """Tells where groups of frames begin, as the pipeline takes them together from one stream.
+
+    Args:
+        size: frames of a group; fewer where the network's input changes its size.
+        spec: of the network's input.
+    """
+
+    def __init__(self, size: int, spec: InputSpec) -> None:
+        self._most, self._spec = size, spec
+        self._size: tuple[int, int] | None = None
+        self._count = 0
+
+    def begins_with(self, frame: Frame) -> bool:
+        """Whether a group begins with a frame; to be asked in order, once for each."""
+        size = network_size(image_size(frame.pixels), self._spec)
+        if size != self._size or self._count == self._most:
+            self._size, self._count = size, 0
+        self._count += 1
+        return self._count == 1
+
+
 class SegmentSource:
     """The frames of a video from one time to another; the numbers of frames count from 0.
 
@@ -38,26 +62,39 @@ class SegmentSource:
         path: the file.
         begin_s: time of the first frame, in seconds; None is the beginning of the file.
         end_s: time of the frame after the last one; None is the end of the file.
+        groups: the last of them is given whole, with frames from beyond the end; None: each frame
+            is one.
+        taken: frames at the beginning that the segment before has given already.
 
-    ``first``, ``beyond``: marks of the first frames, and of those after the last one, once all
-    frames were read.
+    Once all frames were read:
+
+    - ``first``, ``beyond``: marks of the first frames, and of those after the last one;
+    - ``taken_beyond``: how many of the latter were given already, here or before.
 
     Raises:
         SourceError: it cannot be read.
     """
 
-    def __init__(self, path: Path, begin_s: Fraction | None, end_s: Fraction | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        begin_s: Fraction | None,
+        end_s: Fraction | None,
+        groups: Groups | None = None,
+        taken: int = 0,
+    ) -> None:
         selection = (
             Selection() if begin_s is None else _From(start_s=float(begin_s), exact_s=begin_s)
         )
         self._source = VideoSource(str(path), selection)
-        self._end_s = end_s
+        self._end_s, self._groups, self._taken = end_s, groups, taken
         # Outputs are those of the whole video.
         self.info: SourceInfo = replace(
             self._source.info, selection=Selection(), frame_count=None, blocks=False
         )
         self.first: list[Mark] = []
         self.beyond: list[Mark] = []
+        self.taken_beyond = 0
 
     @property
     def losses(self) -> Losses:
@@ -73,17 +110,25 @@ class SegmentSource:
 
     def frames(self) -> Iterator[Frame]:
         """The frames of the segment."""
-        index = 0
+        index, skip, is_over = 0, self._taken, False
         for frame in self._source.frames():
-            if self._end_s is not None and frame.exact_time_s >= self._end_s:
-                self.beyond.append(_mark(frame))
-                if len(self.beyond) == _LOOK_BEYOND:
-                    return
+            is_beyond = self._end_s is not None and frame.exact_time_s >= self._end_s
+            marks = self.beyond if is_beyond else self.first
+            if len(marks) < _LOOK_BEYOND:
+                marks.append(_mark(frame))
+            if skip:
+                skip -= 1
+                self.taken_beyond += is_beyond
                 continue
-            if len(self.first) < _LOOK_BEYOND:
-                self.first.append(_mark(frame))
-            yield replace(frame, index=index)
-            index += 1
+            if not is_over:
+                begins = self._groups is None or self._groups.begins_with(frame)
+                is_over = is_beyond and begins
+            if not is_over:
+                self.taken_beyond += is_beyond
+                yield replace(frame, index=index)
+                index += 1
+            elif len(self.beyond) == _LOOK_BEYOND:
+                return
 
 
 def follows(beyond: Sequence[Mark], first: Sequence[Mark]) -> bool:

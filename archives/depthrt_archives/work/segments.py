@@ -11,6 +11,7 @@ from depthrt.errors import WriteError
 from depthrt.files.atomic_write import new_file
 from depthrt.model.depth_model import DepthModel
 from depthrt.pipeline.batch import StreamPostprocessor
+from depthrt.pipeline.gap_batch import GapChain
 from depthrt.result import Result, Stats
 from depthrt.sources.base import Selection
 from depthrt.sources.video import VideoSource
@@ -26,7 +27,7 @@ from depthrt_archives.work.ahead import (
 from depthrt_archives.work.joins import FinishedPart, join
 from depthrt_archives.work.memory import Memory, load_memory, save_memory
 from depthrt_archives.work.parts import Part, part_crc
-from depthrt_archives.work.segment_source import Mark, SegmentSource, follows
+from depthrt_archives.work.segment_source import Groups, Mark, SegmentSource, follows
 from depthrt_archives.work.streaming import Facts, run_frames, stream_options
 
 _SUFFIXES = {"mp4": ".mp4", "mkv": ".mkv", "npz": ".results", "png": ""}
@@ -160,15 +161,16 @@ class Segments:
         """Give the frames of a segment their depth, and write the results."""
         ahead = folder.ahead(segment)
         if not ahead.is_file():
-            source = SegmentSource(path, *plan.bounds(segment))
+            source = SegmentSource(path, *plan.bounds(segment), steps.groups, steps.taken)
 
             def numbered(result: Result) -> None:
                 write(steps.numbered(result))
 
             frames = run_frames(
-                source, self._model, stream_options(self._options), numbered, steps.postprocessor
-            )
-            steps.end(source.first, source.beyond, source.losses.sentence())
+                source, self._model, stream_options(self._options), numbered,
+                steps.postprocessor, steps.gaps,
+            )  # fmt: skip
+            steps.end(source.first, source.beyond, source.losses.sentence(), source.taken_beyond)
             return frames
         postprocessor = steps.postprocessor(Stats())
         frames = 0
@@ -185,6 +187,8 @@ class Segments:
 class _Steps:
     """What is handed over, from the segment before to the one after.
 
+    With keyframes a segment ends with a gap: it takes the frames beyond its end that belong to it.
+
     Args:
         options: what is written, and how.
         model: gives the depth.
@@ -195,11 +199,19 @@ class _Steps:
         self._options, self._model, self._before = options, model, before
         self.codes = None if before is None else before.codes
         self.pending = () if before is None else before.pending
+        self.taken = 0 if before is None else before.taken
+        self.groups: Groups | None = None
+        self.gaps = None if before is None else before.gaps
+        keyframes = options.keyframes
+        if keyframes is not None:
+            self.groups = Groups(keyframes.most, model.spec.input)
+            self.gaps = self.gaps or GapChain(keyframes)
         self._next_index = 0 if before is None else before.next_index
         self._postprocessor: StreamPostprocessor | None = None
         self.first: list[Mark] = []
         self._beyond: list[Mark] = []
         self._lost: tuple[str, ...] = ()
+        self._taken_beyond = 0
 
     def postprocessor(self, stats: Stats) -> StreamPostprocessor:
         """What goes on with the results of the stream."""
@@ -217,8 +229,11 @@ class _Steps:
         self._next_index += 1
         return replace(result, frame=frame)
 
-    def end(self, first: Sequence[Mark], beyond: Sequence[Mark], lost: str) -> None:
+    def end(
+        self, first: Sequence[Mark], beyond: Sequence[Mark], lost: str, taken_beyond: int = 0
+    ) -> None:
         """Note what the source of the segment said at its end."""
+        self._taken_beyond = taken_beyond
         self.first, self._beyond = list(first), list(beyond)
         self._lost = (lost,) if lost else ()
 
@@ -227,8 +242,9 @@ class _Steps:
         if self._postprocessor is None:
             raise RuntimeError("a segment without frames hands over nothing")
         return Memory(
-            self._postprocessor, self._next_index, (), tuple(self._beyond), lost=self._lost
-        )
+            self._postprocessor, self._next_index, (), tuple(self._beyond), self._taken_beyond,
+            self.gaps, lost=self._lost,
+        )  # fmt: skip
 
 
 def _ignore(result: Result) -> None:

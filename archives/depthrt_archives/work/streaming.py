@@ -10,6 +10,7 @@ from pathlib import Path
 from depthrt.errors import SourceError
 from depthrt.model.depth_model import DepthModel
 from depthrt.pipeline.batch import StreamPostprocessor
+from depthrt.pipeline.gap_batch import GapChain
 from depthrt.pipeline.options import StreamOptions
 from depthrt.pipeline.scheduling.scheduler import Scheduler
 from depthrt.pipeline.stream_state import End, StreamState
@@ -55,6 +56,7 @@ def run_frames(
     options: StreamOptions,
     write: Callable[[Result], object],
     make: Callable[[Stats], StreamPostprocessor] | None = None,
+    gaps: GapChain | None = None,
 ) -> int:
     """Give every frame of a source its depth.
 
@@ -64,6 +66,7 @@ def run_frames(
         options: how frames are taken.
         write: takes the results in order.
         make: gives what post-processes them; None: what begins anew.
+        gaps: with keyframes, what the first gap goes on from; None: it begins anew.
 
     Returns:
         How many frames there were.
@@ -73,8 +76,9 @@ def run_frames(
     """
     state = StreamState(source.info.name, source, Stats())
     own: Mapping[str, StreamPostprocessor] = {} if make is None else {state.name: make(state.stats)}
+    chains = {} if gaps is None else {state.name: gaps}
     frames = 0
-    with closing(Scheduler([state], model, options, own)) as scheduler:
+    with closing(Scheduler([state], model, options, own, chains)) as scheduler:
         for event in scheduler:
             if not isinstance(event, End):
                 write(event)

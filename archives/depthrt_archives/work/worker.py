@@ -153,7 +153,7 @@ class Worker:
 
     def _seams(self, path: Path) -> tuple[list[Any], str]:
         options = self._options
-        if path.suffix.lower() in IMAGE_SUFFIXES or not options.may_split:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             return [], ""
         seams, note = find_seams(path, options.segment_s)
         if seams and options.view != "depth":

@@ -3,7 +3,8 @@
 Gaps of a stream follow one another: the last frame of one is the keyframe before the next. A gap
 that is begun first infers its own last frame, hands it over, and only then waits for the one before
 it; so several gaps are under way at a time. What the audits of a gap found counts from a fixed
-number of gaps later on, whichever ends first, so that depth does not depend on chance.
+number of gaps later on, whichever ends first, so that depth depends neither on chance nor on how
+many cores there are.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from depthrt.errors import InferenceError
+from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort, Prediction
+from depthrt.model.providers import MOST_PARALLEL
 from depthrt.pipeline.batch import Batch, Inferred
 from depthrt.pipeline.stream_state import PreparedFrame
 from depthrt.pipeline.threads import LOOK_S
@@ -26,18 +31,29 @@ from depthrt.temporal.gap import Gap
 from depthrt.temporal.keyframes import THUMBNAIL_SIDE, Allowance, Keyframe, Keyframes
 from depthrt.temporal.optical_flow import grey_thumbnail, thumbnail_size
 
+_LAG = MOST_PARALLEL  # gaps after which audits count: as many as are under way at most
+
 
 class Handover:
     """What a gap hands to those after it: its last frame, that frame's depth, and its audits.
 
+    It can be pickled once its gap is done.
+
     Args:
-        item: the last frame that the gap computes.
+        pixels: the last frame that the gap computes, as prepared (uint8 RGB 3,h,w).
+        model: what that was prepared for.
         previous: the handover of the gap before.
         budget: see :class:`Keyframes`.
     """
 
-    def __init__(self, item: PreparedFrame, previous: Handover | None, budget: float) -> None:
-        self.item = item
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        model: DepthModel,
+        previous: Handover | None,
+        budget: float,
+    ) -> None:
+        self.pixels, self.model = pixels, model
         self.number: int = 0 if previous is None else previous.number + 1
         self._previous, self._budget = previous, budget
         self._keyframe: Keyframe | None = None
@@ -45,6 +61,32 @@ class Handover:
         self._ended, self._done = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._allowance: Allowance | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is pickled: events and locks cannot be."""
+        known = self.keyframe(None), self.allowance(None)
+        return Handover.done, (self.pixels, self.model, self.number, self._budget, *known)
+
+    @classmethod
+    def done(
+        cls,
+        pixels: NDArray[np.uint8],
+        model: DepthModel,
+        number: int,
+        budget: float,
+        keyframe: Keyframe | None,
+        allowance: Allowance,
+    ) -> Handover:
+        """That of a gap that was done in another process."""
+        made = cls(pixels, model, None, budget)
+        made.number, made._allowance = number, allowance
+        made.hand_over(keyframe)
+        made.finish()
+        return made
+
+    def fits(self, item: PreparedFrame) -> bool:
+        """Whether depth can be carried from the last frame to another one."""
+        return self.model is item.model and self.pixels.shape == item.pixels.shape
 
     def hand_over(self, keyframe: Keyframe | None) -> None:
         """Give the last frame's keyframe, once; None where it could not be inferred."""
@@ -130,21 +172,22 @@ class GapBatch(Batch):
     def _cuts(self, changed: Sequence[PreparedFrame]) -> list[bool]:
         cuts = SceneCuts()
         if self.before is not None:
-            cuts.update(self.before.item.pixels)
+            cuts.update(self.before.pixels)
         return [cuts.update(item.pixels) for item in changed]
 
 
 class GapChain:
     """Makes the batches of one stream, each from where the one before ends.
 
+    It can be pickled once they are done: batches may go on from there in another process.
+
     Args:
         options: when the network need not run.
-        lag: gaps after which audits count: as many as are under way at a time.
     """
 
-    def __init__(self, options: Keyframes, lag: int) -> None:
+    def __init__(self, options: Keyframes) -> None:
         self._options = options
-        self._last: deque[Handover] = deque(maxlen=max(1, lag))
+        self._last: deque[Handover] = deque(maxlen=_LAG)
 
     def batch(
         self, frames: list[PreparedFrame], unchanged: list[bool], abort: Abort | None
@@ -156,8 +199,9 @@ class GapChain:
         previous = self._last[-1] if self._last else None
         full = len(self._last) == self._last.maxlen
         settled = self._last[0] if full else None
-        end = Handover(changed[-1], previous, self._options.budget)
-        fits = previous is not None and previous.item.fits(changed[0])
+        last = changed[-1]
+        end = Handover(last.pixels, last.model, previous, self._options.budget)
+        fits = previous is not None and previous.fits(changed[0])
         self._last.append(end)
         return GapBatch(
             frames, unchanged, abort, options=self._options,

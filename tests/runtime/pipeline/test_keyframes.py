@@ -92,6 +92,18 @@ def test_depth_does_not_depend_on_chance(model: Watched) -> None:
             assert first.audit_error == other.audit_error
 
 
+def test_depth_does_not_depend_on_how_many_inferences_run_at_a_time(path: Path) -> None:
+    images, keyframes = pan(80), Keyframes(0.002, audit=0.3)
+    runs = []
+    for parallel in (1, 2, 4):
+        model = DepthModel.load(path, provider="cpu", threads=1, parallel=parallel)
+        runs.append(all_of(stream(images, model, keyframes=keyframes)))
+    assert any(result.interpolated for result in runs[0])
+    for first, *others in zip(*runs, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(first.depth.values, other.depth.values)
+
+
 def test_a_gap_of_one_frame_is_the_network_on_all(model: Watched) -> None:
     images = pan(12)
     exact = all_of(stream(images, model))

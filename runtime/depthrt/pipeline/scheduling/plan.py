@@ -60,7 +60,7 @@ class Plan:
             behind = LiveKeyframes(streams, keyframes, parallel)
         elif keyframes is not None:  # a batch is so many gaps, and the network sees a few frames
             batch *= keyframes.most
-            chains = {name: GapChain(keyframes, parallel) for name in streams}
+            chains = {name: GapChain(keyframes) for name in streams}
         queue = FrameQueue(
             [*streams.values()],
             options.frames_ahead(infos, batch, parallel),

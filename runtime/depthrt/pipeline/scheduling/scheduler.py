@@ -30,6 +30,7 @@ from depthrt.errors import UsageError
 from depthrt.model.depth_model import DepthModel
 from depthrt.model.inference import Abort
 from depthrt.pipeline.batch import Batch, Inferred, StreamPostprocessor
+from depthrt.pipeline.gap_batch import GapChain
 from depthrt.pipeline.ladder.model_ladder import Ladder
 from depthrt.pipeline.live_keyframes import LiveKeyframes, LiveStream
 from depthrt.pipeline.options import StreamOptions
@@ -50,6 +51,7 @@ class Scheduler(OpenStreams):
         model: the model, or a ladder of them that holds a rate.
         options: how frames are taken.
         postprocessors: of streams that go on where others ended, by name.
+        chains: the gaps of such streams with keyframes, by name.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Scheduler(OpenStreams):
         model: DepthModel | Ladder,
         options: StreamOptions,
         postprocessors: Mapping[str, StreamPostprocessor] | None = None,
+        chains: Mapping[str, GapChain] | None = None,
     ) -> None:
         super().__init__(streams)
         plan = Plan.of(self._streams, model, options)
         self._live, self._parallel, self._batch = plan.live, plan.parallel, plan.batch
-        self._meter, self._chains, self._behind = plan.meter, plan.chains, plan.behind
+        self._meter, self._behind = plan.meter, plan.behind
+        self._chains = {**plan.chains, **(chains or {})}
         self._queue = plan.queue
         self._readers = plan.readers
         self._postprocessors = {**plan.postprocessors, **(postprocessors or {})}
