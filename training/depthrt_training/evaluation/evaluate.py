@@ -16,8 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import cv2
@@ -27,16 +28,18 @@ import torch
 
 from depthrt import DepthModel
 from depthrt_benchmarks.common.environment import environment
-from depthrt_benchmarks.evaluation.metrics.boundary import LEAST_SHARE, boundary_f1
-from depthrt_benchmarks.evaluation.metrics.metrics import depth_metrics
-from depthrt_benchmarks.evaluation.protocol.alignment import fit, solve_space, to_depth_m
-from depthrt_training.data.samples import RENDERED, read_rgb
+from depthrt_training.data.samples import RENDERED
+from depthrt_training.evaluation.labelled_pictures import (
+    FloatMap,
+    PictureFigures,
+    Predictor,
+    figures_of,
+    pictures_of,
+    predicted,
+)
 from depthrt_training.model.network import NATIVE_SIZE, DepthNet, normalise
 from depthrt_training.model.weights_file import load_weights
 from depthrt_training.teachers.tcmonodepth import Teacher
-
-FloatMap = npt.NDArray[np.float32]
-Predictor = Callable[[npt.NDArray[np.uint8]], FloatMap]
 
 PROTOCOL = (
     "disparity-lsq per image; stretched to the network's size (cv2 bilinear), prediction resized "
@@ -45,7 +48,6 @@ PROTOCOL = (
 )
 SETS = ("tum_fr1_rpy", "aims_lab", "realsense_desk", "phone_lidar_desk", "box_on_floor")
 TRAINED_ON = ("tum_fr1_rpy", "aims_lab")
-MIN_VALID_PIXELS = 10
 
 
 def network_predictor(network: DepthNet) -> Predictor:
@@ -67,54 +69,31 @@ def model_predictor(model: DepthModel) -> Predictor:
     return lambda rgb: model(rgb).values
 
 
-def image_metrics(
-    prediction: FloatMap, depth_m: FloatMap, valid: npt.NDArray[np.bool_], low: float, cap: float
-) -> tuple[float, float, float]:
-    """AbsRel, delta1 and boundary F1 of one image; prediction and depth on the same grid (H,W).
-
-    By the formulae of `depthrt eval`, with `disparity-lsq` over the valid pixels. F1 is NaN if less
-    than half of the image is valid: its edges would be those of the holes.
-    """
-    truth = depth_m[valid].astype(np.float64)
-    space = solve_space(prediction, "inverse_depth", "disparity-lsq")
-    line = fit(space[valid], truth, "disparity-lsq")
-    aligned = to_depth_m(space, line, "disparity-lsq", low, cap)
-    found = depth_metrics(aligned[valid], truth)
-    sharp = boundary_f1(aligned, depth_m, valid) if valid.mean() >= LEAST_SHARE else float("nan")
-    return found["abs_rel"], found["delta1"], sharp
+def predictor_of(file: Path) -> Predictor:
+    """The network of a weights file (.safetensors, in float), or of an exported .onnx file."""
+    if file.suffix == ".onnx":
+        return model_predictor(DepthModel.load(file, provider="cpu"))
+    return network_predictor(load_weights(file))
 
 
 def evaluate_set(
     folder: Path, predict: Predictor, only: Sequence[Path] | None = None
 ) -> dict[str, Any]:
     """Mean figures over a set, or over its colour files `only`; also images used and skipped."""
-    spec = json.loads((folder / "dataset.json").read_text())
-    low, cap = float(spec["min_depth_m"]), float(spec["max_depth_m"])
-    results: list[tuple[float, float, float]] = []
-    skipped = non_finite = 0
-    for file in sorted((folder / "rgb").glob("*.jpg")) if only is None else only:
-        raw = cv2.imread(str(folder / "depth" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
-        depth_m = np.asarray(raw, dtype=np.float32) * np.float32(spec["depth_unit_m"])
-        valid = (depth_m > low) & (depth_m < cap)
-        valid &= ~np.isin(np.asarray(raw), spec.get("invalid", [0]))
-        if valid.sum() < MIN_VALID_PIXELS:
-            skipped += 1
-            continue
-        output = predict(read_rgb(file))
-        non_finite += int(not np.isfinite(output).all())
-        height, width = depth_m.shape
-        resized = cv2.resize(output, (width, height), interpolation=cv2.INTER_LINEAR)
-        results.append(
-            image_metrics(np.asarray(resized, dtype=np.float32), depth_m, valid, low, cap)
-        )
-    abs_rel, delta1, _ = np.mean(results, axis=0)
-    sharp = [f1 for _, _, f1 in results if np.isfinite(f1)]
+    files = sorted((folder / "rgb").glob("*.jpg")) if only is None else only
+    results: list[PictureFigures] = []
+    non_finite = 0
+    for picture in pictures_of(folder, files):
+        prediction = predicted(picture, predict)
+        non_finite += int(not np.isfinite(prediction).all())
+        results.append(figures_of(picture, prediction))
+    sharp = [found.boundary_f1 for found in results if np.isfinite(found.boundary_f1)]
     return {
-        "abs_rel": round(float(abs_rel), 4),
-        "delta1": round(float(delta1), 4),
+        "abs_rel": round(fmean(found.abs_rel for found in results), 4),
+        "delta1": round(fmean(found.delta1 for found in results), 4),
         "boundary_f1": round(float(np.mean(sharp)), 4) if sharp else None,
         "images": len(results),
-        "skipped": skipped,
+        "skipped": len(files) - len(results),
         "non_finite": non_finite,
         "trained_on": folder.name in TRAINED_ON,
     }
