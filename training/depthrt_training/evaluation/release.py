@@ -1,6 +1,7 @@
 """Write the released weights with their metadata, and the figures file beside them.
 
     python -m depthrt_training.evaluation.release --work WORK --data DATA
+    python -m depthrt_training.evaluation.release --weights MEAN.safetensors --data DATA
 
 The figures are those of the released float16 tensors (computed in float32), not of the
 checkpoint that was rounded to them.
@@ -65,7 +66,8 @@ def recipe_summary(config: Config) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Write the released weights and their figures.")
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="this file, in place of a run's best weights")
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--run", default=NAME)
     parser.add_argument("--config", type=Path, default=CONFIGS / "depthrt-s.toml")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
@@ -74,7 +76,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
-    best: Path = options.work / options.run / "best.safetensors"
+    if options.weights is None and options.work is None:
+        parser.error("name the weights by --weights, or a run by --work and --run")
+    best: Path = options.weights or options.work / options.run / "best.safetensors"
     config = read_config(options.config)
     facts = training_facts(config, read_metadata(best))
     if options.note:

@@ -1,0 +1,97 @@
+"""Make the files of the built-in models from the released weights: `depthrt-s` and `depthrt-xs`.
+
+    python -m depthrt_training.evaluation.publish.built_in --data DATA --work WORK
+
+Exported to WORK as int8 for any processor (7-bit weights), ranges from photographs. Golden frames
+are of the demo clip. The files carry no reference of drift: one of photographs would call every
+camera's pictures unusual, and `depthrt run --metrics` learns one instead. Each file is verified
+before it replaces that of the package.
+
+The time over float32's that a file quotes is measured here: let nothing else run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import onnx
+from onnx import helper
+
+from depthrt.files.atomic_write import new_file
+from depthrt.model.catalogue.registry import DATA
+from depthrt.monitor.reference import REFERENCE_KEY
+from depthrt_training.recipe import WEIGHTS, Command, StepError, run
+
+SIZES = {"depthrt-s": (224, 288), "depthrt-xs": (128, 160)}
+"""Height and width in pixels."""
+NETWORK = Path(__file__).parents[2] / "model" / "network.py"
+COMMAND = ("-c", "from depthrt.cli import main; main()")
+
+
+def depthrt(*arguments: str | Path) -> Command:
+    """The command line of `depthrt` in this environment."""
+    return [sys.executable, *COMMAND, *map(str, arguments)]
+
+
+def exporting(name: str, weights: Path, out: Path, *more: str | Path) -> Command:
+    """The export of one size of the network."""
+    height, width = SIZES[name]
+    return depthrt(
+        "export", f"{NETWORK}:depthrt_s", "--checkpoint", weights, "--name", name,
+        "--size", f"{height}x{width}", "--dynamic", "batch", "--licence", "Apache-2.0",
+        "--mean", "116,116,116", "--std", "58,58,58", "--scale", "1", "--kind", "inverse-depth",
+        "--overwrite", "-o", out, *more,
+    )  # fmt: skip
+
+
+def drop_drift_reference(file: Path) -> None:
+    """Leave out the reference of drift; all else stays."""
+    model = onnx.load(file)
+    kept = {p.key: p.value for p in model.metadata_props if p.key != REFERENCE_KEY}
+    helper.set_model_props(model, kept)
+    with new_file(file, overwrite=True) as place:
+        onnx.save(model, place)
+
+
+def make(name: str, weights: Path, data: Path, work: Path) -> Path:
+    """Export, verify; return the file.
+
+    Raises:
+        StepError: a step failed.
+    """
+    file = work / f"{name}.onnx"
+    int8 = ("--precision", "int8", "--target", "x86-avx2", "--calibration", data / "images")
+    run([exporting(name, weights, file, *int8)], 1)
+    drop_drift_reference(file)
+    run([depthrt("verify", file)], 1)
+    return file
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=DATA, help="default: the package's folder")
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name the data folder by --data or DEPTHRT_DATA")
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        files = [make(name, options.weights, Path(options.data), work) for name in SIZES]
+    except StepError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    for file in files:
+        shutil.copyfile(file, options.out / f"{file.name}.new")
+        (options.out / f"{file.name}.new").replace(options.out / file.name)
+        print(options.out / file.name)
+
+
+if __name__ == "__main__":
+    main()
