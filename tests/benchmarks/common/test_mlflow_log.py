@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from depthrt_benchmarks.common.report.mlflow_log import Run
 from helpers.commands import Command
 from helpers.models.small_model import build_model, expected_depth
 
-pytest.importorskip("mlflow", reason="needs the extra track")
+# It takes seconds to import, which only the process of these tests is to spend.
+pytestmark = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra track")
 
 
 @pytest.fixture(scope="module")

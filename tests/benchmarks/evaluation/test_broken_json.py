@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from depthrt.cli import main
 from depthrt.errors import SourceError
 from depthrt_benchmarks.evaluation.datasets.base import ReadOptions
 from depthrt_benchmarks.evaluation.datasets.open import open_datasets
@@ -94,39 +100,76 @@ JOURNALS: dict[str, bytes] = {
 }
 
 
-def interrupted(
-    command: Command, model_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """The journal of an evaluation that Ctrl-C ended at its second image."""
-    score = running.score
+@dataclass(frozen=True)
+class Midway:
+    """An evaluation that Ctrl-C ended at its second image, and what the whole one gives."""
+
+    folder: Path
+    whole: list[dict[str, Any]]
+    journal: str
+    rows: bytes
+
+    def restore(self, rows: bytes) -> None:
+        """Put a journal of these rows where the evaluation looks for its own."""
+        place = resume_folder()
+        place.mkdir(parents=True, exist_ok=True)
+        (place / self.journal).write_bytes(rows)
+
+
+@pytest.fixture(scope="module")
+def midways(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[float, Midway]:
+    """Of a model without errors, and of one with some; by how wrong the set says that it is."""
+
+    def run(*words: object) -> tuple[object, str]:
+        patch.setattr(sys, "argv", ["depthrt", "eval", str(model_path), *map(str, words)])
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, out.getvalue()
 
     def stopping(name: str, *rest: object) -> object:
         if name == "000001":
             raise KeyboardInterrupt
         return score(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "score", stopping)
-    assert command("eval", model_path, folder).code == 130
-    monkeypatch.setattr(running, "score", score)
-    (journal,) = resume_folder().glob("*.jsonl")
-    return journal
+    score, found = running.score, {}
+    for wrong in (0.0, 0.2):
+        folder = write_set(tmp_path_factory.mktemp("midway") / "desk", 2, wrong=wrong)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+            code, text = run(folder, "--json")
+            assert code == 0
+            patch.setattr(running, "score", stopping)
+            assert run(folder)[0] == 130
+            (journal,) = resume_folder().glob("*.jsonl")
+            whole = json.loads(text)["evaluations"]
+            found[wrong] = Midway(folder, whole, journal.name, journal.read_bytes())
+    return found
+
+
+def test_a_whole_journal_is_gone_on_from(
+    command: Command, model_path: Path, midways: dict[float, Midway]
+) -> None:
+    """So that the tests below are about journals that would be."""
+    midway = midways[0.2]
+    name, row = json.loads(midway.rows)
+    changed = {**row, "metrics": {**row["metrics"], "abs_rel": row["metrics"]["abs_rel"] + 0.125}}
+    midway.restore(json.dumps([name, changed]).encode() + b"\n")
+    done = command("eval", model_path, midway.folder, "--json")
+    (before,), (after,) = midway.whole, done.document["evaluations"]
+    gained = after["metrics"]["abs_rel"]["value"] - before["metrics"]["abs_rel"]["value"]
+    assert gained == pytest.approx(0.0625)
 
 
 @pytest.mark.parametrize("kind", JOURNALS)
 def test_a_broken_journal_is_measured_again(
-    command: Command,
-    model_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
+    command: Command, model_path: Path, midways: dict[float, Midway], kind: str
 ) -> None:
-    folder = write_set(tmp_path / "desk", 2)
-    whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    journal = interrupted(command, model_path, folder, monkeypatch)
-    journal.write_bytes(JOURNALS[kind])
-    done = command("eval", model_path, folder, "--json")
+    midway = midways[0.0]
+    midway.restore(JOURNALS[kind])
+    done = command("eval", model_path, midway.folder, "--json")
     assert done.code == 0, done.err
-    assert done.document["evaluations"] == whole
+    assert done.document["evaluations"] == midway.whole
 
 
 @pytest.mark.parametrize(
@@ -146,18 +189,15 @@ def test_a_broken_journal_is_measured_again(
 def test_a_row_that_is_none_is_measured_again(
     command: Command,
     model_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    midways: dict[float, Midway],
     change: dict[str, object],
 ) -> None:
-    folder = write_set(tmp_path / "desk", 2, wrong=0.2)
-    whole = command("eval", model_path, folder, "--json").document["evaluations"]
-    journal = interrupted(command, model_path, folder, monkeypatch)
-    name, row = json.loads(journal.read_text())
-    journal.write_text(json.dumps([name, {**row, **change}]) + "\n")
-    done = command("eval", model_path, folder, "--json")
+    midway = midways[0.2]
+    name, row = json.loads(midway.rows)
+    midway.restore(json.dumps([name, {**row, **change}]).encode() + b"\n")
+    done = command("eval", model_path, midway.folder, "--json")
     assert done.code == 0, done.err
-    assert done.document["evaluations"] == whole
+    assert done.document["evaluations"] == midway.whole
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from depthrt import (
     read_depth,
     stream,
 )
+from depthrt.jobs import run as jobs_run
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from helpers.commands import Command, outcome, spawn
@@ -210,29 +211,29 @@ def test_an_output_that_fails_at_its_end_costs_no_other(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_lines_replace_no_file_that_came_meanwhile(make_clip: MakeClip, overwrite: bool) -> None:
+def test_lines_replace_no_file_that_came_meanwhile(
+    command: Command,
+    make_clip: MakeClip,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overwrite: bool,
+) -> None:
     # The lines begin with the first frame, long after the target was looked at.
-    code = (
-        "import pathlib, depthrt.jobs.run; real = depthrt.jobs.run.open_many\n"
-        "def opening(*a, **k):\n"
-        "    pathlib.Path('l.jsonl').write_text('years of work')\n"
-        "    return real(*a, **k)\n"
-        "depthrt.jobs.run.open_many = opening\n"
-        "from depthrt.cli import main; main()"
-    )
-    clip = make_clip(frames=5)
+    real = jobs_run.open_many
+
+    def opening(*given: Any, **more: Any) -> Any:
+        Path("l.jsonl").write_text("years of work")
+        return real(*given, **more)
+
+    monkeypatch.setattr(jobs_run, "open_many", opening)
     more = ["--overwrite"] if overwrite else []
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", clip, "-o", "o.npz", "--jsonl", "l.jsonl", *more],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = ["run", make_clip(frames=5), "-m", model_path, "-o", "o.npz", "--jsonl", "l.jsonl"]
+    ended = command(*run, *more)
     if overwrite:
-        assert done.returncode == 0
+        assert ended.code == 0
         assert len(Path("l.jsonl").read_text().splitlines()) == 5
         return
     assert Path("l.jsonl").read_text() == "years of work"
-    assert done.returncode == 2
-    assert "l.jsonl was made by somebody else meanwhile and is left as it is" in done.stderr
+    assert ended.code == 2
+    assert "l.jsonl was made by somebody else meanwhile and is left as it is" in ended.err
     assert not list(Path().glob("l.partial*"))

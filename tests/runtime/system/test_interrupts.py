@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -15,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from depthrt import DepthModel, LiveLimits, Result, open_source, read_depth, stream
+from depthrt.jobs import run as jobs_run
 from depthrt.jobs.write_loop import StreamSinks, write_results
 from depthrt.pipeline.stream_state import End
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from depthrt.system.interrupts import held, hold, is_noted, raise_noted, terminable
-from helpers.commands import Outcome, outcome, spawn
+from helpers.commands import Command, Outcome, outcome, spawn
 from helpers.files.write_results import write_into
 from helpers.models.small_model import build_slow_model
 
@@ -246,21 +246,16 @@ def test_a_second_signal_changes_nothing(
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("sources", [1, 2])
 def test_a_signal_while_sources_are_opened(
-    make_clip: MakeClip, tmp_path: Path, number: int, sources: int
+    command: Command,
+    make_clip: MakeClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    sources: int,
 ) -> None:
-    code = (
-        "import os, depthrt.jobs.run as at\n"
-        f"def interrupted(*a, **k): os.kill(os.getpid(), {int(number)})\n"
-        "at.load_model = interrupted\n"
-        "from depthrt.cli import main; main()"
-    )
+    monkeypatch.setattr(jobs_run, "load_model", lambda *given, **more: send(number))
     clips = [make_clip(frames=4 + n) for n in range(sources)]
     output = tmp_path / ("o.mp4" if sources == 1 else "o")
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", *clips, "-o", output],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (130, "depthrt: interrupted\n")
+    ended = command("run", *clips, "-o", output)
+    assert (ended.code, ended.err) == (130, "depthrt: interrupted\n")
     assert list(tmp_path.iterdir()) == []
