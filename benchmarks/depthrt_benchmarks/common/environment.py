@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
         },
         "versions": {"python": platform.python_version(), **_versions(packages)},
-        "commit": _commit(),
+        "commit": _commit(Path(__file__)),
     }
 
 
@@ -73,12 +74,13 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _commit() -> str:
-    """The commit of the checkout this file belongs to, marked when there are changes on top.
+@cache
+def _commit(file: Path) -> str:
+    """The commit of the checkout that a file belongs to, marked when there are changes on top.
 
-    Unknown where it is installed, also in an environment inside another repository.
+    Unknown where it is installed, also in an environment inside another repository. It is asked
+    for once in a process, which goes on running the code that it began with.
     """
-    file = Path(__file__)
     folder = file.parent
     try:
         _git(folder, "ls-files", "--error-unmatch", "--", file.name)

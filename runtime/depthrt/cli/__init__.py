@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -53,14 +54,7 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; one of another package is imported."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            return command
-        for point in entry_points(group=ENTRY_POINTS, name=cmd_name):
-            offered = get_command(_load(point))
-            offered.name = cmd_name
-            return offered
-        return None
+        return super().get_command(ctx, cmd_name) or _offered(cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; an expected error becomes a sentence and an exit code, no traceback."""
@@ -82,6 +76,22 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo(f"depthrt: {str(error) or 'interrupted'}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+@cache
+def _built() -> Any:
+    """All commands of the runtime; reading their signatures takes 20 ms, once in a process."""
+    return get_command(app)
+
+
+@cache
+def _offered(name: str) -> Any:
+    """A command of another package; None: there is none of this name."""
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        command = get_command(_load(point))
+        command.name = name
+        return command
+    return None
 
 
 def _load(point: EntryPoint) -> typer.Typer:
@@ -154,7 +164,7 @@ def main() -> None:
 def _code_of_command() -> int:
     """Run the command and return its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = _built()(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from depthrt_benchmarks.common.environment import environment
+from depthrt_benchmarks.common.environment import _commit, environment
 from depthrt_benchmarks.evaluation.scoring.resume_file import measuring_versions
 
 real = importlib.metadata.version
@@ -76,4 +76,5 @@ def test_the_commit_is_that_of_the_checkout_alone(
     assert environment()["commit"] == "unknown"
     git("add", "-A")
     git("commit", "-q", "-m", "ours")
+    _commit.cache_clear()
     assert environment()["commit"] == git("rev-parse", "--short", "HEAD")
