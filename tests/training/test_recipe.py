@@ -15,7 +15,7 @@ def options(work: Path, **changes: object) -> argparse.Namespace:
     given = {
         "data": work / "data", "work": work, "config": work / "c.toml", "run": "own", "start": None,
         "label_weights": work / "w.safetensors", "scenes": 3, "processes": 2, "threads": None,
-        "device": "cpu",
+        "device": "cpu", "labels": "places", "textures": "photographs",
     }  # fmt: skip
     return argparse.Namespace(**{**given, **changes})
 
@@ -79,3 +79,24 @@ def test_the_recipe_s_sources_are_those_that_are_prepared(tmp_path: Path) -> Non
         config = tomllib.loads((CONFIGS / name).read_text())
         assert set(config["sources"]) == known
         assert sum(config["sources"].values()) == pytest.approx(1)
+
+
+def test_the_free_recipe_names_no_source_whose_licence_forbids_commercial_use(
+    tmp_path: Path,
+) -> None:
+    import tomllib
+
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from depthrt_training import prepare
+    from depthrt_training.recipe import CONFIGS, labelling, rendering
+    from depthrt_training.teachers.tcmonodepth import Teacher
+
+    sources = tomllib.loads((CONFIGS / "free.toml").read_text())["sources"]
+    assert sum(sources.values()) == pytest.approx(1)
+    forbidden = {"photographs", "driving", "rooms", "roads", "kitti00", "replica_office0"}
+    assert not {*forbidden, "middlebury", "eth3d", "virtual_kitti2"} & set(sources)
+    assert set(sources) <= set(prepare.sources_of(tmp_path, [tmp_path], Teacher(tmp_path)))
+    free = options(tmp_path, labels="teacher", textures="patterns")
+    for command in (*rendering(free, tmp_path / "rendered"), *labelling(free, tmp_path, sources)):
+        assert not {"--photographs", "--places", "--label-weights"} & set(command)

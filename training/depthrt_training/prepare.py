@@ -16,7 +16,7 @@ Writes one `.npz` for each source into WORK/cache. A sample is
 
 With `--places` pictures are labelled by the networks that know their kind of place
 (`teachers/by_place.py`): the sources `rooms`, `roads` and `kitti00` stand beside `photographs` and
-`clips`, and two more sets with depth are used.
+`clips`, and two more sets with depth are used (otherwise `--only` must name them).
 
 `--pairs` writes WORK/pairs.npz and nothing else (`data/frame_pairs.py`).
 
@@ -67,7 +67,7 @@ from depthrt_training.teachers.places import TABLE
 from depthrt_training.teachers.tcmonodepth import Teacher
 
 MORE_CAMERAS = ("replica_office0", "apc_bin_closeup")
-"""Sets with depth that came later; only `--places` uses them."""
+"""Sets with depth that came later; only `--places` uses them, and `--only` where it names them."""
 STEREO = ("middlebury", "oak_d", "eth3d", "virtual_kitti2")
 SHIFTED = ("middlebury",)
 """Cropped pairs: infinite distance has an unknown disparity, not 0."""
@@ -182,8 +182,8 @@ def sources_of(
         "tum_fr1_rpy": camera(data / "rgbd/tum_fr1_rpy"),
         "aims_lab": camera(data / "rgbd/aims_lab"),
     }
+    sources |= {name: camera(data / "rgbd" / name) for name in MORE_CAMERAS}
     if by_place is not None:
-        sources |= {name: camera(data / "rgbd" / name) for name in MORE_CAMERAS}
         for name in ("photographs", "driving", "clips"):
             del sources[name]
         for name, pictures in placed_sources(data).items():
@@ -270,7 +270,8 @@ def main() -> None:
         )
     if unknown := [name for name in options.only or () if name not in sources]:
         parser.error(f"--only {unknown[0]}: the sources are {', '.join(sources)}")
-    sources = {name: s for name, s in sources.items() if not options.only or name in options.only}
+    wanted = options.only or [n for n in sources if options.places or n not in MORE_CAMERAS]
+    sources = {name: source for name, source in sources.items() if name in wanted}
     target: Path = options.work if options.pairs else options.work / "cache"
     target.mkdir(parents=True, exist_ok=True)
     files = {name: target / f"{name}.npz" for name in sources}

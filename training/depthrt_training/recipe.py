@@ -4,6 +4,8 @@
     python -m depthrt_training.recipe --data DATA --work WORK --device cuda --seed 1 --seed 2
     python -m depthrt_training.recipe --data DATA --work WORK --run by-place \\
         --config training/configs/by_place.toml --start training/weights/depthrt-s.safetensors
+    python -m depthrt_training.recipe --data DATA --work FREE --run free \\
+        --config training/configs/free.toml --labels teacher --textures patterns
 
 Stop it at any moment and give the same command again: every step goes on where it was. Renders go
 to WORK/rendered, labels to WORK/cache, a run to WORK/RUN (`RUN-2` for seed 2), figures by kind of
@@ -62,8 +64,9 @@ def rendering(options: argparse.Namespace, rendered: Path) -> list[Command]:
     """One command for each part; none where that many scenes are there."""
     if len(list(rendered.glob("*/parts/*.json"))) >= options.scenes:
         return []
-    photographs = options.data / "images"
-    common = ("--out", rendered, "--scenes", str(options.scenes), "--photographs", photographs)
+    common = ("--out", rendered, "--scenes", str(options.scenes))
+    if options.textures == "photographs":
+        common = (*common, "--photographs", options.data / "images")
     parts = options.processes
     return [
         module("rendered.generate", *common, "--part", f"{part}/{parts}") for part in range(parts)
@@ -73,7 +76,9 @@ def rendering(options: argparse.Namespace, rendered: Path) -> list[Command]:
 def labelling(options: argparse.Namespace, rendered: Path, sources: Sequence[str]) -> list[Command]:
     """One command for each source, the longest first."""
     common = ("--data", options.data, "--work", options.work, "--rendered", rendered)
-    labels = ("--places", "--label-weights", options.label_weights)
+    labels: tuple[str | Path, ...] = ("--places", "--label-weights", options.label_weights)
+    if options.labels == "teacher":
+        labels = ()
     ordered = sorted(sources, key=lambda name: name != "photographs")
     return [module("prepare", *common, *labels, "--only", name) for name in ordered]
 
@@ -104,6 +109,14 @@ def main() -> None:
     parser.add_argument("--run", default="depthrt-s", help="folder name under --work")
     parser.add_argument("--start", type=Path, help="weights to start from; default: the encoder's")
     parser.add_argument("--label-weights", type=Path, default=WEIGHTS)
+    parser.add_argument(
+        "--labels", choices=("places", "teacher"), default="places",
+        help="places: by the networks that know a place; teacher: by TCMonoDepth-small alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--textures", choices=("photographs", "patterns"), default="photographs",
+        help="of the renders; patterns: made here, every one",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, action="append", help="repeatable: a run for each")
     parser.add_argument("--scenes", type=int, default=480)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
