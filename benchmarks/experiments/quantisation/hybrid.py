@@ -125,7 +125,7 @@ def row(plain: Path, frames: str, said: argparse.Namespace, folder: Path) -> dic
         arrays = folder / "frames.npz"
         calibration = [s.pixels for s in sample_frames(frames, _CALIBRATION, spec.input)]
         np.savez(arrays, calibration=np.stack(calibration), validation=np.stack(pixels))
-        document = _nncf(said.openvino_python, plain, arrays, folder / "depth.npz")
+        document = nncf(said.openvino_python, plain, arrays, folder / "depth.npz")
         for name, maps in np.load(folder / "depth.npz").items():
             found[name] = {"abs_rel": abs_rel(maps.__getitem__), "one_thread": document[name]}
     for figures in found.values():
@@ -133,7 +133,8 @@ def row(plain: Path, frames: str, said: argparse.Namespace, folder: Path) -> dic
     return {"size": [spec.input.height, spec.input.width], "ways": found, "int8_over_float": costs}
 
 
-def _nncf(python: str, plain: Path, frames: Path, depth: Path) -> Mapping[str, Any]:
+def nncf(python: str, plain: Path, frames: Path, depth: Path) -> Mapping[str, Any]:
+    """Write NNCF's depth of the frames' ``validation``; return the time of each preset."""
     command = [
         python,
         str(nncf_depth.__file__),

@@ -118,6 +118,23 @@ def cases(data: Path | None) -> dict[str, Case]:
             {"checkpoint": checkpoint},
             trained=True,
         )
+    return found | meter(data or _ROOT)
+
+
+def meter(data: Path) -> dict[str, Case]:
+    """METER-xxs, which knows rooms or roads, where its weights are."""
+    source = f"{_ROOT / 'tests/networks/meter_xxs.py'}:meter"
+    by_imagenet = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    said: dict[str, dict[str, Any]] = {
+        "nyu": {"size": (192, 256), **by_imagenet},
+        "kitti": {"size": (192, 640), "mean": (0.0,) * 3, "std": (1.0,) * 3},
+    }
+    found = {}
+    for name, words in said.items():
+        weights = data / "models/meter_xxs" / f"{name}.pt"
+        if weights.is_file():
+            words = {**words, "kind": "depth", "checkpoint": weights}
+            found[f"meter-{name}"] = Case(lambda _: source, words, trained=True)
     return found
 
 

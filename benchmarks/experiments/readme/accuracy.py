@@ -18,7 +18,13 @@ from depthrt_benchmarks.evaluation.datasets.open import open_datasets
 from depthrt_benchmarks.evaluation.protocol.protocol import Choices, Protocol, choose
 from depthrt_benchmarks.evaluation.scoring.score import View, score, view
 
-_TRAINED_ON = ("aims_lab", "tum_fr1_rpy")  # by the built-in model: no measure of it
+PLACES = ("box_on_floor", "phone_lidar_desk", "realsense_desk")
+SETS = {
+    "meter-nyu": ("replica_office0", "slambook_icl_livingroom"),
+    "meter-kitti": ("kitti_lidar_jam",),
+}
+"""What a network is judged on that knows one kind of place; the others are judged on ``PLACES``.
+None was trained on its sets (METER kitti may have seen the streets of KITTI)."""
 
 Depths = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -32,18 +38,17 @@ class Labelled:
     frames: NDArray[np.uint8]
 
 
-def labelled(data: Path | None, images: int) -> tuple[list[Dataset], str]:
-    """The sets of ``data/rgbd``, or the built-in demo's frames; and what to say of them."""
-    place = DATA / "demo_depth" if data is None else data / "rgbd"
+def labelled(name: str, data: Path | None, images: int) -> tuple[list[Dataset], str]:
+    """A network's sets of ``data/rgbd``, or the demo's frames without; and what to say of them."""
+    places = [DATA / "demo_depth"]
+    if data is not None:
+        places = [data / "rgbd" / each for each in SETS.get(name, PLACES)]
     found = []
-    for dataset in open_datasets(place, None, ReadOptions()):
-        if dataset.name in _TRAINED_ON:
-            continue
+    for dataset in (each for place in places for each in open_datasets(place, None, ReadOptions())):
         count = len(dataset.items)
-        places = np.linspace(0, count - 1, min(images, count)).round().astype(int)
-        found.append(replace(dataset, items=[dataset.items[i] for i in places]))
-    shown = ", ".join(f"{dataset.name} ({len(dataset.items)})" for dataset in found)
-    return found, f"mean AbsRel of {shown}; one scale and shift of disparity an image"
+        numbers = np.linspace(0, count - 1, min(images, count)).round().astype(int)
+        found.append(replace(dataset, items=[dataset.items[i] for i in numbers]))
+    return found, ", ".join(f"{dataset.name} ({len(dataset.items)})" for dataset in found)
 
 
 def read(dataset: Dataset, spec: ModelSpec) -> Labelled:

@@ -14,9 +14,12 @@ README, PERFORMANCE = Path("README.md"), Path("docs/performance.md")
 _NAMES = {
     "depthrt-s": "built-in depthrt-s",
     "tcmonodepth-small": "TCMonoDepth-small",
+    "meter-nyu": "METER nyu",
+    "meter-kitti": "METER kitti",
     "midas-like": "MiDaS-small-like*",
     "depth-anything-v2-s-252": "Depth-Anything-V2-S*",
 }
+_ON = {"meter-nyu": ", rooms", "meter-kitti": ", roads"}
 _SHORT = {
     "torch eager": "PyTorch",
     "torch.compile": "torch.compile",
@@ -31,13 +34,16 @@ def short_table(document: dict[str, Any]) -> str:
     """Milliseconds and AbsRel of what a user would take, for the networks with trained weights."""
     trained = {name: net for name, net in document["networks"].items() if net["trained"]}
     heads = [
-        f"{_NAMES[name]}, {'x'.join(map(str, net['size']))} | AbsRel"
+        f"{_NAMES[name]}, {'x'.join(map(str, net['size']))} | AbsRel{_ON.get(name, '')}"
         for name, net in trained.items()
     ]
     lines = [f"| | {' | '.join(heads)} |", f"| --- |{' ---: | ---: |' * len(trained)}"]
     for row, shown in _SHORT.items():
-        engines = [net["engines"][row] for net in trained.values()]
-        cells = [f"{e['latency_ms']:.1f} ms | {e['abs_rel']:.3f}" for e in engines]
+        engines = [net["engines"].get(row, {}) for net in trained.values()]
+        cells = [
+            f"{e['latency_ms']:.1f} ms | {e['abs_rel']:.3f}" if "abs_rel" in e else "– | –"
+            for e in engines
+        ]
         lines.append(f"| {shown} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -98,6 +104,13 @@ def _cell(engine: dict[str, Any]) -> str:
     return f"{engine['ratio']:.2f}{quality}"
 
 
+def _sets(document: dict[str, Any]) -> str:
+    """Which sets each trained network is judged on, and how many pictures."""
+    networks = document["networks"].items()
+    shown = [f"{_NAMES.get(name, name)} {net['sets']}" for name, net in networks if "sets" in net]
+    return f" ({'; '.join(shown)})" if shown else ""
+
+
 def _legend(document: dict[str, Any], lines: str) -> list[str]:
     machine, versions = document["machine"], dict(document["versions"])
     for network in document["networks"].values():
@@ -113,7 +126,7 @@ def _legend(document: dict[str, Any], lines: str) -> list[str]:
     notes = [
         f"Time of one inference over `depthrt float32`, which took {scale}. Less is faster; "
         "differences below 5% mean nothing. depthrt's threads spin during an inference only; the "
-        f"others are as they come. In brackets the {document['accuracy']}.",
+        f"others are as they come. In brackets the {document['accuracy']}{_sets(document)}.",
         "Nine tenths of aims_lab and tum_fr1_rpy were among what depthrt-s was trained on."
         if "aims_lab" in document["accuracy"]
         else "",

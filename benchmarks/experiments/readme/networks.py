@@ -101,8 +101,7 @@ def make(
         attempt("tflite", folder / "float32.tflite", lambda p: _convert(order, folder, p, litert))
     if provider is not None:
         attempt("auto", folder / "auto.onnx", lambda p: _search(float32, p, frames, provider))
-    trained = name in ("depthrt-s", "tcmonodepth-small")
-    return Made(source, said, trained, Path(source).is_dir(), float32, others, lacking)
+    return Made(source, said, case.trained, Path(source).is_dir(), float32, others, lacking)
 
 
 def _search(float32: Path, place: Path, frames: str | None, python: str) -> str:

@@ -39,7 +39,17 @@ from experiments.readme.networks import Made, make
 
 REFERENCE = "depthrt float32"
 _ROUNDS, _BLOCK_S, _PAUSE_S = 7, 0.3, 0.25
-_NETWORKS = ("depthrt-s", "tcmonodepth-small", "midas-like", "depth-anything-v2-s-252")
+_NETWORKS = (
+    "depthrt-s",
+    "tcmonodepth-small",
+    "meter-nyu",
+    "meter-kitti",
+    "depth-anything-v2-s-252",
+)
+_PROTOCOL = (
+    "mean AbsRel of each network's sets, after one scale and shift an image, of disparity, or of "
+    "depth where the network gives depth"
+)
 
 
 @dataclass(frozen=True)
@@ -202,21 +212,22 @@ def main() -> None:
         document: dict[str, Any] = {"networks": {}}
         if options.output.is_file():
             document = json.loads(options.output.read_text())
-        sets, protocol = labelled(options.data, options.images)
         for name in options.network or _NETWORKS:
             pythons = (options.litert_python, options.provider_python)
             made = make(name, options.data, options.work, *pythons)
             if made is None:
                 continue
+            sets, shown = labelled(name, options.data, options.images)
             place = options.work / name / "quality.json"
             if not place.is_file():
                 write_text(place, json.dumps(quality(made, rows, sets)), overwrite=False)
             if options.prepare:
                 continue
-            document["networks"][name] = measure(made, rows, json.loads(place.read_text()))
+            found = measure(made, rows, json.loads(place.read_text()))
+            document["networks"][name] = {**found, "sets": shown} if made.trained else found
             kept = {n: document["networks"][n] for n in _NETWORKS if n in document["networks"]}
             content = {"benchmark": "readme_table", "threads": usable_cores(), "rounds": _ROUNDS,
-                       "accuracy": protocol, "networks": kept}  # fmt: skip
+                       "accuracy": _PROTOCOL, "networks": kept}  # fmt: skip
             write_result(options.output, content)
             document = json.loads(options.output.read_text())
     if options.output.is_file() and not options.prepare:
