@@ -36,10 +36,10 @@ class Batch:
 
 
 def prepare(batch: Batch) -> Batch:
-    """The batch with the path of its model and its folder made.
+    """The batch with the paths of its model and its folder; nothing is made yet.
 
     Raises:
-        DepthrtError: there is no such source, model, colour map or folder.
+        DepthrtError: there is no such source, model or colour map, or the folder is a file.
     """
     check_sources(batch.words, batch.options.out)
     colour_table(batch.options.colormap)
@@ -47,10 +47,8 @@ def prepare(batch: Batch) -> Batch:
     if not model.is_file():
         raise ModelError(f"no model file at {model}: check the path, or see `depthrt models`")
     out = batch.options.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TargetError(f"the folder {out} cannot be made ({error.strerror})") from error
+    if out.exists() and not out.is_dir():
+        raise TargetError(f"the folder {out} cannot be made (there is a file)")
     options = replace(batch.options, out=out.resolve(), model=model.resolve())
     return replace(batch, options=options)
 
@@ -58,16 +56,20 @@ def prepare(batch: Batch) -> Batch:
 def execute(batch: Batch, engine: Engine, tell: Tell) -> Totals:
     """Run a batch that :func:`prepare` has prepared.
 
+    Where nothing was begun, because of a mistake in the command, no folder is left.
+
     Raises:
-        DepthrtError: the folder belongs to another job, or a source that was named is not there,
-            or there is no source at all.
+        DepthrtError: the folder cannot be made or belongs to another job, or a source that was
+            named is not there, or there is no source at all.
         KeyboardInterrupt: Ctrl-C; what is done stays.
     """
     options = batch.options
     work = WorkFolder(options.out)
     settings = {"model_sha256": file_sha256(options.model), **options.as_dict()}
-    work.begin(settings, overwrite=options.overwrite)
+    replaced = work.begin(settings, overwrite=options.overwrite)
     try:
+        if replaced is not None and (form := replaced.get("format")) != options.form:
+            tell("outputs_stay", {"format": form, "out": str(options.out)})
         manifest = Manifest(options.out)
 
         def head(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,7 +90,7 @@ def execute(batch: Batch, engine: Engine, tell: Tell) -> Totals:
             raise SourceError(f"there is no video and no picture at {', '.join(batch.words)}")
         return totals
     finally:
-        work.close()
+        work.end()
 
 
 class SourceCount:

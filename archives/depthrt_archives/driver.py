@@ -267,7 +267,15 @@ class Driver:
             else:
                 video.next += 1
                 video.ahead.discard(task.segment)
-                self._tell("segment", {"source": task.item.source, "frames": outcome.frames})
+                self._tell(
+                    "segment",
+                    {
+                        "source": task.item.source,
+                        "frames": outcome.frames,
+                        "segment": task.segment,
+                        "segments": video.segments,
+                    },
+                )
 
     def _note_done(self, task: Task, outcome: Done) -> None:
         self._videos.pop(task.item.id, None)

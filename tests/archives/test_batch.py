@@ -159,6 +159,7 @@ def test_a_model_that_is_none_is_said_once_and_blocks_nothing(
     assert refused.code == 2
     assert "one.mp4 is corrupt or no ONNX model" in refused.complaint
     assert refused.out == ""
+    assert not out.exists()
     assert run_batch([clip], out=out, model=folder / "tiny.onnx")[0].done == 1
 
 
@@ -180,6 +181,7 @@ def test_without_ray_its_engine_says_what_to_install(
     assert refused.code == 2
     assert "--engine ray needs Ray" in refused.complaint
     assert "[ray]" in refused.complaint
+    assert not (tmp_path / "out").exists()
 
 
 def _workers(driver: subprocess.Popen[str]) -> list[int]:
@@ -212,15 +214,15 @@ def test_kills_of_workers_and_drivers_leave_what_one_run_makes(
     plain = tmp_path / "plain.mp4"
     execute(Job(str(clip), plain, str(model), keyframes=keyframes, provider="cpu"))
     arguments = ("batch", clip, "-o", out, "-m", model, "--segment", 1, "--workers", 2, "--json")
-    arguments += () if keyframes is None else ("--keyframes", "2%")
-    first = spawn(*arguments)
+    more = () if keyframes is None else ("--keyframes", "2%")
+    first = spawn(*arguments, *more)
     _segments(first, 1)
     for worker in _workers(first):
         os.kill(worker, signal.SIGKILL)
     _segments(first, 2)
     first.kill()
     first.communicate()
-    second = outcome(spawn(*arguments), timeout_s=500)
+    second = outcome(spawn(*arguments, *more), timeout_s=500)
     assert second.code == 0, second.err
     events = events_of(second.out)
     assert [e["output"] for e in events if e["event"] == "done"] == ["long_depth.mp4"]
@@ -253,3 +255,33 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
     assert not out.exists()
     nothing = command("batch", empty, "-o", out, "-m", folder / "tiny.onnx")
     assert (nothing.code, "there is no video and no picture at" in nothing.err) == (2, True)
+    assert not out.exists()
+
+
+def test_a_mistaken_command_leaves_folders_as_they_were(
+    command: Command, folder: Path, tmp_path: Path
+) -> None:
+    clip, model = folder / "clips" / "one.mp4", folder / "tiny.onnx"
+    arguments = ("batch", clip, "-m", model, "--workers", 1, "--provider", "nonesuch", "-o")
+    assert command(*arguments, tmp_path / "new" / "out").code == 5
+    assert not (tmp_path / "new").exists()
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "notes.txt").write_text("mine")
+    assert command(*arguments, theirs).code == 5
+    assert [path.name for path in theirs.iterdir()] == ["notes.txt"]
+    refused = command(*arguments, theirs / "notes.txt")
+    assert (refused.code, "there is a file" in refused.err) == (2, True)
+
+
+def test_outputs_of_another_format_stay_and_that_is_said(
+    command: Command, folder: Path, tmp_path: Path
+) -> None:
+    clip, out = folder / "clips" / "one.mp4", tmp_path / "out"
+    assert run_batch([clip], out=out, model=folder / "tiny.onnx", form="npz")[0].done == 1
+    arguments = ("batch", clip, "-o", out, "-m", folder / "tiny.onnx", "--workers", 1)
+    made = command(*arguments, "--format", "mkv", "--overwrite")
+    assert made.code == 0
+    assert f"depthrt: outputs of --format npz stay in {out}, beside the new ones" in made.err
+    assert {path.name for path in out.glob("one_*")} == {"one_depth.npz", "one_depth.mkv"}
+    assert "stay" not in command(*arguments, "--format", "mkv", "--overwrite").err

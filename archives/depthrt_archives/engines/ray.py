@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack, suppress
-from typing import IO, Any
+from socket import socket
+from typing import Any
 
 from depthrt.errors import DepthrtError, UsageError
 from depthrt.system.installation import install_command
@@ -22,7 +23,7 @@ class RemoteWorker:
     def __init__(self, options: BatchOptions) -> None:
         self._options = options
         self._worker: Any = None
-        self._cores: IO[bytes] | None = None
+        self._cores: socket | None = None
         self._process = ExitStack()
 
     def ready(self) -> Outcome:

@@ -6,8 +6,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from depthrt.errors import SourceError, UsageError
 from depthrt.files.atomic_write import new_file
@@ -63,8 +64,11 @@ def remote_stamp(url: str) -> list[Any]:
     return [facts.get("size"), str(mark)]
 
 
-def fetched(url: str, stamp: list[Any]) -> Path:
-    """A copy of a remote file on this machine; the last few are kept for the next segment.
+@contextmanager
+def fetched(url: str, stamp: list[Any]) -> Iterator[Path]:
+    """A copy of a remote file, which all workers of this machine share.
+
+    It is kept while one of them is at it; the last few are kept for the next segment, too.
 
     Raises:
         SourceError: it cannot be read.
@@ -74,25 +78,67 @@ def fetched(url: str, stamp: list[Any]) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     mark = hashlib.sha256(repr((url, stamp)).encode()).hexdigest()[:16]
     place = folder / f"{mark}-{Path(_file_system(url)[1]).name}"
-    if place.is_file():
+    while (held := _held(place)) is None:
+        _fetch(url, place)
+    with held:
         os.utime(place)
-        return place
+        _forget_oldest(folder)
+        yield place
+
+
+def _fetch(url: str, place: Path) -> None:
     fs, path = _file_system(url)
     with new_file(place, overwrite=True) as partial:
         try:
             with fs.open(path, "rb") as remote, partial.open("wb") as copy:
+                _lock(copy, shared=True)
                 while chunk := remote.read(_CHUNK_BYTES):
                     copy.write(chunk)
         except Exception as error:
             raise _unreachable(url, error) from None
-    _forget_oldest(folder)
-    return place
+
+
+def _held(place: Path) -> IO[bytes] | None:
+    """The file, open, so that no worker removes it; None where it is not there."""
+    try:
+        file = place.open("rb")
+    except FileNotFoundError:
+        return None
+    _lock(file, shared=True)
+    if place.exists():
+        return file
+    file.close()  # it was removed meanwhile
+    return None
 
 
 def _forget_oldest(folder: Path) -> None:
-    files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    """Remove all but the last files; those in use stay."""
+    files = sorted(folder.iterdir(), key=_modified_s, reverse=True)
     for path in files[_KEPT_FILES:]:
-        path.unlink(missing_ok=True)
+        with suppress(OSError), path.open("rb") as file:
+            _lock(file, shared=False)
+            if os.name != "posix":
+                file.close()  # such a system keeps files that are open
+            path.unlink()
+
+
+def _modified_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # another worker has removed it
+
+
+def _lock(file: IO[bytes], *, shared: bool) -> None:
+    """Lock a file, where the system has locks.
+
+    Raises:
+        OSError: it is to be locked alone, and is in use.
+    """
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _user() -> str:

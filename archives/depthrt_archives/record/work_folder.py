@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-from depthrt.errors import DepthrtError, UsageError
+from depthrt.errors import DepthrtError, TargetError, UsageError
 from depthrt.files.json_file import read_json, write_json
 
 NAME = ".depthrt-batch"
@@ -103,6 +103,7 @@ class WorkFolder:
     def __init__(self, out: Path) -> None:
         self.path = out / NAME
         self._lock: IO[bytes] | None = None
+        self._made: list[Path] = []  # folders that were not there before, the innermost first
 
     def item(self, name: str) -> ItemFolder:
         """The folder of one source."""
@@ -112,27 +113,38 @@ class WorkFolder:
         """The record of an output that is placed, or about to be."""
         return self.path / "done" / f"{name}.json"
 
-    def begin(self, settings: Mapping[str, Any], *, overwrite: bool) -> None:
+    def begin(self, settings: Mapping[str, Any], *, overwrite: bool) -> Mapping[str, Any] | None:
         """Make the folder and lock it; what another job has left is refused.
 
         Args:
             settings: what decides the outputs.
             overwrite: do all anew where the settings are others.
 
+        Returns:
+            The settings of outputs that are there, where these are to be made anew; else None.
+
         Raises:
+            TargetError: the folder cannot be made.
             UsageError: another process works on this folder, or it holds outputs of other settings.
         """
-        (self.path / "items").mkdir(parents=True, exist_ok=True)
-        (self.path / "done").mkdir(exist_ok=True)
-        self._lock = self._locked()
+        inner = self.path / "items"
+        self._made = [path for path in (inner, *inner.parents) if not path.exists()]
         try:
-            self._check(settings, overwrite=overwrite)
+            inner.mkdir(parents=True, exist_ok=True)
+            (self.path / "done").mkdir(exist_ok=True)
+            self._lock = self._locked()
+        except OSError as error:
+            folder = self.path.parent
+            raise TargetError(f"the folder {folder} cannot be made ({error.strerror})") from error
+        try:
+            return self._check(settings, overwrite=overwrite)
         except BaseException:
-            self.close()
+            self.end()
             raise
 
-    def _check(self, settings: Mapping[str, Any], *, overwrite: bool) -> None:
+    def _check(self, settings: Mapping[str, Any], *, overwrite: bool) -> Mapping[str, Any] | None:
         file = self.path / "settings.json"
+        replaced = None
         if file.is_file():
             before = read_json(file)
             differing = sorted(
@@ -145,12 +157,14 @@ class WorkFolder:
                     "another folder, or --overwrite to do all of them again"
                 )
             if differing:
+                replaced = before if self._is_begun() else None
                 for name in ("items", "done"):
                     shutil.rmtree(self.path / name, ignore_errors=True)
                     (self.path / name).mkdir()
                 with suppress(OSError):
                     (self.path.parent / "manifest.jsonl").unlink()
         write_json(file, dict(settings), overwrite=True)
+        return replaced
 
     def _is_begun(self) -> bool:
         """Whether there is an output, or work on one."""
@@ -158,11 +172,21 @@ class WorkFolder:
             (self.path / "items").iterdir()
         )
 
-    def close(self) -> None:
-        """Give up the lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def end(self) -> None:
+        """Give up the lock; remove the folders that :meth:`begin` made, if nothing was begun."""
+        if self._lock is None:
+            return
+        is_new = self.path in self._made and not self._is_begun()
+        with suppress(OSError):  # what is not empty stays
+            if is_new:
+                (self.path / "done").rmdir()
+                (self.path / "settings.json").unlink(missing_ok=True)
+                (self.path / "lock").unlink()
+        self._lock.close()
+        self._lock = None
+        with suppress(OSError):
+            for folder in self._made if is_new else ():
+                folder.rmdir()
 
     def _locked(self) -> IO[bytes]:
         file = (self.path / "lock").open("ab")

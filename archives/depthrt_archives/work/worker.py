@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -98,24 +99,16 @@ class Worker:
         """Do a task; whatever goes wrong with it is an outcome, too."""
         try:
             if task.kind == "start":
-                return self._start(task)
+                with _local(task.item) as (path, stamp):
+                    return self._start(task, path, stamp)
             folder = self._work.item(task.item.id)
             plan = folder.read_plan()
             if plan is None:
                 return StartOver("how it is cut is not known any more")
-            path, stamp = _local(task.item)
-            if stamp != plan.stamp:
-                return StartOver("the file was changed")
-            if task.kind == "ahead":
-                return self._segments.ahead(folder, plan, path, task.segment)
-            outcome = self._segments.run(folder, plan, path, task.segment)
-            if not isinstance(outcome, SegmentDone):
-                return outcome
-            if _stamp(task.item.source) != plan.stamp:
-                return StartOver("the file was changed while it was read")
-            if task.segment < len(plan.seams):
-                return outcome
-            return self._finish(task, folder, plan, path, outcome.frames)
+            with _local(task.item) as (path, stamp):
+                if stamp != plan.stamp:
+                    return StartOver("the file was changed")
+                return self._segment(task, folder, plan, path)
         except (WriteError, MemoryError) as error:
             if isinstance(error, WriteError) and not self._work.item(task.item.id).path.exists():
                 return StartOver("another worker has finished it meanwhile")
@@ -127,10 +120,21 @@ class Worker:
         except Exception as error:
             return Failed(f"{task.item.source}: {type(error).__name__}: {error}")
 
-    def _start(self, task: Task) -> Outcome:
+    def _segment(self, task: Task, folder: ItemFolder, plan: Plan, path: Path) -> Outcome:
+        if task.kind == "ahead":
+            return self._segments.ahead(folder, plan, path, task.segment)
+        outcome = self._segments.run(folder, plan, path, task.segment)
+        if not isinstance(outcome, SegmentDone):
+            return outcome
+        if _stamp(task.item.source) != plan.stamp:
+            return StartOver("the file was changed while it was read")
+        if task.segment < len(plan.seams):
+            return outcome
+        return self._finish(task, folder, plan, path, outcome.frames)
+
+    def _start(self, task: Task, path: Path, stamp: tuple[Any, ...]) -> Outcome:
         item = task.item
         record = finished_record(self._work, item, self._options.out)
-        path, stamp = _local(item)
         if record is not None and tuple(record["input"]["stamp"]) == stamp:
             return Done(record)
         check_place(task, self._options)
@@ -207,7 +211,8 @@ def _stamp(source: str) -> tuple[Any, ...]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _local(item: Item) -> tuple[Path, tuple[Any, ...]]:
+@contextmanager
+def _local(item: Item) -> Iterator[tuple[Path, tuple[Any, ...]]]:
     """The source as a file of this machine, and its stamp.
 
     Raises:
@@ -215,5 +220,7 @@ def _local(item: Item) -> tuple[Path, tuple[Any, ...]]:
     """
     stamp = _stamp(item.source)
     if is_remote(item.source):
-        return fetched(item.source, list(stamp)), stamp
-    return Path(item.source), stamp
+        with fetched(item.source, list(stamp)) as path:
+            yield path, stamp
+    else:
+        yield Path(item.source), stamp
