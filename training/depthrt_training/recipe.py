@@ -64,7 +64,7 @@ def rendering(options: argparse.Namespace, rendered: Path) -> list[Command]:
     """One command for each part; none where that many scenes are there."""
     if len(list(rendered.glob("*/parts/*.json"))) >= options.scenes:
         return []
-    common = ("--out", rendered, "--scenes", str(options.scenes))
+    common: tuple[str | Path, ...] = ("--out", rendered, "--scenes", str(options.scenes))
     if options.textures == "photographs":
         common = (*common, "--photographs", options.data / "images")
     parts = options.processes

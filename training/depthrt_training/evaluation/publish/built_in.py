@@ -2,10 +2,11 @@
 
     python -m depthrt_training.evaluation.publish.built_in --data DATA --work WORK
 
-Exported to WORK as int8 for any processor (7-bit weights), ranges from photographs. Golden frames
-are of the demo clip. The files carry no reference of drift: one of photographs would call every
-camera's pictures unusual, and `depthrt run --metrics` learns one instead. Each file is verified
-before it replaces that of the package.
+Exported to WORK as int8 for any processor (7-bit weights), ranges from photographs, judged on the
+demo clip. Golden frames are of the demo clip, never of photographs, whose licence is not ours. The
+files carry no reference of drift: one of photographs would call every camera's pictures unusual;
+`depthrt run --metrics` learns one instead. Each file is verified before it replaces that of the
+package.
 
 The time over float32's that a file quotes is measured here: let nothing else run meanwhile.
 """
@@ -18,12 +19,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import onnx
-from onnx import helper
-
-from depthrt.files.atomic_write import new_file
-from depthrt.model.catalogue.registry import DATA
-from depthrt.monitor.reference import REFERENCE_KEY
+from depthrt.model.catalogue.registry import DATA, DEMO_CLIP
+from depthrt_training.evaluation.golden import renew
 from depthrt_training.recipe import WEIGHTS, Command, StepError, run
 
 SIZES = {"depthrt-s": (224, 288), "depthrt-xs": (128, 160)}
@@ -48,15 +45,6 @@ def exporting(name: str, weights: Path, out: Path, *more: str | Path) -> Command
     )  # fmt: skip
 
 
-def drop_drift_reference(file: Path) -> None:
-    """Leave out the reference of drift; all else stays."""
-    model = onnx.load(file)
-    kept = {p.key: p.value for p in model.metadata_props if p.key != REFERENCE_KEY}
-    helper.set_model_props(model, kept)
-    with new_file(file, overwrite=True) as place:
-        onnx.save(model, place)
-
-
 def make(name: str, weights: Path, data: Path, work: Path) -> Path:
     """Export, verify; return the file.
 
@@ -64,9 +52,10 @@ def make(name: str, weights: Path, data: Path, work: Path) -> Path:
         StepError: a step failed.
     """
     file = work / f"{name}.onnx"
-    int8 = ("--precision", "int8", "--target", "x86-avx2", "--calibration", data / "images")
+    int8 = ("--precision", "int8", "--target", "x86-avx2", "--calibration", data / "images",
+            "--validate", DEMO_CLIP)  # fmt: skip
     run([exporting(name, weights, file, *int8)], 1)
-    drop_drift_reference(file)
+    renew(file)  # golden frames of the clip, and no reference of drift
     run([depthrt("verify", file)], 1)
     return file
 
