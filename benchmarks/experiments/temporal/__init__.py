@@ -1,1 +1,1 @@
-"""What looks across frames: stabilisation and reuse of frames, in figures."""
+"""What looks across frames: stabilisation, reuse of frames and keyframes, in figures."""

@@ -5,7 +5,7 @@ inferred, with keyframes, and with every frame inferred by the float32 file. The
 back from the MP4 file that it is written to. PSNR to the first says how much keyframes change
 beside what int8 and the codec change, and flicker whether the video is calmer.
 
-    python -m experiments.keyframes.shown --clips CLIPS --float32 float32.onnx \\
+    python -m experiments.temporal.keyframes.shown --clips CLIPS --float32 float32.onnx \\
         -o benchmarks/results/keyframes_shown.json
 """
 

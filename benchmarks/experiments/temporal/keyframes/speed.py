@@ -2,9 +2,9 @@
 
 Each round runs all three in turn; figures are medians of the ratios of a round. A file is given as
 ``NAME=MODEL.onnx``, or ``NAME=MODEL.onnx+COST.onnx`` for the depth of one and the cost of both
-(:mod:`experiments.keyframes.costly`).
+(:mod:`experiments.temporal.keyframes.costly`).
 
-    python -m experiments.keyframes.speed --clip A.mp4 --clip B.mp4 -m depthrt-s \\
+    python -m experiments.temporal.keyframes.speed --clip A.mp4 --clip B.mp4 -m depthrt-s \\
         -m midas=float32.onnx+midas.onnx -o benchmarks/results/keyframes_speed.json
 """
 
@@ -24,8 +24,8 @@ from depthrt import DepthModel, Keyframes, Stats, open_source, prepare, stream
 from depthrt.files.json_file import parse_json
 from depthrt.model.catalogue.registry import DEMO_CLIP, find_model
 from depthrt_benchmarks.common.environment import write_result
-from experiments.keyframes.costly import costly
 from experiments.pipeline.ceiling import SIZES, bare_rate, make_clip
+from experiments.temporal.keyframes.costly import costly
 
 _RUN = """
 import atexit, sys

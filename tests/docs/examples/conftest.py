@@ -13,7 +13,7 @@ import pytest
 from helpers.commands import Command, Outcome, outcome
 
 RunExample = Callable[..., Outcome]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Each clip passes twice: the network on every frame, and on keyframes. Errors are mean
 |given - inferred| over the inferred depth's 2-98 percentile spread.
 
-    python -m experiments.keyframes.quality --clips CLIPS --sets SETS \\
+    python -m experiments.temporal.keyframes.quality --clips CLIPS --sets SETS \\
         -o benchmarks/results/keyframes_quality.json
 """
 

@@ -3,7 +3,8 @@
 The camera is a recording played at its pace; the network is the built-in model, which then waits
 until 100 ms are over, as one on another processor would let this one do.
 
-    python -m experiments.keyframes.live --clip CLIP -o benchmarks/results/keyframes_live.json
+    python -m experiments.temporal.keyframes.live --clip CLIP \\
+        -o benchmarks/results/keyframes_live.json
 """
 
 from __future__ import annotations
