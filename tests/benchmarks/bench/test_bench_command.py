@@ -119,6 +119,7 @@ def test_compare_says_slower_and_the_gate_exits_4(
     assert [entry["verdict"] for entry in entries] == ["slower", "faster"]
 
 
+@pytest.mark.slow
 def test_environments_run_the_model_in_processes_of_their_own(
     command: Command, model: Path
 ) -> None:

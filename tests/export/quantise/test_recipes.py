@@ -208,6 +208,7 @@ def test_signed_activations_have_zero_points_of_zero(unet: Report, frames: str) 
     assert all(p.dtype == np.int8 and not p.any() for p in points)
 
 
+@pytest.mark.slow
 def test_float32_that_a_search_keeps_suits_its_target_too(
     transformer: Path, frames: str, tmp_path: Path
 ) -> None:

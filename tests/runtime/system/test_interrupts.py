@@ -206,7 +206,7 @@ def check(ended: Outcome, folder: Path) -> int:
     return sum(len(list(read_depth(path))) for path in found)
 
 
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("times", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_ctrl_c_as_soon_as_there_is_an_archive(
     make_clip: MakeClip, model_path: Path, tmp_path: Path, times: int
 ) -> None:
@@ -222,7 +222,7 @@ def test_ctrl_c_as_soon_as_there_is_an_archive(
     assert check(ended, tmp_path) >= 1
 
 
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_changes_nothing(
     make_clip: MakeClip, tmp_path: Path, number: signal.Signals, times: int
