@@ -46,6 +46,17 @@ def test_the_table_shows_what_is_lost_too() -> None:
     assert "torch 2.13" in table(DOCUMENT)
 
 
+def test_networks_that_know_one_kind_of_place_say_what_they_were_judged_on() -> None:
+    engines = {"depthrt float32": {"ratio": 1.0, "latency_ms": 8.0, "abs_rel": 0.1288}}
+    network = {"size": [192, 256], "trained": True, "sets": "replica_office0 (40)"}
+    rooms = {**DOCUMENT, "networks": {"meter-nyu": {**network, "engines": engines}}}
+    assert "mean AbsRel of sets (METER nyu replica_office0 (40))." in table(rooms)
+    lines = short_table(rooms).splitlines()
+    assert lines[0] == "| | METER nyu, 192x256 | AbsRel, rooms |"
+    assert "| depthrt, float32 | 8.0 ms | 0.129 |" in lines
+    assert "| PyTorch | – | – |" in lines
+
+
 def test_the_table_goes_between_its_marks() -> None:
     readme = f"before\n{START}\nold\n{END}\nafter"
     assert put_into(readme, "new") == f"before\n{START}\nnew\n{END}\nafter"

@@ -1,0 +1,74 @@
+"""From new weights to released files: what is written, and that the card says what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from depthrt import DepthModel
+from depthrt.model.catalogue.registry import find_model
+from depthrt.monitor.reference import REFERENCE_KEY
+from depthrt_export.model_file import put_in_place
+
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("tomllib", reason="training is for Python 3.11 and later")
+
+
+def test_the_cards_tables_are_those_of_the_results() -> None:
+    from depthrt_training.evaluation.publish import card
+
+    page = card.CARD.read_text(encoding="utf-8")
+    found = {(e["model"], e["dataset"]): e for e in card.result("accuracy.json")["evaluations"]}
+    measured = DepthModel.load(find_model(None), provider="cpu").spec.measured["int8"]
+    held_out, flicker = card.result("rendered_heldout.json"), card.result("flicker.json")
+    assert card.put_into(page, card.renders_table(held_out), "renders") == page
+    assert card.put_into(page, card.flicker_line(flicker), "flicker") == page
+    assert card.put_into(page, card.int8_table(found, measured), "int8") == page
+    for line in card.accuracy_table(found).splitlines():
+        assert line in page.splitlines()
+    with pytest.raises(ValueError, match="the card lacks"):
+        card.put_into("no marks", "text", "int8")
+
+
+def test_a_released_file_assumes_nothing_and_carries_golden_frames_but_no_reference(
+    tmp_path: Path,
+) -> None:
+    from depthrt_training.evaluation.publish.built_in import settle
+
+    file = tmp_path / "own.onnx"
+    shutil.copy(find_model("depthrt-xs"), file)
+    spec = DepthModel.load(file, provider="cpu", verify=False).spec
+    doubtful = replace(spec, provenance={**spec.provenance, "assumed": {"channels": "RGB"}})
+    put_in_place(onnx.load(file), doubtful, file, overwrite=True)
+    model = onnx.load(file)
+    model.metadata_props.add(key=REFERENCE_KEY, value="{}")
+    onnx.save(model, file)
+    settle(file)
+    props = {p.key: p.value for p in onnx.load(file).metadata_props}
+    assert REFERENCE_KEY not in props
+    assert "depthrt_golden" in props
+    settled = DepthModel.load(file, provider="cpu").spec
+    assert "assumed" not in settled.provenance
+    assert settled.provenance["checkpoint_sha256"] == spec.provenance["checkpoint_sha256"]
+
+
+def test_every_step_names_commands_and_renders_wait_for_those_of_the_training(
+    tmp_path: Path,
+) -> None:
+    from depthrt_training.evaluation.publish.__main__ import STEPS
+
+    options = argparse.Namespace(
+        weights=tmp_path / "w.safetensors", data=tmp_path, work=tmp_path / "work",
+        config=tmp_path / "c.toml", note=None,
+    )  # fmt: skip
+    assert [len(step(options)) for step in STEPS.values()] == [1, 1, 4, 2, 2, 1]
+    (tmp_path / "work" / "rendered" / "room").mkdir(parents=True)
+    (tmp_path / "work" / "rendered" / "room" / "dataset.json").touch()
+    assert len(STEPS["renders"](options)) == 3
+    assert len(STEPS["pictures"](options)) == 3
