@@ -32,13 +32,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def training_facts(config: Config, checkpoint: dict[str, str]) -> dict[str, Any]:
-    """What was trained, how long, and on which machine."""
+    """What was trained, how long, and on which machine.
+
+    checkpoint: metadata of a run's weights. Those of released weights, which a mean may carry, say
+    how many images were seen; what they do not say is None.
+    """
+
+    def number(*keys: str) -> float | None:
+        return next((float(checkpoint[key]) for key in keys if key in checkpoint), None)
+
+    def whole(*keys: str) -> int | None:
+        value = number(*keys)
+        return None if value is None else int(value)
+
     return {
-        "images_seen": int(checkpoint["images"]),
-        "minutes": float(checkpoint["minutes"]),
-        "step": int(checkpoint["step"]),
+        "images_seen": whole("images", "images_seen"),
+        "minutes": number("minutes"),
+        "step": whole("step"),
         "steps_planned": config.steps,
-        "validation_score": float(checkpoint["score"]),
+        "validation_score": number("score"),
         "seed": config.seed,
         "sources": config.sources,
         "device": checkpoint.get("device", f"CPU, {os.cpu_count()} cores"),
@@ -57,7 +69,7 @@ def recipe_summary(config: Config) -> str:
     """The recipe in one line, for the metadata."""
     return (
         "MobileNetV2 encoder from ImageNet (batch norm folded, stem to stride 4 frozen); "
-        "distilled from TCMonoDepth-small and trained on RGB-D and stereo ground truth; "
+        "labels of other networks, ground truth of RGB-D cameras, stereo pairs and renders; "
         "trimmed scale-and-shift-invariant L1, gradient matching, scale anchor; "
         f"AdamW, EMA, {sum(stage.images for stage in config.stages)} images, seed {config.seed}"
     )
