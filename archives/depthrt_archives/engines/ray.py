@@ -74,7 +74,8 @@ def open_ray(
         )
     except Exception as error:  # Ray raises plain ones, too
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise UsageError(f"{where} cannot be used ({_first_line(error)})") from error
+        hint = "; a cluster with a token needs RAY_AUTH_MODE=token" if address else ""
+        raise UsageError(f"{where} cannot be used ({_first_line(error)}){hint}") from error
     cores = int(ray.cluster_resources().get("CPU", 1))
     return RayEngine(options, ray), workers or max(1, cores // options.cores)
 

@@ -1,10 +1,11 @@
 """Workers, drivers and nodes are killed at random; outputs must be those of an undisturbed run.
 
-Each trial has a cut, a number of workers and a plan of kills of its own. A kill comes after a
-random event of the run. A driver that was killed is started again by the same command.
+Each trial has a cut, a number of workers, options and a plan of kills of its own. A kill comes
+after a random event of the run. A driver that was killed is started again by the same command. The
+clips are pictures of the demo clip, over and over.
 
     python -m experiments.archives.faults --trials 30
-    python -m experiments.archives.faults --trials 8 --engine ray
+    python -m experiments.archives.faults --trials 30 --engine ray
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from experiments.archives.clips import encode, facts
 from experiments.archives.ray_nodes import Nodes, kill_actor
 
 RESULT = Path("benchmarks/results")
-CLIPS = {"long": (260, 31), "middle": (110, 17), "short": (30, 250)}  # frames, frames of a group
+CLIPS = {"long": (150, 19), "middle": (70, 11), "short": (30, 250)}  # frames, frames of a group
 FORMS = ("mp4", "npz", "mkv", "png")
+MODES = ((), ("--keyframes", "2%"), ("--stabilise",), ("--keyframes", "2%", "--stabilise"))
 _LIVES = 12  # of the driver in a trial, at most
 
 
@@ -42,6 +44,7 @@ class Trial:
     form: str
     segment_s: float
     workers: int
+    options: tuple[str, ...] = ()
     kills: dict[str, int] = field(default_factory=dict)
     identical: bool = False
     lost: int = 0
@@ -72,7 +75,7 @@ def run_trial(trial: Trial, folder: Path, model: str, want: dict[str, Any], node
     command = [
         sys.executable, "-m", "depthrt", "batch", str(folder / "clips"), "-o", str(out), "-m",
         model, "--format", trial.form, "--segment", f"{trial.segment_s:.2f}", "--workers",
-        str(trial.workers), "--retries", "99", "--json", "--engine", trial.engine,
+        str(trial.workers), "--retries", "99", "--json", "--engine", trial.engine, *trial.options,
     ]  # fmt: skip
     if nodes is not None:
         command += ["--address", nodes.address]
@@ -151,18 +154,22 @@ def main() -> None:
         (folder / "clips").mkdir()
         for clip, (count, gop) in CLIPS.items():
             encode(folder / "clips" / f"{clip}.mp4", count, gop=gop, size=(320, 180))
-        want = {form: undisturbed(folder, form, options.model) for form in FORMS}
+        wanted: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
         nodes = Nodes(2) if options.engine == "ray" else None
         try:
             for seed in range(options.seed, options.seed + options.trials):
                 chance = random.Random(-seed)
                 trial = Trial(
                     seed, options.engine, FORMS[seed % len(FORMS)],
-                    round(chance.uniform(0.5, 5.0), 2), chance.randint(1, 3),
+                    round(chance.uniform(0.4, 3.0), 2), chance.randint(1, 3),
+                    chance.choice(MODES),
                 )  # fmt: skip
                 if nodes is not None:
                     trial.workers = min(trial.workers, 2)
-                trials.append(run_trial(trial, folder, options.model, want[trial.form], nodes))
+                key = trial.form, trial.options
+                if key not in wanted:
+                    wanted[key] = undisturbed(folder, *key, options.model)
+                trials.append(run_trial(trial, folder, options.model, wanted[key], nodes))
                 sys.stderr.write(f"{trials[-1]}\n")
         finally:
             if nodes is not None:
@@ -172,14 +179,15 @@ def main() -> None:
     sys.stderr.write(f"{json.dumps(summary(trials))}\n")
 
 
-def undisturbed(folder: Path, form: str, model: str) -> dict[str, Any]:
+def undisturbed(folder: Path, form: str, more: tuple[str, ...], model: str) -> dict[str, Any]:
     """What `depthrt run` makes of each clip."""
     found = {}
     for clip in CLIPS:
-        target = folder / (f"plain-{clip}.{form}" if form != "png" else f"plain-{clip}")
+        name = f"plain-{clip}{''.join(more)}".replace("%", "")
+        target = folder / (name if form == "png" else f"{name}.{form}")
         command = [
             sys.executable, "-m", "depthrt", "run", str(folder / "clips" / f"{clip}.mp4"),
-            "-o", str(target), "-m", model,
+            "-o", str(target), "-m", model, *more,
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
         found[clip] = facts(target)
@@ -191,6 +199,7 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
     kinds = sorted({kind for trial in trials for kind in trial.kills})
     return {
         "trials": len(trials),
+        "with_keyframes": sum("--keyframes" in trial.options for trial in trials),
         "identical": sum(trial.identical for trial in trials),
         "lost": sum(trial.lost for trial in trials),
         "doubled": sum(trial.doubled for trial in trials),
