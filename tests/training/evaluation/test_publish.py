@@ -68,7 +68,8 @@ def test_every_step_names_commands_and_renders_wait_for_those_of_the_training(
         config=tmp_path / "c.toml", note=None,
     )  # fmt: skip
     assert [len(step(options)) for step in STEPS.values()] == [1, 1, 4, 2, 2, 1]
-    (tmp_path / "work" / "rendered" / "room").mkdir(parents=True)
-    (tmp_path / "work" / "rendered" / "room" / "dataset.json").touch()
+    for name in ("rendered", "seed7"):
+        (tmp_path / "work" / name / "room").mkdir(parents=True)
+        (tmp_path / "work" / name / "room" / "dataset.json").touch()
     assert len(STEPS["renders"](options)) == 3
     assert len(STEPS["pictures"](options)) == 3

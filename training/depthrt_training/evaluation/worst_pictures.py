@@ -64,6 +64,8 @@ def main() -> None:
     for folder in options.sets:
         figures = figures_of_set(folder, networks, edges=False)
         errors = {name: found["model"].abs_rel for name, found in figures.items()}
+        if not errors:
+            continue  # a kind of place of which no scene was drawn
         rows += worst_rows(folder, errors, networks, options.count)
     write_sheet(options.out, rows)
 

@@ -84,16 +84,16 @@ def renders(options: argparse.Namespace) -> list[Command]:
 
 
 def pictures(options: argparse.Namespace) -> list[Command]:
-    """README's picture, and the sheet of the card where the renders of the training are."""
+    """README's picture, and the sheet of the card where `renders` has drawn scenes."""
     clip = options.work / "demo_depth.mp4"
-    trained = sorted(file.parent for file in (options.work / "rendered").glob("*/dataset.json"))
+    fresh = sorted(file.parent for file in (options.work / f"seed{SEED}").glob("*/dataset.json"))
     commands = [
         depthrt("run", "demo", "-m", BUILT_IN, "--view", "side", "--overwrite", "-o", clip),
         module("evaluation.publish.demo_picture", clip, "--out", ROOT / ".github" / "demo.jpg"),
     ]
-    if trained:
+    if fresh:
         sheet = ROOT / "training" / "worst.jpg"
-        commands.append(module("evaluation.worst_pictures", BUILT_IN, *trained, "--out", sheet))
+        commands.append(module("evaluation.worst_pictures", BUILT_IN, *fresh, "--out", sheet))
     return commands
 
 
