@@ -1,4 +1,4 @@
-"""Exports that several tests look at: tracing takes seconds, so each is made once."""
+"""Exports that several tests look at: tracing takes seconds, so each is made once for all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
 from depthrt_export.report.export_report import Report
+from helpers.made_once import made_once
 
 NETWORKS = Path(__file__).parent.parent / "networks"
 UNET = f"{NETWORKS / 'small_unet.py'}:small_unet"
@@ -27,7 +28,12 @@ def no_word_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder of twenty pictures with structure at all scales (1/f noise), unlike white noise."""
-    folder = tmp_path_factory.mktemp("frames")
+    return made_once(tmp_path_factory, "frames", _pictures)
+
+
+def _pictures(base: Path) -> str:
+    folder = base / "frames_of_noise"
+    folder.mkdir(exist_ok=True)
     random = np.random.default_rng(11)
     for i in range(20):
         picture = np.zeros((96, 144, 3))
@@ -42,15 +48,21 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def unet(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Report:
     """The small U-Net in float32 with batch and size open."""
-    target = tmp_path_factory.mktemp("unet") / "unet.onnx"
     options = ExportOptions(vary=frozenset({"batch", "size"}), frames=frames)
-    return build(UNET, target, SourceOptions(), options, Phases(quiet=True))
+
+    def make(folder: Path) -> Report:
+        return build(UNET, folder / "unet.onnx", SourceOptions(), options, Phases(quiet=True))
+
+    return made_once(tmp_path_factory, "unet", make)
 
 
 @pytest.fixture(scope="session")
 def unet_int8(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Report:
     """The small U-Net in int8 with one scalar zero of pixels."""
-    target = tmp_path_factory.mktemp("unet_int8") / "unet.onnx"
     said = SourceOptions(mean=(116.0,) * 3, std=(58.0,) * 3, scale=1.0)
     options = ExportOptions(precision="int8", vary=frozenset({"batch"}), frames=frames)
-    return build(UNET, target, said, options, Phases(quiet=True))
+
+    def make(folder: Path) -> Report:
+        return build(UNET, folder / "unet.onnx", said, options, Phases(quiet=True))
+
+    return made_once(tmp_path_factory, "unet_int8", make)

@@ -116,6 +116,7 @@ def test_other_precisions_keep_them(
         assert model.predict(pictures(frames, 1)).optional.keys() == {*ALL}
 
 
+@pytest.mark.slow  # exports a network of its own
 def test_smaller_maps_are_brought_to_the_size_of_the_picture(tmp_path: Path, frames: str) -> None:
     report = made("build_half", tmp_path, frames, rewrite=False)
     assert report.spec.outputs == ALL
@@ -124,6 +125,7 @@ def test_smaller_maps_are_brought_to_the_size_of_the_picture(tmp_path: Path, fra
     assert found.optional["normals"].shape == (1, 3, 48, 64)
 
 
+@pytest.mark.slow  # exports a network of its own
 def test_depth_may_be_nan_where_the_network_says_that_it_is_not_valid(
     tmp_path: Path, frames: str
 ) -> None:
@@ -136,6 +138,7 @@ def test_depth_may_be_nan_where_the_network_says_that_it_is_not_valid(
     ).all()
 
 
+@pytest.mark.slow  # exports a network of its own
 def test_other_names_are_kept_where_that_is_said(tmp_path: Path, frames: str) -> None:
     also = {"conf": "confidence", "fov": "fov_deg", "mask": "valid"}
     report = made("build_renamed", tmp_path, frames, SourceOptions(also=also), rewrite=False)
@@ -145,6 +148,7 @@ def test_other_names_are_kept_where_that_is_said(tmp_path: Path, frames: str) ->
     assert "beside it: normal)" in said["output"]
 
 
+@pytest.mark.slow  # exports a network of its own
 def test_other_names_are_left_out_and_named(tmp_path: Path, frames: str) -> None:
     report = made("build_renamed", tmp_path, frames, rewrite=False)
     assert report.spec.outputs == ()
@@ -153,6 +157,7 @@ def test_other_names_are_left_out_and_named(tmp_path: Path, frames: str) -> None
     assert "fov was left out; --also fov=fov_deg keeps it" in said
 
 
+@pytest.mark.slow  # exports a network of its own
 def test_depth_alone(tmp_path: Path, frames: str) -> None:
     report = made("build", tmp_path, frames, SourceOptions(also={}), rewrite=False)
     assert json.loads(report.spec.to_json())["schema_version"] == 1

@@ -18,6 +18,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "networks" / "tcmonodepth_small.py"
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_output_equals_the_known_conversion(data: Path, tmp_path: Path) -> None:
     folder = data / "models" / "tcmonodepth_small"
     frames = str(data / "images" / "n0144*.jpg")

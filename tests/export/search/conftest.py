@@ -17,6 +17,7 @@ from depthrt_export.quantise.recipes import Material
 from depthrt_export.quantise.targets import TARGETS
 from depthrt_export.search.candidates import Journal
 from depthrt_export.search.search import Found, Limits, Search
+from helpers.made_once import made_once
 from helpers.made_up_latency import Run, by_integers
 from networks import collapsing
 
@@ -29,9 +30,13 @@ SAID = SourceOptions(
 @pytest.fixture(scope="session")
 def loud(tmp_path_factory: pytest.TempPathFactory, frames: str) -> Path:
     """The network that collapses, in float32."""
-    target = tmp_path_factory.mktemp("loud") / "loud.onnx"
-    build(NETWORK, target, SAID, ExportOptions(frames=frames), Phases(quiet=True))
-    return target
+
+    def make(folder: Path) -> Path:
+        target = folder / "loud.onnx"
+        build(NETWORK, target, SAID, ExportOptions(frames=frames), Phases(quiet=True))
+        return target
+
+    return made_once(tmp_path_factory, "loud", make)
 
 
 @pytest.fixture
