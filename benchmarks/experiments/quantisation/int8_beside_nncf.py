@@ -28,7 +28,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt_benchmarks.common.environment import write_result
-from depthrt_calibration.frames import sample_frames
+from depthrt_calibration.frames import sample_frames, split
 from depthrt_export.build.build import build
 from depthrt_export.console import Phases
 from depthrt_export.options import ExportOptions, SourceOptions
@@ -56,7 +56,7 @@ FRAMES = {
     "meter-kitti": "images_driving",
 }
 """Folders of the data folder that ranges are collected on."""
-_CALIBRATION = 40
+_FRAMES = 80
 _ONE = SessionOptions("cpu", threads=1)
 
 Maps = NDArray[np.float32]
@@ -120,7 +120,8 @@ def row(name: str, case: Case, options: argparse.Namespace) -> dict[str, Any]:
         }
         if options.time:
             ways[way]["one_thread"] = one_thread(path, made["float32"], pixels[0])
-    calibration = sample_frames(str(options.data / FRAMES[name]), _CALIBRATION, spec.input)
+    taken = sample_frames(str(options.data / FRAMES[name]), _FRAMES, spec.input)
+    calibration, _ = split(taken)  # those that the exporter takes
     arrays, depth = work / "frames.npz", work / "depth.npz"
     np.savez(arrays, calibration=np.stack([s.pixels for s in calibration]), validation=pixels)
     times = nncf(options.openvino_python, made["float32"], arrays, depth)

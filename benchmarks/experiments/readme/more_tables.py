@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from experiments.readme.accuracy import PLACES
+
 _RESULTS = Path(__file__).parents[2] / "results"
+_DRAWN = "depth-anything"
 _MACHINES = {"amx": "Intel Xeon, AMX", "avx2": "AMD EPYC, no VNNI"}
 
 
@@ -17,6 +21,7 @@ def more_tables() -> dict[str, str]:
         "recordings": _recordings,
         "streams": _streams,
         "search": _search,
+        "nncf": _nncf,
         "flicker": _flicker,
         "gpu": _gpu,
         "start": _start,
@@ -59,14 +64,39 @@ def _search() -> str:
     rows = []
     found = {machine: _read(f"quantisation_{machine}")["networks"] for machine in _MACHINES}
     for name in found["amx"]:
-        cells = [name]
+        drawn = name.startswith(_DRAWN)
+        if not drawn and "abs_rel" not in found["amx"][name]:
+            continue  # weights drawn, and of no published size
+        cells = [f"{name}*" if drawn else name]
         for machine in _MACHINES:
             pick = found[machine][name]
             cells += [pick["picked"], f"{pick['ratio']:.2f}", f"{pick['error']:.3f}"]
+            cells.append("" if drawn else f"{_over_float32(pick['abs_rel']):.3f}")
         rows.append(tuple(cells))
     heads = ["network"]
     for shown in _MACHINES.values():
-        heads += [f"{shown}: picked", "time", "error"]
+        heads += [f"{shown}: picked", "time", "error", "AbsRel"]
+    return _table(heads, rows)
+
+
+def _over_float32(abs_rel: dict[str, dict[str, float]]) -> float:
+    """Mean ratio over the sets that no network of the table was trained on."""
+    return fmean(abs_rel[name]["auto_over_float32"] for name in PLACES)
+
+
+def _nncf() -> str:
+    rows = []
+    for name, network in _read("quantisation_nncf")["networks"].items():
+        ways, images = network["ways"], network["images"]
+        shown = ", ".join(f"{each} ({count})" for each, count in images.items())
+        cells = [
+            f"{ways[way]['abs_rel']:.3f}, {ways[way]['over_float32']:.3f}"
+            for way in ("depthrt int8", "nncf int8", "nncf int8, transformer")
+        ]
+        rows.append((name, shown, f"{ways['float32']['abs_rel']:.3f}", *cells))
+    heads = (
+        "network", "sets (images)", "float32", "depthrt int8", "NNCF int8", "NNCF, transformer",
+    )  # fmt: skip
     return _table(heads, rows)
 
 
