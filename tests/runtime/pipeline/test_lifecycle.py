@@ -151,6 +151,15 @@ def test_a_silent_source_holds_nobody_up(model: DepthModel, live: bool, end: str
     source.let_go.set()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_heard_while_a_source_is_silent(model: DepthModel) -> None:
     source = Silent()
     results = stream(source, model)

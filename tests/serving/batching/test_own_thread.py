@@ -87,6 +87,7 @@ def test_of_the_batch_that_comes_next_the_others_stay() -> None:
         await on.until(lambda: len(on.network.prepared) == 5)
         await asyncio.sleep(0.02)
         leaving.cancel()
+        await on.until(leaving.done)
         on.network.gate.set()
         assert await asyncio.gather(first, *staying) == [[1], [3], [4], [5]]
         assert on.network.batches == [[1], [3, 4], [5]]
