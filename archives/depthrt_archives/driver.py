@@ -197,6 +197,10 @@ class Driver:
 
     def _note(self, report: Report) -> None:
         worker, outcome = report.worker, report.outcome
+        if worker in self._idle:  # it has nothing to say but that it died
+            self._idle.remove(worker)
+            self._start(worker)
+            return
         task = self._tasks.pop(worker)
         if isinstance(outcome, Died):
             self._note_death(worker, task, outcome.reason)

@@ -131,6 +131,7 @@ def test_a_worker_that_dies_of_a_source_ends_in_a_report(folder: Path, tmp_path:
     (sentence,) = totals.failures.values()
     assert sentence.endswith("21 times in a row")
     assert engine.died == 21
+    assert engine.died_idle  # which ends nothing
 
 
 def test_other_settings_and_foreign_files_are_refused(

@@ -91,7 +91,7 @@ def facts(path: Path) -> Any:
 
 
 class FailingEngine:
-    """Workers in this process that take turns at random, and die before or after a task.
+    """Workers in this process that take turns at random, and die before or after a task, or idle.
 
     Args:
         options: for the workers.
@@ -103,8 +103,9 @@ class FailingEngine:
         self._worker = Worker(options)
         self._random, self._deaths = random.Random(seed), deaths
         self._waiting: deque[tuple[int, Task | None]] = deque()
+        self._idle: list[int] = []
         self.tasks: list[Task] = []
-        self.died = 0
+        self.died = self.died_idle = 0
 
     def start(self, worker: int) -> None:
         """Start a worker."""
@@ -112,15 +113,21 @@ class FailingEngine:
 
     def submit(self, worker: int, task: Task) -> None:
         """Take a task for later."""
+        self._idle.remove(worker)
         self._waiting.append((worker, task))
 
     def wait(self, timeout_s: float) -> list[Report]:
-        """Do one of the tasks that wait, or let its worker die."""
+        """Do one of the tasks that wait, or let its worker or an idle one die."""
         if not self._waiting:
             return []
+        if self._idle and self._random.random() < self._deaths / 2:
+            self.died_idle += 1
+            idle = self._idle.pop(self._random.randrange(len(self._idle)))
+            return [Report(idle, Died("it was killed while it had nothing to do"))]
         self._waiting.rotate(self._random.randrange(len(self._waiting)))
         worker, task = self._waiting.popleft()
         if task is None:
+            self._idle.append(worker)
             return [Report(worker, self._worker.ready())]
         fate = self._random.random()
         if fate < self._deaths / 2:
@@ -131,6 +138,7 @@ class FailingEngine:
         if fate < self._deaths:
             self.died += 1
             return [Report(worker, Died("it was killed before it answered"))]
+        self._idle.append(worker)
         return [Report(worker, outcome)]
 
     def close(self) -> None:
