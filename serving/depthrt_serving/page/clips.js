@@ -81,7 +81,7 @@ export async function playClip(blob, stage, job) {
   });
   const half = video.videoWidth / 2;
   const show = () => {
-    if (job.signal.aborted) return;
+    if (job.signal.aborted || video.seeking) return; // the frame that is sought is not there yet
     stage.showParts([video, 0, 0, half, video.videoHeight], [video, half, 0, half, video.videoHeight]);
     seek.value = (1000 * video.currentTime) / video.duration;
     seek.setAttribute("aria-valuetext", `${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} seconds`);
@@ -101,6 +101,7 @@ export async function playClip(blob, stage, job) {
   video.onseeked = show;
   play.onclick = () => (video.paused ? video.play() : video.pause());
   seek.oninput = () => {
+    video.requestVideoFrameCallback?.(show); // "seeked" may come before the frame does
     video.currentTime = (video.duration * seek.value) / 1000;
   };
   show();

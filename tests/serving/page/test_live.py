@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from depthrt_serving.settings import Queueing
 from helpers.files.clips import Clip, pictures, write_clip
@@ -78,16 +79,20 @@ def test_a_dropped_clip_plays_beside_its_depth(tab: Tab, running: Running, tmp_p
     said = "document.getElementById('seek').getAttribute('aria-valuetext')"
     tab.until(f"{said} === '0.6 of 1.2 seconds'")
     # The left half of the canvas is the clip's picture, at the place in time that was asked for.
-    left = tab.run(
+    expected = pictures(file)[15][:, :64]
+    until(lambda: np.abs(left_half(tab, expected.shape) - expected).mean() < 8)
+    until(lambda: running.ask("/v1/clips").document == {"clips": []})
+
+
+def left_half(tab: Tab, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The picture that the canvas shows beside its depth, made as small as the clip's."""
+    values = tab.run(
         "(() => { const view = document.getElementById('view');"
         "return [...view.getContext('2d')"
         ".getImageData(0, 0, view.width / 2 - 4, view.height).data]; })()"
     )
-    shown = np.array(left, np.uint8).reshape(384, -1, 4)[..., :3]
-    expected = pictures(file)[15][:, :64]
-    small = cv2.resize(shown, expected.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(small.astype(int) - expected).mean() < 8
-    until(lambda: running.ask("/v1/clips").document == {"clips": []})
+    shown = np.array(values, np.uint8).reshape(384, -1, 4)[..., :3]
+    return cv2.resize(shown, shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.int64)
 
 
 def test_a_clip_can_be_cancelled(tab: Tab, tmp_path: Path) -> None:
