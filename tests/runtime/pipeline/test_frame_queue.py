@@ -96,7 +96,11 @@ class Scripted:
             if self._fail is not None:
                 raise self._fail
         finally:
-            self.closed.set()
+            self.close()
+
+    def close(self) -> None:
+        """Called in place of the iterator's if no frame was read."""
+        self.closed.set()
 
 
 def queue_of(
