@@ -52,6 +52,7 @@ class Trial:
     tasks_again: int = 0
     tasks_again_allowed: int = 0
     left_behind: int = 0
+    drivers_failed: int = 0  # that nobody killed
     seconds: float = 0.0
 
 
@@ -102,6 +103,7 @@ def run_trial(trial: Trial, folder: Path, model: str, want: dict[str, Any], node
         code = driver.wait()
         if code == 0:
             break
+        trial.drivers_failed += code != -signal.SIGKILL
     trial.seconds = round(time.perf_counter() - start_s, 1)
     suffix = "" if trial.form == "png" else f".{trial.form}"
     made = {name: out / f"{name}_depth{suffix}" for name in CLIPS}
@@ -204,6 +206,7 @@ def summary(trials: list[Trial]) -> dict[str, Any]:
         "lost": sum(trial.lost for trial in trials),
         "doubled": sum(trial.doubled for trial in trials),
         "left_behind": sum(trial.left_behind for trial in trials),
+        "drivers_failed": sum(trial.drivers_failed for trial in trials),
         "kills": {kind: sum(trial.kills.get(kind, 0) for trial in trials) for kind in kinds},
         "segments_done_again": sum(trial.tasks_again for trial in trials),
         "trials_with_more_than_one_a_worker_and_kill": sum(
