@@ -1,4 +1,4 @@
-"""Figures that the model card and the diary of runs quote, held against their results."""
+"""Figures that the card, its figures and the diary quote, held against their results."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from statistics import fmean
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CARD = "\n".join(
-    (ROOT / "training" / name).read_text(encoding="utf-8") for name in ("MODEL_CARD.md", "RUNS.md")
-)
+PAGES = ("MODEL_CARD.md", "FIGURES.md", "RUNS.md")
+CARD = "\n".join((ROOT / "training" / name).read_text(encoding="utf-8") for name in PAGES)
 OURS, TEACHER, FLOAT = "depthrt-s int8", "tcmonodepth-small float32", "depthrt-s float32"
 # A word that the card has before a clip's figures; one that is in two names comes last.
 CLIPS = {

@@ -98,7 +98,7 @@ def pictures(options: argparse.Namespace) -> list[Command]:
 
 
 def card(options: argparse.Namespace) -> list[Command]:
-    """The tables of MODEL_CARD.md."""
+    """The tables of MODEL_CARD.md and FIGURES.md."""
     return [module("evaluation.publish.card")]
 
 

@@ -1,8 +1,8 @@
-"""Write the figures of MODEL_CARD.md anew, between its marks, from `benchmarks/results`.
+"""Write the figures of MODEL_CARD.md and FIGURES.md anew, between their marks, from the results.
 
     python -m depthrt_training.evaluation.publish.card
 
-What the card says of the figures in words is left as it is: read it again.
+What the pages say of the figures in words is left as it is: read it again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from depthrt.model.depth_model import DepthModel
 from depthrt_training.evaluation.evaluate import TRAINED_ON
 
 ROOT = Path(__file__).parents[4]
-CARD = ROOT / "training" / "MODEL_CARD.md"
+CARD, FIGURES = (ROOT / "training" / name for name in ("MODEL_CARD.md", "FIGURES.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 INT8, FLOAT, TEACHER = "depthrt-s int8", "depthrt-s float32", "tcmonodepth-small float32"
 SMALLER = "depthrt-xs int8"
@@ -127,7 +127,7 @@ def put_into(page: str, text: str, name: str) -> str:
     before, begun, rest = page.partition(begin)
     _, ended, after = rest.partition(end)
     if not begun or not ended:
-        raise ValueError(f"the card lacks {begin} or {end}")
+        raise ValueError(f"the page lacks {begin} or {end}")
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
@@ -146,20 +146,26 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def main() -> None:
-    """Rewrite the card."""
+def pages() -> dict[Path, str]:
+    """Both pages with today's tables."""
     found: Found = {(e["model"], e["dataset"]): e for e in result("accuracy.json")["evaluations"]}
     measured = DepthModel.load(find_model(None), provider="cpu").spec.measured["int8"]
-    page = CARD.read_text(encoding="utf-8")
+    card = put_into(CARD.read_text(encoding="utf-8"), accuracy_table(found), "accuracy")
+    figures = FIGURES.read_text(encoding="utf-8")
     for name, text in (
-        ("accuracy", accuracy_table(found)),
         ("renders", renders_table(result("rendered_heldout.json"))),
         ("flicker", flicker_line(result("flicker.json"))),
         ("int8", int8_table(found, measured)),
     ):
-        page = put_into(page, text, name)
-    write_text(CARD, page, overwrite=True)
-    print(CARD)
+        figures = put_into(figures, text, name)
+    return {CARD: card, FIGURES: figures}
+
+
+def main() -> None:
+    """Rewrite both pages."""
+    for file, page in pages().items():
+        write_text(file, page, overwrite=True)
+        print(file)
 
 
 if __name__ == "__main__":
