@@ -15,6 +15,7 @@ from torch import Tensor
 from depthrt_training.data.augmentation import Perturbation
 from depthrt_training.data.provenance import Provenance, hash_of_file, hash_of_text
 from depthrt_training.losses.depth_loss import LossWeights
+from depthrt_training.model.network import NATIVE_SIZE
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 """The folder of the configurations that come with the recipe."""
@@ -71,7 +72,10 @@ class Motion:
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration; `configs/depthrt-s.toml` explains every value."""
+    """A configuration; `configs/depthrt-s.toml` explains every value.
+
+    size: height and width in pixels that the weights are for, and at which they are validated.
+    """
 
     seed: int
     learning_rate: float
@@ -87,6 +91,7 @@ class Config:
     loss: LossWeights
     sources: dict[str, float]
     stages: list[Stage]
+    size: tuple[int, int] = NATIVE_SIZE
     perturbation: Perturbation = field(default_factory=Perturbation)
     teacher_ensemble: EnsembleLabels | None = None
     motion: Motion | None = None
@@ -112,9 +117,11 @@ def read_config(file: Path, quick: bool = False) -> Config:
     perturbation = Perturbation(**raw.pop("perturbation", {}))
     ensemble = raw.pop("teacher_ensemble", None)
     motion = Motion(**raw.pop("motion")) if "motion" in raw else None
+    height, width = raw.pop("size", NATIVE_SIZE)
     return Config(
         loss=loss,
         stages=stages,
+        size=(height, width),
         perturbation=perturbation,
         teacher_ensemble=EnsembleLabels(**ensemble) if ensemble else None,
         motion=motion,

@@ -28,10 +28,10 @@ from depthrt_training.data.provenance import differences
 from depthrt_training.device import HAS_BFLOAT16, device_name
 from depthrt_training.losses.depth_loss import depth_loss, invariant_error
 from depthrt_training.losses.motion_loss import PairBatch, motion_terms
-from depthrt_training.model.network import NATIVE_SIZE, DepthNet, normalise
+from depthrt_training.model.network import DepthNet, normalise
 from depthrt_training.model.pretrained import find_imagenet_checkpoint, load_imagenet_encoder
 from depthrt_training.model.quantisation_aware import predict
-from depthrt_training.model.weights_file import load_weights, save_weights
+from depthrt_training.model.weights_file import load_weights, save_weights, size_text
 from depthrt_training.teachers.tcmonodepth_torch import TorchTeacher
 from depthrt_training.teachers.teacher_ensemble import BATCH, TeacherEnsemble, label
 
@@ -181,7 +181,7 @@ class Trainer:
             for start in range(0, len(samples), BATCH):
                 part = samples[start : start + BATCH]
                 whole = (part * BATCH)[:BATCH]  # see `BATCH`
-                batch = validation_batch(whole, NATIVE_SIZE)
+                batch = validation_batch(whole, self.config.size)
                 image, target, weight = (
                     tensor.to(self.device) for tensor in (batch.image, batch.target, batch.weight)
                 )
@@ -193,7 +193,7 @@ class Trainer:
         if pairs:
             result |= held_out_errors(
                 pairs, lambda image: self._predict(self.average, image, False, bits).relu(),
-                NATIVE_SIZE, BATCH, self.device,
+                self.config.size, BATCH, self.device,
             )  # fmt: skip
         return result
 
@@ -263,6 +263,7 @@ class Trainer:
             self.best = errors["score"]
             metadata = {name: str(value) for name, value in line.items()}
             metadata["arithmetic"] = "bfloat16 autocast" if self._has_half() else "float32"
+            metadata["size"] = size_text(self.config.size)
             metadata["device"] = device_name(self.device)
             weights = self.average.state_dict()
             save_weights(self.folder / "best.safetensors", weights, metadata)

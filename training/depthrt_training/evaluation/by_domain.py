@@ -23,9 +23,9 @@ from depthrt_training.data.label_cache import LABELLED_BY_NETWORKS, Sample, load
 from depthrt_training.data.provenance import hash_of_file
 from depthrt_training.evaluation.evaluate import PROTOCOL, evaluate_set, network_predictor
 from depthrt_training.losses.depth_loss import invariant_error
-from depthrt_training.model.network import NATIVE_SIZE, DepthNet, normalise
+from depthrt_training.model.network import DepthNet, normalise
 from depthrt_training.model.quantisation_aware import predict
-from depthrt_training.model.weights_file import load_weights
+from depthrt_training.model.weights_file import load_weights, size_of
 
 DOMAINS = {
     "rooms": ("rooms", "tum_fr1_rpy", "aims_lab", "replica_office0"),
@@ -48,11 +48,13 @@ REPORTED = (
 """Sets in `rgbd` of the data folder that nothing is trained on."""
 
 
-def held_out_error(network: DepthNet, samples: list[Sample], bits: int) -> float:
-    """Mean invariant error of whole pictures at the native size."""
+def held_out_error(
+    network: DepthNet, samples: list[Sample], bits: int, size: tuple[int, int]
+) -> float:
+    """Mean invariant error of whole pictures at a height and width."""
     errors = []
     for start in range(0, len(samples), 16):
-        batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
+        batch = validation_batch(samples[start : start + 16], size)
         with torch.inference_mode():
             depth = predict(network, normalise(batch.image), False, bits).relu()
         errors.append(invariant_error(depth, batch.target, batch.weight))
@@ -72,9 +74,10 @@ def by_domain(errors: dict[str, float]) -> dict[str, float]:
 def figures(file: Path, held_out: dict[str, list[Sample]], data: Path, bits: int) -> dict[str, Any]:
     """Everything that is said about one weights file."""
     network = load_weights(file).eval()
-    errors = {name: held_out_error(network, s, bits) for name, s in held_out.items() if s}
+    size = size_of(file)
+    errors = {name: held_out_error(network, s, bits, size) for name, s in held_out.items() if s}
     sets = {
-        name: evaluate_set(data / "rgbd" / name, network_predictor(network))
+        name: evaluate_set(data / "rgbd" / name, network_predictor(network, size))
         for name in REPORTED
         if (data / "rgbd" / name).is_dir()
     }

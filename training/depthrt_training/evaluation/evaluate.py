@@ -38,7 +38,7 @@ from depthrt_training.evaluation.labelled_pictures import (
     predicted,
 )
 from depthrt_training.model.network import NATIVE_SIZE, DepthNet, normalise
-from depthrt_training.model.weights_file import load_weights
+from depthrt_training.model.weights_file import load_weights, size_of
 from depthrt_training.teachers.tcmonodepth import Teacher
 
 PROTOCOL = (
@@ -50,11 +50,11 @@ SETS = ("tum_fr1_rpy", "aims_lab", "realsense_desk", "phone_lidar_desk", "box_on
 TRAINED_ON = ("tum_fr1_rpy", "aims_lab")
 
 
-def network_predictor(network: DepthNet) -> Predictor:
-    """RGB H,W,3 uint8 -> `NATIVE_SIZE` float32."""
+def network_predictor(network: DepthNet, size: tuple[int, int] = NATIVE_SIZE) -> Predictor:
+    """RGB H,W,3 uint8 -> height and width of `size`, float32."""
+    height, width = size
 
     def predict(rgb: npt.NDArray[np.uint8]) -> FloatMap:
-        height, width = NATIVE_SIZE
         resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
         pixels = torch.from_numpy(np.asarray(resized)).permute(2, 0, 1)[None]  # 1,3,h,w
         with torch.inference_mode():
@@ -73,7 +73,7 @@ def predictor_of(file: Path) -> Predictor:
     """The network of a weights file (.safetensors, in float), or of an exported .onnx file."""
     if file.suffix == ".onnx":
         return model_predictor(DepthModel.load(file, provider="cpu"))
-    return network_predictor(load_weights(file))
+    return network_predictor(load_weights(file), size_of(file))
 
 
 def evaluate_set(
@@ -147,7 +147,7 @@ def main() -> None:
             folders, model_predictor(model)
         )
     else:
-        report["depthrt-s"] = evaluate(folders, network_predictor(load_weights(options.weights)))
+        report["depthrt-s"] = evaluate(folders, predictor_of(options.weights))
     if options.teacher:
         report["tcmonodepth-small"] = evaluate(folders, Teacher(options.data).predict)
     text = json.dumps(report, indent=2)

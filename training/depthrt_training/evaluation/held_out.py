@@ -18,16 +18,18 @@ import torch
 from depthrt_training.data.batches import validation_batch
 from depthrt_training.data.label_cache import LABELLED_BY_NETWORKS, Sample, load_cache
 from depthrt_training.losses.depth_loss import invariant_error, relative_error
-from depthrt_training.model.network import NATIVE_SIZE, DepthNet, normalise
+from depthrt_training.model.network import DepthNet, normalise
 from depthrt_training.model.quantisation_aware import predict
-from depthrt_training.model.weights_file import load_weights
+from depthrt_training.model.weights_file import load_weights, size_of
 
 
-def errors(network: DepthNet, samples: list[Sample], bits: int) -> tuple[float, float]:
+def errors(
+    network: DepthNet, samples: list[Sample], bits: int, size: tuple[int, int]
+) -> tuple[float, float]:
     """Mean invariant error and mean AbsRel; the latter is NaN without a horizon."""
     invariant, relative = [], []
     for start in range(0, len(samples), 16):
-        batch = validation_batch(samples[start : start + 16], NATIVE_SIZE)
+        batch = validation_batch(samples[start : start + 16], size)
         with torch.inference_mode():
             depth = predict(network, normalise(batch.image), False, bits).relu()
         invariant.append(invariant_error(depth, batch.target, batch.valid))
@@ -64,7 +66,7 @@ def main() -> None:
             if not samples:
                 continue
             step = options.every if source.startswith("rendered") else 1
-            found[source] = errors(network, samples[::step], options.bits)
+            found[source] = errors(network, samples[::step], options.bits, size_of(file))
         print(file)
         print(line("  invariant", {source: pair[0] for source, pair in found.items()}))
         print(line("  AbsRel", {source: pair[1] for source, pair in found.items()}), flush=True)

@@ -24,10 +24,14 @@ import torch
 
 from depthrt_training.config import CONFIGS, Config, read_config
 from depthrt_training.evaluation.evaluate import PROTOCOL, evaluate, five_sets, network_predictor
-from depthrt_training.model.weights_file import load_weights, read_metadata, save_weights
+from depthrt_training.model.weights_file import (
+    load_weights,
+    read_metadata,
+    save_weights,
+    size_text,
+)
 from depthrt_training.teachers.tcmonodepth import Teacher
 
-NAME = "depthrt-s"
 ROOT = Path(__file__).parents[2]
 
 
@@ -80,7 +84,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the released weights and their figures.")
     parser.add_argument("--weights", type=Path, help="this file, in place of a run's best weights")
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--run", default=NAME)
+    parser.add_argument("--name", default="depthrt-s", help="of the model")
+    parser.add_argument("--run", help="default: the model's name")
     parser.add_argument("--config", type=Path, default=CONFIGS / "depthrt-s.toml")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--note", help="anything about the run that the configuration does not say")
@@ -90,14 +95,17 @@ def main() -> None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
     if options.weights is None and options.work is None:
         parser.error("name the weights by --weights, or a run by --work and --run")
-    best: Path = options.weights or options.work / options.run / "best.safetensors"
+    best: Path = (
+        options.weights or options.work / (options.run or options.name) / "best.safetensors"
+    )
     config = read_config(options.config)
     facts = training_facts(config, read_metadata(best))
     if options.note:
         facts["note"] = options.note
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     metadata = {
-        "name": NAME,
+        "name": options.name,
+        "size": size_text(config.size),
         "date": date,
         "licence": "Apache-2.0",
         "recipe": recipe_summary(config),
@@ -105,21 +113,22 @@ def main() -> None:
     }
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    weights = out / f"{NAME}.safetensors"
+    weights = out / f"{options.name}.safetensors"
     save_weights(weights, load_weights(best).state_dict(), metadata)
     network = load_weights(weights)
     teacher = Teacher(options.data)
     report = {
-        "name": NAME,
+        "name": options.name,
+        "size": config.size,
         "date": date,
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": facts,
         "protocol": PROTOCOL,
-        "float": evaluate(five_sets(options.data), network_predictor(network)),
+        "float": evaluate(five_sets(options.data), network_predictor(network, config.size)),
         "reference": {"tcmonodepth-small": evaluate(five_sets(options.data), teacher.predict)},
     }
     text = json.dumps(report, indent=2)
-    (out / f"{NAME}.json").write_text(text + "\n")
+    (out / f"{options.name}.json").write_text(text + "\n")
     print(text)
 
 

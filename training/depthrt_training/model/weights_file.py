@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from depthrt_training.model.network import DepthNet
+from depthrt_training.model.network import NATIVE_SIZE, DepthNet
 
 
 def save_weights(file: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -27,6 +27,20 @@ def load_weights(file: Path) -> DepthNet:
     state = load_file(file)
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return network.eval()
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """A height and width in pixels as the metadata has them: ``224x288``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    """Height and width in pixels that a file's weights are for; the native size if it is silent."""
+    said = read_metadata(file).get("size")
+    if said is None:
+        return NATIVE_SIZE
+    height, width = map(int, said.split("x"))
+    return height, width
 
 
 def read_metadata(file: Path) -> dict[str, str]:

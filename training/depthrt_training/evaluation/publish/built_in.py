@@ -1,4 +1,4 @@
-"""Make the files of the built-in models from the released weights: `depthrt-s` and `depthrt-xs`.
+"""Make the files of the built-in models from their released weights: `depthrt-s` and `depthrt-xs`.
 
     python -m depthrt_training.evaluation.publish.built_in --data DATA --work WORK
 
@@ -26,10 +26,10 @@ from depthrt.model.catalogue.registry import DATA, DEMO_CLIP
 from depthrt.model.depth_model import DepthModel
 from depthrt_export.model_file import put_in_place
 from depthrt_training.evaluation.golden import renew
+from depthrt_training.model.weights_file import size_of, size_text
 from depthrt_training.recipe import WEIGHTS, Command, StepError, run
 
-SIZES = {"depthrt-s": (224, 288), "depthrt-xs": (128, 160)}
-"""Height and width in pixels."""
+NAMES = ("depthrt-s", "depthrt-xs")
 NETWORK = Path(__file__).parents[2] / "model" / "network.py"
 COMMAND = ("-c", "from depthrt.cli import main; main()")
 
@@ -40,11 +40,10 @@ def depthrt(*arguments: str | Path) -> Command:
 
 
 def exporting(name: str, weights: Path, out: Path, *more: str | Path) -> Command:
-    """The export of one size of the network."""
-    height, width = SIZES[name]
+    """The export at the size that the weights are for."""
     return depthrt(
         "export", f"{NETWORK}:depthrt_s", "--checkpoint", weights, "--name", name,
-        "--size", f"{height}x{width}", "--dynamic", "batch", "--licence", "Apache-2.0",
+        "--size", size_text(size_of(weights)), "--dynamic", "batch", "--licence", "Apache-2.0",
         "--mean", "116,116,116", "--std", "58,58,58", "--scale", "1", "--kind", "inverse-depth",
         "--overwrite", "-o", out, *more,
     )  # fmt: skip
@@ -76,7 +75,7 @@ def make(name: str, weights: Path, data: Path, work: Path) -> Path:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS.parent, help="their folder")
     parser.add_argument("--data", type=Path, default=os.environ.get("DEPTHRT_DATA"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=DATA, help="default: the package's folder")
@@ -86,7 +85,10 @@ def main() -> None:
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     try:
-        files = [make(name, options.weights, Path(options.data), work) for name in SIZES]
+        files = [
+            make(name, options.weights / f"{name}.safetensors", Path(options.data), work)
+            for name in NAMES
+        ]
     except StepError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     for file in files:
