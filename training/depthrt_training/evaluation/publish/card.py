@@ -74,8 +74,9 @@ def accuracy_table(found: Found) -> str:
 
 
 def renders_table(held_out: dict[str, Any]) -> str:
-    """AbsRel and boundary F1 of each kind of place."""
-    rows = [
+    """AbsRel and boundary F1 of each kind of place, and how many images there are."""
+    images = [str(held_out[INT8][kind]["images"]) for kind in KINDS.values()]
+    rows = [("images", *images)] + [
         (f"{shown}, {title}", *(f"{held_out[name][kind][key]:.3f}" for kind in KINDS.values()))
         for key, title in (("abs_rel", "AbsRel"), ("boundary_f1", "boundary F1"))
         for shown, name in (("depthrt-s", INT8), ("TCMonoDepth-small", "tcmonodepth-small"))
@@ -153,7 +154,7 @@ def pages() -> dict[Path, str]:
     card = put_into(CARD.read_text(encoding="utf-8"), accuracy_table(found), "accuracy")
     figures = FIGURES.read_text(encoding="utf-8")
     for name, text in (
-        ("renders", renders_table(result("rendered_heldout.json"))),
+        ("renders", renders_table(result("rendered_seed7.json"))),
         ("flicker", flicker_line(result("flicker.json"))),
         ("int8", int8_table(found, measured)),
     ):
