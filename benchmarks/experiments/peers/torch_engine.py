@@ -15,6 +15,7 @@ def load_whole(order: dict[str, Any]) -> Any:
 
     from depthrt_export.options import SourceOptions
     from depthrt_export.sources.load import load_network
+    from depthrt_export.sources.outputs import to_depth
     from depthrt_export.sources.torch_network import probe
 
     said = dict(order["said"])
@@ -39,8 +40,8 @@ def load_whole(order: dict[str, Any]) -> Any:
             self.register_buffer("std", torch.tensor(how.std).reshape(1, 3, 1, 1))
 
         def forward(self, pixels: Tensor) -> Tensor:
-            depth: Tensor = self.module((pixels * self.scale - self.mean) / self.std)
-            return depth.squeeze(1) if form.channel else depth
+            output = self.module((pixels * self.scale - self.mean) / self.std)
+            return to_depth(output, pixels.shape[-2:], form)
 
     return Whole().eval(), network.input
 
