@@ -25,8 +25,6 @@ def load_whole(order: dict[str, Any]) -> Any:
         said[key] = None if said.get(key) is None else tuple(said[key])
     network = load_network(order["source"], SourceOptions(**said))
     form = probe(network)
-    if form.resize:
-        raise RuntimeError("a network whose output has another size than its input")
 
     class Whole(nn.Module):
         mean: Tensor

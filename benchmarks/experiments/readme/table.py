@@ -46,6 +46,7 @@ _NETWORKS = (
     "meter-kitti",
     "depth-anything-v2-s-252",
 )
+_PEERS = Path(__file__).parents[1] / "peers"
 _PROTOCOL = (
     "mean AbsRel of each network's sets, after one scale and shift an image, of disparity, or of "
     "depth where the network gives depth"
@@ -158,7 +159,8 @@ def _opened(row: Engine, made: Made, feed: NDArray[np.uint8]) -> Remote:
         **dict(row.settings),
     }
     load = Workload(file, "cpu", usable_cores(), feed, "frame" if row.frame else "network")
-    runner = Remote(load, row.python, row.module, settings)
+    engine = row.module if row.module == "depthrt" else _PEERS / f"{row.module}_engine.py"
+    runner = Remote(load, row.python, engine, settings)
     try:
         runner.open()
         runner.run(3)

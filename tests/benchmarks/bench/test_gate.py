@@ -354,6 +354,23 @@ def test_a_model_that_is_the_built_in_one_is_no_other(command: Command, tmp_path
     assert command("bench", "compare", "depthrt-s", copy, *GATE).code == 4
 
 
+def test_another_engine_is_a_python_file(model: Path, tmp_path: Path) -> None:
+    engine = tmp_path / "twice_engine.py"
+    engine.write_text(
+        "def open_engine(order):\n"
+        "    return lambda images: order['gain'] * images[:, 0], {'versions': {'twice': '1'}}\n"
+    )
+    frames = np.full((2, 3, 4, 5), 7, np.uint8)
+    runner = Remote(Workload(model, "cpu", 1, frames), sys.executable, engine, {"gain": 2})
+    try:
+        runner.open()
+        assert runner.facts["versions"]["twice"] == "1"
+        assert len(runner.run(3)) == 3
+        assert runner.depths(frames).tolist() == np.full((2, 4, 5), 14).tolist()
+    finally:
+        runner.close()
+
+
 def test_local_runner_needs_no_environment(model: Path) -> None:
     runner = Local(Workload(model, "cpu", 1, np.zeros((1, 3, 48, 64), np.uint8)))
     runner.open()

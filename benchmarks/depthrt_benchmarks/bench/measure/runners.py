@@ -89,13 +89,20 @@ class Local:
 
 
 class Remote:
-    """An engine in a process of another Python, driven through ``worker.py``."""
+    """An engine in a process of another Python, driven through ``worker.py``.
+
+    Args:
+        load: what is run.
+        python: of the environment that the engine is in.
+        engine: ``depthrt``, or a Python file whose ``open_engine`` opens another one.
+        settings: more of what that function is given.
+    """
 
     def __init__(
         self,
         load: Workload,
         python: str | Path,
-        engine: str = "depthrt",
+        engine: str | Path = "depthrt",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="depthrt-bench-")
@@ -104,7 +111,7 @@ class Remote:
         np.save(feed, load.feed)
         self._order = {
             "do": "open",
-            "engine": engine,
+            "engine": str(engine),
             "model": str(load.model.resolve()),
             "provider": load.provider,
             "threads": load.threads,

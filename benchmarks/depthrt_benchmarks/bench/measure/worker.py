@@ -67,10 +67,12 @@ def versions(*names: str) -> dict[str, str]:
 
 
 def opener(engine: str) -> Any:
-    """The function that opens an engine; the modules lie beside this file."""
+    """The function that opens an engine: depthrt's own, or ``open_engine`` of a Python file."""
     if engine == "depthrt":
         return open_depthrt
-    return import_module(f"{engine}_engine").open_engine
+    file = Path(engine)
+    sys.path.insert(0, str(file.parent))
+    return import_module(file.stem).open_engine
 
 
 def answer(order: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
