@@ -357,6 +357,8 @@ def test_a_model_that_is_the_built_in_one_is_no_other(command: Command, tmp_path
 def test_another_engine_is_a_python_file(model: Path, tmp_path: Path) -> None:
     engine = tmp_path / "twice_engine.py"
     engine.write_text(
+        "import profile\n"
+        "assert profile.run  # of the standard library\n"
         "def open_engine(order):\n"
         "    return lambda images: order['gain'] * images[:, 0], {'versions': {'twice': '1'}}\n"
     )
