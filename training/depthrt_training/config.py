@@ -164,6 +164,8 @@ def run_provenance(
     for key in ("teacher_ensemble", "motion"):
         if recipe[key] is None:  # runs begun before there was such a key go on
             del recipe[key]
+    if config.size == NATIVE_SIZE:
+        del recipe["size"]
     provenance = {
         "configuration": hash_of_text(json.dumps(recipe, sort_keys=True)),
         "start weights": hash_of_file(start) if start else "ImageNet's encoder",

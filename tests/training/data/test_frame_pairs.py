@@ -190,12 +190,14 @@ def test_a_run_without_motion_has_the_origin_that_it_had(tmp_path: Path) -> None
     file.write_text(plain)
     config = read_config(file)
     before = asdict(config)
-    del before["motion"], before["teacher_ensemble"], before["stages"][0]["images"]
+    del before["motion"], before["teacher_ensemble"], before["size"], before["stages"][0]["images"]
     expected = hash_of_text(json.dumps(before, sort_keys=True))
     assert run_provenance(config, None)["configuration"] == expected
     released = run_provenance(read_config(TRAINING / "configs/runs/5.toml"), None)["configuration"]
     assert released == "627039283c32ef68"
     file.write_text(plain + MOTION)
+    assert run_provenance(read_config(file), None)["configuration"] != expected
+    file.write_text("size = [64, 96]\n" + plain)
     assert run_provenance(read_config(file), None)["configuration"] != expected
     ninth = read_config(TRAINING / "configs/runs/9.toml")
     assert ninth.motion is not None
@@ -214,7 +216,6 @@ def test_a_few_steps_lower_the_flicker(
     from depthrt_training.model.weights_file import save_weights
     from depthrt_training.trainer import Trainer
 
-    monkeypatch.setattr(training, "NATIVE_SIZE", (64, 96))
     monkeypatch.setattr(training, "BATCH", 4)
     encode(tmp_path / "pan.mp4", pan(24, (2.5, 1.0), size=(64, 96)))
     PairSource(tmp_path).write(tmp_path / "pairs.npz")
@@ -243,7 +244,7 @@ def test_a_few_steps_lower_the_flicker(
         plain = plain.replace("batch = 8", "batch = 2")
         motion = MOTION.replace("temporal = 0.5", f"temporal = {temporal}")
         motion = motion.replace("pairs = 4", "pairs = 2")
-        config_file.write_text(plain + motion)
+        config_file.write_text("size = [64, 96]\n" + plain + motion)
         trainer = Trainer(read_config(config_file), tmp_path, start)
         start_flicker = flicker(trainer)
         for _ in range(4):

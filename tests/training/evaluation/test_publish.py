@@ -52,18 +52,16 @@ def test_a_released_file_assumes_nothing_and_carries_golden_frames_but_no_refere
     assert settled.provenance["checkpoint_sha256"] == spec.provenance["checkpoint_sha256"]
 
 
-def test_every_step_names_commands_and_renders_wait_for_those_of_the_training(
-    tmp_path: Path,
-) -> None:
+def test_every_step_names_its_commands(tmp_path: Path) -> None:
     from depthrt_training.evaluation.publish.__main__ import STEPS
 
     options = argparse.Namespace(
         weights=tmp_path / "w.safetensors", data=tmp_path, work=tmp_path / "work",
-        config=tmp_path / "c.toml", note=None,
+        config=tmp_path / "c.toml", note=None, smaller=None,
     )  # fmt: skip
     assert [len(step(options)) for step in STEPS.values()] == [1, 1, 4, 2, 2, 1]
-    for name in ("rendered", "seed7"):
-        (tmp_path / "work" / name / "room").mkdir(parents=True)
-        (tmp_path / "work" / name / "room" / "dataset.json").touch()
-    assert len(STEPS["renders"](options)) == 3
+    (tmp_path / "work" / "seed7" / "room").mkdir(parents=True)
+    (tmp_path / "work" / "seed7" / "room" / "dataset.json").touch()
     assert len(STEPS["pictures"](options)) == 3
+    options.smaller = tmp_path / "xs.safetensors"
+    assert "depthrt-xs" in STEPS["weights"](options)[1]
