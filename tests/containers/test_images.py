@@ -123,6 +123,7 @@ def test_hadolint_finds_nothing(file: Path) -> None:
     assert (ended.stdout, ended.returncode) == ("", 0)
 
 
+@pytest.mark.slow
 def test_the_build_sees_what_it_copies_and_little_else() -> None:
     seen = {str(path) for path in context_files(ROOT)}
     tops = {path.split("/")[0] for path in seen}

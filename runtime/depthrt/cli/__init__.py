@@ -6,8 +6,11 @@ when they are called or listed; heavy imports happen inside the command that nee
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -154,11 +157,28 @@ def main() -> None:
     """Entry point of the console script."""
     if sys.stderr is None:  # it was closed: messages have nowhere to go
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    interrupted = threading.Event()
+    atexit.register(_end_at_once, interrupted)  # the first to be registered is the last to run
     with terminable(), own_process():
         code = _code_of_command()
         if code == EXIT_INTERRUPTED:
+            interrupted.set()
             leave()
     sys.exit(code)
+
+
+def _end_at_once(interrupted: threading.Event) -> None:
+    """End an interrupted process without taking libraries down, if a thread is still inside one.
+
+    A silent server can hold FFmpeg up for long. The process would crash when that call goes on
+    while the libraries' own exit functions run.
+    """
+    held_up = any(thread.name.startswith("depthrt-") for thread in threading.enumerate())
+    if interrupted.is_set() and held_up:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _code_of_command() -> int:

@@ -67,6 +67,7 @@ def test_a_document_has_every_setting_and_what_was_measured(command: Command, mo
     assert len(document["yardstick"]["blocks_ms"]) >= 1
 
 
+@pytest.mark.slow
 def test_reports_say_the_same_and_the_page_needs_nothing_else(
     command: Command, model: Path, larger: Path, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def earlier(command: Command, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [False, True])
 def test_head_runs_at_the_size_of_the_earlier_result(
     command: Command, earlier: Path, tmp_path: Path, gone: bool
@@ -84,6 +85,7 @@ def wrapped(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_environments_import_their_own_depthrt(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

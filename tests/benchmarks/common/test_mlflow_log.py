@@ -58,6 +58,7 @@ def client(target: Path) -> Any:
         return mlflow.MlflowClient()
 
 
+@pytest.mark.slow
 def test_parameters_metrics_and_reports_are_there(logged: tuple[Path, Path, list[str]]) -> None:
     target, _, (first, second) = logged
     found = client(target)
@@ -75,6 +76,7 @@ def test_parameters_metrics_and_reports_are_there(logged: tuple[Path, Path, list
     assert json.loads((place / "bench.json").read_text()) == {"cells": [0]}
 
 
+@pytest.mark.slow
 def test_the_model_is_one_of_mlflows_with_the_spec_as_signature(
     logged: tuple[Path, Path, list[str]],
 ) -> None:
@@ -99,6 +101,7 @@ def test_the_model_is_one_of_mlflows_with_the_spec_as_signature(
     assert np.array_equal(values, expected_depth(pixels))
 
 
+@pytest.mark.slow
 def test_bench_logs_only_when_asked(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -144,6 +147,7 @@ def test_the_command_line_imports_no_mlflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_what_a_host_tracks_elsewhere_goes_on(tmp_path: Path) -> None:
     """Address, environment, log levels and warnings are as before, also after a failure."""
     import mlflow

@@ -67,6 +67,7 @@ def labelled(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_elsewhere_from_a_float32_file(
     depthrt: Command, tmp_path: Path, unet: Report, frames: str
 ) -> None:

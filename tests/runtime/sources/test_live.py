@@ -183,6 +183,7 @@ def test_an_http_server_that_dies_and_comes_back(http: HttpVideo, model: DepthMo
     _survive(http, f"{http.address}/live.ts", model)
 
 
+@pytest.mark.slow
 def test_an_rtsp_server_that_dies_and_comes_back(rtsp: RtspVideo, model: DepthModel) -> None:
     _survive(rtsp, rtsp.url, model)
 

@@ -37,6 +37,7 @@ def test_the_clip_runs_with_and_without(tmp_path: Path) -> None:
     assert 0 < found.time.low <= found.time.ratio <= found.time.high
 
 
+@pytest.mark.slow
 def test_the_command_says_it_and_has_it_in_json(tmp_path: Path, command: Command) -> None:
     model = build_model(tmp_path / "m.onnx")
     arguments = ("tune", model, "--seconds", "0.1", "--keyframes", "50%")
