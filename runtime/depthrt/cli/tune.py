@@ -59,7 +59,8 @@ def tune(
 ) -> None:
     """Measure provider, threads, precision, parallel inferences and batch, and keep the best.
 
-    The built-in clip runs through the whole pipeline of `depthrt run` with every candidate in turn.
+    Of every candidate in turn, the built-in clip through the whole pipeline of `depthrt run` is
+    measured for files, and inferences alone for cameras and Python.
     The first row of the table is what `depthrt run` does with a file untuned. It and Python use
     what was found as long as provider and threads are not given.
     """
@@ -130,7 +131,7 @@ def explanation(outcome: Outcome, kept: Path) -> list[str]:
     return [
         *advice,
         f"{len(outcome.trials)} candidates{out}, each in turn in the pipeline of `depthrt run` on "
-        f"the built-in clip, {outcome.seconds:.0f} s{unsure}; kept in {kept}",
+        f"the built-in clip and alone, {outcome.seconds:.0f} s{unsure}; kept in {kept}",
         f"files: {files.line()}: {files.frame_ms:.1f} ms a frame, {_gain(outcome, 'throughput')}",
         f"cameras, streams, Python: {one.line()}: {one.infer_ms:.1f} ms an inference, "
         f"{_gain(outcome, 'latency')}",

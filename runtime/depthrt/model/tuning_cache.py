@@ -22,7 +22,7 @@ from depthrt.system.cpu_cores import usable_cores
 
 Objective = Literal["latency", "throughput"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 _MOST_BATCH = 1024
 
 
@@ -32,7 +32,7 @@ class Choice:
 
     - ``options``: how the session is opened;
     - ``batch``: frames per inference;
-    - ``infer_ms``: time of one inference inside the pipeline, in milliseconds;
+    - ``infer_ms``: time of one inference with nothing beside it, in milliseconds;
     - ``frame_ms``: time of the whole pipeline per frame, in milliseconds.
     """
 

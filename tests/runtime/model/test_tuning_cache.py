@@ -44,7 +44,7 @@ def content(**options: object) -> str:
         "{}",
         '{"version": 99}',
         content()[:-20],
-        content().replace('"version": 2', '"version": 1'),
+        content().replace('"version": 3', '"version": 2'),
         content(threads=CORES + 1),
         content(threads=0),
         content(threads="1"),

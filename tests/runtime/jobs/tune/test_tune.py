@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+from numpy.typing import NDArray
 
 from depthrt.jobs.tune import block
 from depthrt.jobs.tune import tune as tuning
 from depthrt.jobs.tune.candidates import configurations, thread_counts
 from depthrt.jobs.tune.tune import difference, tune
 from depthrt.model.depth_model import DepthModel
+from depthrt.model.inference import Abort
 from depthrt.model.providers import SessionOptions
 from depthrt.model.session import open_session
 from depthrt.model.tuning_cache import cache_file, find_tuning, machine_key
@@ -49,6 +53,29 @@ def test_tune_measures_keeps_and_is_shown(
     assert {c["parallel"] for c in found["candidates"]} == {1}
     assert found["untuned"]["throughput"]["options"] == asdict(only_two[0])
     assert DepthModel.load(model_path).tuned is not None
+
+
+def test_an_inference_is_timed_with_no_pipeline_beside_it(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inference takes 30 ms in the pipeline's threads, 1 ms in the thread that measures."""
+    model, sizes = DepthModel.load(model_path, provider="cpu"), set[int]()
+    infer, here = model.infer, threading.current_thread()
+
+    def slow_beside_others(
+        batch: NDArray[np.uint8], abort: Abort | None = None
+    ) -> NDArray[np.float32]:
+        alone = threading.current_thread() is here
+        time.sleep(0.001 if alone else 0.03)
+        if alone:
+            sizes.add(len(batch))
+        return infer(batch, abort)
+
+    monkeypatch.setattr(model, "infer", slow_beside_others)
+    found = block.measure_block(model, 2, tmp_path / "tuning.mp4", block_s=0.02)
+    assert sizes == {2}
+    assert 1 <= found.infer_ms < 15
+    assert found.frame_ms >= 30 / 2 / model.parallel * 0.9
 
 
 def test_tune_explains_itself_in_three_lines(
