@@ -73,6 +73,11 @@ def _search() -> str:
             cells += [pick["picked"], f"{pick['ratio']:.2f}", f"{pick['error']:.3f}"]
             cells.append("" if drawn else f"{_over_float32(pick['abs_rel']):.3f}")
         rows.append(tuple(cells))
+    for name, pick in _read("quantisation_searched")["networks"].items():
+        picked = f"{pick['recipe']}, {pick['float_blocks']} blocks float"
+        time, loss = pick["one_thread"]["ratio"], pick["abs_rel_over_float32"]
+        nothing = ("", "", "", "")
+        rows.append((f"METER {name}†", *nothing, picked, f"{time:.2f}", "", f"{loss:.3f}"))
     heads = ["network"]
     for shown in _MACHINES.values():
         heads += [f"{shown}: picked", "time", "error", "AbsRel"]
