@@ -69,10 +69,10 @@ def test_flicker_over_the_teachers() -> None:
 
 
 def test_int8_time() -> None:
-    networks = result("readme_table.json")["networks"]
+    networks = result("readme_table_amx.json")["networks"]
     int8 = networks["depthrt-s"]["engines"]["depthrt int8"]
     teacher_ms = networks["tcmonodepth-small"]["engines"]["depthrt float32"]["latency_ms"]
-    reached = row("int8 time over TCMonoDepth-small", "readme_table.json")[-1]
+    reached = row("int8 time over TCMonoDepth-small", "readme_table_amx.json")[-1]
     (first, *_) = re.findall(NUMBER, reached)
     assert first == quoted(int8["latency_ms"] / teacher_ms, first)
     for ours, theirs in re.findall(rf"({NUMBER}) over ({NUMBER}) ms", reached):
