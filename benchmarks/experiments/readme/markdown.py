@@ -36,15 +36,14 @@ def short_table(document: dict[str, Any]) -> str:
     """Milliseconds and AbsRel of what a user would take, for the networks with trained weights."""
     trained = {name: net for name, net in document["networks"].items() if net["trained"]}
     heads = [
-        f"{_NAMES[name]}, {'x'.join(map(str, net['size']))} | AbsRel{_ON.get(name, '')}"
+        f"{_NAMES[name]} {'x'.join(map(str, net['size']))}{_ON.get(name, '')}"
         for name, net in trained.items()
     ]
-    lines = [f"| | {' | '.join(heads)} |", f"| --- |{' ---: | ---: |' * len(trained)}"]
+    lines = [f"| ms, AbsRel | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(trained)}"]
     for row, shown in _SHORT.items():
         engines = [net["engines"].get(row, {}) for net in trained.values()]
         cells = [
-            f"{e['latency_ms']:.1f} ms | {e['abs_rel']:.3f}" if "abs_rel" in e else "– | –"
-            for e in engines
+            f"{e['latency_ms']:.1f}, {e['abs_rel']:.3f}" if "abs_rel" in e else "–" for e in engines
         ]
         lines.append(f"| {shown} | {' | '.join(cells)} |")
     return "\n".join(lines)
