@@ -59,7 +59,7 @@ def _commands(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
 def _section(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    usage = " ".join([f"depthrt {name}", "[OPTIONS]", *map(_argument_name, arguments)])
+    usage = " ".join([f"depthrt {name}", "[OPTIONS]", *map(_argument_in_usage, arguments)])
     parts = [f"## depthrt {name}\n", f"```text\n{usage}\n```\n", _text(command.help)]
     rows = [f"| `{_argument_name(p)}` | {_cell(p.help)} |" for p in arguments if p.help]
     panels: dict[str, list[str]] = {"Arguments": rows} if rows else {}
@@ -82,6 +82,11 @@ def _text(text: str | None) -> str:
 def _argument_name(argument: Any) -> str:
     name = argument.metavar or argument.name.upper()
     return re.sub(r"[{}\[\]]", "", name).removesuffix("...") + ("..." if argument.nargs < 0 else "")
+
+
+def _argument_in_usage(argument: Any) -> str:
+    name = _argument_name(argument)
+    return name if argument.required else f"[{name}]"
 
 
 def _names(option: Any, annotation: Any) -> str:

@@ -128,7 +128,7 @@ def export(
     )
     from depthrt_export.options import parse_three as three
 
-    said.require_effect(_given(context), precision.value)
+    said.require_effect(_given(context), precision.value, target)
     meaning = (None, None) if kind is None else parse_kind(kind)
     if unit not in (None, "m"):
         raise UsageError(f"--unit {unit!r} is not m: other units are not known")

@@ -211,7 +211,7 @@ Target: TypeAlias = Annotated[
     str,
     _option(
         _SEARCH,
-        "Machine: host (default), x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
+        "int8, auto: host (default), x86-vnni, x86-avx2, arm64, cuda, tensorrt, openvino.",
         metavar="MACHINE",
         show_default=False,
     ),
@@ -251,12 +251,13 @@ _INSTEAD = {
 }
 
 
-def require_effect(given: Collection[str], precision: str) -> None:
+def require_effect(given: Collection[str], precision: str, target: str) -> None:
     """Refuse options that would be ignored.
 
     Args:
         given: names of the parameters that the user gave.
         precision: as on the command line: fp32, fp16, bf16, int8 or auto.
+        target: the machine; of a float file's it changes only the graph for OpenVINO.
 
     Raises:
         UsageError: one has no effect with this precision.
@@ -269,6 +270,12 @@ def require_effect(given: Collection[str], precision: str) -> None:
                 f"--{option} works only with --precision {allowed}, not {precision}"
                 f"{_INSTEAD.get((name, precision), '')}: leave it out"
             )
+    if target not in ("host", "openvino") and precision not in _RANGES:
+        hint = "; half precision suits it: --precision fp16" if target == "cuda" else ""
+        raise UsageError(
+            f"--target {target} works only with --precision {' or '.join(_RANGES)}, "
+            f"not {precision}{hint}: leave it out"
+        )
     if {"frames", "calibration", "validate"} <= set(given):
         raise UsageError(
             "--frames has no effect where --calibration and --validate are given: leave it out"

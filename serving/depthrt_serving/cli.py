@@ -27,7 +27,7 @@ _PACKAGES = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_clie
 def serve(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="A depthrt .onnx file or built-in name.")
+        str | None, typer.Argument(help="A depthrt .onnx file or built-in name; depthrt-s.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0: everybody who can reach it.")

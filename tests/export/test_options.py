@@ -37,6 +37,11 @@ def depthrt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         (("--precision", "fp16", "--calibration", "x"), "only with --precision int8 or auto"),
         (("--validate", "x"), "--validate works only with --precision int8 or auto, not fp32"),
         (
+            ("--target", "arm64"),
+            "--target arm64 works only with --precision int8 or auto, not fp32",
+        ),
+        (("--target", "cuda"), "not fp32; half precision suits it: --precision fp16: leave it out"),
+        (
             ("--precision", "int8", "--frames", "a", "--calibration", "b", "--validate", "c"),
             "--frames has no effect where --calibration and --validate are given",
         ),

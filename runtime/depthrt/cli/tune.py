@@ -30,7 +30,7 @@ class ObjectiveName(str, Enum):
 
 def tune(
     model: Annotated[
-        str | None, typer.Argument(help="A depthrt .onnx file or built-in name.")
+        str | None, typer.Argument(help="A depthrt .onnx file or built-in name; depthrt-s.")
     ] = None,
     seconds: Annotated[
         float, typer.Option(help="Longest time to measure for; it ends when the best is sure.")

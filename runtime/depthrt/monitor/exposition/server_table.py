@@ -85,7 +85,7 @@ RELOADS = Metric(
 SHADOW_ERROR = Metric(
     "depthrt_shadow_error",
     "histogram",
-    "Mean |difference| of an image's depth to that of the shadow model, over its spread.",
+    "Mean absolute difference of an image's depth to that of the shadow model, over its spread.",
     ("model",),
 )
 SHADOW_RATIO = Metric(
