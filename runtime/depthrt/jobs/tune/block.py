@@ -1,7 +1,9 @@
 """One short measurement of a candidate: `depthrt run` on the built-in clip, then inferences alone.
 
-A file keeps every core busy, so one thread may serve it best. A camera leaves the cores idle
-between its frames, and there all of them shorten an inference.
+A file keeps every core busy, so one thread may serve it best. Where frames come one by one, as fast
+as they are taken, nothing else wants the cores, and all of them shorten an inference. At a slower
+pace the cores fall asleep between frames; on a virtual machine waking them can cost as much as a
+second thread gains (benchmarks/results/threads_of_one_frame.json).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from depthrt.sources.open import open_source
 BLOCK_S = 0.15
 _ALONE_SHARE = 0.5  # of a block's time: inferences with nothing beside them
 _FEWEST_ALONE = 5
-_PAUSE_S = 0.003  # between them, in which threads fall asleep as they do between a camera's frames
+_PAUSE_S = 0.003  # between them: the next frame is read and prepared
 
 
 @dataclass(frozen=True)
