@@ -2,8 +2,8 @@
 
 For files ``depthrt run`` itself is measured: the built-in clip is decoded, prepared, run, coloured
 and encoded. A session alone ranks the candidates in another order: spinning threads win there, and
-take the cores of the decoder and the encoder here. For cameras and Python, which give one frame at a
-time, inferences are measured alone (:mod:`depthrt.jobs.tune.block`).
+take the cores of the decoder and the encoder here. For cameras and Python, which give one frame at
+a time, inferences are measured alone (:mod:`depthrt.jobs.tune.block`).
 
 A candidate whose depth of real frames differs from the CPU provider's by more than ``max_error`` is
 refused before it is timed. The others run in turn (:mod:`depthrt.jobs.tune.race`); the fastest then
