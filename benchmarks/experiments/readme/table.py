@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import sys
 import time
@@ -143,6 +144,7 @@ def _all_opened(
             found[row.name] = {"versions": running[row.name].facts.get("versions", {})}
         except DepthrtError as error:
             why = str(error).split(": ", 1)[-1]
+            why = re.sub(r"/\S*/site-packages/", "", why)  # where an engine lies is nobody's business
             found[row.name] = {"failed": why.replace(f"{made.float32.parent.resolve()}/", "")}
     return running
 
