@@ -144,7 +144,7 @@ def _all_opened(
             found[row.name] = {"versions": running[row.name].facts.get("versions", {})}
         except DepthrtError as error:
             why = str(error).split(": ", 1)[-1]
-            why = re.sub(r"/\S*/site-packages/", "", why)  # where an engine lies is nobody's business
+            why = re.sub(r"/\S*/site-packages/", "", why)
             found[row.name] = {"failed": why.replace(f"{made.float32.parent.resolve()}/", "")}
     return running
 
