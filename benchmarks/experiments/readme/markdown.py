@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,23 @@ def _sets(document: dict[str, Any]) -> str:
     return f" ({'; '.join(shown)})" if shown else ""
 
 
+def _spread(document: dict[str, Any]) -> str:
+    """How far rounds lie apart: differences below that mean nothing."""
+    rows = [e for net in document["networks"].values() for e in net["engines"].values()]
+    halves = [
+        (row["quartiles"][1] - row["quartiles"][0]) / (2 * row["ratio"])
+        for row in rows
+        if "quartiles" in row and row["quartiles"][1] > row["quartiles"][0]
+    ]
+    if not halves:
+        return "How far rounds lie apart is not known."
+    typical, most = statistics.median(halves), max(halves)
+    return (
+        f"Half of a row's rounds lie within {typical:.0%} of what is shown, in the widest row "
+        f"within {most:.0%}: smaller differences mean nothing."
+    )
+
+
 def _legend(document: dict[str, Any], lines: str) -> list[str]:
     machine, versions = document["machine"], dict(document["versions"])
     for network in document["networks"].values():
@@ -126,8 +144,8 @@ def _legend(document: dict[str, Any], lines: str) -> list[str]:
     )
     drawn = any("error" in e for n in document["networks"].values() for e in n["engines"].values())
     notes = [
-        f"Time of one inference over `depthrt float32`, which took {scale}. Less is faster; "
-        "differences below 5% mean nothing. depthrt's threads spin during an inference only; the "
+        f"Time of one inference over `depthrt float32`, which took {scale}. Less is faster. "
+        f"{_spread(document)} depthrt's threads spin during an inference only; the "
         f"others are as they come. In brackets the {document['accuracy']}{_sets(document)}.",
         "Nine tenths of aims_lab and tum_fr1_rpy were among what depthrt-s was trained on."
         if "aims_lab" in document["accuracy"]

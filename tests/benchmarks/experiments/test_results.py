@@ -46,6 +46,18 @@ def test_the_table_shows_what_is_lost_too() -> None:
     assert "torch 2.13" in table(DOCUMENT)
 
 
+def test_the_table_says_how_far_rounds_lie_apart() -> None:
+    rows = {
+        "depthrt float32": {"ratio": 1.0, "quartiles": [1.0, 1.0], "latency_ms": 10.0},
+        "depthrt int8": {"ratio": 0.5, "quartiles": [0.45, 0.55]},
+        "torch eager": {"ratio": 2.0, "quartiles": [1.8, 3.0]},
+        "torch.compile": {"ratio": 1.0, "quartiles": [0.98, 1.02]},
+    }
+    noisy = {**DOCUMENT, "networks": {"depthrt-s": {"size": [192, 320], "engines": rows}}}
+    assert "lie within 10% of what is shown, in the widest row within 30%:" in table(noisy)
+    assert "How far rounds lie apart is not known." in table(DOCUMENT)
+
+
 def test_networks_that_know_one_kind_of_place_say_what_they_were_judged_on() -> None:
     engines = {"depthrt float32": {"ratio": 1.0, "latency_ms": 8.0, "abs_rel": 0.1288}}
     network = {"size": [192, 256], "trained": True, "sets": "replica_office0 (40)"}

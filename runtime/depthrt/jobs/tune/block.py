@@ -1,9 +1,9 @@
 """One short measurement of a candidate: `depthrt run` on the built-in clip, then inferences alone.
 
 A file keeps every core busy, so one thread may serve it best. Where frames come one by one, as fast
-as they are taken, nothing else wants the cores, and all of them shorten an inference. At a slower
-pace the cores fall asleep between frames; on a virtual machine waking them can cost as much as a
-second thread gains (benchmarks/results/threads_of_one_frame.json).
+as they are taken, nothing else wants the cores, and all of them shorten an inference. With pauses
+of 30 ms a second thread gained nothing on three of four networks, perhaps because idle cores are
+slow to wake (benchmarks/results/threads_of_one_frame.json).
 """
 
 from __future__ import annotations
