@@ -19,7 +19,15 @@ from depthrt.pipeline.stream_state import End
 from depthrt.result import Result, Stats
 from depthrt.sinks.base import Sink
 from depthrt.sources.live.live_limits import LiveLimits
-from depthrt.system.interrupts import Interrupts, held, hold, is_noted, raise_noted, terminable
+from depthrt.system.interrupts import (
+    Interrupts,
+    held,
+    hold,
+    is_noted,
+    is_raised,
+    raise_noted,
+    terminable,
+)
 
 
 class Events(Protocol):
@@ -137,8 +145,9 @@ def write_results(
             cut_short = not loop.write_all(events, progress, interrupts)
             hold()
         except BaseException as error:
+            came_of_it = isinstance(error, KeyboardInterrupt) or is_raised()
             hold()
-            if loop.is_closing or not isinstance(error, KeyboardInterrupt):
+            if loop.is_closing or not came_of_it:
                 events.close()
                 loop.raise_with_paths(error)
             interrupted = cut_short = True

@@ -55,27 +55,27 @@ class _ReadyItems(ThreadGroup, Generic[T]):
 
     def wait_for_room(self) -> bool:
         """Wait until an item can be added; False once nobody wants more."""
-        with self.changed:
+        with self.lock:
             while len(self._items) >= self._size and not self.over:
                 self.changed.wait(LOOK_S)
             return not self.over
 
     def put(self, item: T) -> None:
         """Add an item."""
-        with self.changed:
+        with self.lock:
             if not self.over:
                 self._items.append(item)
                 self.changed.notify_all()
 
     def put_end(self, error: BaseException | None) -> None:
         """No more items come, because of the error if there is one."""
-        with self.changed:
+        with self.lock:
             self._finished, self._error = True, error
             self.changed.notify_all()
 
     def take(self) -> T:
         """The next item."""
-        with self.changed:
+        with self.lock:
             while not (self._items or self._finished or self.over):
                 self.changed.wait(LOOK_S)
             if self._items and not self.over:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -81,7 +81,7 @@ class StreamState:
         with suppress(Exception):
             self.source.stop()
 
-    def close(self, lock: threading.Condition) -> None:
+    def close(self, lock: AbstractContextManager[bool]) -> None:
         """Close the source, once, unless somebody reads it: who reads it closes it then."""
         with lock:
             if self.reading or self.closed:
@@ -117,30 +117,30 @@ class OpenStreams(ThreadGroup):
         """Do a job: the interpreter's exit waits for it."""
         # The main thread is not counted: what exits is that thread, and Ctrl-C may come anywhere.
         counted = threading.current_thread() is not threading.main_thread()
-        with self.changed:
+        with self.lock:
             self._busy += counted
         try:
             job()
         finally:
-            with self.changed:
+            with self.lock:
                 self._busy -= counted
 
     def stop(self, name: str) -> None:
         """End one stream; results that were made already may still come."""
         stream = self._streams[name]
-        with self.changed:
+        with self.lock:
             stream.cancelled = True
             stream.waiting.clear()
             self.changed.notify_all()
         stream.ask_to_stop()
-        stream.close(self.changed)
+        stream.close(self.lock)
 
     def cancel(self) -> None:
         """Ask all streams to end, from whatever thread, and wait for nobody."""
         if self.is_forked:
             return
         super().cancel()
-        with self.changed:
+        with self.lock:
             for stream in self._streams.values():
                 stream.cancelled = True
         self.ask_to_stop()
@@ -151,7 +151,7 @@ class OpenStreams(ThreadGroup):
         if not (self._threads or self.is_forked):
             for stream in self._streams.values():
                 if not stream.source.info.blocks:
-                    stream.close(self.changed)
+                    stream.close(self.lock)
 
     def close(self, wait_s: float = CLOSE_S) -> None:
         """End all streams and wait for their threads, but not for one that a source holds up."""
@@ -162,7 +162,7 @@ class OpenStreams(ThreadGroup):
 
     def ask_to_stop(self) -> None:
         """Tell sources that wait for a device or a network; once, and without the lock."""
-        with self.changed:
+        with self.lock:
             asked, self._asked_to_stop = self._asked_to_stop, True
         if not asked:
             for stream in self._streams.values():
@@ -171,7 +171,7 @@ class OpenStreams(ThreadGroup):
     def close_sources(self) -> None:
         """Close the sources that nobody reads."""
         for stream in self._streams.values():
-            stream.close(self.changed)
+            stream.close(self.lock)
 
 
 class FrameReader:
@@ -195,12 +195,12 @@ class FrameReader:
         self._stream, self._model, self._pictures = stream, model, pictures
         self._thinning = Thinning(max_rate) if stream.live and max_rate is not None else None
 
-    def read(self, add: Callable[[PreparedFrame], None], lock: threading.Condition) -> None:
+    def read(self, add: Callable[[PreparedFrame], None], group: ThreadGroup) -> None:
         """Read one frame; whatever the source raises is the end of this stream alone.
 
         Args:
             add: takes the frame, while the lock is held.
-            lock: guards the stream; those who wait on it are notified.
+            group: its lock guards the stream; its threads are notified.
 
         Raises:
             BaseException: an interruption of the main thread, which may be Ctrl-C.
@@ -218,14 +218,14 @@ class FrameReader:
                 raise
             error = caught
         finally:
-            with lock:
+            with group.lock:
                 stream.reading = False
                 if item is not None and not stream.cancelled:
                     add(item)
                 stream.finished, stream.error = ended, error
-                lock.notify_all()
+                group.changed.notify_all()
             if ended or stream.cancelled:
-                stream.close(lock)
+                stream.close(group.lock)
 
     def next(self) -> PreparedFrame | None:
         """The next frame that is wanted; None after the last.

@@ -31,14 +31,16 @@ _BUSY_LOOK_S = 0.005
 class ThreadGroup:
     """Threads that end together.
 
-    - ``changed``: the condition that they wait on; its lock is re-entrant and guards what they
-      share;
+    - ``lock``: it is re-entrant and guards what they share. It is entered itself, not through
+      ``changed``: Ctrl-C cannot come between taking it and the block, which would keep it for ever;
+    - ``changed``: the condition of this lock that they wait on;
     - ``over``: whether they are to end;
     - ``is_forked``: whether they run in the parent of this process, and not here.
     """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.over = False
         self.is_forked = False
         self._threads: list[threading.Thread] = []
@@ -53,7 +55,7 @@ class ThreadGroup:
         """Start a thread, unless the group is over; the interpreter's exit ends it from now on."""
         _end_at_exit(self)
         thread = threading.Thread(target=run, name=f"depthrt-{name}", daemon=True)
-        with self.changed:
+        with self.lock:
             if not self.over:
                 thread.start()
                 self._threads.append(thread)
@@ -63,15 +65,15 @@ class ThreadGroup:
         """Ask the threads to end, from whatever thread, and wait for nobody."""
         self.over = True
         if not self.is_forked:
-            with self.changed:
+            with self.lock:
                 self.changed.notify_all()
 
     def abandon(self) -> None:
         """Ask the threads to end from a finaliser."""
         self.over = True
-        if not self.is_forked and self.changed.acquire(blocking=False):
+        if not self.is_forked and self.lock.acquire(blocking=False):
             self.changed.notify_all()
-            self.changed.release()
+            self.lock.release()
 
     def close(self, wait_s: float = CLOSE_S) -> None:
         """End the threads and wait for them, but not for one that is held up.
@@ -81,7 +83,7 @@ class ThreadGroup:
         self.cancel()
         if self.is_forked:
             return
-        with self.changed:
+        with self.lock:
             threads = list(self._threads)
             if self._close_by_s is None:
                 self._close_by_s = time.monotonic() + wait_s

@@ -77,8 +77,9 @@ def terminable() -> Iterator[Interrupts]:
         return
     try:
         yield handler or _Handler()
-    except (DepthrtError, ImportError) as error:
-        if handler is None or handler.raised_s is None:
+    except (DepthrtError, ImportError, RuntimeError) as error:
+        raise_interrupt_behind(error)
+        if isinstance(error, RuntimeError) or handler is None or handler.raised_s is None:
             raise
         raise KeyboardInterrupt from error
 
@@ -136,6 +137,24 @@ def raise_noted() -> None:
         return
     if handler.noted or handler.raised_s is not None:
         handler.interrupt()
+
+
+def raise_interrupt_behind(error: BaseException) -> None:
+    """Raise the interrupt of which the standard library has made an error.
+
+    ``Condition.wait`` gives its lock up in a step of its own. Ctrl-C right after that step leaves
+    without the lock, and the ``with`` around it raises "cannot release un-acquired lock".
+
+    Raises:
+        KeyboardInterrupt: it is behind ``error``.
+    """
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt):
+        raise KeyboardInterrupt from error
+
+
+def is_raised() -> bool:
+    """Whether an interrupt was raised that nobody has caught: an error may come of it."""
+    return _active is not None and _active.raised_s is not None
 
 
 def leave() -> None:

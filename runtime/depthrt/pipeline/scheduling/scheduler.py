@@ -39,6 +39,7 @@ from depthrt.pipeline.stream_state import End, Job, OpenStreams, StreamState
 from depthrt.pipeline.threads import LOOK_S
 from depthrt.result import Result
 from depthrt.system.cpu_cores import usable_cores
+from depthrt.system.interrupts import raise_interrupt_behind
 
 _LEND_S = 0.25  # inferences that take longer are not run by the consumer: Ctrl-C would wait
 
@@ -73,7 +74,7 @@ class Scheduler(OpenStreams):
         self._abort = Abort()
         self._started = False
         self._alone = False  # the consumer does everything: no thread can be started any more
-        # What follows is guarded by ``changed``.
+        # What follows is guarded by ``lock``.
         self._batches: deque[Batch | End] = deque()  # in order
         self._events: deque[Result | End] = deque()
         self._inferring = 0
@@ -98,11 +99,11 @@ class Scheduler(OpenStreams):
         """
         if self.is_forked:
             raise UsageError("this stream belongs to the process that was forked: open it here")
-        if not (self._started or self.over):
-            self._start()
         try:
+            if not (self._started or self.over):
+                self._start()
             while True:
-                with self.changed:
+                with self.lock:
                     if self._closed:
                         return None
                     if self._failure is not None:
@@ -120,8 +121,9 @@ class Scheduler(OpenStreams):
                         self._wait()
                         continue
                 self.do(job)
-        except BaseException:  # Ctrl-C in the middle of a job leaves nothing that could go on
+        except BaseException as error:  # Ctrl-C in the middle of a job leaves nothing to go on with
             self.cancel()
+            raise_interrupt_behind(error)
             raise
 
     def cancel(self) -> None:
@@ -166,7 +168,7 @@ class Scheduler(OpenStreams):
         """Do jobs until the end."""
         while True:
             job = None
-            with self.changed:
+            with self.lock:
                 while not self.over and (job := self._next_job()) is None:
                     self._wait()
             if job is None:
@@ -174,7 +176,7 @@ class Scheduler(OpenStreams):
             try:
                 self.do(job)
             except BaseException as error:  # it travels to the consumer
-                with self.changed:
+                with self.lock:
                     self._failure = self._failure or error
                     self.changed.notify_all()
         self.ask_to_stop()
@@ -271,7 +273,7 @@ class Scheduler(OpenStreams):
     def _infer_behind(self, stream: LiveStream) -> None:
         end = stream.infer_behind(self._abort)
         if end is not None and not self.over:
-            with self.changed:
+            with self.lock:
                 self._streams[end.stream].told = True
                 self._events.append(end)
             self.stop(end.stream)
@@ -285,11 +287,11 @@ class Scheduler(OpenStreams):
         """Read a source that may block, in this thread of its own."""
         while self._wait_to_read(stream):
             self._read(stream)
-        stream.close(self.changed)
+        stream.close(self.lock)
 
     def _wait_to_read(self, stream: StreamState) -> bool:
         """Wait until another frame may be read; False when none is to come."""
-        with self.changed:
+        with self.lock:
             while not (self.over or stream.finished or stream.cancelled):
                 if self._queue.may_read(stream, self._frames_taken()):
                     stream.reading = True
@@ -299,13 +301,13 @@ class Scheduler(OpenStreams):
 
     def _read(self, stream: StreamState) -> None:
         """Read one frame; whatever the source raises is the end of this stream alone."""
-        self._readers[stream.name].read(self._queue.add, self.changed)
+        self._readers[stream.name].read(self._queue.add, self)
         if self.over:
-            stream.close(self.changed)
+            stream.close(self.lock)
 
     def _infer(self, batch: Batch) -> None:
         outcome = batch.infer()
-        with self.changed:
+        with self.lock:
             self._inferring -= 1
             batch.outcome = outcome
             if isinstance(outcome, Inferred):
@@ -324,11 +326,11 @@ class Scheduler(OpenStreams):
                     self.stop(event.stream)
                 events.append(event)
             if self._meter is not None and isinstance(batch.outcome, Inferred):
-                with self.changed:
+                with self.lock:
                     load = self._queue.load(self._meter.target_fps)
                 self._meter.observe(batch.model, len(batch.frames), batch.outcome.busy_s, load)
         finally:
-            with self.changed:
+            with self.lock:
                 self._batches.popleft()
                 self._postprocessing = False
                 self._events.extend(events)
