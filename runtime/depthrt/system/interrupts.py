@@ -77,11 +77,13 @@ def terminable() -> Iterator[Interrupts]:
         return
     try:
         yield handler or _Handler()
-    except (DepthrtError, ImportError, RuntimeError) as error:
-        raise_interrupt_behind(error)
-        if isinstance(error, RuntimeError) or handler is None or handler.raised_s is None:
+    except (DepthrtError, ImportError) as error:
+        if handler is None or handler.raised_s is None:
             raise
         raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        raise_interrupt_behind(error)
+        raise
 
 
 @contextmanager
@@ -148,7 +150,8 @@ def raise_interrupt_behind(error: BaseException) -> None:
     Raises:
         KeyboardInterrupt: it is behind ``error``.
     """
-    if isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt):
+    # Not one of its subclasses: typer.Exit is one, raised where an interrupt was reported.
+    if type(error) is RuntimeError and isinstance(error.__context__, KeyboardInterrupt):
         raise KeyboardInterrupt from error
 
 
