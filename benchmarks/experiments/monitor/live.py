@@ -227,7 +227,8 @@ def measure(video: Path, float_file: Path | None, per_s: float, folder: Path) ->
         say(phases["more requests than it can answer"])
         found["phases"] = phases
         found["answers"] = {str(status): count for status, count in traffic.statuses.items()}
-    found["said"] = [line for line in (folder / "said").read_text().splitlines() if line]
+    said = (folder / "said").read_text().replace(f"{folder}/", "")
+    found["said"] = [line for line in said.splitlines() if line]
     return found
 
 
