@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from fractions import Fraction
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from depthrt.pipeline.stream_state import End
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
 from depthrt.sources.base import Losses
-from depthrt.sources.blocking_calls import call
+from depthrt.sources.blocking_calls import call_all
 from depthrt.system.interrupts import held, hold, is_noted, raise_noted, terminable
 from helpers.commands import Command, Outcome, outcome, spawn
 from helpers.files.write_results import write_into
@@ -138,13 +139,18 @@ def test_it_may_come_between_a_condition_and_its_wait(
         assert list(results) == []
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_it_may_come_so_while_a_source_is_opened(
+@pytest.mark.parametrize("number", range(3))
+def test_it_may_come_so_while_sources_are_opened(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
+    def opening(after_s: float) -> str:
+        time.sleep(after_s)
+        return "opened"
+
     interrupt_wait(number, monkeypatch)
+    calls = [partial(opening, after_s) for after_s in (0.1, 0.2, 0.3)]  # a wait for each
     with pytest.raises(KeyboardInterrupt), terminable():
-        call(lambda: time.sleep(0.1) or "opened", lambda opened: None)
+        call_all(calls, lambda opened: None)
 
 
 def test_an_error_that_other_code_made_of_it_is_an_interrupt(
