@@ -7,24 +7,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, nullcontext
-from fractions import Fraction
-from functools import partial
-from itertools import count
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from depthrt import (
     DepthModel,
-    Frame,
     InferenceError,
     LiveLimits,
     Result,
-    SourceInfo,
     open_source,
     read_depth,
     stream,
@@ -34,8 +27,6 @@ from depthrt.jobs.write_loop import StreamSinks, write_results
 from depthrt.pipeline.stream_state import End
 from depthrt.sinks.base import Sink
 from depthrt.sinks.open import open_sink
-from depthrt.sources.base import Losses
-from depthrt.sources.blocking_calls import call_all
 from depthrt.system.interrupts import held, hold, is_noted, raise_noted, terminable
 from helpers.commands import Command, Outcome, outcome, spawn
 from helpers.files.write_results import write_into
@@ -90,67 +81,6 @@ def test_an_import_that_swallows_it_does_not_hide_it() -> None:
 
     with pytest.raises(KeyboardInterrupt), terminable():
         swallow()
-
-
-class Slow:
-    """Gives a frame every 20 ms: who asks for depth has to wait."""
-
-    def __init__(self) -> None:
-        self.info = SourceInfo("slow", (48, 64))
-        self.losses = Losses()
-
-    def frames(self) -> Iterator[Frame]:
-        for index in range(100):
-            time.sleep(0.02)
-            yield Frame(np.zeros((48, 64, 3), np.uint8), index, Fraction(index, 25), "slow")
-
-
-def interrupt_wait(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C right after this thread gave a condition's lock up, before its wait ``number``."""
-    prepare, main = threading.Condition.__init__, threading.current_thread()
-    counted = count()
-
-    def init(condition: Any, lock: Any = None) -> None:
-        prepare(condition, lock)
-        give_up = condition._release_save
-
-        def interrupted() -> object:
-            state = give_up()
-            if threading.current_thread() is main and next(counted) == number:
-                send(signal.SIGINT)
-            return state
-
-        condition._release_save = interrupted
-
-    monkeypatch.setattr(threading.Condition, "__init__", init)
-
-
-@pytest.mark.usefixtures("no_thread_is_left")
-@pytest.mark.parametrize("number", range(8))  # the first ones wait for threads to start
-@pytest.mark.parametrize("handled", [False, True])
-def test_it_may_come_between_a_condition_and_its_wait(
-    model: DepthModel, monkeypatch: pytest.MonkeyPatch, handled: bool, number: int
-) -> None:
-    interrupt_wait(number, monkeypatch)
-    with terminable() if handled else nullcontext():
-        results = stream(Slow(), model)
-        with pytest.raises(KeyboardInterrupt):
-            list(results)
-        assert list(results) == []
-
-
-@pytest.mark.parametrize("number", range(3))
-def test_it_may_come_so_while_sources_are_opened(
-    monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def opening(after_s: float) -> str:
-        time.sleep(after_s)
-        return "opened"
-
-    interrupt_wait(number, monkeypatch)
-    calls = [partial(opening, after_s) for after_s in (0.1, 0.2, 0.3)]  # a wait for each
-    with pytest.raises(KeyboardInterrupt), terminable():
-        call_all(calls, lambda opened: None)
 
 
 def test_an_error_that_other_code_made_of_it_is_an_interrupt(
